@@ -1,0 +1,174 @@
+package qlik
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/youmark/pkcs8"
+)
+
+// The names under which the QMC exports certificates (docs/qlik.md,
+// "Certificates").
+const (
+	clientCertificateFile = "client.pem"
+	clientKeyFile         = "client_key.pem"
+	rootCertificateFile   = "root.pem"
+)
+
+// Certificates are the certificates with which a site is asked.
+type Certificates struct {
+	ClientExpiry time.Time // end of validity of client.pem
+	RootExpiry   time.Time // end of validity of the certificate in root.pem that ends first
+}
+
+// certificateFiles is the content of the files that make up the credentials.
+type certificateFiles struct {
+	client, key, root, passphrase []byte
+}
+
+func (f *certificateFiles) equal(other *certificateFiles) bool {
+	return other != nil && bytes.Equal(f.client, other.client) && bytes.Equal(f.key, other.key) &&
+		bytes.Equal(f.root, other.root) && bytes.Equal(f.passphrase, other.passphrase)
+}
+
+// readCertificateFiles reads the files as they are now; passphraseFile may be
+// empty. They are a few kilobytes and read whole every time, because time
+// stamps do not tell every change apart.
+func readCertificateFiles(dir, passphraseFile string) (*certificateFiles, error) {
+	var (
+		files certificateFiles
+		err   error
+	)
+	for _, file := range []struct {
+		name string
+		to   *[]byte
+	}{
+		{clientCertificateFile, &files.client},
+		{clientKeyFile, &files.key},
+		{rootCertificateFile, &files.root},
+	} {
+		if *file.to, err = os.ReadFile(filepath.Join(dir, file.name)); err != nil {
+			return nil, configErrorf("cert-dir", "%w; it must be a folder with %s, %s and %s as the QMC exports them",
+				err, clientCertificateFile, clientKeyFile, rootCertificateFile)
+		}
+		*file.to = bytes.TrimPrefix(*file.to, utf8BOM)
+	}
+	if passphraseFile != "" {
+		if files.passphrase, err = os.ReadFile(passphraseFile); err != nil {
+			return nil, configErrorf("key-passphrase-file", "%w", err)
+		}
+		files.passphrase = bytes.TrimRight(bytes.TrimPrefix(files.passphrase, utf8BOM), "\r\n")
+	}
+	return &files, nil
+}
+
+// tlsConfig makes the client's side of mutual TLS out of the files' contents.
+func (f *certificateFiles) tlsConfig(dir string) (*tls.Config, Certificates, error) {
+	key, err := decryptKey(f.key, f.passphrase)
+	if err != nil {
+		setting := "cert-dir"
+		if errors.Is(err, errPassphrase) {
+			setting = "key-passphrase-file"
+		}
+		return nil, Certificates{}, configErrorf(setting, "%s: %w", filepath.Join(dir, clientKeyFile), err)
+	}
+	pair, err := tls.X509KeyPair(f.client, key)
+	if err != nil {
+		return nil, Certificates{}, configErrorf("cert-dir", "%s and %s do not make a pair: %w",
+			filepath.Join(dir, clientCertificateFile), clientKeyFile, err)
+	}
+	roots := x509.NewCertPool()
+	expiry := time.Time{}
+	for rest := f.root; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		root, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, Certificates{}, configErrorf("cert-dir", "%s: %w", filepath.Join(dir, rootCertificateFile), err)
+		}
+		roots.AddCert(root)
+		if expiry.IsZero() || root.NotAfter.Before(expiry) {
+			expiry = root.NotAfter
+		}
+	}
+	if expiry.IsZero() {
+		return nil, Certificates{}, configErrorf("cert-dir", "%s has no certificate in PEM form; export the certificates again, format PEM",
+			filepath.Join(dir, rootCertificateFile))
+	}
+	config := &tls.Config{
+		Certificates: []tls.Certificate{pair},
+		RootCAs:      roots,
+		MinVersion:   tls.VersionTLS12, // what Qlik speaks since it enabled it in Schannel
+	}
+	return config, Certificates{ClientExpiry: pair.Leaf.NotAfter, RootExpiry: expiry}, nil
+}
+
+var errPassphrase = errors.New("the key is encrypted")
+
+// decryptKey returns the private key as unencrypted PEM. The QMC encrypts the
+// key when a password is given at export; both forms that OpenSSL writes are
+// accepted: PKCS#8, and the older one with a Proc-Type header.
+func decryptKey(pemKey, passphrase []byte) ([]byte, error) {
+	blocks := []*pem.Block{}
+	for rest := pemKey; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		blocks = append(blocks, block)
+	}
+	encrypted := slices.IndexFunc(blocks, func(b *pem.Block) bool {
+		return b.Type == "ENCRYPTED PRIVATE KEY" || b.Headers["DEK-Info"] != ""
+	})
+	if encrypted < 0 {
+		return pemKey, nil
+	}
+	block := blocks[encrypted]
+	if len(passphrase) == 0 {
+		return nil, fmt.Errorf("%w and no passphrase is given; put it into a file and name the file", errPassphrase)
+	}
+	wrong := fmt.Errorf("%w and the passphrase does not open it; put the password of the export into the file", errPassphrase)
+	if block.Type == "ENCRYPTED PRIVATE KEY" {
+		key, err := pkcs8.ParsePKCS8PrivateKey(block.Bytes, passphrase)
+		if err != nil {
+			return nil, wrong
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			return nil, err
+		}
+		return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	}
+	// The old form is insecure against whoever can alter the file, but it is
+	// what some releases export, and the file lies next to a plain root.pem.
+	der, err := x509.DecryptPEMBlock(block, passphrase) //nolint:staticcheck // deprecated, still in use by exports
+	if err != nil {
+		return nil, wrong
+	}
+	decrypted := pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: der})
+	if !parsesAsKey(der) { // a wrong passphrase passes the padding check once in 256 times
+		return nil, wrong
+	}
+	return decrypted, nil
+}
+
+func parsesAsKey(der []byte) bool {
+	if _, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return true
+	}
+	if _, err := x509.ParseECPrivateKey(der); err == nil {
+		return true
+	}
+	_, err := x509.ParsePKCS8PrivateKey(der)
+	return err == nil
+}

@@ -1,0 +1,144 @@
+package qlik
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/youmark/pkcs8"
+)
+
+const testPassphrase = "correct horse"
+
+// writeFiles writes an exported folder: a certificate for key, and keyPEM as it
+// is.
+func writeFiles(t *testing.T, dir string, public, signer any, keyPEM []byte) {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "QlikClient"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for name, content := range map[string][]byte{clientCertificateFile: certificate, rootCertificateFile: certificate, clientKeyFile: keyPEM} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestKeyForms(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(der []byte, err error) []byte {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	block := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
+	pkcs1 := x509.MarshalPKCS1PrivateKey(rsaKey)
+	legacy, err := x509.EncryptPEMBlock(rand.Reader, "RSA PRIVATE KEY", pkcs1, []byte(testPassphrase), x509.PEMCipherAES256) //nolint:staticcheck // the form under test
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted := must(pkcs8.MarshalPrivateKey(rsaKey, []byte(testPassphrase), nil))
+
+	passphraseFile := filepath.Join(t.TempDir(), "passphrase")
+	wrongFile := filepath.Join(t.TempDir(), "wrong")
+	for file, content := range map[string]string{passphraseFile: testPassphrase + "\r\n", wrongFile: "incorrect horse"} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	for _, test := range []struct {
+		name       string
+		public     any
+		signer     any
+		key        []byte
+		passphrase string
+		wantError  string // empty: works
+	}{
+		{"PKCS#1", rsaKey.Public(), rsaKey, block("RSA PRIVATE KEY", pkcs1), "", ""},
+		{"PKCS#8", rsaKey.Public(), rsaKey, block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(rsaKey))), "", ""},
+		{"elliptic curve", ecKey.Public(), ecKey, block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey))), "", ""},
+		{"a passphrase nobody needs", rsaKey.Public(), rsaKey, block("RSA PRIVATE KEY", pkcs1), passphraseFile, ""},
+		{"encrypted PKCS#8", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), passphraseFile, ""},
+		{"encrypted PKCS#1", rsaKey.Public(), rsaKey, pem.EncodeToMemory(legacy), passphraseFile, ""},
+		{"byte order mark", rsaKey.Public(), rsaKey, append([]byte("\uFEFF"), block("RSA PRIVATE KEY", pkcs1)...), "", ""},
+		{"encrypted PKCS#8, no passphrase", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), "", "--qlik.key-passphrase-file: "},
+		{"encrypted PKCS#8, wrong passphrase", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), wrongFile, "passphrase does not open it"},
+		{"encrypted PKCS#1, wrong passphrase", rsaKey.Public(), rsaKey, pem.EncodeToMemory(legacy), wrongFile, "passphrase does not open it"},
+		{"passphrase file missing", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), wrongFile + "x", "--qlik.key-passphrase-file: open "},
+		{"key of another certificate", rsaKey.Public(), rsaKey, block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey))), "", "do not make a pair"},
+		{"no key", rsaKey.Public(), rsaKey, []byte("nothing"), "", "do not make a pair"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			writeFiles(t, dir, test.public, test.signer, test.key)
+			_, err := New(Config{Hosts: []string{"qlik1"}, CertDir: dir, KeyPassphraseFile: test.passphrase})
+			var config *ConfigError
+			switch {
+			case test.wantError == "" && err != nil:
+				t.Error(err)
+			case test.wantError != "" && (err == nil || !strings.Contains(err.Error(), test.wantError) || !errors.As(err, &config)):
+				t.Errorf("got %v, want a ConfigError with %q", err, test.wantError)
+			case err != nil && (strings.Contains(err.Error(), "horse") || strings.Contains(err.Error(), "\n")):
+				t.Errorf("the error shows a passphrase or is not one line: %v", err)
+			}
+		})
+	}
+}
+
+func TestCertificateFilesMissing(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{clientCertificateFile, clientKeyFile, rootCertificateFile} {
+		dir := t.TempDir()
+		writeFiles(t, dir, key.Public(), key, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(Config{Hosts: []string{"qlik1"}, CertDir: dir}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("empty %s: got %v", name, err)
+		}
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(Config{Hosts: []string{"qlik1"}, CertDir: dir}); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, name)) {
+			t.Errorf("no %s: got %v", name, err)
+		}
+	}
+	if _, err := New(Config{Hosts: []string{"qlik1"}, CertDir: os.Args[0]}); err == nil || !strings.Contains(err.Error(), "is a file") {
+		t.Errorf("a file instead of the folder: got %v", err)
+	}
+}

@@ -1,0 +1,104 @@
+package qlik
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+)
+
+// Bounds of an answer. A list of 100,000 sessions is about 20 MB; an element of
+// it, with hundreds of group attributes, some 10 kB.
+const (
+	maxAnswerBytes  = 64 << 20
+	maxElementBytes = 1 << 20
+)
+
+var utf8BOM = []byte("\uFEFF")
+
+// boundedReader fails a body that does not end, before it fills the memory:
+// because it is too long in all, or because one element is.
+type boundedReader struct {
+	r             io.Reader
+	left, element int64
+}
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, kindErrorf(KindTooLarge, "the answer is larger than %d MiB", maxAnswerBytes>>20)
+	}
+	if b.element <= 0 {
+		return 0, kindErrorf(KindTooLarge, "one element of the answer is larger than %d KiB", maxElementBytes>>10)
+	}
+	p = p[:min(int64(len(p)), b.left, b.element)]
+	n, err := b.r.Read(p)
+	b.left -= int64(n)
+	b.element -= int64(n)
+	return n, err
+}
+
+// decodeArray reads a JSON array and hands over its elements one by one, so
+// that memory is bounded by one element whatever the length of the answer.
+// The element is used again for the next one; field names match in any case.
+func decodeArray[T any](body io.Reader, each func(element *T) error) error {
+	bounded := &boundedReader{r: body, left: maxAnswerBytes, element: maxElementBytes}
+	buffered := bufio.NewReader(bounded)
+	// Some services write a byte order mark, which is not JSON.
+	if start, _ := buffered.Peek(len(utf8BOM)); bytes.Equal(start, utf8BOM) {
+		_, _ = buffered.Discard(len(utf8BOM))
+	}
+	decoder := json.NewDecoder(buffered)
+	token, err := decoder.Token()
+	switch {
+	case isSyntax(err), errors.Is(err, io.EOF):
+		return kindErrorf(KindNotJSON, "the answer is not JSON; is this the right port?")
+	case err != nil:
+		return err
+	case token != json.Delim('['):
+		return kindErrorf(KindDecode, "the answer is not a JSON array")
+	}
+	var element T
+	for decoder.More() {
+		bounded.element = maxElementBytes
+		var zero T
+		element = zero
+		if err := decoder.Decode(&element); err != nil {
+			return decodeError(err)
+		}
+		if err := each(&element); err != nil {
+			return err
+		}
+	}
+	if _, err := decoder.Token(); err != nil { // the closing bracket
+		return decodeError(err)
+	}
+	bounded.element = maxElementBytes
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		if err == nil || isSyntax(err) {
+			return kindErrorf(KindDecode, "the answer goes on after the JSON array")
+		}
+		return err
+	}
+	return nil
+}
+
+// decodeError marks errors of JSON, and leaves those of the connection alone.
+// The text of a JSON error can hold a part of the answer, so it is not kept.
+func decodeError(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrongType):
+		return kindErrorf(KindDecode, "the JSON array has an element whose field %q has another type than expected", wrongType.Field)
+	case isSyntax(err):
+		return kindErrorf(KindDecode, "the JSON array is broken")
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return kindErrorf(KindDecode, "the JSON array ends too early")
+	}
+	return err
+}
+
+func isSyntax(err error) bool {
+	var syntax *json.SyntaxError
+	return errors.As(err, &syntax)
+}

@@ -1,0 +1,561 @@
+package qlik_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// threeNodes is a site on which each node serves the default virtual proxy and
+// /sales, and /a/b is linked to qlik3 only.
+func threeNodes() qliktest.Config {
+	return qliktest.Config{
+		InMemory: true,
+		Nodes:    []qliktest.Node{{Name: "qlik1", Central: true}, {Name: "qlik2"}, {Name: "qlik3"}},
+		VirtualProxies: []qliktest.VirtualProxy{
+			{}, {Prefix: "sales"}, {Prefix: "a/b", Nodes: []string{"qlik3"}}, {Prefix: "unlinked", Nodes: []string{}},
+		},
+	}
+}
+
+// start starts a simulated site and a client of it. Both end with the test.
+func start(t *testing.T, config qliktest.Config, change func(*qlik.Config)) (*qliktest.Site, *qlik.Site) {
+	t.Helper()
+	server, err := qliktest.Start(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return server, connect(t, server, change)
+}
+
+func connect(t *testing.T, server *qliktest.Site, change func(*qlik.Config)) *qlik.Site {
+	t.Helper()
+	dir := t.TempDir()
+	if err := server.WriteCertificates(dir); err != nil {
+		t.Fatal(err)
+	}
+	clientConfig := qlik.Config{Hosts: []string{"qlik1"}, CertDir: dir, DialContext: server.DialContext}
+	if change != nil {
+		change(&clientConfig)
+	}
+	site, err := qlik.New(clientConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(site.Close)
+	return site
+}
+
+func login(t *testing.T, server *qliktest.Site, id, device, prefix, node string) qliktest.Session {
+	t.Helper()
+	session, err := server.Login("LAB", id, device, prefix, node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
+}
+
+// within returns a snapshot taken with a deadline.
+func within(t *testing.T, site *qlik.Site, timeout time.Duration) *qlik.Snapshot {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	return site.Snapshot(ctx)
+}
+
+// counts returns the users' sessions, e.g. "anna /:2 /sales:1".
+func counts(site *qlik.Site, snapshot *qlik.Snapshot) []string {
+	var lines []string
+	for _, user := range site.Users(snapshot) {
+		line := user.User.ID
+		for _, v := range user.VirtualProxies {
+			line += fmt.Sprintf(" %s:%d", v.VirtualProxy, v.Sessions)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func kinds(snapshot *qlik.Snapshot) map[string]qlik.Kind {
+	failed := make(map[string]qlik.Kind)
+	for _, link := range snapshot.Links {
+		if link.Err != nil {
+			failed[link.Node+link.VirtualProxy] = qlik.KindOf(link.Err)
+		}
+	}
+	return failed
+}
+
+func TestSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		login(t, server, "Anna", "laptop", "", "qlik1")
+		login(t, server, "anna", "phone", "", "qlik2")
+		login(t, server, "ANNA", "laptop", "a/b", "qlik3")
+		login(t, server, "bert", "laptop", "sales", "qlik2")
+
+		snapshot := within(t, site, time.Second)
+		if !snapshot.Up() || !snapshot.Complete() || len(snapshot.Sessions) != 4 {
+			t.Errorf("up %t, complete %t, %d sessions", snapshot.Up(), snapshot.Complete(), len(snapshot.Sessions))
+		}
+		if got, want := counts(site, snapshot), []string{"anna /:2 /a/b:1", "bert /sales:1"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		var links []string
+		for _, link := range snapshot.Links {
+			links = append(links, link.Node+link.VirtualProxy)
+		}
+		want := []string{"qlik1/", "qlik1/sales", "qlik2/", "qlik2/sales", "qlik3/", "qlik3/a/b", "qlik3/sales"}
+		if !slices.Equal(links, want) {
+			t.Errorf("links: got %q, want %q", links, want)
+		}
+	})
+}
+
+// TestFaults: whatever one of three proxies does, the scrape ends in time, the
+// links of that proxy are marked as failed with the right kind, the users of
+// the other two are right, and the next snapshot after recovery is whole.
+func TestFaults(t *testing.T) {
+	want := map[qliktest.Fault]qlik.Kind{
+		qliktest.Refused:            qlik.KindRefused,
+		qliktest.Hanging:            qlik.KindTimeout,
+		qliktest.Unauthorized:       qlik.KindUnauthorized,
+		qliktest.XSRF:               qlik.KindXSRF,
+		qliktest.Forbidden:          qlik.KindForbidden,
+		qliktest.ServerError:        qlik.KindStatus,
+		qliktest.Redirect:           qlik.KindRedirect,
+		qliktest.HTMLPage:           qlik.KindNotJSON,
+		qliktest.Truncated:          qlik.KindDecode,
+		qliktest.NotJSON:            qlik.KindNotJSON,
+		qliktest.Object:             qlik.KindDecode,
+		qliktest.MissingField:       qlik.KindDecode,
+		qliktest.EndlessBody:        qlik.KindTooLarge,
+		qliktest.ExpiredCertificate: qlik.KindTLS,
+		qliktest.OtherAuthority:     qlik.KindTLS,
+		qliktest.WrongName:          qlik.KindTLS,
+		qliktest.CloseAfterAnswer:   "", // not a failure
+	}
+	for _, fault := range qliktest.Faults() {
+		t.Run(fault.String(), func(t *testing.T) {
+			kind, known := want[fault]
+			if !known {
+				t.Fatal("no expectation")
+			}
+			synctest.Test(t, func(t *testing.T) {
+				server, site := start(t, threeNodes(), nil)
+				for _, node := range []string{"qlik1", "qlik2", "qlik3"} {
+					login(t, server, "anna", "laptop", "", node)
+					login(t, server, "only-"+node, "laptop", "sales", node)
+				}
+				whole := []string{"anna /:3", "only-qlik1 /sales:1", "only-qlik2 /sales:1", "only-qlik3 /sales:1"}
+				partial := []string{"anna /:2", "only-qlik1 /sales:1", "only-qlik3 /sales:1"}
+				if got := counts(site, within(t, site, time.Second)); !slices.Equal(got, whole) {
+					t.Fatalf("before: %q", got)
+				}
+
+				server.SetProxyFault("qlik2", fault)
+				begin := time.Now()
+				snapshot := within(t, site, 5*time.Second)
+				if took := time.Since(begin); took > 5*time.Second {
+					t.Errorf("took %s of 5s", took)
+				}
+				if kind == "" {
+					partial = whole
+				}
+				if got := counts(site, snapshot); !slices.Equal(got, partial) {
+					t.Errorf("during: got %q, want %q", got, partial)
+				}
+				wantFailed := map[string]qlik.Kind{"qlik2/": kind, "qlik2/sales": kind}
+				if kind == "" {
+					wantFailed = map[string]qlik.Kind{}
+				}
+				if got := kinds(snapshot); !maps.Equal(got, wantFailed) {
+					t.Errorf("failed links: got %v, want %v", got, wantFailed)
+				}
+				if snapshot.Complete() != (kind == "") || !snapshot.Up() {
+					t.Errorf("complete %t, up %t", snapshot.Complete(), snapshot.Up())
+				}
+				for _, link := range snapshot.Links {
+					if link.Err != nil && !strings.HasPrefix(link.Err.Error(), "GET https://qlik2:4243/qps/") {
+						t.Errorf("the error does not say what was asked: %v", link.Err)
+					}
+					if link.Err != nil && (strings.Contains(link.Err.Error(), "rfkey=") || strings.Contains(link.Err.Error(), "\n")) {
+						t.Errorf("the error shows the XSRF key or is not one line: %v", link.Err)
+					}
+				}
+				if fault == qliktest.WrongName {
+					if text := snapshot.Links[2].Err.Error(); !strings.Contains(text, "valid for") || !strings.Contains(text, "not qlik2") {
+						t.Errorf("the error does not say which names the certificate has: %s", text)
+					}
+				}
+
+				server.SetProxyFault("qlik2", qliktest.NoFault)
+				if got := counts(site, within(t, site, 5*time.Second)); !slices.Equal(got, whole) {
+					t.Errorf("after recovery: %q", got)
+				}
+				if errors := site.Status().Requests.Errors[qlik.APIProxy]; kind != "" && errors[kind] != 2 {
+					t.Errorf("counted errors: %v", errors)
+				}
+			})
+		})
+	}
+}
+
+// TestHangingLinkCostsItselfOnly: a snapshot with one hanging node takes until
+// the deadline, and not longer; the other nodes' answers are in it.
+func TestHangingLinkCostsItselfOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		login(t, server, "anna", "laptop", "", "qlik1")
+		within(t, site, time.Second)
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		begin := time.Now()
+		snapshot := within(t, site, 3*time.Second)
+		if took := time.Since(begin); took != 3*time.Second {
+			t.Errorf("took %s, want the 3s granted", took)
+		}
+		if got := counts(site, snapshot); !slices.Equal(got, []string{"anna /:1"}) {
+			t.Errorf("got %q", got)
+		}
+		begin = time.Now()
+		site.Snapshot(t.Context()) // nobody waits for ever, without a deadline either
+		if took := time.Since(begin); took > qlik.DefaultTimeout {
+			t.Errorf("without a deadline: took %s", took)
+		}
+	})
+}
+
+func TestConcurrentCallersShareOneFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		login(t, server, "anna", "laptop", "", "qlik1")
+		within(t, site, time.Second)
+		server.SetProxyLatency("qlik1", 100*time.Millisecond)
+		server.SetProxyLatency("qlik2", 2*time.Second)
+		server.SetProxyLatency("qlik3", 200*time.Millisecond)
+		before := server.Requests().SessionLists
+
+		var callers sync.WaitGroup
+		call := func(name string, after, timeout time.Duration, wantComplete bool, wantTook time.Duration) {
+			callers.Go(func() {
+				time.Sleep(after) // of the bubble's clock
+				begin := time.Now()
+				snapshot := within(t, site, timeout)
+				if snapshot.Complete() != wantComplete || !snapshot.Up() {
+					t.Errorf("%s: complete %t, want %t; failed %v", name, snapshot.Complete(), wantComplete, kinds(snapshot))
+				}
+				if took := time.Since(begin); took != wantTook {
+					t.Errorf("%s: took %s, want %s", name, took, wantTook)
+				}
+			})
+		}
+		call("hurried, first", 0, 500*time.Millisecond, false, 500*time.Millisecond)
+		call("patient", 100*time.Millisecond, 10*time.Second, true, 1900*time.Millisecond)
+		call("patient too", time.Second, 10*time.Second, true, time.Second)
+		callers.Go(func() { // one who leaves
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			site.Snapshot(ctx)
+		})
+		callers.Wait()
+
+		if asked := server.Requests().SessionLists - before; asked != 7 {
+			t.Errorf("%d questions for 7 links and 4 callers", asked)
+		}
+		if shared := site.Status().SharedSnapshots; shared != 3 {
+			t.Errorf("%d shared snapshots, want 3", shared)
+		}
+	})
+}
+
+// TestNobodyBoardsAnOldFlight: a hanging link keeps a flight in the air; who
+// comes late must not get the answers from its beginning.
+func TestNobodyBoardsAnOldFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), func(c *qlik.Config) { c.Timeout = 4 * time.Second })
+		within(t, site, time.Second)
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		for range 5 {
+			login(t, server, "anna", fmt.Sprint(time.Now()), "", "qlik1")
+			sessions := len(server.Sessions())
+			if got := len(within(t, site, 4*time.Second).Sessions); got != sessions {
+				t.Errorf("got %d sessions, want %d", got, sessions)
+			}
+		}
+	})
+}
+
+func TestConnectionsAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		within(t, site, time.Second)
+		first := server.Requests()
+		for range 10 {
+			time.Sleep(15 * time.Second)
+			if !within(t, site, time.Second).Complete() {
+				t.Error("incomplete")
+			}
+		}
+		now := server.Requests()
+		if now.ProxyConnections != first.ProxyConnections || now.SessionLists-first.SessionLists != 70 {
+			t.Errorf("%d new connections, %d questions; want 0 and 70", now.ProxyConnections-first.ProxyConnections, now.SessionLists-first.SessionLists)
+		}
+	})
+}
+
+// TestProxyRestart: connections that died between two scrapes do not fail the
+// second one.
+func TestProxyRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		within(t, site, time.Second)
+		server.RestartProxy("qlik2")
+		if snapshot := within(t, site, time.Second); !snapshot.Complete() {
+			t.Errorf("failed: %v", kinds(snapshot))
+		}
+	})
+}
+
+func TestRepositoryDownKeepsTopology(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		server.SetRepositoryFault("qlik1", qliktest.Refused)
+		if snapshot := within(t, site, time.Second); snapshot.Up() || snapshot.Complete() {
+			t.Error("up although nothing is known of the site")
+		}
+		if status := site.Status(); len(status.Repositories) != 1 || status.Repositories[0].Up {
+			t.Errorf("repositories: %+v", status.Repositories)
+		}
+		server.SetRepositoryFault("qlik1", qliktest.NoFault)
+		if snapshot := within(t, site, time.Second); !snapshot.Complete() {
+			t.Errorf("not whole at once when the repository is back: %v", kinds(snapshot))
+		}
+		read := site.Status().Refreshed[qlik.SourceTopology]
+
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { site.Run(ctx) })
+		server.SetRepositoryFault("qlik1", qliktest.ServerError)
+		time.Sleep(20 * time.Minute)
+		if snapshot := within(t, site, time.Second); !snapshot.Complete() || len(snapshot.Links) != 7 {
+			t.Errorf("the last topology is not in use: %v", kinds(snapshot))
+		}
+		status := site.Status()
+		if status.Repositories[0].Up || !status.Refreshed[qlik.SourceTopology].Equal(read) {
+			t.Errorf("the metrics do not say that the topology is old: %+v", status)
+		}
+		cancel()
+		running.Wait()
+	})
+}
+
+func TestTopologyFollowsRepository(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { site.Run(ctx) })
+		defer running.Wait()
+		defer cancel()
+		within(t, site, time.Second)
+
+		server.SetVirtualProxies([]qliktest.VirtualProxy{
+			{},
+			{Prefix: "x", Description: "first", Nodes: []string{"qlik1"}},
+			{Prefix: "x", Description: "second", Nodes: []string{"qlik2"}},
+		})
+		time.Sleep(6 * time.Minute)
+		snapshot := within(t, site, time.Second)
+		var links []string
+		for _, link := range snapshot.Links {
+			links = append(links, link.Node+link.VirtualProxy+" "+link.Description)
+		}
+		want := []string{"qlik1/ Central Proxy (Default)", "qlik1/x first", "qlik2/ Central Proxy (Default)", "qlik2/x second", "qlik3/ Central Proxy (Default)"}
+		if !slices.Equal(links, want) || !snapshot.Complete() {
+			t.Errorf("got %q, complete %t, want %q", links, snapshot.Complete(), want)
+		}
+
+		const disabled = 4
+		server.SetServiceState("qlik3", "Proxy", disabled)
+		time.Sleep(time.Minute)
+		before := server.Requests().SessionLists
+		if snapshot := within(t, site, time.Second); len(snapshot.Links) != 4 || !snapshot.Complete() {
+			t.Errorf("with a disabled proxy: %d links, complete %t", len(snapshot.Links), snapshot.Complete())
+		}
+		if asked := server.Requests().SessionLists - before; asked != 4 {
+			t.Errorf("%d links asked, want 4", asked)
+		}
+	})
+}
+
+func TestRepositoriesInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), func(c *qlik.Config) { c.Hosts = []string{"nowhere", "qlik2", "qlik3"} })
+		server.SetRepositoryFault("qlik2", qliktest.XSRF)
+		if snapshot := within(t, site, time.Second); !snapshot.Complete() {
+			t.Error("incomplete although the third repository answers")
+		}
+		var got []string
+		for _, r := range site.Status().Repositories {
+			got = append(got, fmt.Sprint(r.Node, " ", r.Up))
+		}
+		if want := []string{"nowhere false", "qlik2 false", "qlik3 true"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if errors := site.Status().Requests.Errors[qlik.APIRepository]; errors[qlik.KindDNS] != 3 || errors[qlik.KindXSRF] != 3 {
+			t.Errorf("counted errors: %v", errors)
+		}
+	})
+}
+
+func TestStaticProxiesNeedNoRepository(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), func(c *qlik.Config) {
+			c.Hosts = nil
+			c.Proxies = []string{"qlik3", "qlik1:4243"}
+			c.VirtualProxies = []string{"/", "/sales/"}
+		})
+		login(t, server, "anna", "laptop", "sales", "qlik3")
+		snapshot := within(t, site, time.Second)
+		if got := counts(site, snapshot); !slices.Equal(got, []string{"anna /sales:1"}) || len(snapshot.Links) != 4 || !snapshot.Complete() {
+			t.Errorf("got %q of %d links", got, len(snapshot.Links))
+		}
+		if asked := server.Requests().RepositoryConnections; asked != 0 {
+			t.Errorf("%d connections to a repository", asked)
+		}
+	})
+}
+
+func TestFilteredTopology(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, site := start(t, threeNodes(), func(c *qlik.Config) { c.VirtualProxies = []string{"a/b", "sales"} })
+		if links := within(t, site, time.Second).Links; len(links) != 4 {
+			t.Errorf("%d links, want 4", len(links))
+		}
+	})
+}
+
+// TestServerName: a site whose certificates have another name than the one it
+// registered.
+func TestServerName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := qliktest.Config{InMemory: true, Nodes: []qliktest.Node{{Name: "qlik1", CertificateNames: []string{"QLIK1.company.com"}}}}
+		server, site := start(t, config, nil)
+		if within(t, site, time.Second).Up() {
+			t.Error("a certificate for another name is accepted")
+		}
+		named := connect(t, server, func(c *qlik.Config) { c.ServerName = "qlik1.company.com" })
+		if !within(t, named, time.Second).Complete() {
+			t.Error("the configured name is not used")
+		}
+	})
+}
+
+// TestNodeAddress: nodes that are reached elsewhere, over real TCP, and verified
+// against their registered names.
+func TestNodeAddress(t *testing.T) {
+	config := threeNodes()
+	config.InMemory = false
+	server, site := start(t, config, nil)
+	addressed := connect(t, server, func(c *qlik.Config) {
+		c.DialContext = nil
+		_, port, _ := net.SplitHostPort(server.RepositoryAddress("qlik1"))
+		c.Hosts = []string{"Qlik1:" + port}
+		c.NodeAddresses = make(map[string]qlik.NodeAddress)
+		for _, node := range []string{"qlik1", "QLIK2", "qlik3"} {
+			name, address, err := qlik.ParseNodeAddress(node + "=" + server.ProxyAddress(strings.ToLower(node)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.NodeAddresses[name] = address
+		}
+	})
+	login(t, server, "anna", "laptop", "", "qlik2")
+	for name, s := range map[string]*qlik.Site{"dialled": site, "addressed": addressed} {
+		snapshot := within(t, s, 10*time.Second)
+		if !snapshot.Complete() || len(snapshot.Sessions) != 1 || snapshot.Links[0].Node != "qlik1" {
+			t.Errorf("%s: %+v", name, snapshot.Links)
+		}
+	}
+}
+
+// TestCertificateRotation: a site's certificates are made anew. While the files
+// are being replaced the old ones stay in use; once all are there, the next
+// snapshot uses them.
+func TestCertificateRotation(t *testing.T) {
+	config := threeNodes()
+	config.InMemory = false
+	old, _ := start(t, config, nil)
+	config.Now = func() time.Time { return time.Now().Add(time.Minute) } // so that they end later
+	renewed, _ := start(t, config, nil)
+	from, to := t.TempDir(), t.TempDir()
+	for dir, server := range map[string]*qliktest.Site{to: old, from: renewed} {
+		if err := server.WriteCertificates(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dial := old.DialContext
+	site := connect(t, old, func(c *qlik.Config) {
+		c.CertDir = to
+		c.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) { return dial(ctx, network, address) }
+	})
+	complete := func() bool { return within(t, site, 10*time.Second).Complete() }
+	if !complete() {
+		t.Fatal("not even at first")
+	}
+	before := site.Status().Certificates
+
+	copyFile(t, from, to, "client.pem")
+	if !complete() {
+		t.Error("a new certificate with the old key: the last good pair is not in use")
+	}
+	removeFile(t, to, "client_key.pem")
+	if !complete() {
+		t.Error("no key for a moment: the last good pair is not in use")
+	}
+	copyFile(t, from, to, "client_key.pem")
+	copyFile(t, from, to, "root.pem")
+	old.Close()
+	dial = renewed.DialContext
+	if snapshot := within(t, site, 10*time.Second); !snapshot.Complete() {
+		t.Errorf("all files are new: %v", snapshot.Links[0].Err)
+	}
+	if after := site.Status().Certificates; after == before {
+		t.Error("the expiry of the old certificates is still reported")
+	}
+}
+
+func copyFile(t *testing.T, from, to, name string) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(from, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(to, name), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func removeFile(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}

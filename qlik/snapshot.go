@@ -1,0 +1,236 @@
+package qlik
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// maxRequestsPerSite bounds the requests to all proxies of a site at once.
+const maxRequestsPerSite = 128
+
+// Snapshot is a site's answer to the question who has sessions: all links asked
+// at one moment. It is shared and must not be altered.
+type Snapshot struct {
+	Time     time.Time    // when the links were asked
+	Links    []LinkResult // expected to answer, ordered by node and prefix
+	Sessions []Session    // of all links that answered, each session id once
+}
+
+// LinkResult is what one link answered.
+type LinkResult struct {
+	Link
+	Sessions          []Session     // as listed by this link
+	Duration          time.Duration // until the whole answer was read, or given up
+	CertificateExpiry time.Time     // of the node's certificate; zero where none was seen
+	Err               error         // nil, or an *Error: then the link's sessions are unknown
+}
+
+// Up says whether at least one link answered. If not, nothing is known.
+func (s *Snapshot) Up() bool {
+	return slices.ContainsFunc(s.Links, func(l LinkResult) bool { return l.Err == nil })
+}
+
+// Complete says whether every expected link answered. If not, all counts are
+// lower bounds.
+func (s *Snapshot) Complete() bool {
+	return len(s.Links) > 0 && !slices.ContainsFunc(s.Links, func(l LinkResult) bool { return l.Err != nil })
+}
+
+// newSnapshot joins the answers of links. The same session id on two of them is
+// one session.
+func newSnapshot(at time.Time, links []LinkResult) *Snapshot {
+	snapshot := &Snapshot{Time: at, Links: links}
+	total := 0
+	for i := range links {
+		total += len(links[i].Sessions)
+	}
+	seen := make(map[SessionID]struct{}, total)
+	snapshot.Sessions = make([]Session, 0, total)
+	for i := range links {
+		for _, session := range links[i].Sessions {
+			if _, again := seen[session.ID]; again {
+				continue
+			}
+			seen[session.ID] = struct{}{}
+			snapshot.Sessions = append(snapshot.Sessions, session)
+		}
+	}
+	return snapshot
+}
+
+var errNotInTime = errors.New("no whole answer in time")
+
+// flight is one round of questions to all links, shared by all who want a
+// snapshot while it is under way. It belongs to the site, not to a caller: it
+// runs until all links answered, or to the latest deadline of its callers.
+type flight struct {
+	started time.Time
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when result is final
+
+	mu       sync.Mutex
+	deadline time.Time
+	timer    *time.Timer
+	asked    bool         // links are known
+	results  []LinkResult // Err is errNotInTime until answered
+	whole    *Snapshot    // set when done
+}
+
+// Snapshot asks all links of the site at once and returns when all have
+// answered, or when ctx ends, with what is known by then. Overlapping calls
+// share one round of questions, each taking from it what is there at its own
+// deadline; a caller that leaves or is in a hurry takes nothing from the others.
+func (s *Site) Snapshot(ctx context.Context) *Snapshot {
+	f := s.join(ctx)
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+	}
+	return f.snapshot()
+}
+
+// join takes part in the flight under way, or starts one.
+func (s *Site) join(ctx context.Context) *flight {
+	now := time.Now()
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = now.Add(s.config.Timeout)
+	}
+	s.flightMu.Lock()
+	defer s.flightMu.Unlock()
+	// A flight kept in the air by a hanging link holds answers that grow old:
+	// nobody boards it after the time that a single request may take.
+	if f := s.flight; f != nil && now.Sub(f.started) < s.config.Timeout && f.extend(deadline) {
+		s.shared.Add(1)
+		return f
+	}
+	flightCtx, cancel := context.WithCancel(s.ctx)
+	f := &flight{started: now, cancel: cancel, done: make(chan struct{}), deadline: deadline}
+	f.timer = time.AfterFunc(deadline.Sub(now), cancel)
+	s.flight = f
+	s.flights.Go(func() {
+		defer cancel()
+		s.fly(flightCtx, f)
+	})
+	return f
+}
+
+// extend moves the deadline to a later one. It fails when the flight is over.
+func (f *flight) extend(deadline time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.whole != nil {
+		return false
+	}
+	if deadline.After(f.deadline) {
+		if !f.timer.Stop() {
+			return false // just ended
+		}
+		f.timer.Reset(time.Until(deadline))
+		f.deadline = deadline
+	}
+	return true
+}
+
+// snapshot returns what is known of the flight by now.
+func (f *flight) snapshot() *Snapshot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.whole != nil {
+		return f.whole
+	}
+	results := slices.Clone(f.results)
+	for i := range results {
+		if results[i].Err == errNotInTime { //nolint:errorlint // the mark itself
+			results[i].Duration = time.Since(f.started)
+			results[i].Err = &Error{Op: "GET", Target: "https://" + results[i].Address + results[i].path(), Kind: KindTimeout, Err: errNotInTime}
+		}
+	}
+	return newSnapshot(f.started, results)
+}
+
+// fly asks all links and ends the flight.
+func (s *Site) fly(ctx context.Context, f *flight) {
+	s.reloadCertificates()
+	links := s.expectedLinks()
+
+	f.mu.Lock()
+	f.results = make([]LinkResult, len(links))
+	byNode := make(map[string][]*LinkResult)
+	for i := range links {
+		f.results[i] = LinkResult{Link: links[i], Err: errNotInTime}
+		byNode[links[i].Node] = append(byNode[links[i].Node], &f.results[i])
+	}
+	f.mu.Unlock()
+
+	var nodes sync.WaitGroup
+	for node, limit := range shareRequests(byNode) {
+		nodes.Go(func() {
+			var requests errgroup.Group
+			requests.SetLimit(limit)
+			for _, result := range byNode[node] {
+				requests.Go(func() error {
+					s.ask(ctx, f, result)
+					return nil // the outcome is in the result
+				})
+			}
+			_ = requests.Wait()
+		})
+	}
+	nodes.Wait()
+
+	f.mu.Lock()
+	f.timer.Stop()
+	f.whole = newSnapshot(f.started, f.results)
+	f.mu.Unlock()
+	s.noteLinks(f.whole)
+
+	s.flightMu.Lock()
+	if s.flight == f {
+		s.flight = nil
+	}
+	s.flightMu.Unlock()
+	close(f.done)
+}
+
+// ask asks one link and notes the answer in its result, which f.mu guards.
+func (s *Site) ask(ctx context.Context, f *flight, result *LinkResult) {
+	link := &result.Link // never written to again
+	start := time.Now()
+	sessions, expiry, err := s.client.listSessions(ctx, link)
+	duration := time.Since(start)
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	result.Sessions, result.CertificateExpiry, result.Err, result.Duration = sessions, expiry, err, duration
+}
+
+// shareRequests says how many requests each node may be asked at once: as many
+// as it has links, at most maxConnectionsPerNode, and so that all nodes together
+// stay within maxRequestsPerSite. Slots are given out in turns and belong to
+// their node, so that nodes that hang cannot use up those of the others.
+func shareRequests[T any](byNode map[string][]T) map[string]int {
+	limits := make(map[string]int, len(byNode))
+	for left := maxRequestsPerSite; left > 0; {
+		given := 0
+		for node, links := range byNode {
+			if limits[node] < min(len(links), maxConnectionsPerNode) && left > 0 {
+				limits[node]++
+				left--
+				given++
+			}
+		}
+		if given == 0 {
+			break
+		}
+	}
+	for node := range byNode {
+		limits[node] = max(limits[node], 1) // more nodes than slots
+	}
+	return limits
+}

@@ -1,0 +1,156 @@
+package qlik
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Link is a virtual proxy served by a node: the unit that is asked for sessions.
+type Link struct {
+	Node         string // registered host name, with ":port" where its proxy does not listen on 4243
+	Address      string // host:port of its proxy, the host being the registered name
+	VirtualProxy string // prefix with a leading slash; "/" is the default virtual proxy
+
+	// From the repository; zero where the links were configured instead.
+	Description          string
+	AuthenticationMethod string
+	InactivityTimeout    time.Duration
+}
+
+func (l *Link) compare(other *Link) int {
+	return cmp.Or(strings.Compare(l.Node, other.Node), strings.Compare(l.VirtualProxy, other.VirtualProxy))
+}
+
+// host returns the registered host name of the link's node.
+func (l *Link) host() string {
+	host, _, err := net.SplitHostPort(l.Address)
+	if err != nil {
+		return l.Address
+	}
+	return host
+}
+
+// path is where the link's sessions are listed. The prefix comes after /qps; its
+// own slashes stay as they are (docs/qlik.md, "Session list").
+func (l *Link) path() string { return path.Join("/qps", l.VirtualProxy, "session") }
+
+// virtualProxyName writes a prefix with one leading slash, however it is given.
+func virtualProxyName(prefix string) string { return "/" + strings.Trim(prefix, "/") }
+
+func newLink(host, port, prefix string) Link {
+	return Link{
+		Node:         nodeLabel(host, port, proxyPort),
+		Address:      net.JoinHostPort(host, port),
+		VirtualProxy: virtualProxyName(prefix),
+	}
+}
+
+// staticLinks is the cross product of proxies (host:port) and virtual proxies,
+// for places from which no repository can be reached.
+func staticLinks(proxies, virtualProxies []string) []Link {
+	var links []Link
+	for _, proxy := range proxies {
+		host, port, err := net.SplitHostPort(proxy)
+		if err != nil { // validated by Config
+			continue
+		}
+		for _, prefix := range virtualProxies {
+			links = append(links, newLink(host, port, prefix))
+		}
+	}
+	return sortedLinks(links)
+}
+
+// topology asks the repository which virtual proxies are linked to which nodes.
+func (r *repository) topology(ctx context.Context) ([]Link, error) {
+	var (
+		proxies        []proxyServiceRecord
+		virtualProxies []virtualProxyRecord
+	)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		proxies, err = listEntities[proxyServiceRecord](ctx, r, "proxyservice")
+		return err
+	})
+	group.Go(func() (err error) {
+		virtualProxies, err = listEntities[virtualProxyRecord](ctx, r, "virtualproxyconfig")
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return joinLinks(proxies, virtualProxies), nil
+}
+
+// joinLinks joins proxies and virtual proxies as the repository lists them. A
+// virtual proxy that no proxy links to serves nobody and is left out. Two
+// virtual proxies may share a prefix on different proxies: they are told apart
+// by their ids.
+func joinLinks(proxies []proxyServiceRecord, virtualProxies []virtualProxyRecord) []Link {
+	byID := make(map[string]*virtualProxyRecord, len(virtualProxies))
+	for i := range virtualProxies {
+		byID[virtualProxies[i].ID] = &virtualProxies[i]
+	}
+	var links []Link
+	for i := range proxies {
+		settings := &proxies[i].Settings
+		port := proxyPort
+		if settings.RESTListenPort != 0 {
+			port = strconv.Itoa(settings.RESTListenPort)
+		}
+		for _, linked := range slices.Concat(settings.VirtualProxies, settings.DefaultVirtualProxies, settings.OtherVirtualProxies) {
+			virtualProxy, ok := byID[linked.ID]
+			if !ok {
+				continue // deleted between the two answers
+			}
+			link := newLink(proxies[i].Node.HostName, port, virtualProxy.Prefix)
+			link.Description = strings.ToValidUTF8(virtualProxy.Description, "\uFFFD")
+			link.AuthenticationMethod = virtualProxy.AuthenticationMethod.in(authenticationMethods)
+			link.InactivityTimeout = time.Duration(virtualProxy.SessionInactivityTimeout * float64(time.Minute))
+			links = append(links, link)
+		}
+	}
+	return sortedLinks(links)
+}
+
+// sortedLinks orders links as Prometheus orders their series, and drops
+// repetitions: a link is known by its node and prefix.
+func sortedLinks(links []Link) []Link {
+	slices.SortStableFunc(links, func(a, b Link) int { return a.compare(&b) })
+	return slices.CompactFunc(links, func(a, b Link) bool { return a.compare(&b) == 0 })
+}
+
+// filterLinks keeps the links of the given proxies (host:port) and virtual
+// proxies; an empty list keeps all.
+func filterLinks(links []Link, proxies, virtualProxies []string) []Link {
+	return slices.DeleteFunc(links, func(l Link) bool {
+		matchesProxy := len(proxies) == 0 ||
+			slices.ContainsFunc(proxies, func(p string) bool { return strings.EqualFold(p, l.Address) })
+		matchesPrefix := len(virtualProxies) == 0 ||
+			slices.ContainsFunc(virtualProxies, func(p string) bool { return virtualProxyName(p) == l.VirtualProxy })
+		return !matchesProxy || !matchesPrefix
+	})
+}
+
+// withoutDisabled drops the links of proxies that the repository calls
+// Disabled: they are switched off on purpose and list no sessions.
+func withoutDisabled(links []Link, states []ServiceState) []Link {
+	disabled := make(map[string]bool)
+	for _, s := range states {
+		if s.Service == "Proxy" && s.State == "Disabled" {
+			disabled[strings.ToLower(s.Node)] = true
+		}
+	}
+	if len(disabled) == 0 {
+		return links
+	}
+	return slices.DeleteFunc(slices.Clone(links), func(l Link) bool { return disabled[strings.ToLower(l.host())] })
+}

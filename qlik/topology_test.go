@@ -1,0 +1,101 @@
+package qlik
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+)
+
+func TestJoinLinks(t *testing.T) {
+	var proxies []proxyServiceRecord
+	var virtualProxies []virtualProxyRecord
+	for to, text := range map[any]string{
+		&proxies: `[
+			{"serverNodeConfiguration": {"hostName": "b"}, "settings": {"restListenPort": 4243, "virtualProxies": [{"id": "hub"}, {"id": "ab"}, {"id": "gone"}]}},
+			{"serverNodeConfiguration": {"hostName": "a"}, "settings": {"restListenPort": 14243, "virtualProxies": [{"id": "hub"}, {"id": "ab2"}]}},
+			{"serverNodeConfiguration": {"hostName": "old"}, "settings": {"defaultVirtualProxyConfigurations": [{"id": "hub"}], "virtualProxyConfigurations": [{"id": "ab"}]}},
+			{"serverNodeConfiguration": {"hostName": "idle"}, "settings": {"restListenPort": 4243, "virtualProxies": []}}]`,
+		&virtualProxies: `[
+			{"id": "hub", "prefix": "", "description": "Central Proxy (Default)", "authenticationMethod": 0, "sessionInactivityTimeout": 30},
+			{"id": "ab", "prefix": "a/b", "description": "first", "authenticationMethod": 4, "sessionInactivityTimeout": 5},
+			{"id": "ab2", "prefix": "a/b", "description": "second", "authenticationMethod": "SAML", "sessionInactivityTimeout": 20},
+			{"id": "unlinked", "prefix": "nobody"}]`,
+	} {
+		if err := json.Unmarshal([]byte(text), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hub := Link{VirtualProxy: "/", Description: "Central Proxy (Default)", AuthenticationMethod: "Ticket", InactivityTimeout: 30 * time.Minute}
+	first := Link{VirtualProxy: "/a/b", Description: "first", AuthenticationMethod: "JWT", InactivityTimeout: 5 * time.Minute}
+	second := Link{VirtualProxy: "/a/b", Description: "second", AuthenticationMethod: "SAML", InactivityTimeout: 20 * time.Minute}
+	on := func(link Link, node, address string) Link {
+		link.Node, link.Address = node, address
+		return link
+	}
+	want := []Link{
+		on(hub, "a:14243", "a:14243"),
+		on(second, "a:14243", "a:14243"),
+		on(hub, "b", "b:4243"),
+		on(first, "b", "b:4243"),
+		on(hub, "old", "old:4243"),
+		on(first, "old", "old:4243"),
+	}
+	got := joinLinks(proxies, virtualProxies)
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v\nwant %+v", got, want)
+	}
+	if path := got[1].path(); path != "/qps/a/b/session" {
+		t.Errorf("path of /a/b: %s", path)
+	}
+	if path := got[0].path(); path != "/qps/session" {
+		t.Errorf("path of the default virtual proxy: %s", path)
+	}
+
+	states := []ServiceState{{Node: "A", Service: "Proxy", State: "Disabled"}, {Node: "b", Service: "Engine", State: "Disabled"}}
+	if enabled := withoutDisabled(got, states); len(enabled) != 4 || enabled[0].Node != "b" {
+		t.Errorf("without a disabled proxy: %+v", enabled)
+	}
+	if len(got) != 6 {
+		t.Error("withoutDisabled altered the topology")
+	}
+	if filtered := filterLinks(joinLinks(proxies, virtualProxies), []string{"B:4243"}, []string{"/a/b/"}); len(filtered) != 1 || filtered[0].Description != "first" {
+		t.Errorf("filtered: %+v", filtered)
+	}
+}
+
+func TestShareRequests(t *testing.T) {
+	nodes := func(links ...int) map[string][]int {
+		byNode := make(map[string][]int)
+		for i, n := range links {
+			byNode[string(rune('a'+i))] = make([]int, n)
+		}
+		return byNode
+	}
+	for _, test := range []struct {
+		name   string
+		byNode map[string][]int
+		want   map[string]int // nil: only the bounds are fixed
+	}{
+		{"a request per link", nodes(3, 5), map[string]int{"a": 3, "b": 5}},
+		{"at most 64 per node", nodes(200), map[string]int{"a": 64}},
+		{"at most 128 in all", nodes(64, 64, 64), nil},
+		{"small nodes are served first", nodes(200, 200, 10), map[string]int{"a": 59, "b": 59, "c": 10}},
+		{"more nodes than slots", nodes(make([]int, 0)...), map[string]int{}},
+	} {
+		got := shareRequests(test.byNode)
+		total := 0
+		for node, n := range got {
+			total += n
+			if n > maxConnectionsPerNode || n < 1 {
+				t.Errorf("%s: %d for %s", test.name, n, node)
+			}
+		}
+		if total > maxRequestsPerSite {
+			t.Errorf("%s: %d in all", test.name, total)
+		}
+		if test.want != nil && !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package qlik
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxConnectionsPerNode bounds the requests that one node is asked at once.
+const maxConnectionsPerNode = 64
+
+// transport is the connection pool of a site: mutual TLS with certificates that
+// follow their files. Each node is verified against the name in the URL, which
+// is the name it registered itself under.
+type transport struct {
+	dir, passphraseFile, serverName string
+	dial                            func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu           sync.Mutex
+	files        *certificateFiles // that http is made of
+	http         *http.Transport
+	certificates Certificates
+	failed       *certificateFiles // that made no credentials, to say so only once
+	readErr      string            // likewise where they could not be read
+}
+
+// reload reads the certificate files and takes them into use if they have
+// changed. When they cannot be read or do not fit together, as in the middle of
+// a rotation, the last good ones stay in use; the error is returned once.
+func (t *transport) reload() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	files, err := readCertificateFiles(t.dir, t.passphraseFile)
+	if err != nil {
+		if err.Error() == t.readErr {
+			return nil
+		}
+		t.readErr = err.Error()
+		return err
+	}
+	t.readErr = ""
+	if files.equal(t.files) || files.equal(t.failed) {
+		return nil
+	}
+	config, certificates, err := files.tlsConfig(t.dir)
+	if err != nil {
+		t.failed = files
+		return err
+	}
+	config.ServerName = t.serverName
+	old := t.http
+	t.files, t.failed, t.certificates = files, nil, certificates
+	t.http = &http.Transport{
+		DialContext:         t.dial,
+		TLSClientConfig:     config,
+		TLSHandshakeTimeout: 10 * time.Second,
+		MaxConnsPerHost:     maxConnectionsPerNode,
+		MaxIdleConnsPerHost: maxConnectionsPerNode, // every link's connection is kept for the next scrape
+		IdleConnTimeout:     5 * time.Minute,       // longer than any scrape interval
+		// Answers are a few hundred kilobytes at most and come in one go; small
+		// buffers matter with hundreds of connections.
+		ReadBufferSize:  4 << 10,
+		WriteBufferSize: 1 << 10,
+	}
+	if old != nil {
+		old.CloseIdleConnections()
+	}
+	return nil
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	t.mu.Lock()
+	current := t.http
+	t.mu.Unlock()
+	return current.RoundTrip(request)
+}
+
+func (t *transport) inUse() Certificates {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.certificates
+}
+
+func (t *transport) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.http.CloseIdleConnections()
+}
+
+// NodeAddress is where a node is reached when not under its registered name.
+type NodeAddress struct {
+	Host string
+	Port string // of its proxy, instead of the registered one; may be empty
+}
+
+// redirectingDialer dials nodes at the addresses given for them. A repository
+// keeps its own port: the port of a NodeAddress is the proxy's.
+func redirectingDialer(
+	dial func(ctx context.Context, network, address string) (net.Conn, error),
+	nodes map[string]NodeAddress, repositories []string,
+) func(ctx context.Context, network, address string) (net.Conn, error) {
+	byName := make(map[string]NodeAddress, len(nodes))
+	for name, address := range nodes {
+		byName[strings.ToLower(name)] = address
+	}
+	isRepository := make(map[string]bool, len(repositories))
+	for _, address := range repositories {
+		isRepository[strings.ToLower(address)] = true
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		address = strings.ToLower(address)
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		if node, ok := byName[host]; ok {
+			host = node.Host
+			if node.Port != "" && !isRepository[address] {
+				port = node.Port
+			}
+		}
+		return dial(ctx, network, net.JoinHostPort(host, port))
+	}
+}
