@@ -1,0 +1,295 @@
+package qliktest
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// endpoint is a service of a node as the network sees it: a port, TLS, HTTP, and the faults.
+type endpoint struct {
+	ctx         context.Context // ends with the site
+	site        *Site
+	node        Node
+	port        int // as registered
+	service     service
+	certificate tls.Certificate
+	server      *http.Server
+	address     string         // where it listens, also while it does not
+	running     sync.WaitGroup // goroutines of listeners and connections
+
+	mu       sync.Mutex
+	listener net.Listener // nil while it refuses
+	conns    map[net.Conn]struct{}
+	fault    Fault
+	latency  time.Duration
+	stopped  bool // the service is not running
+	closed   bool // the site is closed
+	faulty   map[Fault]*tls.Certificate
+}
+
+// service is what answers behind an endpoint.
+type service struct {
+	answer   func(*http.Request) answer
+	count    func(*http.Request)
+	accepted *atomic.Int64 // connections
+}
+
+func (s *Site) newEndpoint(ctx context.Context, n Node, port int, behind service) (*endpoint, error) {
+	e := &endpoint{
+		ctx: ctx, site: s, node: n, port: port, service: behind,
+		address: "127.0.0.1:0", // any free port, and that one from then on
+		conns:   map[net.Conn]struct{}{}, faulty: map[Fault]*tls.Certificate{},
+	}
+	var err error
+	if e.certificate, err = s.authority.service(n, s.now()); err != nil {
+		return nil, err
+	}
+	e.server = &http.Server{
+		Handler:           e,
+		ReadHeaderTimeout: time.Minute,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnState:         e.track,
+		// Failed handshakes are what tests of the faults are about, not news.
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	if s.config.InMemory {
+		e.address = net.JoinHostPort(n.Name, strconv.Itoa(port))
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.listen(); err != nil {
+		return nil, err
+	}
+	e.address = e.listener.Addr().String()
+	return e, nil
+}
+
+// listen opens the port; the caller holds the lock.
+func (e *endpoint) listen() error {
+	var listener net.Listener
+	if e.site.config.InMemory {
+		listener = newMemoryListener(memoryAddress(e.address))
+	} else {
+		var err error
+		if listener, err = new(net.ListenConfig).Listen(e.ctx, "tcp", e.address); err != nil {
+			return err
+		}
+	}
+	e.listener = listener
+	secure := tls.NewListener(listener, e.tlsConfig())
+	e.running.Go(func() { _ = e.server.Serve(secure) }) // always ends with an error: closed
+	return nil
+}
+
+func (e *endpoint) tlsConfig() *tls.Config {
+	config := &tls.Config{
+		GetCertificate: e.shown,
+		ClientAuth:     tls.VerifyClientCertIfGiven,
+		ClientCAs:      e.site.authority.pool(),
+		Time:           e.site.config.Now,
+		// A resumed connection would not show the certificate of a fault.
+		SessionTicketsDisabled: true,
+	}
+	if e.site.config.RequireClientCertificate {
+		config.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return config
+}
+
+// shown returns the certificate for a handshake.
+func (e *endpoint) shown(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fault.inCertificate() {
+		if e.faulty[e.fault] == nil {
+			certificate, err := e.site.faultyCertificate(e.node, e.fault)
+			if err != nil {
+				return nil, err
+			}
+			e.faulty[e.fault] = &certificate
+		}
+		return e.faulty[e.fault], nil
+	}
+	return &e.certificate, nil
+}
+
+// track keeps the set of connections, for faults that must drop them.
+func (e *endpoint) track(c net.Conn, state http.ConnState) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch state { //nolint:exhaustive // the other states are in between
+	case http.StateNew:
+		e.service.accepted.Add(1)
+		e.running.Add(1)
+		e.conns[c] = struct{}{}
+		if e.listener == nil {
+			// Accepted just before the port was closed.
+			cut(c)
+		}
+	case http.StateClosed:
+		delete(e.conns, c)
+		e.running.Done()
+	}
+}
+
+func (e *endpoint) setFault(f Fault) {
+	e.mu.Lock()
+	drop := f != e.fault && (f.inTransport() || e.fault.inTransport())
+	e.fault = f
+	e.openOrClose()
+	e.mu.Unlock()
+	if drop {
+		e.dropConnections()
+	}
+}
+
+func (e *endpoint) setStopped(stopped bool) {
+	e.mu.Lock()
+	e.stopped = stopped
+	e.openOrClose()
+	e.mu.Unlock()
+	if stopped {
+		e.dropConnections()
+	}
+}
+
+func (e *endpoint) setLatency(d time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.latency = d
+}
+
+// state returns what a request meets.
+func (e *endpoint) state() (Fault, time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.fault, e.latency
+}
+
+// openOrClose makes the port as it should be; the caller holds the lock.
+func (e *endpoint) openOrClose() {
+	open := !e.closed && !e.stopped && e.fault != Refused
+	switch {
+	case open && e.listener == nil:
+		// Somebody else may hold the port for a moment: a client's outgoing connection.
+		var err error
+		for range 100 {
+			if err = e.listen(); err == nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		panic(fmt.Sprintf("qliktest: cannot listen on %s again: %v", e.address, err))
+	case !open && e.listener != nil:
+		_ = e.listener.Close()
+		e.listener = nil
+	}
+}
+
+func (e *endpoint) dropConnections() {
+	e.mu.Lock()
+	var all []net.Conn
+	for c := range e.conns {
+		all = append(all, c)
+	}
+	e.mu.Unlock()
+	// Not under the lock: closing reports to track.
+	for _, c := range all {
+		cut(c)
+	}
+}
+
+// cut closes a connection under its TLS: the farewell of TLS would wait for a client that does not read, and a service that dies
+// says none.
+func cut(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	_ = c.Close()
+}
+
+func (e *endpoint) close() {
+	e.mu.Lock()
+	e.closed = true
+	e.openOrClose()
+	e.mu.Unlock()
+	e.dropConnections()
+	_ = e.server.Close()
+	e.running.Wait()
+}
+
+// dial connects in memory.
+func (e *endpoint) dial(ctx context.Context, network string) (net.Conn, error) {
+	e.mu.Lock()
+	listener, _ := e.listener.(*memoryListener)
+	e.mu.Unlock()
+	if listener == nil {
+		return nil, refused(network, memoryAddress(e.address))
+	}
+	client, server := memoryPipe("client:0", listener.address)
+	select {
+	case listener.conns <- server:
+		return client, nil
+	case <-listener.closed:
+		return nil, refused(network, listener.address)
+	case <-ctx.Done():
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: listener.address, Err: ctx.Err()}
+	}
+}
+
+func refused(network string, address net.Addr) error {
+	return &net.OpError{Op: "dial", Net: network, Addr: address, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+}
+
+// RepositoryAddress returns the address of a node's repository: "127.0.0.1:port", or "name:4242" in memory.
+func (s *Site) RepositoryAddress(node string) string {
+	return s.endpointOf(s.repositories, node).address
+}
+
+// ProxyAddress returns the address of a node's proxy: "127.0.0.1:port", or the name and the registered port in memory.
+func (s *Site) ProxyAddress(node string) string {
+	return s.endpointOf(s.proxies, node).address
+}
+
+// DialContext connects to "name:4242", the repository of a node, or to its proxy under the name and the registered port. A name
+// the site does not have is a *net.DNSError, another port of a node is refused. Over TCP an address of the loopback interface is
+// dialled as it is.
+func (s *Site) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() && !s.config.InMemory {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	key := strings.ToLower(host)
+	proxy, ok := s.proxies[key]
+	if !ok {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
+	}
+	var e *endpoint
+	switch port {
+	case strconv.Itoa(repositoryPort):
+		e = s.repositories[key]
+	case strconv.Itoa(proxy.port):
+		e = proxy
+	default:
+		return nil, refused(network, memoryAddress(address))
+	}
+	if s.config.InMemory {
+		return e.dial(ctx, network)
+	}
+	return new(net.Dialer).DialContext(ctx, network, e.address)
+}

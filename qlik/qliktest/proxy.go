@@ -1,0 +1,176 @@
+package qliktest
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// sessionData is a session as the proxy lists it (docs/qlik.md, "Session list").
+type sessionData struct {
+	UserDirectory string
+	UserID        string `json:"UserId"`
+	Attributes    []map[string]string
+	SessionID     string          `json:"SessionId"`
+	UserName      json.RawMessage `json:",omitempty"`
+}
+
+// proxyEndpoints is the answer of /qps/about/description: what the simulated proxy knows.
+var proxyEndpoints = []string{
+	"GET /qps/about/description", "GET /qps/alive",
+	"GET /qps/session", "GET /qps/session/{id}", "DELETE /qps/session/{id}",
+	"GET /qps/user/{directory}/{id}", "DELETE /qps/user/{directory}/{id}",
+	"GET /qps/{virtual proxy}/session", "GET /qps/{virtual proxy}/session/{id}", "DELETE /qps/{virtual proxy}/session/{id}",
+	"GET /qps/{virtual proxy}/user/{directory}/{id}", "DELETE /qps/{virtual proxy}/user/{directory}/{id}",
+}
+
+// proxyPath is a path of the administrative interface, taken apart.
+type proxyPath struct {
+	prefix   string
+	resource string   // alive, about/description, session, user
+	values   []string // id; directory and id
+}
+
+// isList reports whether the path is that of a virtual proxy's sessions.
+func (p proxyPath) isList() bool { return p.resource == "session" && len(p.values) == 0 }
+
+// parseProxyPath reads from the end, because prefixes may contain slashes, and the names of resources too. Empty segments say nothing:
+// /qps//session is the default virtual proxy (docs/qlik.md, "Ports and addressing").
+func parseProxyPath(escaped string) (proxyPath, bool) {
+	var segments []string
+	for segment := range strings.SplitSeq(escaped, "/") {
+		if segment != "" {
+			segments = append(segments, segment)
+		}
+	}
+	if len(segments) < 2 || !strings.EqualFold(segments[0], "qps") {
+		return proxyPath{}, false
+	}
+	segments = segments[1:]
+	last := len(segments) - 1
+	prefix := func(n int) string { return strings.Join(segments[:n], "/") }
+	value := func(i int) string {
+		// An id that cannot be unescaped is unknown, as it is.
+		if v, err := url.PathUnescape(segments[i]); err == nil {
+			return v
+		}
+		return segments[i]
+	}
+	is := func(i int, name string) bool { return i >= 0 && strings.EqualFold(segments[i], name) }
+	switch {
+	case len(segments) == 1 && is(0, "alive"):
+		return proxyPath{resource: "alive"}, true
+	case len(segments) == 2 && is(0, "about") && is(1, "description"):
+		return proxyPath{resource: "about/description"}, true
+	case is(last, "session"):
+		return proxyPath{prefix(last), "session", nil}, true
+	case is(last-1, "session"):
+		return proxyPath{prefix(last - 1), "session", []string{value(last)}}, true
+	case is(last-2, "user"):
+		return proxyPath{prefix(last - 2), "user", []string{value(last - 1), value(last)}}, true
+	}
+	return proxyPath{}, false
+}
+
+func (s *Site) proxyService(n *node) service {
+	return service{s.answerProxy(n), s.requests.countProxy, &s.requests.proxyConnections}
+}
+
+// answerProxy returns the administrative interface of the proxy of a node (docs/qlik.md, "Session list" and "Ending sessions").
+func (s *Site) answerProxy(n *node) func(*http.Request) answer {
+	return func(r *http.Request) answer {
+		path, found := parseProxyPath(r.URL.EscapedPath())
+		if !found {
+			return text(http.StatusNotFound, "Not found")
+		}
+		deletes := r.Method == http.MethodDelete && len(path.values) > 0
+		if r.Method != http.MethodGet && !deletes {
+			return text(http.StatusMethodNotAllowed, "Method not allowed")
+		}
+		switch path.resource {
+		case "alive":
+			return answer{http.StatusOK, contentJSON, []byte(`{"value":true}`)}
+		case "about/description":
+			return ok(proxyEndpoints)
+		}
+
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		now := s.advance()
+		if body, set := n.answers[path.prefix]; set && path.isList() {
+			return answer{http.StatusOK, contentJSON, body}
+		}
+		l := n.links[path.prefix]
+		if l == nil {
+			if s.config.EmptyListForUnknownPrefix && (path.isList() || path.resource == "user") {
+				return listOf(nil)
+			}
+			return text(http.StatusNotFound, "Not found")
+		}
+		switch {
+		case path.isList():
+			return listLink(l)
+		case path.resource == "session":
+			each := s.sessions[path.values[0]]
+			if each == nil || each.link != l {
+				return text(http.StatusNotFound, "Not found")
+			}
+			if deletes {
+				s.end(each, now, false)
+			}
+			return answer{http.StatusOK, contentJSON, each.json}
+		default:
+			all := s.sessionsOfUser(path.values[0], path.values[1], l)
+			if deletes {
+				s.endAll(all, now, false)
+			}
+			return listOf(all)
+		}
+	}
+}
+
+// sessionsOfUser returns the sessions of a user on a link, oldest first.
+func (s *Site) sessionsOfUser(directory, id string, l *link) []*session {
+	a := s.accounts[accountKey(directory, id)]
+	if a == nil {
+		return nil
+	}
+	var all []*session
+	for _, each := range a.cookies {
+		if each.link == l {
+			all = append(all, each)
+		}
+	}
+	sortByAge(all)
+	return all
+}
+
+// listLink answers with all sessions of a link, oldest first. Nothing but their texts is copied: a list of ten thousand sessions
+// must cost its reader more than the simulation.
+func listLink(l *link) answer {
+	var body bytes.Buffer
+	size := 2
+	for each := range values[*session](l.sessions) {
+		size += len(each.json) + 1
+	}
+	body.Grow(size)
+	body.WriteByte('[')
+	for each := range values[*session](l.sessions) {
+		if body.Len() > 1 {
+			body.WriteByte(',')
+		}
+		body.Write(each.json)
+	}
+	body.WriteByte(']')
+	return answer{http.StatusOK, contentJSON, body.Bytes()}
+}
+
+func listOf(all []*session) answer {
+	texts := make([]json.RawMessage, 0, len(all))
+	for _, each := range all {
+		texts = append(texts, each.json)
+	}
+	return ok(texts)
+}

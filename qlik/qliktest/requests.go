@@ -1,0 +1,62 @@
+package qliktest
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Requests counts what reached the services of a site, answered or not.
+type Requests struct {
+	// SessionLists are requests to proxies for the sessions of a virtual proxy, OtherProxy all others to proxies.
+	SessionLists, OtherProxy int
+	// Repository are requests to repositories, by path in lower case: "/qrs/about".
+	Repository map[string]int
+	// ProxyConnections and RepositoryConnections are accepted connections; each begins with a TLS handshake.
+	ProxyConnections, RepositoryConnections int
+}
+
+type requestCounts struct {
+	sessionLists, otherProxy                atomic.Int64
+	proxyConnections, repositoryConnections atomic.Int64
+
+	mu         sync.Mutex
+	repository map[string]int
+}
+
+func (c *requestCounts) countProxy(r *http.Request) {
+	path, found := parseProxyPath(r.URL.EscapedPath())
+	if found && r.Method == http.MethodGet && path.isList() {
+		c.sessionLists.Add(1)
+		return
+	}
+	c.otherProxy.Add(1)
+}
+
+func (c *requestCounts) countRepository(r *http.Request) {
+	path := strings.ToLower(r.URL.Path)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.repository == nil {
+		c.repository = map[string]int{}
+	}
+	c.repository[path]++
+}
+
+// Requests returns the counts since the start of the site.
+func (s *Site) Requests() Requests {
+	c := &s.requests
+	r := Requests{
+		SessionLists:          int(c.sessionLists.Load()),
+		OtherProxy:            int(c.otherProxy.Load()),
+		ProxyConnections:      int(c.proxyConnections.Load()),
+		RepositoryConnections: int(c.repositoryConnections.Load()),
+		Repository:            map[string]int{},
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.Copy(r.Repository, c.repository)
+	return r
+}

@@ -1,0 +1,385 @@
+package qliktest
+
+import (
+	"cmp"
+	"container/list"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Session is a proxy session: what a browser's cookie refers to, and what the limit counts.
+type Session struct {
+	ID string
+	// Directory and UserID are spelled as at the login; Qlik compares both without case (docs/qlik.md, "User identity").
+	Directory, UserID string
+	// UserName is the name in the list of sessions; "" where that has none or null.
+	UserName string
+	// VirtualProxy is the prefix.
+	VirtualProxy, Node, Device string
+	// Granted says that the licence check let the user in. A session without it is listed all the same, and asks again with the
+	// next activity (docs/qlik.md, "Denial").
+	Granted               bool
+	Started, LastActivity time.Time
+}
+
+// session is a live proxy session.
+type session struct {
+	Session
+	number  uint64
+	account *account
+	link    *link
+	element *list.Element // in link.sessions
+	row     *usageRow     // nil without slot
+	json    []byte        // as in the list of sessions: nothing in it changes
+	ended   bool
+}
+
+func (s *session) expiry() time.Time {
+	return s.LastActivity.Add(s.link.virtualProxy.InactivityTimeout)
+}
+
+// account is what the site knows of one user, whatever the spelling.
+type account struct {
+	User
+	key      string
+	id       string
+	known    bool // has a row in the repository's table of users
+	created  time.Time
+	lastUsed time.Time // of the licence
+	cookies  map[cookie]*session
+	rows     int // usage rows, those that cool included
+}
+
+// cookie identifies what a browser presents: a device keeps one cookie per virtual proxy and host.
+type cookie struct {
+	device, prefix string
+	node           *node
+}
+
+// accountKey is the same for all spellings of a user.
+func accountKey(directory, id string) string {
+	return strings.ToLower(directory) + `\` + strings.ToLower(id)
+}
+
+// addUser enters a user of the configuration into the repository.
+func (s *Site) addUser(u User) error {
+	switch u.License {
+	case Unlicensed, Professional, Analyzer:
+	default:
+		return fmt.Errorf(`qliktest: user %s\%s has the unknown licence %q`, u.Directory, u.ID, u.License)
+	}
+	if s.accounts[accountKey(u.Directory, u.ID)] != nil {
+		return fmt.Errorf(`qliktest: user %s\%s is given twice`, u.Directory, u.ID)
+	}
+	a := s.newAccount(u)
+	if u.UnusedFor > 0 && u.License != Unlicensed {
+		a.lastUsed = s.started.Add(-u.UnusedFor)
+	}
+	return nil
+}
+
+func (s *Site) newAccount(u User) *account {
+	key := accountKey(u.Directory, u.ID)
+	a := &account{User: u, key: key, id: stableID("user", key), created: s.started, cookies: map[cookie]*session{}}
+	s.accounts[key] = a
+	// Every anonymous browser is a user of its own (docs/qlik.md, "Anonymous users"), whom the repository does not keep.
+	if !strings.EqualFold(u.Directory, "NONE") {
+		a.known = true
+		s.accountOrder = append(s.accountOrder, a)
+	}
+	return a
+}
+
+// account returns the user's account, a new one without licence for a user not seen before.
+func (s *Site) account(directory, id string) *account {
+	if a := s.accounts[accountKey(directory, id)]; a != nil {
+		return a
+	}
+	a := s.newAccount(User{Directory: directory, ID: id})
+	a.created = s.now()
+	return a
+}
+
+// forget drops an anonymous account that nothing refers to any more.
+func (s *Site) forget(a *account) {
+	if !a.known && len(a.cookies) == 0 && a.rows == 0 && s.accounts[a.key] == a {
+		delete(s.accounts, a.key)
+	}
+}
+
+// Login is a user opening the hub on a device. Where the device holds a live cookie for the virtual proxy on that node the session is
+// used again; otherwise the proxy creates one. Only then the licence is checked: a refused session has Granted false, is listed
+// by the proxy, and leaves a line in the audit log. The node "" is one that a load balancer chooses, always the same for a user on a
+// device while it runs. Login fails only for a virtual proxy that does not exist or is not linked, and for a stopped proxy.
+func (s *Site) Login(directory, id, device, prefix, node string) (Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.advance()
+	l, err := s.linkFor(accountKey(directory, id)+"\x00"+device, prefix, node)
+	if err != nil {
+		return Session{}, err
+	}
+	a := s.account(directory, id)
+	key := cookie{device, prefix, l.node}
+	if live := a.cookies[key]; live != nil {
+		s.touch(live, now)
+		return live.Session, nil
+	}
+	s.logins++
+	each := &session{
+		Session: Session{
+			ID: s.newID(), Directory: directory, UserID: id, VirtualProxy: prefix, Node: l.node.Name, Device: device,
+			Started: now, LastActivity: now,
+		},
+		number: s.logins, account: a, link: l,
+	}
+	s.describe(each)
+	a.cookies[key] = each
+	each.element = l.sessions.PushBack(each)
+	s.sessions[each.ID] = each
+	s.due.push(each.expiry(), due{session: each})
+	s.checkLicense(each, now)
+	return each.Session, nil
+}
+
+// linkFor finds the link that a login meets; key chooses among several nodes.
+func (s *Site) linkFor(key, prefix, nodeName string) (*link, error) {
+	if nodeName != "" {
+		n, ok := s.nodesByName[strings.ToLower(nodeName)]
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("qliktest: no node %q", nodeName)
+		case !n.running:
+			return nil, fmt.Errorf("qliktest: the proxy of %q is stopped", nodeName)
+		case n.links[prefix] == nil:
+			return nil, fmt.Errorf("qliktest: virtual proxy %q does not exist on node %q", prefix, nodeName)
+		}
+		return n.links[prefix], nil
+	}
+	var linked, running []*link
+	for _, n := range s.nodes {
+		if l := n.links[prefix]; l != nil {
+			linked = append(linked, l)
+			if n.running {
+				running = append(running, l)
+			}
+		}
+	}
+	if len(running) == 0 {
+		return nil, fmt.Errorf("qliktest: no running node serves virtual proxy %q", prefix)
+	}
+	h := fnv.New64a()
+	h.Write([]byte(key))
+	hash := h.Sum64() >> 8 // the low bits of FNV are the weak ones
+	if l := linked[hash%uint64(len(linked))]; l.node.running {
+		return l, nil
+	}
+	return running[hash%uint64(len(running))], nil
+}
+
+// describe gives a session the fields of the list that depend on the user: UserName is text, null or missing, Attributes mostly empty
+// (docs/qlik.md, "Session list").
+func (s *Site) describe(each *session) {
+	h := fnv.New64a()
+	h.Write(fmt.Appendf(nil, "%d\x00%s", s.config.Seed, each.account.key))
+	hash := h.Sum64() >> 8
+	data := sessionData{
+		UserDirectory: each.Directory, UserID: each.UserID, SessionID: each.ID, Attributes: []map[string]string{},
+	}
+	switch hash % 3 {
+	case 0:
+		if each.account.Name != "" {
+			each.UserName = each.account.Name
+			data.UserName, _ = json.Marshal(each.UserName)
+		}
+	case 1:
+		data.UserName = json.RawMessage("null")
+	}
+	if hash/3%8 == 0 {
+		data.Attributes = []map[string]string{{"group": "Sales"}, {"group": "EMEA"}, {"costcenter": ""}}
+	}
+	each.json, _ = json.Marshal(data) // strings cannot fail
+}
+
+// checkLicense asks the repository whether the session may go on.
+func (s *Site) checkLicense(each *session, now time.Time) {
+	a := each.account
+	switch {
+	case a.License == Unlicensed:
+		anonymous := !a.known && each.link.virtualProxy.AnonymousAccess > 0
+		each.Granted = a.Admin || anonymous
+		if !each.Granted {
+			each.link.node.auditLog.denyLicense(each, now)
+		}
+	case a.rows >= s.config.SessionLimit:
+		each.link.node.auditLog.denyLimit(each, a.rows, now)
+	default:
+		each.Granted = true
+		each.row = s.addRow(a, each, now)
+		a.lastUsed = now
+		each.link.node.auditLog.grant(each, now)
+	}
+}
+
+// CanOpen says what the licence check would answer to the next login of the user.
+func (s *Site) CanOpen(directory, id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance()
+	a := s.accounts[accountKey(directory, id)]
+	switch {
+	case a == nil:
+		return false
+	case a.License == Unlicensed:
+		return a.Admin
+	}
+	return a.rows < s.config.SessionLimit
+}
+
+// Touch is activity in a session; it reports whether the session is alive. A session that was refused asks the licence check
+// again.
+func (s *Site) Touch(sessionID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.advance()
+	each := s.sessions[sessionID]
+	if each == nil {
+		return false
+	}
+	s.touch(each, now)
+	return true
+}
+
+// alive reports whether a session is alive, without touching it.
+func (s *Site) alive(sessionID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance()
+	return s.sessions[sessionID] != nil
+}
+
+func (s *Site) touch(each *session, now time.Time) {
+	// Its entry in the queue is now too early; advance corrects that when it comes up. So activity costs nothing.
+	each.LastActivity = now
+	if !each.Granted {
+		s.checkLicense(each, now)
+	}
+}
+
+// Logout ends a session; it reports whether the session was alive.
+func (s *Site) Logout(sessionID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.advance()
+	each := s.sessions[sessionID]
+	if each == nil {
+		return false
+	}
+	s.end(each, now, false)
+	return true
+}
+
+// end ends a session at a time; lost says that its proxy went with it.
+func (s *Site) end(each *session, at time.Time, lost bool) {
+	each.ended = true
+	delete(s.sessions, each.ID)
+	delete(each.account.cookies, cookie{each.Device, each.VirtualProxy, each.link.node})
+	each.link.sessions.Remove(each.element)
+	if row := each.row; row != nil {
+		each.row = nil
+		row.latestActivity = each.LastActivity
+		row.session = nil
+		switch {
+		case lost && s.config.KeepRowsOnRestart:
+		case s.config.Tail == TailAlways, each.account.rows >= s.config.SessionLimit:
+			s.due.push(at.Add(s.config.CoolingTime), due{row: row})
+		default:
+			s.removeRow(row)
+		}
+	}
+	s.forget(each.account)
+}
+
+// endAll ends sessions, oldest first: which of them still ends at the limit depends on the order.
+func (s *Site) endAll(ended []*session, at time.Time, lost bool) {
+	sortByAge(ended)
+	for _, each := range ended {
+		s.end(each, at, lost)
+	}
+}
+
+func sortByAge(all []*session) {
+	slices.SortFunc(all, func(a, b *session) int { return cmp.Compare(a.number, b.number) })
+}
+
+func sessionsOf(l *link) []*session {
+	return slices.Collect(values[*session](l.sessions))
+}
+
+// Sessions returns the live sessions, sorted by user, virtual proxy, node, start and id.
+func (s *Site) Sessions() []Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance()
+	all := make([]Session, 0, len(s.sessions))
+	for _, each := range s.sessions {
+		all = append(all, each.Session)
+	}
+	slices.SortFunc(all, func(a, b Session) int {
+		return cmp.Or(
+			strings.Compare(a.Directory, b.Directory), strings.Compare(a.UserID, b.UserID),
+			strings.Compare(a.VirtualProxy, b.VirtualProxy), strings.Compare(a.Node, b.Node),
+			a.Started.Compare(b.Started), strings.Compare(a.ID, b.ID))
+	})
+	return all
+}
+
+// due is something that happens by itself: a session may have timed out, or a row is released.
+type due struct {
+	session *session
+	row     *usageRow
+}
+
+// requeue puts all sessions in anew, after their timeouts may have become shorter.
+func (s *Site) requeue() {
+	old := s.due.entries
+	s.due = queue[due]{}
+	for _, e := range old {
+		if e.value.row != nil {
+			s.due.push(e.at, e.value)
+		}
+	}
+	var all []*session
+	for _, each := range s.sessions {
+		all = append(all, each)
+	}
+	sortByAge(all)
+	for _, each := range all {
+		s.due.push(each.expiry(), due{session: each})
+	}
+}
+
+// advance lets everything happen that fell due since it was called last, in its order: whether a session ended at the limit depends
+// on which rows were released before. It returns the time.
+func (s *Site) advance() time.Time {
+	now := s.now()
+	for {
+		at, next, ok := s.due.pop(now)
+		switch {
+		case !ok:
+			return now
+		case next.row != nil:
+			s.removeRow(next.row)
+			s.forget(next.row.account)
+		case next.session.ended:
+		case next.session.expiry().After(at):
+			s.due.push(next.session.expiry(), next)
+		default:
+			s.end(next.session, at, false)
+		}
+	}
+}

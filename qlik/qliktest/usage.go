@@ -1,0 +1,129 @@
+package qliktest
+
+import (
+	"container/list"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// usageRow is the repository's record that a session occupies a slot (docs/qlik.md, "Usage rows"): what the licence check counts.
+type usageRow struct {
+	id        string
+	sessionID string
+	account   *account
+	node      *node
+	license   License
+	started   time.Time
+	// latestActivity is that of a row whose session ended; a live session tells itself.
+	latestActivity time.Time
+	session        *session
+	element        *list.Element
+	json           []byte // all but the dates of the latest activity, and the closing brace
+}
+
+// addRow gives the user a slot; each is nil for a leftover row.
+func (s *Site) addRow(a *account, each *session, now time.Time) *usageRow {
+	license := a.License
+	if license == Unlicensed {
+		license = Analyzer
+	}
+	row := &usageRow{id: s.newID(), account: a, license: license, started: now, latestActivity: now, session: each}
+	if each != nil {
+		row.sessionID, row.node = each.ID, each.link.node
+	} else {
+		row.sessionID, row.node = s.newID(), s.centralNode()
+	}
+	row.element = s.usage[license].PushBack(row)
+	a.rows++
+	return row
+}
+
+func (s *Site) removeRow(row *usageRow) {
+	if row.element == nil {
+		return
+	}
+	s.usage[row.license].Remove(row.element)
+	row.element = nil
+	row.account.rows--
+}
+
+// AddLeftoverRow adds a usage row without session, as real sites have them (docs/qlik.md, "Usage rows"): it occupies a slot until
+// RemoveLeftoverRows.
+func (s *Site) AddLeftoverRow(directory, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.advance()
+	s.addRow(s.account(directory, id), nil, now)
+}
+
+// RemoveLeftoverRows removes the rows of a user that have no session, those that cool included, and returns their number.
+func (s *Site) RemoveLeftoverRows(directory, id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance()
+	a := s.accounts[accountKey(directory, id)]
+	if a == nil {
+		return 0
+	}
+	removed := 0
+	for _, rows := range s.usage {
+		for row := range values[*usageRow](rows) {
+			if row.account == a && row.session == nil {
+				s.removeRow(row)
+				removed++
+			}
+		}
+	}
+	s.forget(a)
+	return removed
+}
+
+// UsageRows returns how many slots the user occupies: sessions with a slot, slots that cool, leftover rows.
+func (s *Site) UsageRows(directory, id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance()
+	if a := s.accounts[accountKey(directory, id)]; a != nil {
+		return a.rows
+	}
+	return 0
+}
+
+// usageAnswer renders the rows of one kind, oldest first (docs/qlik.md, "Usage rows"). Only the date of the latest activity changes, so the
+// rest is rendered once.
+func (s *Site) usageAnswer(license License) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance()
+	rows := s.usage[license]
+	body := make([]byte, 0, 2+rows.Len()*800)
+	body = append(body, '[')
+	for row := range values[*usageRow](rows) {
+		if row.session != nil {
+			row.latestActivity = row.session.LastActivity
+		}
+		if row.json == nil {
+			row.render()
+		}
+		if len(body) > 1 {
+			body = append(body, ',')
+		}
+		body = append(body, row.json...)
+		body = row.latestActivity.UTC().AppendFormat(body, dateLayout)
+		body = append(body, `","modifiedDate":"`...)
+		body = row.latestActivity.UTC().AppendFormat(body, dateLayout)
+		body = append(body, `"}`...)
+	}
+	return append(body, ']')
+}
+
+func (r *usageRow) render() {
+	user, _ := json.Marshal(r.account.Directory + `\` + r.account.ID) // strings cannot fail
+	host, _ := json.Marshal(r.node.Name)
+	name := strings.ToLower(string(r.license[:1])) + string(r.license[1:]) + "AccessType"
+	r.json = fmt.Appendf(nil, `{"id":%q,"createdDate":%q,"modifiedByUserName":%s,"useStartTime":%q,"hostName":%s,`+
+		`"serverNodeConfigurationId":%q,"sessionID":%q,%q:{"id":%q,"privileges":null},"privileges":null,"schemaPath":"License.%sAccessUsage","latestActivity":"`,
+		r.id, date(r.started), user, date(r.started), host, r.node.id, r.sessionID, name, stableID("access", r.account.id), r.license)
+}
