@@ -1,0 +1,172 @@
+// Package collector turns what is known of a Qlik Sense site into Prometheus
+// metrics: one file per collector. All collectors of a scrape read the same
+// snapshot of the site.
+package collector
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+const namespace = "qlik"
+
+// Site is what the collectors need of a Qlik Sense site.
+type Site interface {
+	Snapshot(ctx context.Context) *qlik.Snapshot
+	Users(snapshot *qlik.Snapshot) []qlik.UserCount
+	SessionLimit() int
+	Status() qlik.Status
+}
+
+// Collector is one group of metrics that can be switched off.
+type Collector interface {
+	// Describe sends the descriptors of all metrics that Update may send.
+	Describe(ch chan<- *prometheus.Desc)
+	// Update sends the metrics of one scrape, those of a family in the order of
+	// their labels. It returns an error when the collector as a whole has nothing
+	// true to say; what failed in part shows in metrics of its own.
+	Update(ctx context.Context, snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) error
+}
+
+// Available is a collector that can be switched on or off.
+type Available struct {
+	Name    string
+	Help    string
+	Default bool // on, if not said otherwise
+
+	create func(site Site, config Config) (Collector, error)
+}
+
+// All lists the collectors in the order in which they run.
+func All() []Available {
+	return []Available{
+		{"sessions", "sessions per user and virtual proxy, headroom, state of the virtual proxies", true, newSessions},
+		{"certificates", "ends of validity of the client, root and server certificates", true, newCertificates},
+	}
+}
+
+// Config says which metrics a site gets.
+type Config struct {
+	Enabled  map[string]bool // by collector name; one that is not named has its default
+	Sessions SessionsConfig
+}
+
+// Exporter collects the metrics of one site.
+type Exporter struct {
+	site       Site
+	own        *siteCollector
+	names      []string
+	collectors []Collector
+	logger     log.Logger
+}
+
+// NewExporter makes the collectors of a site. An error names the flag to change.
+func NewExporter(site Site, config Config, logger log.Logger) (*Exporter, error) {
+	e := &Exporter{site: site, own: &siteCollector{site: site}, logger: logger}
+	for _, available := range All() {
+		enabled, said := config.Enabled[available.Name]
+		if said && !enabled || !said && !available.Default {
+			continue
+		}
+		c, err := available.create(site, config)
+		if err != nil {
+			return nil, err
+		}
+		e.names = append(e.names, available.Name)
+		e.collectors = append(e.collectors, c)
+	}
+	return e, nil
+}
+
+// Scrape returns a prometheus.Collector for a single scrape, to be used once and
+// in a registry of its own. The links of the site are asked when it is gathered;
+// what has not answered when ctx ends is reported as unknown.
+func (e *Exporter) Scrape(ctx context.Context) prometheus.Collector {
+	return &scrape{ctx: ctx, Exporter: e}
+}
+
+var (
+	scrapeSuccess = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "scrape", "collector_success"),
+		"1 if the collector could say something true, 0 if it failed as a whole.",
+		[]string{"collector"}, nil)
+	scrapeDuration = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "scrape", "collector_duration_seconds"),
+		"How long the collector took to turn what is known into metrics, not counting the questions to Qlik that all collectors share.",
+		[]string{"collector"}, nil)
+)
+
+// scrape is an Exporter with the deadline of one request. It holds a context
+// because prometheus.Collector has no place for one.
+type scrape struct {
+	*Exporter
+
+	ctx context.Context //nolint:containedctx // see above
+}
+
+var _ prometheus.Collector = (*scrape)(nil)
+
+// Describe implements prometheus.Collector.
+func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
+	ch <- scrapeSuccess
+	ch <- scrapeDuration
+	s.own.Describe(ch)
+	for _, c := range s.collectors {
+		c.Describe(ch)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *scrape) Collect(ch chan<- prometheus.Metric) {
+	snapshot := s.site.Snapshot(s.ctx)
+	s.own.update(snapshot, ch)
+	for i, c := range s.collectors {
+		start := time.Now()
+		err := update(s.ctx, c, snapshot, ch)
+		success := 1.0
+		if err != nil {
+			success = 0
+			_ = level.Error(s.logger).Log("msg", "Collector failed", "collector", s.names[i], "err", err)
+		}
+		ch <- prometheus.MustNewConstMetric(scrapeSuccess, prometheus.GaugeValue, success, s.names[i])
+		ch <- prometheus.MustNewConstMetric(scrapeDuration, prometheus.GaugeValue, time.Since(start).Seconds(), s.names[i])
+	}
+}
+
+// update runs one collector. A panic in it is a defect, but must not take the
+// metrics of the others with it.
+func update(ctx context.Context, c Collector, snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return c.Update(ctx, snapshot, ch)
+}
+
+func gauge(desc *prometheus.Desc, value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+}
+
+func counter(desc *prometheus.Desc, value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(desc, prometheus.CounterValue, value, labels...)
+}
+
+// timestamp is a gauge with a moment in Unix seconds.
+func timestamp(desc *prometheus.Desc, at time.Time, labels ...string) prometheus.Metric {
+	return gauge(desc, float64(at.UnixMilli())/1e3, labels...)
+}
+
+func boolean(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,416 @@
+package collector_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"go.uber.org/goleak"
+
+	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var update = flag.Bool("update", false, "write the files in testdata anew")
+
+// site is a site whose answers are given.
+type site struct {
+	snapshot  *qlik.Snapshot
+	status    qlik.Status
+	unlimited map[qlik.User]bool
+}
+
+const limit = 5
+
+func (s *site) Snapshot(context.Context) *qlik.Snapshot { return s.snapshot }
+func (s *site) SessionLimit() int                       { return limit }
+func (s *site) Status() qlik.Status                     { return s.status }
+func (s *site) Users(snapshot *qlik.Snapshot) []qlik.UserCount {
+	return qlik.CountUsers(snapshot.Sessions, limit, s.unlimited)
+}
+
+// list adds n sessions of a user to a link and to the snapshot.
+func (s *site) list(link int, directory, id string, n int) {
+	l := &s.snapshot.Links[link]
+	for range n {
+		session := qlik.Session{
+			ID:   qlik.SessionID(strconv.Itoa(len(s.snapshot.Sessions))),
+			User: qlik.NewUser(directory, id),
+			Link: &l.Link,
+		}
+		l.Sessions = append(l.Sessions, session)
+		s.snapshot.Sessions = append(s.snapshot.Sessions, session)
+	}
+}
+
+// company is a site that has something for every metric to say.
+func company() *site {
+	at := func(s string) time.Time {
+		t, err := time.Parse(time.DateOnly, s)
+		if err != nil {
+			panic(err)
+		}
+		return t
+	}
+	s := &site{
+		snapshot: &qlik.Snapshot{Links: []qlik.LinkResult{
+			{
+				Link:     qlik.Link{Node: "qlik1", VirtualProxy: "/", Description: "Central Proxy (Default)", AuthenticationMethod: "Ticket", InactivityTimeout: 30 * time.Minute},
+				Duration: 120 * time.Millisecond, CertificateExpiry: at("2031-01-01"),
+			},
+			{
+				Link:     qlik.Link{Node: "qlik1", VirtualProxy: "/sales", Description: `Sales "hub"`, AuthenticationMethod: "SAML", InactivityTimeout: 20 * time.Minute},
+				Duration: 250 * time.Millisecond, CertificateExpiry: at("2031-01-01"),
+			},
+			{
+				Link:     qlik.Link{Node: "qlik2", VirtualProxy: "/", Description: "Central Proxy (Default)", AuthenticationMethod: "Ticket", InactivityTimeout: 30 * time.Minute},
+				Duration: 80 * time.Millisecond, CertificateExpiry: at("2032-01-01"),
+			},
+			{
+				Link:     qlik.Link{Node: "qlik3:14243", VirtualProxy: "/"},
+				Duration: 5 * time.Second, Err: &qlik.Error{Op: "GET", Target: "https://qlik3:14243/qps/session", Kind: qlik.KindTimeout, Err: errors.New("no whole answer in time")},
+			},
+		}},
+		status: qlik.Status{
+			Repositories: []qlik.RepositoryStatus{
+				{Node: "qlik0"},
+				{Node: "qlik1", Up: true, CertificateExpiry: at("2030-12-31")},
+			},
+			Refreshed: map[string]time.Time{qlik.SourceTopology: at("2026-01-01"), qlik.SourceServices: at("2026-01-02")},
+			Requests: qlik.RequestCounts{
+				Requests: map[qlik.API]uint64{qlik.APIProxy: 4, qlik.APIRepository: 6},
+				Errors:   map[qlik.API]map[qlik.Kind]uint64{qlik.APIProxy: {qlik.KindTimeout: 1}, qlik.APIRepository: {qlik.KindRefused: 3}},
+			},
+			SharedSnapshots: 2,
+			Certificates:    qlik.Certificates{ClientExpiry: at("2033-01-01"), RootExpiry: at("2034-01-01")},
+		},
+		unlimited: map[qlik.User]bool{qlik.NewUser("APPS", "robot"): true},
+	}
+	s.list(0, "LAB", "anna", 2)
+	s.list(1, "lab", "Anna", 1)
+	s.list(2, "LAB", "ANNA", 2)
+	s.list(0, "LAB", "bert", 1)
+	s.list(1, "LAB", "carla", 6)
+	s.list(2, "NONE", "anonymous0815", 1)
+	s.list(2, "NONE", "anonymous4711", 1)
+	s.list(0, "APPS", "robot", 8)
+	return s
+}
+
+func config(change func(*collector.SessionsConfig)) collector.Config {
+	c := collector.Config{Sessions: collector.SessionsConfig{MinSessions: 1, MaxUsers: 1000}}
+	if change != nil {
+		change(&c.Sessions)
+	}
+	return c
+}
+
+// scrape returns a registry for one scrape of a site. A pedantic one also
+// refuses metrics that no descriptor was given for.
+func scrape(t testing.TB, s collector.Site, c collector.Config) *prometheus.Registry {
+	t.Helper()
+	exporter, err := collector.NewExporter(s, c, log.NewNopLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(exporter.Scrape(t.Context()))
+	return registry
+}
+
+// TestExposition compares the whole answer, so that a metric too many fails as
+// one too few does. In the bubble no time passes, hence all durations are 0.
+func TestExposition(t *testing.T) {
+	empty := &site{snapshot: &qlik.Snapshot{}, status: qlik.Status{Certificates: company().status.Certificates}}
+	down := company()
+	down.snapshot.Sessions = nil
+	for i := range down.snapshot.Links {
+		down.snapshot.Links[i].Sessions, down.snapshot.Links[i].Err = nil, errors.New("down")
+	}
+	for name, test := range map[string]struct {
+		site   *site
+		config collector.Config
+	}{
+		"company": {company(), config(nil)},
+		"hashed": {company(), config(func(c *collector.SessionsConfig) {
+			c.UserLabels = collector.UserLabels{Mode: collector.UserLabelsHashed, Key: []byte("0123456789abcdef"), Plain: []qlik.User{qlik.NewUser("apps", "robot")}}
+		})},
+		"none":    {company(), config(func(c *collector.SessionsConfig) { c.UserLabels.Mode = collector.UserLabelsNone })},
+		"unknown": {empty, config(nil)},
+		"down":    {down, config(nil)},
+		"off":     {company(), collector.Config{Enabled: map[string]bool{"sessions": false, "certificates": false}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				registry := scrape(t, test.site, test.config)
+				golden := filepath.Join("testdata", name+".prom")
+				if *update {
+					if err := os.WriteFile(golden, exposition(t, registry, expfmt.NewFormat(expfmt.TypeTextPlain)), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.Open(golden)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer want.Close()
+				if err := testutil.GatherAndCompare(registry, want); err != nil {
+					t.Error(err)
+				}
+				problems, err := testutil.GatherAndLint(registry)
+				if err != nil || len(problems) > 0 {
+					t.Errorf("lint: %v, %v", problems, err)
+				}
+			})
+		})
+	}
+}
+
+func exposition(t *testing.T, gatherer prometheus.Gatherer, format expfmt.Format) []byte {
+	t.Helper()
+	families, err := gatherer.Gather()
+	if err != nil {
+		t.Error(err)
+	}
+	var out bytes.Buffer
+	encoder := expfmt.NewEncoder(&out, format)
+	for _, family := range families {
+		if err := encoder.Encode(family); err != nil {
+			t.Error(err)
+		}
+	}
+	return out.Bytes()
+}
+
+// TestOpenMetrics: the other format that is offered keeps the names.
+func TestOpenMetrics(t *testing.T) {
+	text := exposition(t, scrape(t, company(), config(nil)), expfmt.NewFormat(expfmt.TypeOpenMetrics))
+	for _, line := range []string{
+		`qlik_user_sessions{user_directory="LAB",user_id="anna",virtual_proxy="/"} 4.0`,
+		`qlik_request_errors_total{api="qps",kind="timeout"} 1.0`,
+		`# TYPE qlik_request_errors counter`,
+	} {
+		if !strings.Contains(string(text), line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
+}
+
+// series returns the value of every series of a metric, by the values of its
+// labels joined with blanks.
+func series(t *testing.T, gatherer prometheus.Gatherer, name string) map[string]float64 {
+	t.Helper()
+	families, err := gatherer.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make(map[string]float64)
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			labels := make([]string, 0, len(metric.GetLabel()))
+			for _, label := range metric.GetLabel() {
+				labels = append(labels, label.GetValue())
+			}
+			values[strings.Join(labels, " ")] = metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
+		}
+	}
+	return values
+}
+
+func TestWhoGetsSeries(t *testing.T) {
+	everybody := map[string]float64{"LAB anna": 0, "LAB bert": 4, "LAB carla": -1}
+	byHeadroom := map[string]float64{"0": 1, "1": 0, "2": 0, "3": 0, "4": 1, "over": 1}
+	for _, test := range []struct {
+		name     string
+		change   func(*collector.SessionsConfig)
+		headroom map[string]float64
+		dropped  float64
+	}{
+		{"everybody", nil, everybody, 0},
+		{"from two sessions on", func(c *collector.SessionsConfig) { c.MinSessions = 2 }, map[string]float64{"LAB anna": 0, "LAB carla": -1}, 0},
+		{"from six sessions on", func(c *collector.SessionsConfig) { c.MinSessions = 6 }, map[string]float64{"LAB carla": -1}, 0},
+		// The robot has most sessions and takes the first place, without headroom.
+		{"the two with most sessions", func(c *collector.SessionsConfig) { c.MaxUsers = 2 }, map[string]float64{"LAB carla": -1}, 3},
+		{"without some", func(c *collector.SessionsConfig) { c.ExcludeUsers = []string{`lab\\[ab].*`} }, map[string]float64{"LAB carla": -1}, 0},
+		{"expressions are anchored", func(c *collector.SessionsConfig) { c.ExcludeUsers = []string{"anna", "LAB"} }, everybody, 0},
+		{"several expressions", func(c *collector.SessionsConfig) { c.ExcludeUsers = []string{`.*anna|.*bert`, `.*carla`} }, map[string]float64{}, 0},
+	} {
+		registry := scrape(t, company(), config(test.change))
+		if got := series(t, registry, "qlik_session_limit_headroom"); !maps.Equal(got, test.headroom) {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.headroom)
+		}
+		if got := series(t, registry, "qlik_users_dropped")[""]; got != test.dropped {
+			t.Errorf("%s: %v dropped, want %v", test.name, got, test.dropped)
+		}
+		if got := series(t, registry, "qlik_users"); !maps.Equal(got, byHeadroom) {
+			t.Errorf("%s: bounded counts must include everybody, got %v", test.name, got)
+		}
+	}
+}
+
+func TestImpossibleConfig(t *testing.T) {
+	for _, test := range []struct {
+		change func(*collector.SessionsConfig)
+		want   string
+	}{
+		{func(c *collector.SessionsConfig) { c.MinSessions = 0 }, "--collector.sessions.min-sessions: "},
+		{func(c *collector.SessionsConfig) { c.MaxUsers = 0 }, "--collector.sessions.max-users: "},
+		{func(c *collector.SessionsConfig) { c.ExcludeUsers = []string{"ok", "("} }, "--collector.sessions.exclude-user: "},
+		{func(c *collector.SessionsConfig) { c.UserLabels.Mode = collector.UserLabelsHashed }, "--user-labels.key-file: "},
+		{func(c *collector.SessionsConfig) { c.UserLabels.Mode = "md5" }, "--user-labels: "},
+	} {
+		_, err := collector.NewExporter(company(), config(test.change), log.NewNopLogger())
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got %v, want one line that starts with %s", err, test.want)
+		}
+	}
+}
+
+// TestRowsComeInLabelOrder: unsorted rows make gathering several times slower.
+func TestRowsComeInLabelOrder(t *testing.T) {
+	for _, mode := range []string{collector.UserLabelsPlain, collector.UserLabelsHashed} {
+		exporter, err := collector.NewExporter(crowd(1000), config(func(c *collector.SessionsConfig) {
+			c.UserLabels = collector.UserLabels{Mode: mode, Key: []byte("0123456789abcdef")}
+		}), log.NewNopLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		metrics := make(chan prometheus.Metric)
+		go func() {
+			exporter.Scrape(t.Context()).Collect(metrics)
+			close(metrics)
+		}()
+		last := make(map[*prometheus.Desc][]string)
+		for metric := range metrics {
+			var row dto.Metric
+			if err := metric.Write(&row); err != nil {
+				t.Fatal(err)
+			}
+			var labels []string
+			for _, label := range row.GetLabel() {
+				labels = append(labels, label.GetValue())
+			}
+			desc := metric.Desc()
+			// The kinds of request errors are few and have an order of their own.
+			if before, seen := last[desc]; seen && slices.Compare(before, labels) >= 0 && strings.Contains(desc.String(), "user") {
+				t.Fatalf("%s: %v after %v", desc, labels, before)
+			}
+			last[desc] = labels
+		}
+	}
+}
+
+// crowd is a site of n users with one to six sessions, listed in no order.
+func crowd(n int) *site {
+	s := company()
+	s.snapshot.Sessions = nil
+	for i := range s.snapshot.Links {
+		s.snapshot.Links[i].Sessions = nil
+	}
+	for i := range n {
+		user := (i*7919 + 13) % n
+		s.list(user%3, fmt.Sprintf("DIR%d", user%4), fmt.Sprintf("user%05d", user), 1+user%6)
+	}
+	return s
+}
+
+// TestStrangeUsers: whatever Qlik calls its users, the numbers are right and the
+// exposition is valid.
+func TestStrangeUsers(t *testing.T) {
+	server, err := qliktest.Start(qliktest.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	dir := t.TempDir()
+	if err := server.WriteCertificates(dir); err != nil {
+		t.Fatal(err)
+	}
+	client, err := qlik.New(qlik.Config{Hosts: []string{"qlik1"}, CertDir: dir, DialContext: server.DialContext})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+
+	long := strings.Repeat("x", 200)
+	body := `[` + strings.Join([]string{
+		`{"UserDirectory":"LAB","UserId":"with space","SessionId":"1"}`,
+		`{"UserDirectory":"LAB","UserId":"with \"quotes\" and \\","SessionId":"2"}`,
+		`{"UserDirectory":"LAB","UserId":"new\nline","SessionId":"3"}`,
+		`{"UserDirectory":"LAB","UserId":"🙂","SessionId":"4","Attributes":null}`,
+		"{\"UserDirectory\":\"LAB\",\"UserId\":\"bad \xff\xfe\",\"SessionId\":\"5\"}",
+		`{"UserDirectory":"LAB","UserId":"` + long + `","SessionId":"6"}`,
+		`{"UserDirectory":"LAB","UserId":"Twice","SessionId":"7","UserName":null,"Attributes":[{"group":"a"},{"group":"b"}]}`,
+		`{"userDirectory":"lab","userId":"tWICE","sessionId":"8"}`,
+		`{"UserDirectory":"NONE","UserId":"anonymous1234","SessionId":"9"}`,
+		`{"UserDirectory":"NONE","UserId":"anonymous5678","SessionId":"10"}`,
+		`{"UserDirectory":"ÜBER","UserId":"<script>alert(1)</script>","SessionId":"11","Attributes":[]}`,
+	}, ",") + `]`
+	server.SetAnswer("qlik1", "", []byte(body))
+
+	registry := scrape(t, client, config(nil))
+	want := map[string]float64{
+		"LAB with space /": 1, `LAB with "quotes" and \ /`: 1, "LAB new\nline /": 1, "LAB 🙂 /": 1, "LAB bad \uFFFD\uFFFD /": 1,
+		"LAB " + long + " /": 1, "LAB twice /": 2, "NONE anonymous /": 2, "ÜBER <script>alert(1)</script> /": 1,
+	}
+	if got := series(t, registry, "qlik_user_sessions"); !maps.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if got := series(t, registry, "qlik_session_limit_headroom"); len(got) != 8 || got["LAB twice"] != 3 {
+		t.Errorf("headroom: %v", got)
+	}
+	text := exposition(t, registry, expfmt.NewFormat(expfmt.TypeTextPlain))
+	parser := expfmt.NewTextParser(1)
+	if _, err := parser.TextToMetricFamilies(bytes.NewReader(text)); err != nil {
+		t.Errorf("the exposition does not parse: %v", err)
+	}
+}
+
+// TestPanicCostsOneCollector and no other.
+func TestPanicCostsOneCollector(t *testing.T) {
+	s := company()
+	s.snapshot.Sessions[0].Link = nil
+	got := series(t, scrape(t, s, config(nil)), "qlik_scrape_collector_success")
+	if want := (map[string]float64{"sessions": 0, "certificates": 1}); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// BenchmarkGather is the cost of turning 10,000 users into metrics.
+func BenchmarkGather(b *testing.B) {
+	s := crowd(10_000)
+	exporter, err := collector.NewExporter(s, collector.Config{Sessions: collector.SessionsConfig{MinSessions: 1, MaxUsers: 100_000}}, log.NewNopLogger())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(exporter.Scrape(b.Context()))
+		if _, err := registry.Gather(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
