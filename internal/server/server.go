@@ -1,0 +1,121 @@
+// Package server is the HTTP side of the exporter: its endpoints, its timeouts
+// and its orderly end.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+)
+
+const (
+	// writeTimeout ends the answer to a client that does not read it. It is
+	// longer than any scrape timeout that Prometheus can use without gaps.
+	writeTimeout = 5 * time.Minute
+	// drainTimeout is how long requests under way may take to end after the
+	// signal to stop.
+	drainTimeout = 15 * time.Second
+)
+
+// Config is what the server serves, and how.
+type Config struct {
+	Site          func(ctx context.Context) prometheus.Collector // a collector for one scrape
+	TelemetryPath string                                         // --web.telemetry-path
+	TimeoutOffset time.Duration                                  // --timeout-offset
+	Pprof         bool                                           // --web.enable-pprof
+	Web           *web.FlagConfig                                // listen addresses, TLS, authentication
+	Logger        log.Logger
+	Slog          *slog.Logger // the same log, for exporter-toolkit
+}
+
+// Run serves until ctx ends, then lets the requests under way end.
+func Run(ctx context.Context, config Config) error {
+	handler, err := newHandler(config)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ErrorLog:          slog.NewLogLogger(config.Slog.Handler(), slog.LevelError),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       5 * time.Minute,
+	}
+	served := make(chan error, 1)
+	go func() { served <- web.ListenAndServe(server, config.Web, config.Slog) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("--web.listen-address, --web.config.file: %w", err)
+	case <-ctx.Done():
+	}
+	_ = level.Info(config.Logger).Log("msg", "Stopping; requests under way may end")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	err = server.Shutdown(drain)
+	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+func newHandler(config Config) (http.Handler, error) {
+	process := prometheus.NewRegistry()
+	process.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector("qlik_exporter"),
+	)
+	landing, err := web.NewLandingPage(web.LandingConfig{
+		Name:        "qlik_exporter",
+		Description: "Prometheus exporter for the session limit of Qlik Sense Enterprise on Windows",
+		Version:     version.Info(),
+		Profiling:   strconv.FormatBool(config.Pprof),
+		Links: []web.LandingLinks{
+			{Address: config.TelemetryPath, Text: "Metrics", Description: "for Prometheus"},
+			{Address: "-/healthy", Text: "Healthy", Description: "200 while the process runs"},
+			{Address: "-/ready", Text: "Ready", Description: "200 once it serves scrapes, whether or not Qlik answers"},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET "+config.TelemetryPath, newMetricsHandler(process, config.Site, config.TimeoutOffset,
+		slog.NewLogLogger(config.Slog.Handler(), slog.LevelError)))
+	mux.HandleFunc("GET /-/healthy", say("qlik_exporter is healthy.\n"))
+	mux.HandleFunc("GET /-/ready", say("qlik_exporter is ready.\n"))
+	if config.Pprof {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	if config.TelemetryPath != "/" {
+		mux.Handle("GET /{$}", landing)
+	}
+	return mux, nil
+}
+
+// say answers with a fixed text. That the exporter is ready says nothing of
+// Qlik: an exporter that reports an outage does its job.
+func say(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(text))
+	}
+}

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/exporter-toolkit/web"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestScrapeTimeout(t *testing.T) {
+	for _, test := range []struct {
+		header string
+		want   time.Duration // negative: refused
+	}{
+		{"", 0},
+		{"10", 9750 * time.Millisecond},
+		{"1.5", 1250 * time.Millisecond},
+		{"0.3", 150 * time.Millisecond}, // the offset would leave next to nothing
+		{"0.1", 50 * time.Millisecond},
+		{"0", -1},
+		{"-5", -1},
+		{"NaN", -1},
+		{"+Inf", -1},
+		{"1e30", -1},
+		{"soon", -1},
+	} {
+		header := http.Header{}
+		if test.header != "" {
+			header.Set(scrapeTimeoutHeader, test.header)
+		}
+		got, err := scrapeTimeout(header, 250*time.Millisecond)
+		if test.want < 0 && err == nil || test.want >= 0 && (err != nil || got != test.want) {
+			t.Errorf("%q: got %s, %v, want %s", test.header, got, err, test.want)
+		}
+	}
+}
+
+// collect is a collector made of a function.
+type collect func(ch chan<- prometheus.Metric)
+
+func (collect) Describe(ch chan<- *prometheus.Desc)   { ch <- seen }
+func (c collect) Collect(ch chan<- prometheus.Metric) { c(ch) }
+
+var seen = prometheus.NewDesc("seen", "A metric.", []string{"label"}, nil)
+
+func handler(t *testing.T, config Config) http.Handler {
+	t.Helper()
+	config.Logger = log.NewNopLogger()
+	config.Slog = slog.New(slog.DiscardHandler)
+	if config.Site == nil {
+		config.Site = func(context.Context) prometheus.Collector { return collect(func(chan<- prometheus.Metric) {}) }
+	}
+	h, err := newHandler(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func get(h http.Handler, path string, header ...string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	recorder := httptest.NewRecorder()
+	h.ServeHTTP(recorder, request)
+	return recorder
+}
+
+func TestEndpoints(t *testing.T) {
+	for _, test := range []struct {
+		config Config
+		path   string
+		status int
+		text   string
+	}{
+		{Config{TelemetryPath: "/metrics"}, "/", 200, `href="/metrics"`},
+		{Config{TelemetryPath: "/metrics"}, "/metrics", 200, "qlik_exporter_build_info"},
+		{Config{TelemetryPath: "/metrics"}, "/metrics", 200, `promhttp_metric_handler_errors_total{cause="gathering"} 0`},
+		{Config{TelemetryPath: "/metrics"}, "/-/healthy", 200, "healthy"},
+		{Config{TelemetryPath: "/metrics"}, "/-/ready", 200, "ready"},
+		{Config{TelemetryPath: "/metrics"}, "/nowhere", 404, ""},
+		{Config{TelemetryPath: "/metrics"}, "/debug/pprof/", 404, ""},
+		{Config{TelemetryPath: "/metrics", Pprof: true}, "/debug/pprof/", 200, "goroutine"},
+		{Config{TelemetryPath: "/qlik"}, "/qlik", 200, "qlik_exporter_build_info"},
+		{Config{TelemetryPath: "/qlik"}, "/metrics", 404, ""},
+		{Config{TelemetryPath: "/"}, "/", 200, "qlik_exporter_build_info"},
+	} {
+		answer := get(handler(t, test.config), test.path)
+		if answer.Code != test.status || !strings.Contains(answer.Body.String(), test.text) {
+			t.Errorf("%s: got %d, want %d with %q", test.path, answer.Code, test.status, test.text)
+		}
+	}
+}
+
+func TestWrongTimeoutHeaderIsRefused(t *testing.T) {
+	answer := get(handler(t, Config{TelemetryPath: "/metrics"}), "/metrics", scrapeTimeoutHeader, "soon")
+	if answer.Code != http.StatusBadRequest || !strings.Contains(answer.Body.String(), `"soon"`) {
+		t.Errorf("got %d %q", answer.Code, answer.Body)
+	}
+}
+
+func TestDeadlineReachesTheSite(t *testing.T) {
+	var left time.Duration
+	h := handler(t, Config{TelemetryPath: "/metrics", TimeoutOffset: time.Second, Site: func(ctx context.Context) prometheus.Collector {
+		deadline, _ := ctx.Deadline()
+		left = time.Until(deadline)
+		return collect(func(chan<- prometheus.Metric) {})
+	}})
+	get(h, "/metrics", scrapeTimeoutHeader, "10")
+	if left < 8*time.Second || left > 9*time.Second {
+		t.Errorf("the site has %s, want 9s", left)
+	}
+}
+
+// TestDuplicateCostsOneSeries: the same series twice is a defect, but the rest
+// of the scrape is worth having. It is counted.
+func TestDuplicateCostsOneSeries(t *testing.T) {
+	h := handler(t, Config{TelemetryPath: "/metrics", Site: func(context.Context) prometheus.Collector {
+		return collect(func(ch chan<- prometheus.Metric) {
+			for _, label := range []string{"a", "b", "a"} {
+				ch <- prometheus.MustNewConstMetric(seen, prometheus.GaugeValue, 1, label)
+			}
+		})
+	}})
+	get(h, "/metrics")
+	answer := get(h, "/metrics")
+	for _, line := range []string{`seen{label="a"} 1`, `seen{label="b"} 1`, `promhttp_metric_handler_errors_total{cause="gathering"} 1`} {
+		if answer.Code != 200 || !strings.Contains(answer.Body.String(), line+"\n") {
+			t.Errorf("%d without %s", answer.Code, line)
+		}
+	}
+}
+
+func TestCompressionAndOpenMetrics(t *testing.T) {
+	h := handler(t, Config{TelemetryPath: "/metrics"})
+	if answer := get(h, "/metrics", "Accept-Encoding", "gzip"); answer.Header().Get("Content-Encoding") != "gzip" {
+		t.Errorf("not compressed: %v", answer.Header())
+	}
+	answer := get(h, "/metrics", "Accept", "application/openmetrics-text;version=1.0.0")
+	if !strings.HasPrefix(answer.Header().Get("Content-Type"), "application/openmetrics-text") || !strings.HasSuffix(answer.Body.String(), "# EOF\n") {
+		t.Errorf("not OpenMetrics: %v", answer.Header())
+	}
+}
+
+func TestRunSaysWhyItCannotListen(t *testing.T) {
+	socket := false
+	missing := t.TempDir() + "/web.yml"
+	err := Run(t.Context(), Config{
+		Site:          func(context.Context) prometheus.Collector { return collect(func(chan<- prometheus.Metric) {}) },
+		TelemetryPath: "/metrics",
+		Web:           &web.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebSystemdSocket: &socket, WebConfigFile: &missing},
+		Logger:        log.NewNopLogger(),
+		Slog:          slog.New(slog.DiscardHandler),
+	})
+	if err == nil || !strings.Contains(err.Error(), missing) || errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("got %v", err)
+	}
+}
