@@ -6,6 +6,7 @@ package collector
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log"
@@ -19,9 +20,13 @@ const namespace = "qlik"
 
 // Site is what the collectors need of a Qlik Sense site.
 type Site interface {
+	// Snapshot asks all links; what has not answered when ctx ends is unknown.
 	Snapshot(ctx context.Context) *qlik.Snapshot
+	// Users counts the sessions of a snapshot by user.
 	Users(snapshot *qlik.Snapshot) []qlik.UserCount
+	// SessionLimit is how many sessions a user may have at once.
 	SessionLimit() int
+	// Status is what the client knows of itself and of the repository.
 	Status() qlik.Status
 }
 
@@ -65,11 +70,14 @@ type Exporter struct {
 	names      []string
 	collectors []Collector
 	logger     log.Logger
+
+	mu      sync.Mutex
+	failing map[string]string // errors of collectors, as last logged
 }
 
 // NewExporter makes the collectors of a site. An error names the flag to change.
 func NewExporter(site Site, config Config, logger log.Logger) (*Exporter, error) {
-	e := &Exporter{site: site, own: &siteCollector{site: site}, logger: logger}
+	e := &Exporter{site: site, own: &siteCollector{site: site}, logger: logger, failing: make(map[string]string)}
 	for _, available := range All() {
 		enabled, said := config.Enabled[available.Name]
 		if said && !enabled || !said && !available.Default {
@@ -130,13 +138,24 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 	for i, c := range s.collectors {
 		start := time.Now()
 		err := update(s.ctx, c, snapshot, ch)
-		success := 1.0
-		if err != nil {
-			success = 0
-			_ = level.Error(s.logger).Log("msg", "Collector failed", "collector", s.names[i], "err", err)
-		}
-		ch <- prometheus.MustNewConstMetric(scrapeSuccess, prometheus.GaugeValue, success, s.names[i])
-		ch <- prometheus.MustNewConstMetric(scrapeDuration, prometheus.GaugeValue, time.Since(start).Seconds(), s.names[i])
+		s.note(s.names[i], err)
+		ch <- gauge(scrapeSuccess, boolean(err == nil), s.names[i])
+		ch <- gauge(scrapeDuration, time.Since(start).Seconds(), s.names[i])
+	}
+}
+
+// note logs a collector's error when it is another one than in the last scrape.
+func (e *Exporter) note(name string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before := e.failing[name]
+	delete(e.failing, name)
+	if err == nil {
+		return
+	}
+	e.failing[name] = err.Error()
+	if err.Error() != before {
+		_ = level.Error(e.logger).Log("msg", "Collector failed", "collector", name, "err", err)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -81,9 +80,8 @@ func (c *client) get(ctx context.Context, api API, address, path string, decode 
 		kind, err = KindTimeout, errNotInTime
 	}
 	c.errors[api][kind].Add(1)
-	var unwrapped *url.Error // repeats the URL, with the XSRF key
-	if errors.As(err, &unwrapped) {
-		err = unwrapped.Err
+	if withURL, ok := errors.AsType[*url.Error](err); ok {
+		err = withURL.Err // the URL would be there twice, and with the XSRF key
 	}
 	return certificateExpiry, &Error{Op: http.MethodGet, Target: target.String(), Kind: kind, Err: err}
 }
@@ -103,9 +101,8 @@ func (c *client) roundTrip(ctx context.Context, method string, target url.URL, d
 
 	response, err := c.http.Do(request)
 	if err != nil {
-		var verification *tls.CertificateVerificationError
-		if errors.As(err, &verification) && len(verification.UnverifiedCertificates) > 0 {
-			certificateExpiry = verification.UnverifiedCertificates[0].NotAfter
+		if refused, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(refused.UnverifiedCertificates) > 0 {
+			certificateExpiry = refused.UnverifiedCertificates[0].NotAfter
 		}
 		return certificateExpiry, err
 	}
@@ -163,13 +160,4 @@ func (c *client) counts() RequestCounts {
 		}
 	}
 	return counts
-}
-
-// nodeLabel names a node by its registered host name, and its port where that
-// is not the service's usual one.
-func nodeLabel(host, port, usual string) string {
-	if port == usual {
-		return host
-	}
-	return net.JoinHostPort(host, port)
 }

@@ -53,9 +53,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // KindOf returns the kind of an error of this package, or "" if it has none.
 func KindOf(err error) Kind {
-	var qlikErr *Error
-	if errors.As(err, &qlikErr) {
-		return qlikErr.Kind
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
 	}
 	return ""
 }

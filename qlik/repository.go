@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -24,7 +24,7 @@ type repository struct {
 
 // RepositoryStatus is how the last request to a repository went.
 type RepositoryStatus struct {
-	Node              string // its registered host name, with the port if not 4242
+	Node              string // as in Link, or host:port where the host has several repositories
 	Up                bool   // it answered as it should
 	CertificateExpiry time.Time
 }
@@ -62,24 +62,27 @@ func listEntities[T any](ctx context.Context, r *repository, entity string) ([]T
 }
 
 func (r *repository) note(address string, up bool, expiry time.Time) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		host, port = address, repositoryPort
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status[address] = RepositoryStatus{Node: nodeLabel(host, port, repositoryPort), Up: up, CertificateExpiry: expiry}
+	r.status[address] = RepositoryStatus{Up: up, CertificateExpiry: expiry}
 }
 
-// statuses returns the hosts that were tried so far, in the order of --qlik.host.
-func (r *repository) statuses() []RepositoryStatus {
+// statuses returns the hosts that were tried so far, in the order of --qlik.host
+// and named as the nodes of links are.
+func (r *repository) statuses(links []Link) []RepositoryStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var statuses []RepositoryStatus
-	for _, host := range r.hosts {
-		if status, tried := r.status[host]; tried {
-			statuses = append(statuses, status)
+	for _, address := range r.hosts {
+		status, tried := r.status[address]
+		if !tried {
+			continue
 		}
+		status.Node = nodeOf(hostOf(address), links)
+		if slices.ContainsFunc(statuses, func(s RepositoryStatus) bool { return s.Node == status.Node }) {
+			status.Node = address
+		}
+		statuses = append(statuses, status)
 	}
 	return statuses
 }

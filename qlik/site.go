@@ -8,6 +8,7 @@ package qlik
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,7 @@ type Site struct {
 	states    []ServiceState
 	refreshed map[string]time.Time // by source, of the last success
 	failing   map[string]Kind      // links, as last logged
+	unread    Kind                 // why the topology could not be read, as last logged
 }
 
 // New makes a client. It reads the certificates and asks nobody. The error is a
@@ -82,7 +84,7 @@ func New(config Config) (*Site, error) {
 	for _, user := range config.UnlimitedUsers {
 		s.unlimited[user] = true
 	}
-	s.ctx, s.cancel = context.WithCancel(context.Background()) // ended by Close
+	s.ctx, s.cancel = context.WithCancel(context.Background()) //nolint:forbidigo // of the flights, ended by Close
 	return s, nil
 }
 
@@ -162,29 +164,35 @@ func (s *Site) loadTopology() {
 		services.Go(s.loadServices)
 		links, err := s.repository.topology(s.ctx)
 		services.Wait()
-		switch {
-		case s.ctx.Err() != nil: // closing
-		case err != nil:
-			_ = level.Error(s.logger).Log("msg", "Cannot read the topology from the repository", "err", err)
-		default:
-			s.useTopology(links)
+		if s.ctx.Err() == nil { // not closing
+			s.noteTopology(links, err)
 		}
 		return nil, nil
 	})
 }
 
-func (s *Site) useTopology(links []Link) {
-	links = filterLinks(links, s.config.Proxies, s.config.VirtualProxies)
-	if len(links) == 0 {
-		_ = level.Error(s.logger).Log("msg", "The repository names no virtual proxy that is linked to a proxy and wanted by --qlik.proxy and --qlik.virtual-proxy")
-	}
+// noteTopology takes a topology into use, or says once why there is none.
+func (s *Site) noteTopology(links []Link, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !slices.Equal(links, s.links) {
-		_ = level.Info(s.logger).Log("msg", "Topology", "links", len(links))
+	unread := s.unread
+	if s.unread = KindOf(err); err != nil {
+		if s.unread != unread {
+			_ = level.Error(s.logger).Log("msg", "Cannot read the topology from the repository; the last one stays in use", "kind", s.unread, "err", err)
+		}
+		return
+	}
+	links = filterLinks(links, s.config.Proxies, s.config.VirtualProxies)
+	s.refreshed[SourceTopology] = time.Now()
+	if unread == "" && s.links != nil && slices.Equal(links, s.links) {
+		return
 	}
 	s.links = links
-	s.refreshed[SourceTopology] = time.Now()
+	if len(links) == 0 {
+		_ = level.Error(s.logger).Log("msg", "The repository names no virtual proxy that is linked to a proxy and not left out by --qlik.proxy and --qlik.virtual-proxy")
+		return
+	}
+	_ = level.Info(s.logger).Log("msg", "Read the topology from the repository", "links", len(links))
 }
 
 // loadServices reads the service states. They only explain failures, so that a
@@ -213,13 +221,13 @@ func (s *Site) noteLinks(snapshot *Snapshot) {
 	for i := range snapshot.Links {
 		link := &snapshot.Links[i]
 		key := link.Node + link.VirtualProxy
-		before := s.failing[key]
-		if link.Err != nil {
-			failing[key] = KindOf(link.Err)
+		before, now := s.failing[key], KindOf(link.Err)
+		if now != "" {
+			failing[key] = now
 		}
-		switch now := failing[key]; {
-		case now == before:
-		case now == "":
+		switch now {
+		case before:
+		case "":
 			_ = level.Info(s.logger).Log("msg", "Virtual proxy answers again", "node", link.Node, "virtual_proxy", link.VirtualProxy)
 		default:
 			_ = level.Warn(s.logger).Log("msg", "Virtual proxy does not answer", "node", link.Node, "virtual_proxy", link.VirtualProxy,
@@ -250,15 +258,12 @@ func (s *Site) Status() Status {
 		Requests:        s.client.counts(),
 		SharedSnapshots: s.shared.Load(),
 		Certificates:    s.transport.inUse(),
-		Refreshed:       make(map[string]time.Time),
-	}
-	if s.repository != nil {
-		status.Repositories = s.repository.statuses()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for source, at := range s.refreshed {
-		status.Refreshed[source] = at
+	status.Refreshed = maps.Clone(s.refreshed)
+	if s.repository != nil {
+		status.Repositories = s.repository.statuses(s.links)
 	}
 	return status
 }

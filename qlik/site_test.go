@@ -514,7 +514,9 @@ func TestCertificateRotation(t *testing.T) {
 	dial := old.DialContext
 	site := connect(t, old, func(c *qlik.Config) {
 		c.CertDir = to
-		c.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) { return dial(ctx, network, address) }
+		c.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dial(ctx, network, address)
+		}
 	})
 	complete := func() bool { return within(t, site, 10*time.Second).Complete() }
 	if !complete() {

@@ -76,7 +76,6 @@ type flight struct {
 	mu       sync.Mutex
 	deadline time.Time
 	timer    *time.Timer
-	asked    bool         // links are known
 	results  []LinkResult // Err is errNotInTime until answered
 	whole    *Snapshot    // set when done
 }
@@ -95,7 +94,7 @@ func (s *Site) Snapshot(ctx context.Context) *Snapshot {
 }
 
 // join takes part in the flight under way, or starts one.
-func (s *Site) join(ctx context.Context) *flight {
+func (s *Site) join(ctx context.Context) *flight { //nolint:contextcheck // a flight must not end with one of its callers
 	now := time.Now()
 	deadline, ok := ctx.Deadline()
 	if !ok {

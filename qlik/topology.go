@@ -29,11 +29,21 @@ func (l *Link) compare(other *Link) int {
 	return cmp.Or(strings.Compare(l.Node, other.Node), strings.Compare(l.VirtualProxy, other.VirtualProxy))
 }
 
-// host returns the registered host name of the link's node.
-func (l *Link) host() string {
-	host, _, err := net.SplitHostPort(l.Address)
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return l.Address
+		return address
+	}
+	return host
+}
+
+// nodeOf names the node with a registered host name, so that it is the same
+// string in every metric.
+func nodeOf(host string, links []Link) string {
+	for i := range links {
+		if strings.EqualFold(hostOf(links[i].Address), host) {
+			return links[i].Node
+		}
 	}
 	return host
 }
@@ -46,11 +56,11 @@ func (l *Link) path() string { return path.Join("/qps", l.VirtualProxy, "session
 func virtualProxyName(prefix string) string { return "/" + strings.Trim(prefix, "/") }
 
 func newLink(host, port, prefix string) Link {
-	return Link{
-		Node:         nodeLabel(host, port, proxyPort),
-		Address:      net.JoinHostPort(host, port),
-		VirtualProxy: virtualProxyName(prefix),
+	link := Link{Node: host, Address: net.JoinHostPort(host, port), VirtualProxy: virtualProxyName(prefix)}
+	if port != proxyPort {
+		link.Node = link.Address
 	}
+	return link
 }
 
 // staticLinks is the cross product of proxies (host:port) and virtual proxies,
@@ -152,5 +162,5 @@ func withoutDisabled(links []Link, states []ServiceState) []Link {
 	if len(disabled) == 0 {
 		return links
 	}
-	return slices.DeleteFunc(slices.Clone(links), func(l Link) bool { return disabled[strings.ToLower(l.host())] })
+	return slices.DeleteFunc(slices.Clone(links), func(l Link) bool { return disabled[strings.ToLower(hostOf(l.Address))] })
 }

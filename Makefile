@@ -1,0 +1,52 @@
+# What --version says. All of it comes from git and none from the building
+# machine, so that the same checkout gives the same bytes everywhere.
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION ?= $(shell git rev-parse --verify -q HEAD 2>/dev/null)
+BRANCH   ?= $(shell git symbolic-ref --short -q HEAD 2>/dev/null)
+DATE     ?= $(shell TZ=UTC git log -1 --format=%cd --date=iso-strict-local 2>/dev/null)
+
+PKG     := github.com/prometheus/common/version
+LDFLAGS := -s -w \
+	-X $(PKG).Version=$(patsubst v%,%,$(VERSION)) \
+	-X $(PKG).Revision=$(REVISION) \
+	-X $(PKG).Branch=$(BRANCH) \
+	-X $(PKG).BuildDate=$(DATE)
+
+# GOOS=windows make build writes qlik_exporter.exe.
+BINARY := qlik_exporter$(shell go env GOEXE)
+
+GOLANGCI_LINT ?= golangci-lint
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build one static binary for GOOS and GOARCH
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) .
+
+.PHONY: test
+test: ## Run the tests
+	go test ./...
+
+.PHONY: race
+race: ## Run the tests in random order under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+.PHONY: lint
+lint: ## Run golangci-lint (v2.15.0)
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: format
+format: ## Format the Go code
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: demo
+demo: build ## Run the exporter with a simulated Qlik Sense site
+	./$(BINARY) demo
+
+.PHONY: clean
+clean: ## Remove the binary
+	rm -f qlik_exporter qlik_exporter.exe

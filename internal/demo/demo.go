@@ -1,0 +1,130 @@
+// Package demo is a company with a Qlik Sense site on loopback: three nodes,
+// eight virtual proxies and some hundred hurried people, for whoever wants to
+// see the exporter at work without a Qlik server.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+const (
+	users  = 500
+	seed   = 1
+	warmUp = 3 * time.Hour // what the people did before the demo starts
+)
+
+// Demo is a simulated site that runs, and the people who use it.
+type Demo struct {
+	dir    string // certificates and flags
+	nodes  []string
+	site   *qliktest.Site
+	people *qliktest.People
+}
+
+// Start starts the site. The caller must Close it.
+func Start() (*Demo, error) {
+	dir, err := os.MkdirTemp("", "qlik_exporter-demo-")
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	clock := qliktest.NewClock(now.Add(-warmUp))
+	company := qliktest.Company(users)
+	company.Now = clock.Now
+	company.Seed = seed
+	site, err := qliktest.Start(company)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the simulated site: %w", err), os.RemoveAll(dir))
+	}
+	d := &Demo{dir: dir, site: site, people: qliktest.NewPeople(site, seed)}
+	for _, node := range company.Nodes {
+		d.nodes = append(d.nodes, node.Name)
+	}
+	if err := errors.Join(site.WriteCertificates(dir), os.WriteFile(d.flagsFile(), []byte(d.flags()), 0o600)); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	d.people.WarmUp(clock, now)
+	clock.Follow()
+	return d, nil
+}
+
+// Run lets the people work until ctx ends.
+func (d *Demo) Run(ctx context.Context) { _ = d.people.Run(ctx) }
+
+// Close ends the site and removes its certificates.
+func (d *Demo) Close() error {
+	d.site.Close()
+	return os.RemoveAll(d.dir)
+}
+
+// Site returns a configuration that reaches the simulated site, with everything
+// else as in config.
+func (d *Demo) Site(config qlik.Config) qlik.Config {
+	config.Hosts = []string{d.repository()}
+	config.Proxies, config.VirtualProxies = nil, nil
+	config.CertDir = d.dir
+	config.KeyPassphraseFile, config.ServerName = "", ""
+	config.NodeAddresses = make(map[string]qlik.NodeAddress)
+	for _, node := range d.nodes {
+		host, port, _ := net.SplitHostPort(d.site.ProxyAddress(node))
+		config.NodeAddresses[node] = qlik.NodeAddress{Host: host, Port: port}
+	}
+	return config
+}
+
+// repository is the address of the central node's repository, by its name.
+func (d *Demo) repository() string {
+	_, port, _ := net.SplitHostPort(d.site.RepositoryAddress(d.nodes[0]))
+	return net.JoinHostPort(d.nodes[0], port)
+}
+
+// flagsFile holds the flags that reach the site, for use as @FILE.
+func (d *Demo) flagsFile() string { return filepath.Join(d.dir, "flags") }
+
+func (d *Demo) flags() string {
+	lines := []string{"--qlik.host=" + d.repository(), "--qlik.cert-dir=" + d.dir}
+	for _, node := range d.nodes {
+		lines = append(lines, "--qlik.node-address="+node+"="+d.site.ProxyAddress(node))
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// Introduce says what was started and how to look at it. The metrics will be
+// served on listenAddress.
+func (d *Demo) Introduce(w io.Writer, listenAddress, metricsPath string) error {
+	host, port, err := net.SplitHostPort(listenAddress)
+	if err != nil || host == "" || host == "0.0.0.0" || host == "::" {
+		host = "localhost"
+	}
+	_, proxyPort, _ := net.SplitHostPort(d.site.ProxyAddress(d.nodes[0]))
+	_, err = fmt.Fprintf(w, `A simulated Qlik Sense site runs in this process, on loopback only. Within two minutes some of
+its people reach 4 sessions, some 5, some are refused, and one proxy restarts.
+
+  nodes         %[1]s
+  certificates  %[2]s  (removed at the end)
+
+Its metrics:
+  curl -s http://%[3]s%[4]s | grep ^qlik_session_limit_headroom
+
+What the exporter asks Qlik, by hand:
+  curl -s --cacert %[2]s/root.pem --cert %[2]s/client.pem --key %[2]s/client_key.pem \
+    --resolve %[5]s:%[6]s:127.0.0.1 -H 'X-Qlik-Xrfkey: 0123456789abcdef' \
+    'https://%[5]s:%[6]s/qps/session?Xrfkey=0123456789abcdef'
+
+Another exporter for the same site, its flags read from a file:
+  qlik_exporter --web.listen-address=:9987 @%[7]s
+
+`, strings.Join(d.nodes, ", "), d.dir, net.JoinHostPort(host, port), metricsPath, d.nodes[0], proxyPort, d.flagsFile())
+	return err
+}

@@ -1,0 +1,387 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"go.uber.org/goleak"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+var update = flag.Bool("update", false, "write the tables of README.md anew")
+
+// asExporter in the environment makes the test binary behave as qlik_exporter,
+// so that tests can start it as the process that users start.
+const asExporter = "QLIK_EXPORTER_TEST_AS_EXPORTER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asExporter) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func command(tb testing.TB, args ...string) *exec.Cmd {
+	tb.Helper()
+	exporter := exec.CommandContext(tb.Context(), os.Args[0], args...)
+	exporter.Env = append(os.Environ(), asExporter+"=1")
+	return exporter
+}
+
+// startSite starts a simulated site and returns the flags that reach it.
+func startSite(tb testing.TB, config qliktest.Config) (server *qliktest.Site, flags []string) {
+	tb.Helper()
+	server, err := qliktest.Start(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(server.Close)
+	dir := tb.TempDir()
+	if err := server.WriteCertificates(dir); err != nil {
+		tb.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(server.RepositoryAddress(config.Nodes[0].Name))
+	flags = []string{"--qlik.cert-dir=" + dir, "--qlik.host=" + config.Nodes[0].Name + ":" + port}
+	for _, node := range config.Nodes {
+		flags = append(flags, "--qlik.node-address="+node.Name+"="+server.ProxyAddress(node.Name))
+	}
+	return server, slices.Clip(flags) // so that tests may append to them
+}
+
+// startExporter starts the exporter as a process of its own, and returns the
+// address of its metrics. It ends with the test.
+func startExporter(tb testing.TB, flags ...string) (metrics string) {
+	tb.Helper()
+	address := freeAddress(tb)
+	exporter := command(tb, append(flags, "--web.listen-address="+address)...)
+	var log bytes.Buffer
+	exporter.Stderr = &log
+	if err := exporter.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = exporter.Process.Kill()
+		_ = exporter.Wait()
+		if tb.Failed() {
+			tb.Logf("log of the exporter:\n%s", &log)
+		}
+	})
+	awaitListener(tb, address)
+	return "http://" + address + "/metrics"
+}
+
+func freeAddress(tb testing.TB) string {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer listener.Close() // for the exporter to take
+	return listener.Addr().String()
+}
+
+// awaitListener waits for the other process.
+func awaitListener(tb testing.TB, address string) {
+	tb.Helper()
+	for range 1000 {
+		if connection, err := net.Dial("tcp", address); err == nil {
+			_ = connection.Close()
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	tb.Fatal("the exporter does not listen")
+}
+
+func scrape(tb testing.TB, metrics string) map[string]*dto.MetricFamily {
+	tb.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get(metrics)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer answer.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		tb.Fatalf("%s: %v", answer.Status, err)
+	}
+	return families
+}
+
+// TestCannotStart: who starts the program wrongly gets one line that says what
+// to change, and exit code 1.
+func TestCannotStart(t *testing.T) {
+	_, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
+	certificates := strings.TrimPrefix(flags[0], "--qlik.cert-dir=")
+	short := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(short, []byte("short\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "--qlik.host: is missing; give the registered host name of a repository"},
+		{[]string{"--qlik.host=qlik1"}, "--qlik.cert-dir: is missing; give the folder with client.pem"},
+		{[]string{"--qlik.host=qlik1", "--qlik.cert-dir=/nowhere"}, "--qlik.cert-dir: open /nowhere"},
+		{[]string{"--qlik.host=https://qlik1", "--qlik.cert-dir=" + certificates}, `--qlik.host: "https://qlik1": write HOST or HOST:PORT`},
+		{append(flags, "--qlik.key-passphrase-file=/nowhere"), "--qlik.key-passphrase-file: open /nowhere"},
+		{append(flags, "--qlik.session-limit=0"), "--qlik.session-limit: must be at least 1, not 0"},
+		{append(flags, "--qlik.session-limit=five"), "five"},
+		{append(flags, "--qlik.timeout=0s"), "--qlik.timeout: must be longer than 0s"},
+		{append(flags, "--qlik.user=sa_api"), `--qlik.user: "sa_api" is not a user: write DIRECTORY\id`},
+		{append(flags, "--qlik.unlimited-user=robot"), `--qlik.unlimited-user: "robot" is not a user`},
+		{append(flags, "--qlik.service-account=robot"), `--qlik.service-account: "robot" is not a user`},
+		{append(flags, "--qlik.node-address=qlik1"), `--qlik.node-address: "qlik1": write NODE=HOST or NODE=HOST:PORT`},
+		{append(flags, "--collector.sessions.exclude-user=("), "--collector.sessions.exclude-user: error parsing regexp"},
+		{append(flags, "--collector.sessions.max-users=0"), "--collector.sessions.max-users: must be at least 1"},
+		{append(flags, "--user-labels=md5"), "md5"},
+		{append(flags, "--user-labels=hashed"), "--user-labels.key-file: is missing"},
+		{append(flags, "--user-labels=hashed", "--user-labels.key-file="+short), "--user-labels.key-file: a hash needs a key of at least 16 bytes"},
+		{append(flags, "--web.telemetry-path=metrics"), "--web.telemetry-path: must start with a slash"},
+		{append(flags, "--web.listen-address=127.0.0.1:70000"), "--web.listen-address"},
+		{append(flags, "--web.config.file=/nowhere"), "open /nowhere"},
+		{append(flags, "--timeout-offset=-1s"), "--timeout-offset: must not be negative"},
+		{append(flags, "--qlik.hots=qlik1"), "unknown long flag '--qlik.hots', try --help"},
+		{append(flags, "serv"), "serv"},
+	} {
+		exporter := command(t, test.args...)
+		var stdout, stderr bytes.Buffer
+		exporter.Stdout, exporter.Stderr = &stdout, &stderr
+		err := exporter.Run()
+		lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(stderr.String()), "\n"), func(line string) bool {
+			return strings.Contains(line, "level=info")
+		})
+		if exporter.ProcessState.ExitCode() != 1 || len(lines) != 1 || stdout.Len() > 0 ||
+			!strings.HasPrefix(lines[0], "qlik_exporter: error: ") || !strings.Contains(lines[0], test.want) {
+			t.Errorf("%s:\n%v, want exit code 1 and one line with %q\n%s%s", strings.Join(test.args, " "), err, test.want, &stdout, &stderr)
+		}
+	}
+}
+
+// TestUnreachable: what cannot be reached now may be reachable later, so the
+// exporter runs and says that the site is down.
+func TestUnreachable(t *testing.T) {
+	server, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
+	server.SetRepositoryFault("qlik1", qliktest.Refused)
+	metrics := startExporter(t, flags...)
+	if up := scrape(t, metrics)["qlik_up"].GetMetric()[0].GetGauge().GetValue(); up != 0 {
+		t.Errorf("qlik_up is %v while the repository is down", up)
+	}
+	server.SetRepositoryFault("qlik1", qliktest.NoFault)
+	if up := scrape(t, metrics)["qlik_up"].GetMetric()[0].GetGauge().GetValue(); up != 1 {
+		t.Errorf("qlik_up is %v after the repository came back", up)
+	}
+}
+
+// TestDemo: the first command of the README, and what it leaves behind.
+func TestDemo(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	t.Setenv("TEMP", temporary) // on Windows
+	t.Setenv("TMP", temporary)
+	address := freeAddress(t)
+	exporter := command(t, "demo", "--web.listen-address="+address)
+	var introduction bytes.Buffer
+	exporter.Stdout = &introduction
+	if err := exporter.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitListener(t, address)
+	families := scrape(t, "http://"+address+"/metrics")
+	limited := 0.0
+	for _, users := range families["qlik_users"].GetMetric() {
+		limited += users.GetGauge().GetValue()
+	}
+	if sessions := len(families["qlik_user_sessions"].GetMetric()); sessions < 300 {
+		t.Errorf("%d series of sessions", sessions)
+	}
+	if headrooms := len(families["qlik_session_limit_headroom"].GetMetric()); headrooms != int(limited) {
+		t.Errorf("%d series of headroom for %v users", headrooms, limited)
+	}
+	if complete := families["qlik_sessions_complete"].GetMetric()[0].GetGauge().GetValue(); complete != 1 {
+		t.Error("the first scrape is not complete")
+	}
+
+	// Another exporter reaches the same site with the flags that were written.
+	files, err := filepath.Glob(filepath.Join(temporary, "*", "flags"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files with flags: %q, %v", files, err)
+	}
+	again := scrape(t, startExporter(t, "@"+files[0]))
+	if len(again["qlik_virtual_proxy_up"].GetMetric()) != len(families["qlik_virtual_proxy_up"].GetMetric()) {
+		t.Error("the flags that were written reach another site")
+	}
+
+	if runtime.GOOS == "windows" {
+		_ = exporter.Process.Kill() // has no signal to stop
+		_ = exporter.Wait()
+		return
+	}
+	if err := errors.Join(exporter.Process.Signal(syscall.SIGTERM), exporter.Wait()); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if !strings.Contains(introduction.String(), "http://"+address+"/metrics") || !strings.Contains(introduction.String(), "@"+files[0]) {
+		t.Errorf("the introduction does not say where:\n%s", &introduction)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var stdout bytes.Buffer
+	exporter := command(t, "--version")
+	exporter.Stdout = &stdout
+	if err := exporter.Run(); err != nil || !strings.HasPrefix(stdout.String(), "qlik_exporter, version ") {
+		t.Errorf("%v: %s", err, &stdout)
+	}
+}
+
+// TestREADME keeps the tables of flags and metrics equal to the code.
+func TestREADME(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("exporter-toolkit has a flag more on Linux, which the tables show")
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(readme)
+	for name, table := range map[string]string{"flags": flagTable(), "metrics": metricTable(t)} {
+		section := regexp.MustCompile(`(?s)<!-- ` + name + `: [^>]*-->\n.*?<!-- end -->`)
+		found := section.FindString(text)
+		if found == "" {
+			t.Fatalf("README.md has no section of %s", name)
+		}
+		start, _, _ := strings.Cut(found, "\n")
+		want := start + "\n" + table + "<!-- end -->"
+		if *update {
+			text = strings.Replace(text, found, want, 1)
+		} else if found != want {
+			t.Errorf("the table of %s in README.md is not what the code has; go test . -update writes it anew\n%s", name, want)
+		}
+	}
+	if *update {
+		if err := os.WriteFile("README.md", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func flagTable() string {
+	app, _ := newApp()
+	var table strings.Builder
+	table.WriteString("| flag | default | meaning |\n| --- | --- | --- |\n")
+	for _, f := range app.Model().Flags {
+		if f.Hidden || f.Name == "help" || strings.HasPrefix(f.Name, "help-") || strings.HasPrefix(f.Name, "completion-") {
+			continue
+		}
+		name, value := "--"+f.Name, strings.Join(f.Default, ", ")
+		if f.IsBoolFlag() && value == "true" {
+			name, value = "--[no-]"+f.Name, "on"
+		}
+		if value != "" {
+			value = "`" + value + "`"
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", name, value, strings.ReplaceAll(f.Help, "|", `\|`))
+	}
+	return table.String()
+}
+
+// metricTable lists every metric of a site in order, as a scrape shows it.
+func metricTable(t *testing.T) string {
+	t.Helper()
+	server, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
+	if _, err := server.Login("LAB", "anna", "laptop", "", ""); err != nil {
+		t.Fatal(err)
+	}
+	families := scrape(t, startExporter(t, flags...))
+	var table strings.Builder
+	table.WriteString("| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n")
+	for _, name := range slices.Sorted(maps.Keys(families)) {
+		if !strings.HasPrefix(name, "qlik_") {
+			continue
+		}
+		var labels []string
+		for _, label := range families[name].GetMetric()[0].GetLabel() {
+			labels = append(labels, "`"+label.GetName()+"`")
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n", name, strings.ToLower(families[name].GetType().String()),
+			strings.Join(labels, ", "), families[name].GetHelp())
+	}
+	return table.String()
+}
+
+// BenchmarkScrape is what a user of a large site sees: 10,000 sessions on 50
+// links that answer after 200 ms, the exporter a process of its own.
+func BenchmarkScrape(b *testing.B) {
+	const sessions, nodes, virtualProxies = 10_000, 5, 10
+	var config qliktest.Config
+	for i := range nodes {
+		config.Nodes = append(config.Nodes, qliktest.Node{Name: fmt.Sprintf("qlik%d", i+1)})
+	}
+	for i := range virtualProxies {
+		config.VirtualProxies = append(config.VirtualProxies, qliktest.VirtualProxy{Prefix: fmt.Sprintf("vp%d", i)})
+	}
+	server, flags := startSite(b, config)
+	for i := range sessions {
+		user, device := fmt.Sprintf("user%04d", i%7500), fmt.Sprint(i/7500)
+		node := config.Nodes[i%nodes].Name
+		if _, err := server.Login("COMPANY", user, device, fmt.Sprintf("vp%d", i/nodes%virtualProxies), node); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, node := range config.Nodes {
+		server.SetProxyLatency(node.Name, 200*time.Millisecond)
+	}
+	metrics := startExporter(b, flags...)
+	families := scrape(b, metrics)
+	if got := families["qlik_sessions"].GetMetric()[0].GetGauge().GetValue(); got != sessions {
+		b.Fatalf("the first scrape has %v sessions", got)
+	}
+	before := server.Requests()
+	slowest := time.Duration(0)
+	n := 0
+	for b.Loop() {
+		begin := time.Now()
+		answer, err := http.Get(metrics)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+			b.Fatal(err)
+		}
+		answer.Body.Close()
+		slowest = max(slowest, time.Since(begin))
+		n++
+	}
+	after := server.Requests()
+	families = scrape(b, metrics)
+	b.ReportMetric(slowest.Seconds()*1e3, "ms-slowest")
+	b.ReportMetric(float64(after.SessionLists-before.SessionLists)/float64(n), "requests/op")
+	b.ReportMetric(float64(after.ProxyConnections-before.ProxyConnections), "new-connections")
+	b.ReportMetric(families["process_resident_memory_bytes"].GetMetric()[0].GetGauge().GetValue()/(1<<20), "MiB-resident")
+	b.ReportMetric(families["process_cpu_seconds_total"].GetMetric()[0].GetCounter().GetValue()*1e3/float64(n+2), "cpu-ms/op")
+}
