@@ -80,6 +80,7 @@ type options struct {
 	user                            string
 	serviceAccounts, unlimitedUsers []string
 	sessionLimit                    int
+	coolingTime                     time.Duration
 	timeout                         time.Duration
 	userLabels, userLabelsKeyFile   string
 	collectors                      map[string]*bool
@@ -112,11 +113,13 @@ func newApp() (*kingpin.Application, *options) {
 		Default(qlik.DefaultUser).StringVar(&o.user)
 	app.Flag("qlik.session-limit", "Sessions that the licence grants one user at once.").
 		Default(fmt.Sprint(qlik.DefaultSessionLimit)).IntVar(&o.sessionLimit)
+	app.Flag("qlik.cooling-time", "How long the slot of a session that ended at the limit stays taken.").
+		Default(qlik.DefaultCoolingTime.String()).DurationVar(&o.coolingTime)
 	app.Flag("qlik.proxy", "Ask this proxy, HOST or HOST:PORT (4243), instead of those in the repository. Repeatable.").
 		StringsVar(&o.proxies)
 	app.Flag("qlik.virtual-proxy", "Ask for this virtual proxy (its prefix; / is the default one) instead of all. Repeatable.").
 		StringsVar(&o.virtualProxies)
-	app.Flag("qlik.service-account", `Service account, DIRECTORY\id: shown plain whatever --user-labels says. Repeatable.`).
+	app.Flag("qlik.service-account", `Service account, DIRECTORY\id: watched for a licence, and shown plain whatever --user-labels says. Repeatable.`).
 		StringsVar(&o.serviceAccounts)
 	app.Flag("qlik.unlimited-user", `Technical user, DIRECTORY\id, to whom the limit does not apply: has series but no headroom. Repeatable.`).
 		StringsVar(&o.unlimitedUsers)
@@ -131,7 +134,7 @@ func newApp() (*kingpin.Application, *options) {
 		o.collectors[c.Name] = app.Flag("collector."+c.Name, "Collector: "+c.Help+".").
 			Default(fmt.Sprint(c.Default)).Bool()
 	}
-	app.Flag("collector.sessions.min-sessions", "Series only for users with at least so many sessions.").
+	app.Flag("collector.sessions.min-sessions", "Series only for users with at least so many sessions and cooling slots.").
 		Default("1").IntVar(&o.minSessions)
 	app.Flag("collector.sessions.max-users", "Series for at most so many users, those with most sessions first.").
 		Default("20000").IntVar(&o.maxUsers)
@@ -191,16 +194,20 @@ func (o *options) serveSite(ctx context.Context, config qlik.Config, stderr io.W
 		return fmt.Errorf("--timeout-offset: must not be negative, not %s", o.timeoutOffset)
 	}
 	logger, slogger := newLoggers(stderr, o.logLevel, o.logFormat)
+	lifetimes := collector.NewSessionDuration()
 	config.Logger = logger
+	config.SessionEnded = lifetimes.Ended
+	config.Licenses = *o.collectors["licenses"]
 	site, err := qlik.New(config)
 	if err != nil {
 		return err
 	}
 	defer site.Close()
-	collectors, err := o.collectorConfig()
+	collectors, err := o.collectorConfig(len(config.Hosts) > 0)
 	if err != nil {
 		return err
 	}
+	collectors.Lifetimes = lifetimes
 	exporter, err := collector.NewExporter(site, collectors, logger)
 	if err != nil {
 		return err
@@ -234,12 +241,16 @@ func (o *options) siteConfig() (qlik.Config, error) {
 		ServerName:        o.serverName,
 		NodeAddresses:     make(map[string]qlik.NodeAddress),
 		SessionLimit:      o.sessionLimit,
+		CoolingTime:       o.coolingTime,
 		Proxies:           o.proxies,
 		VirtualProxies:    o.virtualProxies,
 		Timeout:           o.timeout,
 	}
 	if o.sessionLimit < 1 {
 		return qlik.Config{}, fmt.Errorf("--qlik.session-limit: must be at least 1, not %d", o.sessionLimit)
+	}
+	if o.coolingTime <= 0 {
+		return qlik.Config{}, fmt.Errorf("--qlik.cooling-time: must be longer than 0s, not %s", o.coolingTime)
 	}
 	if o.timeout <= 0 {
 		return qlik.Config{}, fmt.Errorf("--qlik.timeout: must be longer than 0s, not %s", o.timeout)
@@ -261,13 +272,15 @@ func (o *options) siteConfig() (qlik.Config, error) {
 	return config, nil
 }
 
-// collectorConfig turns flags into the configuration of the collectors.
-func (o *options) collectorConfig() (collector.Config, error) {
+// collectorConfig turns flags into the configuration of the collectors, some of
+// which need a repository.
+func (o *options) collectorConfig(repository bool) (collector.Config, error) {
 	labels := collector.UserLabels{Mode: o.userLabels}
-	var err error
-	if labels.Plain, err = parseUsers(o.serviceAccounts); err != nil {
+	serviceAccounts, err := parseUsers(o.serviceAccounts)
+	if err != nil {
 		return collector.Config{}, fmt.Errorf("--qlik.service-account: %w", err)
 	}
+	labels.Plain = serviceAccounts
 	if o.userLabels == collector.UserLabelsHashed {
 		if o.userLabelsKeyFile == "" {
 			return collector.Config{}, errors.New("--user-labels.key-file: is missing; --user-labels=hashed needs a file with the key of the hash")
@@ -280,12 +293,14 @@ func (o *options) collectorConfig() (collector.Config, error) {
 	}
 	enabled := make(map[string]bool)
 	for name, on := range o.collectors {
-		enabled[name] = *on
+		needsRepository := name == "licenses" || name == "services"
+		enabled[name] = *on && (repository || !needsRepository)
 	}
 	return collector.Config{
-		Enabled: enabled,
-		Sessions: collector.SessionsConfig{
-			UserLabels:   labels,
+		Enabled:         enabled,
+		ServiceAccounts: serviceAccounts,
+		Users: collector.UsersConfig{
+			Labels:       labels,
 			MinSessions:  o.minSessions,
 			MaxUsers:     o.maxUsers,
 			ExcludeUsers: o.excludeUsers,

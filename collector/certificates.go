@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 var (
@@ -26,26 +24,23 @@ var (
 		[]string{"node"}, nil)
 )
 
-type certificates struct {
-	site Site
-}
+type certificates struct{}
 
-var _ Collector = (*certificates)(nil)
+var _ Collector = certificates{}
 
-func newCertificates(site Site, _ Config) (Collector, error) { return &certificates{site: site}, nil }
+func newCertificates(Config) Collector { return certificates{} }
 
 // Describe implements Collector.
-func (c *certificates) Describe(ch chan<- *prometheus.Desc) {
+func (certificates) Describe(ch chan<- *prometheus.Desc) {
 	ch <- clientCertificateExpiry
 	ch <- rootCertificateExpiry
 	ch <- serverCertificateExpiry
 }
 
 // Update implements Collector.
-func (c *certificates) Update(_ context.Context, snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) error {
-	status := c.site.Status()
-	ch <- timestamp(clientCertificateExpiry, status.Certificates.ClientExpiry)
-	ch <- timestamp(rootCertificateExpiry, status.Certificates.RootExpiry)
+func (certificates) Update(_ context.Context, v *view, ch chan<- prometheus.Metric) error {
+	ch <- timestamp(clientCertificateExpiry, v.status.Certificates.ClientExpiry)
+	ch <- timestamp(rootCertificateExpiry, v.status.Certificates.RootExpiry)
 
 	// A node's services share one certificate, so that of its repository speaks
 	// for a node without a proxy.
@@ -55,11 +50,11 @@ func (c *certificates) Update(_ context.Context, snapshot *qlik.Snapshot, ch cha
 			nodes[node] = expiry
 		}
 	}
-	for _, repository := range status.Repositories {
+	for _, repository := range v.status.Repositories {
 		note(repository.Node, repository.CertificateExpiry)
 	}
-	for i := range snapshot.Links {
-		note(snapshot.Links[i].Node, snapshot.Links[i].CertificateExpiry)
+	for i := range v.snapshot.Links {
+		note(v.snapshot.Links[i].Node, v.snapshot.Links[i].CertificateExpiry)
 	}
 	for _, node := range slices.Sorted(maps.Keys(nodes)) {
 		ch <- timestamp(serverCertificateExpiry, nodes[node], node)

@@ -22,12 +22,16 @@ const namespace = "qlik"
 type Site interface {
 	// Snapshot asks all links; what has not answered when ctx ends is unknown.
 	Snapshot(ctx context.Context) *qlik.Snapshot
-	// Users counts the sessions of a snapshot by user.
-	Users(snapshot *qlik.Snapshot) []qlik.UserCount
-	// SessionLimit is how many sessions a user may have at once.
-	SessionLimit() int
 	// Status is what the client knows of itself and of the repository.
 	Status() qlik.Status
+}
+
+// view is everything that the collectors of one scrape read.
+type view struct {
+	snapshot *qlik.Snapshot
+	status   qlik.Status
+	users    []userRow // that get series, in the order of their labels
+	dropped  int       // users that the cap left without
 }
 
 // Collector is one group of metrics that can be switched off.
@@ -37,7 +41,7 @@ type Collector interface {
 	// Update sends the metrics of one scrape, those of a family in the order of
 	// their labels. It returns an error when the collector as a whole has nothing
 	// true to say; what failed in part shows in metrics of its own.
-	Update(ctx context.Context, snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) error
+	Update(ctx context.Context, v *view, ch chan<- prometheus.Metric) error
 }
 
 // Available is a collector that can be switched on or off.
@@ -46,27 +50,32 @@ type Available struct {
 	Help    string
 	Default bool // on, if not said otherwise
 
-	create func(site Site, config Config) (Collector, error)
+	create func(config Config) Collector
 }
 
 // All lists the collectors in the order in which they run.
 func All() []Available {
 	return []Available{
 		{"sessions", "sessions per user and virtual proxy, headroom, state of the virtual proxies", true, newSessions},
+		{"licenses", "who holds which licence, usage rows, seats (off without a repository)", true, newLicenses},
+		{"services", "states of the services as the repository reports them (off without a repository)", true, newServices},
 		{"certificates", "ends of validity of the client, root and server certificates", true, newCertificates},
 	}
 }
 
 // Config says which metrics a site gets.
 type Config struct {
-	Enabled  map[string]bool // by collector name; one that is not named has its default
-	Sessions SessionsConfig
+	Enabled         map[string]bool // by collector name; one that is not named has its default
+	Users           UsersConfig
+	ServiceAccounts []qlik.User      // watched for a licence
+	Lifetimes       *SessionDuration // observed lives of sessions; nil for none
 }
 
 // Exporter collects the metrics of one site.
 type Exporter struct {
 	site       Site
-	own        *siteCollector
+	users      *userSelection
+	own        siteCollector
 	names      []string
 	collectors []Collector
 	logger     log.Logger
@@ -77,18 +86,18 @@ type Exporter struct {
 
 // NewExporter makes the collectors of a site. An error names the flag to change.
 func NewExporter(site Site, config Config, logger log.Logger) (*Exporter, error) {
-	e := &Exporter{site: site, own: &siteCollector{site: site}, logger: logger, failing: make(map[string]string)}
+	users, err := newUserSelection(config.Users)
+	if err != nil {
+		return nil, err
+	}
+	e := &Exporter{site: site, users: users, logger: logger, failing: make(map[string]string)}
 	for _, available := range All() {
 		enabled, said := config.Enabled[available.Name]
 		if said && !enabled || !said && !available.Default {
 			continue
 		}
-		c, err := available.create(site, config)
-		if err != nil {
-			return nil, err
-		}
 		e.names = append(e.names, available.Name)
-		e.collectors = append(e.collectors, c)
+		e.collectors = append(e.collectors, available.create(config))
 	}
 	return e, nil
 }
@@ -133,11 +142,12 @@ func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (s *scrape) Collect(ch chan<- prometheus.Metric) {
-	snapshot := s.site.Snapshot(s.ctx)
-	s.own.update(snapshot, ch)
+	v := &view{snapshot: s.site.Snapshot(s.ctx), status: s.site.Status()}
+	v.users, v.dropped = s.users.rows(v.snapshot.Users)
+	s.own.update(v, ch)
 	for i, c := range s.collectors {
 		start := time.Now()
-		err := update(s.ctx, c, snapshot, ch)
+		err := update(s.ctx, c, v, ch)
 		s.note(s.names[i], err)
 		ch <- gauge(scrapeSuccess, boolean(err == nil), s.names[i])
 		ch <- gauge(scrapeDuration, time.Since(start).Seconds(), s.names[i])
@@ -161,13 +171,13 @@ func (e *Exporter) note(name string, err error) {
 
 // update runs one collector. A panic in it is a defect, but must not take the
 // metrics of the others with it.
-func update(ctx context.Context, c Collector, snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) (err error) {
+func update(ctx context.Context, c Collector, v *view, ch chan<- prometheus.Metric) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	return c.Update(ctx, snapshot, ch)
+	return c.Update(ctx, v, ch)
 }
 
 func gauge(desc *prometheus.Desc, value float64, labels ...string) prometheus.Metric {
@@ -180,8 +190,11 @@ func counter(desc *prometheus.Desc, value float64, labels ...string) prometheus.
 
 // timestamp is a gauge with a moment in Unix seconds.
 func timestamp(desc *prometheus.Desc, at time.Time, labels ...string) prometheus.Metric {
-	return gauge(desc, float64(at.UnixMilli())/1e3, labels...)
+	return gauge(desc, seconds(at), labels...)
 }
+
+// seconds is a moment in Unix seconds.
+func seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1e3 }
 
 func boolean(b bool) float64 {
 	if b {

@@ -34,18 +34,37 @@ var update = flag.Bool("update", false, "write the files in testdata anew")
 
 // site is a site whose answers are given.
 type site struct {
-	snapshot  *qlik.Snapshot
-	status    qlik.Status
-	unlimited map[qlik.User]bool
+	snapshot *qlik.Snapshot
+	status   qlik.Status
 }
 
 const limit = 5
 
 func (s *site) Snapshot(context.Context) *qlik.Snapshot { return s.snapshot }
-func (s *site) SessionLimit() int                       { return limit }
 func (s *site) Status() qlik.Status                     { return s.status }
-func (s *site) Users(snapshot *qlik.Snapshot) []qlik.UserCount {
-	return qlik.CountUsers(snapshot.Sessions, limit, s.unlimited)
+
+// count counts the users anew, and adds what the tracking and the repository
+// would tell.
+func (s *site) count() {
+	robot := qlik.NewUser("APPS", "robot")
+	s.snapshot.Users = qlik.CountUsers(s.snapshot.Sessions, limit, map[qlik.User]bool{robot: true})
+	for i := range s.snapshot.Users {
+		user := &s.snapshot.Users[i]
+		user.FirstSeen = day("2026-03-01")
+		user.License = qlik.LicenseProfessional
+		if user.Limited {
+			user.LicensedSessions = min(user.Sessions, limit)
+			user.EffectiveHeadroom = limit - user.LicensedSessions
+		}
+	}
+}
+
+func day(s string) time.Time {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		panic(err)
+	}
+	return t
 }
 
 // list adds n sessions of a user to a link and to the snapshot.
@@ -64,26 +83,19 @@ func (s *site) list(link int, directory, id string, n int) {
 
 // company is a site that has something for every metric to say.
 func company() *site {
-	at := func(s string) time.Time {
-		t, err := time.Parse(time.DateOnly, s)
-		if err != nil {
-			panic(err)
-		}
-		return t
-	}
 	s := &site{
-		snapshot: &qlik.Snapshot{Links: []qlik.LinkResult{
+		snapshot: &qlik.Snapshot{Limit: limit, UsageKnown: true, UsagePlausible: true, Links: []qlik.LinkResult{
 			{
 				Link:     qlik.Link{Node: "qlik1", VirtualProxy: "/", Description: "Central Proxy (Default)", AuthenticationMethod: "Ticket", InactivityTimeout: 30 * time.Minute},
-				Duration: 120 * time.Millisecond, CertificateExpiry: at("2031-01-01"),
+				Duration: 120 * time.Millisecond, CertificateExpiry: day("2031-01-01"),
 			},
 			{
 				Link:     qlik.Link{Node: "qlik1", VirtualProxy: "/sales", Description: `Sales "hub"`, AuthenticationMethod: "SAML", InactivityTimeout: 20 * time.Minute},
-				Duration: 250 * time.Millisecond, CertificateExpiry: at("2031-01-01"),
+				Duration: 250 * time.Millisecond, CertificateExpiry: day("2031-01-01"),
 			},
 			{
 				Link:     qlik.Link{Node: "qlik2", VirtualProxy: "/", Description: "Central Proxy (Default)", AuthenticationMethod: "Ticket", InactivityTimeout: 30 * time.Minute},
-				Duration: 80 * time.Millisecond, CertificateExpiry: at("2032-01-01"),
+				Duration: 80 * time.Millisecond, CertificateExpiry: day("2032-01-01"),
 			},
 			{
 				Link:     qlik.Link{Node: "qlik3:14243", VirtualProxy: "/"},
@@ -93,17 +105,29 @@ func company() *site {
 		status: qlik.Status{
 			Repositories: []qlik.RepositoryStatus{
 				{Node: "qlik0"},
-				{Node: "qlik1", Up: true, CertificateExpiry: at("2030-12-31")},
+				{Node: "qlik1", Up: true, CertificateExpiry: day("2030-12-31")},
 			},
-			Refreshed: map[string]time.Time{qlik.SourceTopology: at("2026-01-01"), qlik.SourceServices: at("2026-01-02")},
+			Refreshed: map[string]time.Time{qlik.SourceTopology: day("2026-01-01"), qlik.SourceServices: day("2026-01-02")},
 			Requests: qlik.RequestCounts{
 				Requests: map[qlik.API]uint64{qlik.APIProxy: 4, qlik.APIRepository: 6},
 				Errors:   map[qlik.API]map[qlik.Kind]uint64{qlik.APIProxy: {qlik.KindTimeout: 1}, qlik.APIRepository: {qlik.KindRefused: 3}},
 			},
 			SharedSnapshots: 2,
-			Certificates:    qlik.Certificates{ClientExpiry: at("2033-01-01"), RootExpiry: at("2034-01-01")},
+			Certificates:    qlik.Certificates{ClientExpiry: day("2033-01-01"), RootExpiry: day("2034-01-01")},
 		},
-		unlimited: map[qlik.User]bool{qlik.NewUser("APPS", "robot"): true},
+	}
+	s.snapshot.Tracking = qlik.Tracking{Since: day("2026-01-01"), Totals: qlik.Totals{
+		Started: map[string]uint64{"/": 20, "/sales": 3}, Ended: map[string]uint64{"/": 10, "/sales": 0}, Restarts: map[string]uint64{"qlik1": 1, "qlik2": 0},
+	}}
+	s.snapshot.Services = []qlik.ServiceState{
+		{Node: "qlik1", Service: "Proxy", State: "Running"}, {Node: "qlik1", Service: "Repository", State: "Running"},
+		{Node: "qlik2", Service: "Proxy", State: "Rebooting"},
+	}
+	s.snapshot.Licenses = &qlik.Licenses{
+		Seats:    map[string]qlik.Seats{"professional": {Total: 10, Allocated: 8, Used: 7, Available: 2}, "analyzer": {Total: 20, Allocated: 21, Used: 20, Excess: 1, Quarantined: 3}},
+		Active:   map[string]map[string]int{"professional": {"1d": 1, "7d": 2, "30d": 3, "90d": 4}},
+		Capacity: &qlik.Capacity{Allocated: 10 * time.Hour, Used: time.Hour, Unavailable: 6 * time.Minute},
+		Expiry:   day("2027-05-15"),
 	}
 	s.list(0, "LAB", "anna", 2)
 	s.list(1, "lab", "Anna", 1)
@@ -113,13 +137,27 @@ func company() *site {
 	s.list(2, "NONE", "anonymous0815", 1)
 	s.list(2, "NONE", "anonymous4711", 1)
 	s.list(0, "APPS", "robot", 8)
+	s.count()
+	anna := slices.IndexFunc(s.snapshot.Users, func(u qlik.UserStatus) bool { return u.User.ID == "anna" })
+	s.snapshot.Users[anna].NextSlot = day("2026-03-02")
+	s.snapshot.Users[anna].LimitReached, s.snapshot.Users[anna].LastLimitReached = 3, day("2026-03-01")
+	s.snapshot.Users = append(s.snapshot.Users,
+		// One who only has a slot that cools, one who left, one with a row that was left over.
+		qlik.UserStatus{User: qlik.NewUser("LAB", "zoe"), Limited: true, Headroom: 5, CoolingSlots: 1, EffectiveHeadroom: 4, License: qlik.LicenseAnalyzer, LicensedSessions: 1},
+		qlik.UserStatus{User: qlik.NewUser("LAB", "zora"), Limited: true, Headroom: 5, EffectiveHeadroom: 5, License: qlik.LicenseAnalyzer, LimitReached: 1, LastLimitReached: day("2026-02-28")},
+		qlik.UserStatus{User: qlik.NewUser("LAB", "zyx"), Limited: true, Headroom: 5, EffectiveHeadroom: 4, License: qlik.LicenseUnknown, LicensedSessions: 1},
+	)
 	return s
 }
 
-func config(change func(*collector.SessionsConfig)) collector.Config {
-	c := collector.Config{Sessions: collector.SessionsConfig{MinSessions: 1, MaxUsers: 1000}}
+func config(change func(*collector.UsersConfig)) collector.Config {
+	c := collector.Config{
+		Users:           collector.UsersConfig{MinSessions: 1, MaxUsers: 1000},
+		ServiceAccounts: []qlik.User{qlik.NewUser("APPS", "robot")},
+		Lifetimes:       collector.NewSessionDuration(),
+	}
 	if change != nil {
-		change(&c.Sessions)
+		change(&c.Users)
 	}
 	return c
 }
@@ -140,9 +178,9 @@ func scrape(t *testing.T, s collector.Site, c collector.Config) *prometheus.Regi
 // TestExposition compares the whole answer, so that a metric too many fails as
 // one too few does. In the bubble no time passes, hence all durations are 0.
 func TestExposition(t *testing.T) {
-	empty := &site{snapshot: &qlik.Snapshot{}, status: qlik.Status{Certificates: company().status.Certificates}}
+	empty := &site{snapshot: &qlik.Snapshot{Limit: limit}, status: qlik.Status{Certificates: company().status.Certificates}}
 	down := company()
-	down.snapshot.Sessions = nil
+	down.snapshot.Sessions, down.snapshot.Users = nil, down.snapshot.Users[len(down.snapshot.Users)-2:len(down.snapshot.Users)-1]
 	for i := range down.snapshot.Links {
 		down.snapshot.Links[i].Sessions, down.snapshot.Links[i].Err = nil, errors.New("down")
 	}
@@ -151,13 +189,15 @@ func TestExposition(t *testing.T) {
 		config collector.Config
 	}{
 		"company": {company(), config(nil)},
-		"hashed": {company(), config(func(c *collector.SessionsConfig) {
-			c.UserLabels = collector.UserLabels{Mode: collector.UserLabelsHashed, Key: []byte("0123456789abcdef"), Plain: []qlik.User{qlik.NewUser("apps", "robot")}}
+		"hashed": {company(), config(func(c *collector.UsersConfig) {
+			c.Labels = collector.UserLabels{Mode: collector.UserLabelsHashed, Key: []byte("0123456789abcdef"), Plain: []qlik.User{qlik.NewUser("apps", "robot")}}
 		})},
-		"none":    {company(), config(func(c *collector.SessionsConfig) { c.UserLabels.Mode = collector.UserLabelsNone })},
+		"none":    {company(), config(func(c *collector.UsersConfig) { c.Labels.Mode = collector.UserLabelsNone })},
 		"unknown": {empty, config(nil)},
 		"down":    {down, config(nil)},
-		"off":     {company(), collector.Config{Enabled: map[string]bool{"sessions": false, "certificates": false}}},
+		"off": {company(), collector.Config{Users: config(nil).Users, Enabled: map[string]bool{
+			"sessions": false, "licenses": false, "services": false, "certificates": false,
+		}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -239,22 +279,22 @@ func series(t *testing.T, gatherer prometheus.Gatherer, name string) map[string]
 }
 
 func TestWhoGetsSeries(t *testing.T) {
-	everybody := map[string]float64{"LAB anna": 0, "LAB bert": 4, "LAB carla": -1}
+	everybody := map[string]float64{"LAB anna": 0, "LAB bert": 4, "LAB carla": -1, "LAB zoe": 5}
 	byHeadroom := map[string]float64{"0": 1, "1": 0, "2": 0, "3": 0, "4": 1, "over": 1}
 	for _, test := range []struct {
 		name     string
-		change   func(*collector.SessionsConfig)
+		change   func(*collector.UsersConfig)
 		headroom map[string]float64
 		dropped  float64
 	}{
 		{"everybody", nil, everybody, 0},
-		{"from two sessions on", func(c *collector.SessionsConfig) { c.MinSessions = 2 }, map[string]float64{"LAB anna": 0, "LAB carla": -1}, 0},
-		{"from six sessions on", func(c *collector.SessionsConfig) { c.MinSessions = 6 }, map[string]float64{"LAB carla": -1}, 0},
+		{"from two sessions on", func(c *collector.UsersConfig) { c.MinSessions = 2 }, map[string]float64{"LAB anna": 0, "LAB carla": -1}, 0},
+		{"from six sessions on", func(c *collector.UsersConfig) { c.MinSessions = 6 }, map[string]float64{"LAB carla": -1}, 0},
 		// The robot has most sessions and takes the first place, without headroom.
-		{"the two with most sessions", func(c *collector.SessionsConfig) { c.MaxUsers = 2 }, map[string]float64{"LAB carla": -1}, 3},
-		{"without some", func(c *collector.SessionsConfig) { c.ExcludeUsers = []string{`lab\\[ab].*`} }, map[string]float64{"LAB carla": -1}, 0},
-		{"expressions are anchored", func(c *collector.SessionsConfig) { c.ExcludeUsers = []string{"anna", "LAB"} }, everybody, 0},
-		{"several expressions", func(c *collector.SessionsConfig) { c.ExcludeUsers = []string{`.*anna|.*bert`, `.*carla`} }, map[string]float64{}, 0},
+		{"the two with most sessions", func(c *collector.UsersConfig) { c.MaxUsers = 2 }, map[string]float64{"LAB carla": -1}, 6},
+		{"without some", func(c *collector.UsersConfig) { c.ExcludeUsers = []string{`lab\\[abz].*`} }, map[string]float64{"LAB carla": -1}, 0},
+		{"expressions are anchored", func(c *collector.UsersConfig) { c.ExcludeUsers = []string{"anna", "LAB"} }, everybody, 0},
+		{"several expressions", func(c *collector.UsersConfig) { c.ExcludeUsers = []string{`.*anna|.*bert`, `.*carla`, `.*z.*`} }, map[string]float64{}, 0},
 	} {
 		registry := scrape(t, company(), config(test.change))
 		if got := series(t, registry, "qlik_session_limit_headroom"); !maps.Equal(got, test.headroom) {
@@ -271,14 +311,14 @@ func TestWhoGetsSeries(t *testing.T) {
 
 func TestImpossibleConfig(t *testing.T) {
 	for _, test := range []struct {
-		change func(*collector.SessionsConfig)
+		change func(*collector.UsersConfig)
 		want   string
 	}{
-		{func(c *collector.SessionsConfig) { c.MinSessions = 0 }, "--collector.sessions.min-sessions: "},
-		{func(c *collector.SessionsConfig) { c.MaxUsers = 0 }, "--collector.sessions.max-users: "},
-		{func(c *collector.SessionsConfig) { c.ExcludeUsers = []string{"ok", "("} }, "--collector.sessions.exclude-user: "},
-		{func(c *collector.SessionsConfig) { c.UserLabels.Mode = collector.UserLabelsHashed }, "--user-labels.key-file: "},
-		{func(c *collector.SessionsConfig) { c.UserLabels.Mode = "md5" }, "--user-labels: "},
+		{func(c *collector.UsersConfig) { c.MinSessions = 0 }, "--collector.sessions.min-sessions: "},
+		{func(c *collector.UsersConfig) { c.MaxUsers = 0 }, "--collector.sessions.max-users: "},
+		{func(c *collector.UsersConfig) { c.ExcludeUsers = []string{"ok", "("} }, "--collector.sessions.exclude-user: "},
+		{func(c *collector.UsersConfig) { c.Labels.Mode = collector.UserLabelsHashed }, "--user-labels.key-file: "},
+		{func(c *collector.UsersConfig) { c.Labels.Mode = "md5" }, "--user-labels: "},
 	} {
 		_, err := collector.NewExporter(company(), config(test.change), log.NewNopLogger())
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
@@ -290,8 +330,8 @@ func TestImpossibleConfig(t *testing.T) {
 // TestRowsComeInLabelOrder: unsorted rows make gathering several times slower.
 func TestRowsComeInLabelOrder(t *testing.T) {
 	for _, mode := range []string{collector.UserLabelsPlain, collector.UserLabelsHashed} {
-		exporter, err := collector.NewExporter(crowd(1000), config(func(c *collector.SessionsConfig) {
-			c.UserLabels = collector.UserLabels{Mode: mode, Key: []byte("0123456789abcdef")}
+		exporter, err := collector.NewExporter(crowd(1000), config(func(c *collector.UsersConfig) {
+			c.Labels = collector.UserLabels{Mode: mode, Key: []byte("0123456789abcdef")}
 		}), log.NewNopLogger())
 		if err != nil {
 			t.Fatal(err)
@@ -313,7 +353,7 @@ func TestRowsComeInLabelOrder(t *testing.T) {
 			}
 			desc := metric.Desc()
 			// The kinds of request errors are few and have an order of their own.
-			if before, seen := last[desc]; seen && slices.Compare(before, labels) >= 0 && strings.Contains(desc.String(), "user") {
+			if before, seen := last[desc]; seen && slices.Compare(before, labels) >= 0 && strings.Contains(desc.String(), "\"qlik_user_") {
 				t.Fatalf("%s: %v after %v", desc, labels, before)
 			}
 			last[desc] = labels
@@ -332,6 +372,7 @@ func crowd(n int) *site {
 		user := (i*7919 + 13) % n
 		s.list(user%3, fmt.Sprintf("DIR%d", user%4), fmt.Sprintf("user%05d", user), 1+user%6)
 	}
+	s.count()
 	return s
 }
 
@@ -392,7 +433,7 @@ func TestPanicCostsOneCollector(t *testing.T) {
 	s := company()
 	s.snapshot.Sessions[0].Link = nil
 	got := series(t, scrape(t, s, config(nil)), "qlik_scrape_collector_success")
-	if want := (map[string]float64{"sessions": 0, "certificates": 1}); !maps.Equal(got, want) {
+	if want := (map[string]float64{"sessions": 0, "licenses": 1, "services": 1, "certificates": 1}); !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -400,7 +441,7 @@ func TestPanicCostsOneCollector(t *testing.T) {
 // BenchmarkGather is the cost of turning 10,000 users into metrics.
 func BenchmarkGather(b *testing.B) {
 	s := crowd(10_000)
-	exporter, err := collector.NewExporter(s, collector.Config{Sessions: collector.SessionsConfig{MinSessions: 1, MaxUsers: 100_000}}, log.NewNopLogger())
+	exporter, err := collector.NewExporter(s, collector.Config{Users: collector.UsersConfig{MinSessions: 1, MaxUsers: 100_000}}, log.NewNopLogger())
 	if err != nil {
 		b.Fatal(err)
 	}

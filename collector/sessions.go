@@ -1,15 +1,11 @@
 package collector
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -18,7 +14,6 @@ import (
 )
 
 var (
-	userLabels = []string{userDirectoryName, userIDName}
 	linkLabels = []string{"node", virtualProxyName}
 
 	userSessions = prometheus.NewDesc(
@@ -28,6 +23,46 @@ var (
 	sessionLimitHeadroom = prometheus.NewDesc(
 		prometheus.BuildFQName(namespace, "session_limit", "headroom"),
 		"Session limit minus the sessions of the user over all virtual proxies and nodes; negative beyond the limit.",
+		userLabels, nil)
+	userEffectiveHeadroom = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "user", "effective_headroom"),
+		"Slots that the next login of the user really finds: session limit minus usage rows of the repository where those are known (up to 15 s old) and plausible, else minus sessions and cooling slots.",
+		userLabels, nil)
+	userCoolingSlots = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "user", "cooling_slots"),
+		"Slots of the user that are not free yet because a session ended at the limit less than the cooling time ago; absent where there are none.",
+		userLabels, nil)
+	userNextSlot = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "user", "next_slot_timestamp_seconds"),
+		"For a user without effective headroom: when a slot frees by itself if there is no more activity, that is when a slot has cooled or a session has timed out and cooled; absent if unknown.",
+		userLabels, nil)
+	sessionsStarted = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "sessions", "started_total"),
+		"Sessions that began, seen between two answers of the same node; one that is shorter than the time between them is missed.",
+		[]string{virtualProxyName}, nil)
+	sessionsEnded = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "sessions", "ended_total"),
+		"Sessions that ended, seen between two answers of the same node; a node that does not answer ends nothing.",
+		[]string{virtualProxyName}, nil)
+	proxyRestarts = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "proxy", "restarts_total"),
+		"How often a node lost all of its sessions at once, five or more.",
+		[]string{"node"}, nil)
+	trackingSince = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "exporter", "tracking_since_timestamp_seconds"),
+		"First snapshot of this exporter. Nothing is known of starts, ends, cooling slots and ages before it.",
+		nil, nil)
+	userOldestSession = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "user", "oldest_session_first_seen_timestamp_seconds"),
+		"When the oldest session of the user was first seen by this exporter; only for users with at most one effective slot.",
+		userLabels, nil)
+	userLimitReached = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "user", "limit_reached_total"),
+		"How often sessions and cooling slots of the user went from below the limit to it or beyond; kept until 24 hours after the last session.",
+		userLabels, nil)
+	userLastLimitReached = prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, "user", "last_limit_reached_timestamp_seconds"),
+		"When sessions and cooling slots of the user last went from below the limit to it or beyond; kept until 24 hours after the last session.",
 		userLabels, nil)
 	sessionLimit = prometheus.NewDesc(
 		prometheus.BuildFQName(namespace, "", "session_limit"),
@@ -80,108 +115,120 @@ var (
 		linkLabels, nil)
 )
 
-// SessionsConfig says which users get series of their own. Bounded counts
-// include every user all the same.
-type SessionsConfig struct {
-	UserLabels   UserLabels
-	MinSessions  int      // users with fewer sessions have no series
-	MaxUsers     int      // at most so many users have series, those with most sessions first
-	ExcludeUsers []string // anchored regular expressions on DIRECTORY\id, in any case
-}
-
 type sessionsCollector struct {
-	site        Site
-	perUser     bool
-	namer       *userNamer
 	minSessions int
-	maxUsers    int
-	exclude     *regexp.Regexp // nil excludes nobody
+	lifetimes   *SessionDuration // nil for none
 }
 
 var _ Collector = (*sessionsCollector)(nil)
 
-func newSessions(site Site, config Config) (Collector, error) {
-	c := config.Sessions
-	if err := c.UserLabels.validate(); err != nil {
-		return nil, err
-	}
-	if c.MinSessions < 1 {
-		return nil, fmt.Errorf("--collector.sessions.min-sessions: must be at least 1, not %d", c.MinSessions)
-	}
-	if c.MaxUsers < 1 {
-		return nil, fmt.Errorf("--collector.sessions.max-users: must be at least 1, not %d; --user-labels=none drops the series of all users", c.MaxUsers)
-	}
-	exclude, err := anyOf(c.ExcludeUsers)
-	if err != nil {
-		return nil, fmt.Errorf("--collector.sessions.exclude-user: %w", err)
-	}
-	return &sessionsCollector{
-		site:        site,
-		perUser:     c.UserLabels.Mode != UserLabelsNone,
-		namer:       newUserNamer(c.UserLabels),
-		minSessions: c.MinSessions,
-		maxUsers:    c.MaxUsers,
-		exclude:     exclude,
-	}, nil
-}
-
-// anyOf joins anchored expressions into one.
-func anyOf(expressions []string) (*regexp.Regexp, error) {
-	if len(expressions) == 0 {
-		return nil, nil //nolint:nilnil // excludes nobody
-	}
-	for _, expression := range expressions {
-		if _, err := regexp.Compile(expression); err != nil {
-			return nil, err // names the one expression, not the whole
-		}
-	}
-	return regexp.Compile("(?i)^(?:(?:" + strings.Join(expressions, ")|(?:") + "))$")
+func newSessions(config Config) Collector {
+	return &sessionsCollector{minSessions: config.Users.MinSessions, lifetimes: config.Lifetimes}
 }
 
 // Describe implements Collector.
 func (c *sessionsCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		userSessions, sessionLimitHeadroom, sessionLimit, users, sessions, usersOnSeveralNodes,
-		usersDropped, userSeriesMinSessions, virtualProxyUp, virtualProxyScrapeDuration,
-		virtualProxySessions, virtualProxyUsers, virtualProxyInfo, virtualProxyInactivityTimeout,
+		userSessions, sessionLimitHeadroom, userEffectiveHeadroom, sessionLimit, userCoolingSlots, userNextSlot,
+		users, sessions, usersOnSeveralNodes, usersDropped, userSeriesMinSessions,
+		sessionsStarted, sessionsEnded, proxyRestarts, trackingSince,
+		userOldestSession, userLimitReached, userLastLimitReached,
+		virtualProxyUp, virtualProxyScrapeDuration, virtualProxySessions, virtualProxyUsers,
+		virtualProxyInfo, virtualProxyInactivityTimeout,
 	} {
 		ch <- desc
+	}
+	if c.lifetimes != nil {
+		c.lifetimes.Describe(ch)
 	}
 }
 
 var errNoAnswer = errors.New("no virtual proxy answered, so nothing is known of sessions")
 
 // Update implements Collector.
-func (c *sessionsCollector) Update(_ context.Context, snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) error {
-	limit := c.site.SessionLimit()
-	ch <- gauge(sessionLimit, float64(limit))
+func (c *sessionsCollector) Update(_ context.Context, v *view, ch chan<- prometheus.Metric) error {
+	snapshot := v.snapshot
+	ch <- gauge(sessionLimit, float64(snapshot.Limit))
 	ch <- gauge(userSeriesMinSessions, float64(c.minSessions))
 	sendVirtualProxies(snapshot, ch)
+	c.sendTracking(snapshot, ch)
+	sendRemembered(v.users, ch)
 	if !snapshot.Up() {
 		return errNoAnswer
 	}
 	ch <- gauge(sessions, float64(len(snapshot.Sessions)))
-
 	spread := qlik.UsersOnSeveralNodes(snapshot)
 	for _, virtualProxy := range slices.Sorted(maps.Keys(spread)) {
 		ch <- gauge(usersOnSeveralNodes, float64(spread[virtualProxy]), virtualProxy)
 	}
-
-	counts := c.site.Users(snapshot)
-	over, left := qlik.UsersByHeadroom(counts, limit)
+	over, left := qlik.UsersByHeadroom(snapshot.Users, snapshot.Limit)
 	for headroom, n := range left {
 		ch <- gauge(users, float64(n), strconv.Itoa(headroom))
 	}
 	ch <- gauge(users, float64(over), "over")
-
-	dropped := 0
-	if c.perUser {
-		var rows []userRow
-		rows, dropped = c.rows(counts)
-		sendUsers(rows, ch)
-	}
-	ch <- gauge(usersDropped, float64(dropped))
+	ch <- gauge(usersDropped, float64(v.dropped))
+	sendSessions(v.users, ch)
 	return nil
+}
+
+// sendSessions sends what users have now.
+func sendSessions(rows []userRow, ch chan<- prometheus.Metric) {
+	virtualProxies := make(map[string]*dto.LabelPair)
+	for i := range rows {
+		for _, v := range rows[i].VirtualProxies {
+			virtualProxy, known := virtualProxies[v.VirtualProxy]
+			if !known {
+				virtualProxy = &dto.LabelPair{Name: &virtualProxyName, Value: &v.VirtualProxy}
+				virtualProxies[v.VirtualProxy] = virtualProxy
+			}
+			ch <- &userMetric{desc: userSessions, value: float64(v.Sessions), labels: append(slices.Clip(rows[i].labels), virtualProxy)}
+		}
+	}
+	sendUsers(ch, sessionLimitHeadroom, rows, func(u *userRow) (float64, bool) {
+		return float64(u.Headroom), u.Limited && u.Sessions+u.CoolingSlots > 0
+	})
+	sendUsers(ch, userEffectiveHeadroom, rows, func(u *userRow) (float64, bool) {
+		return float64(u.EffectiveHeadroom), u.Limited && u.Present()
+	})
+	sendUsers(ch, userCoolingSlots, rows, func(u *userRow) (float64, bool) {
+		return float64(u.CoolingSlots), u.CoolingSlots > 0
+	})
+	sendUsers(ch, userNextSlot, rows, func(u *userRow) (float64, bool) {
+		return seconds(u.NextSlot), !u.NextSlot.IsZero()
+	})
+	sendUsers(ch, userOldestSession, rows, func(u *userRow) (float64, bool) {
+		return seconds(u.FirstSeen), !u.FirstSeen.IsZero() && u.Limited && u.EffectiveHeadroom <= 1
+	})
+}
+
+// sendRemembered sends what users did, whether or not anything is known of now.
+func sendRemembered(rows []userRow, ch chan<- prometheus.Metric) {
+	for i := range rows {
+		if rows[i].LimitReached > 0 {
+			ch <- &userMetric{desc: userLimitReached, labels: rows[i].labels, value: float64(rows[i].LimitReached), counter: true}
+		}
+	}
+	sendUsers(ch, userLastLimitReached, rows, func(u *userRow) (float64, bool) {
+		return seconds(u.LastLimitReached), u.LimitReached > 0
+	})
+}
+
+func (c *sessionsCollector) sendTracking(snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) {
+	tracking := &snapshot.Tracking
+	if tracking.Since.IsZero() {
+		return
+	}
+	ch <- timestamp(trackingSince, tracking.Since)
+	for _, virtualProxy := range slices.Sorted(maps.Keys(tracking.Started)) {
+		ch <- counter(sessionsStarted, float64(tracking.Started[virtualProxy]), virtualProxy)
+		ch <- counter(sessionsEnded, float64(tracking.Ended[virtualProxy]), virtualProxy)
+	}
+	for _, node := range slices.Sorted(maps.Keys(tracking.Restarts)) {
+		ch <- counter(proxyRestarts, float64(tracking.Restarts[node]), node)
+	}
+	if c.lifetimes != nil {
+		c.lifetimes.Collect(ch)
+	}
 }
 
 func sendVirtualProxies(snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) {
@@ -200,66 +247,5 @@ func sendVirtualProxies(snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) {
 		if link.InactivityTimeout > 0 {
 			ch <- gauge(virtualProxyInactivityTimeout, link.InactivityTimeout.Seconds(), labels...)
 		}
-	}
-}
-
-// userRow is a user with the labels of its series.
-type userRow struct {
-	directory, id string
-	count         *qlik.UserCount
-}
-
-// rows selects the users that get series, in the order of their labels, and
-// says how many the cap left out.
-func (c *sessionsCollector) rows(counts []qlik.UserCount) (rows []userRow, dropped int) {
-	rows = make([]userRow, 0, len(counts))
-	for i := range counts {
-		count := &counts[i]
-		if count.Sessions < c.minSessions || c.exclude != nil && c.exclude.MatchString(count.User.String()) {
-			continue
-		}
-		rows = append(rows, userRow{directory: count.User.Directory, id: c.namer.id(count.User), count: count})
-	}
-	if dropped = len(rows) - c.maxUsers; dropped > 0 {
-		slices.SortStableFunc(rows, func(a, b userRow) int { return cmp.Compare(b.count.Sessions, a.count.Sessions) })
-		rows = rows[:c.maxUsers]
-	}
-	// Unsorted rows make gathering several times slower; plain ones mostly are
-	// sorted already.
-	slices.SortFunc(rows, func(a, b userRow) int {
-		return cmp.Or(strings.Compare(a.directory, b.directory), strings.Compare(a.id, b.id))
-	})
-	return rows, max(dropped, 0)
-}
-
-func sendUsers(rows []userRow, ch chan<- prometheus.Metric) {
-	virtualProxies := make(map[string]*dto.LabelPair)
-	gauges := 0
-	for _, row := range rows {
-		gauges += len(row.count.VirtualProxies)
-	}
-	sessions := make([]userGauge, 0, gauges)
-	headrooms := make([]userGauge, 0, len(rows))
-	for i := range rows {
-		row := &rows[i]
-		directory := &dto.LabelPair{Name: &userDirectoryName, Value: &row.directory}
-		id := &dto.LabelPair{Name: &userIDName, Value: &row.id}
-		for _, v := range row.count.VirtualProxies {
-			virtualProxy, known := virtualProxies[v.VirtualProxy]
-			if !known {
-				virtualProxy = &dto.LabelPair{Name: &virtualProxyName, Value: &v.VirtualProxy}
-				virtualProxies[v.VirtualProxy] = virtualProxy
-			}
-			sessions = append(sessions, userGauge{userSessions, []*dto.LabelPair{directory, id, virtualProxy}, float64(v.Sessions)})
-		}
-		if row.count.Limited {
-			headrooms = append(headrooms, userGauge{sessionLimitHeadroom, []*dto.LabelPair{directory, id}, float64(row.count.Headroom)})
-		}
-	}
-	for i := range sessions {
-		ch <- &sessions[i]
-	}
-	for i := range headrooms {
-		ch <- &headrooms[i]
 	}
 }

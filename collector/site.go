@@ -39,12 +39,10 @@ var (
 
 // siteCollector says how the site and its interfaces are doing. It cannot be
 // switched off, because without it no other number can be trusted.
-type siteCollector struct {
-	site Site
-}
+type siteCollector struct{}
 
 // Describe sends the descriptors of all metrics that update may send.
-func (c *siteCollector) Describe(ch chan<- *prometheus.Desc) {
+func (siteCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- up
 	ch <- sessionsComplete
 	ch <- requests
@@ -54,22 +52,20 @@ func (c *siteCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- sharedSnapshots
 }
 
-func (c *siteCollector) update(snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) {
-	ch <- gauge(up, boolean(snapshot.Up()))
-	ch <- gauge(sessionsComplete, boolean(snapshot.Complete()))
-
-	status := c.site.Status()
+func (siteCollector) update(v *view, ch chan<- prometheus.Metric) {
+	ch <- gauge(up, boolean(v.snapshot.Up()))
+	ch <- gauge(sessionsComplete, boolean(v.snapshot.Complete()))
 	for _, api := range qlik.APIs() {
-		ch <- counter(requests, float64(status.Requests.Requests[api]), string(api))
+		ch <- counter(requests, float64(v.status.Requests.Requests[api]), string(api))
 		for _, kind := range qlik.Kinds() {
-			ch <- counter(requestErrors, float64(status.Requests.Errors[api][kind]), string(api), string(kind))
+			ch <- counter(requestErrors, float64(v.status.Requests.Errors[api][kind]), string(api), string(kind))
 		}
 	}
-	for _, repository := range status.Repositories {
+	for _, repository := range v.status.Repositories {
 		ch <- gauge(repositoryUp, boolean(repository.Up), repository.Node)
 	}
-	for source, at := range status.Refreshed {
+	for source, at := range v.status.Refreshed {
 		ch <- timestamp(lastRefresh, at, source)
 	}
-	ch <- counter(sharedSnapshots, float64(status.SharedSnapshots))
+	ch <- counter(sharedSnapshots, float64(v.status.SharedSnapshots))
 }

@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
@@ -40,34 +37,6 @@ func (l UserLabels) validate() error {
 		return fmt.Errorf("--user-labels: %q is none of plain, hashed, none", l.Mode)
 	}
 }
-
-// userGauge is a gauge of a user. There are tens of thousands of them in a
-// scrape, so they share their label pairs instead of making them anew as
-// prometheus.NewConstMetric does.
-type userGauge struct {
-	desc   *prometheus.Desc
-	labels []*dto.LabelPair // in the order of their names
-	value  float64
-}
-
-var _ prometheus.Metric = (*userGauge)(nil)
-
-// Desc implements prometheus.Metric.
-func (g *userGauge) Desc() *prometheus.Desc { return g.desc }
-
-// Write implements prometheus.Metric.
-func (g *userGauge) Write(out *dto.Metric) error {
-	out.Label = g.labels
-	out.Gauge = &dto.Gauge{Value: &g.value}
-	return nil
-}
-
-// The names of labels that are shared by pointer.
-var (
-	userDirectoryName = "user_directory"
-	userIDName        = "user_id"
-	virtualProxyName  = "virtual_proxy"
-)
 
 // userNamer turns users into label values.
 type userNamer struct {

@@ -74,7 +74,10 @@ func (c *client) get(ctx context.Context, api API, address, path string, decode 
 	if err == nil {
 		return certificateExpiry, nil
 	}
-	kind := classify(err)
+	kind, status := classify(err), 0
+	if marked, ok := errors.AsType[*kindError](err); ok {
+		status = marked.status
+	}
 	if ctx.Err() != nil {
 		// Whatever broke first, the cause is that time was up.
 		kind, err = KindTimeout, errNotInTime
@@ -83,7 +86,7 @@ func (c *client) get(ctx context.Context, api API, address, path string, decode 
 	if withURL, ok := errors.AsType[*url.Error](err); ok {
 		err = withURL.Err // the URL would be there twice, and with the XSRF key
 	}
-	return certificateExpiry, &Error{Op: http.MethodGet, Target: target.String(), Kind: kind, Err: err}
+	return certificateExpiry, &Error{Op: http.MethodGet, Target: target.String(), Kind: kind, Status: status, Err: err}
 }
 
 func (c *client) roundTrip(ctx context.Context, method string, target url.URL, decode func(io.Reader) error) (certificateExpiry time.Time, err error) {
@@ -140,7 +143,7 @@ func checkStatus(response *http.Response) error {
 		}
 		return kindErrorf(KindRedirect, "%s to %s; is this the right port?", status, to)
 	default:
-		return kindErrorf(KindStatus, "%s", status)
+		return &kindError{kind: KindStatus, status: code, err: errors.New(status)}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 // of Qlik's licence (docs/qlik.md, "The limit").
 const (
 	DefaultSessionLimit = 5
+	DefaultCoolingTime  = 5 * time.Minute
 	DefaultTimeout      = 10 * time.Second
 	DefaultUser         = `INTERNAL\sa_api`
 )
@@ -31,12 +32,20 @@ type Config struct {
 	NodeAddresses     map[string]NodeAddress // --qlik.node-address
 	User              User                   // --qlik.user
 	SessionLimit      int                    // --qlik.session-limit
+	CoolingTime       time.Duration          // --qlik.cooling-time
 	Proxies           []string               // --qlik.proxy
 	VirtualProxies    []string               // --qlik.virtual-proxy
 	UnlimitedUsers    []User                 // --qlik.unlimited-user
 	Timeout           time.Duration          // --qlik.timeout
+	Licenses          bool                   // read who holds a licence, and usage rows
 
 	Logger log.Logger // nil logs nothing
+	// SessionEnded is told how long a session lived that ended, if its start was
+	// seen. It must not call the site. May be nil.
+	SessionEnded func(life time.Duration)
+	// Now is the clock of the tracking; nil means time.Now. Deadlines of requests
+	// go by the real one.
+	Now func() time.Time
 	// DialContext opens connections; nil means net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -53,12 +62,19 @@ func (c Config) withDefaults() (Config, error) {
 	if c.SessionLimit == 0 {
 		c.SessionLimit = DefaultSessionLimit
 	}
+	if c.CoolingTime == 0 {
+		c.CoolingTime = DefaultCoolingTime
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	if c.Logger == nil {
 		c.Logger = log.NewNopLogger()
 	}
 	if c.DialContext == nil {
 		c.DialContext = (&net.Dialer{Timeout: c.Timeout, KeepAlive: 30 * time.Second}).DialContext
 	}
+	c.Licenses = c.Licenses && len(c.Hosts) > 0
 	var err error
 	if c.Hosts, err = withPort("host", c.Hosts, repositoryPort); err != nil {
 		return Config{}, err
@@ -69,6 +85,8 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.SessionLimit < 1:
 		return Config{}, configErrorf("session-limit", "must be at least 1, not %d", c.SessionLimit)
+	case c.CoolingTime < 0:
+		return Config{}, configErrorf("cooling-time", "must not be negative, not %s", c.CoolingTime)
 	case c.Timeout < 0:
 		return Config{}, configErrorf("timeout", "must be longer than 0s, not %s", c.Timeout)
 	case len(c.Hosts) == 0 && (len(c.Proxies) == 0 || len(c.VirtualProxies) == 0):

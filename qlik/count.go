@@ -5,16 +5,6 @@ import (
 	"strings"
 )
 
-// UserCount is what a snapshot says of one user. All anonymous users together
-// are one.
-type UserCount struct {
-	User           User
-	Sessions       int
-	VirtualProxies []VirtualProxyCount // ordered by virtual proxy
-	Limited        bool                // the limit applies to the user
-	Headroom       int                 // limit minus sessions, where Limited; negative beyond the limit
-}
-
 // VirtualProxyCount is a user's sessions on one virtual proxy, over all nodes.
 type VirtualProxyCount struct {
 	VirtualProxy string
@@ -23,8 +13,8 @@ type VirtualProxyCount struct {
 
 // CountUsers counts sessions by user and virtual proxy, ordered by user. The
 // limit does not apply to anonymous users, nor to those named as unlimited.
-func CountUsers(sessions []Session, limit int, unlimited map[User]bool) []UserCount {
-	counts := make([]UserCount, 0, len(sessions)/2)
+func CountUsers(sessions []Session, limit int, unlimited map[User]bool) []UserStatus {
+	counts := make([]UserStatus, 0, len(sessions)/2)
 	index := make(map[User]int, len(sessions)/2)
 	for i := range sessions {
 		user := sessions[i].User
@@ -35,7 +25,7 @@ func CountUsers(sessions []Session, limit int, unlimited map[User]bool) []UserCo
 		if !known {
 			n = len(counts)
 			index[user] = n
-			counts = append(counts, UserCount{User: user, Limited: user != AnonymousUser && !unlimited[user]})
+			counts = append(counts, UserStatus{User: user, Limited: limited(user, unlimited)})
 		}
 		counts[n].add(sessions[i].Link.VirtualProxy)
 	}
@@ -44,27 +34,32 @@ func CountUsers(sessions []Session, limit int, unlimited map[User]bool) []UserCo
 			counts[i].Headroom = limit - counts[i].Sessions
 		}
 	}
-	slices.SortFunc(counts, func(a, b UserCount) int { return a.User.Compare(b.User) })
+	slices.SortFunc(counts, func(a, b UserStatus) int { return a.User.Compare(b.User) })
 	return counts
+}
+
+// limited says whether the limit applies to a user.
+func limited(user User, unlimited map[User]bool) bool {
+	return user != AnonymousUser && !unlimited[user]
 }
 
 // add counts one session. A user has few virtual proxies, so a sorted slice is
 // smaller and faster than a map.
-func (c *UserCount) add(virtualProxy string) {
-	c.Sessions++
-	i, known := slices.BinarySearchFunc(c.VirtualProxies, virtualProxy, func(v VirtualProxyCount, name string) int {
+func (u *UserStatus) add(virtualProxy string) {
+	u.Sessions++
+	i, known := slices.BinarySearchFunc(u.VirtualProxies, virtualProxy, func(v VirtualProxyCount, name string) int {
 		return strings.Compare(v.VirtualProxy, name)
 	})
 	if !known {
-		c.VirtualProxies = slices.Insert(c.VirtualProxies, i, VirtualProxyCount{VirtualProxy: virtualProxy})
+		u.VirtualProxies = slices.Insert(u.VirtualProxies, i, VirtualProxyCount{VirtualProxy: virtualProxy})
 	}
-	c.VirtualProxies[i].Sessions++
+	u.VirtualProxies[i].Sessions++
 }
 
 // UsersByHeadroom counts the users to whom the limit applies by what is left to
 // them: below[0] has used up the limit exactly, below[limit-1] has one session;
 // over holds those beyond the limit.
-func UsersByHeadroom(users []UserCount, limit int) (over int, left []int) {
+func UsersByHeadroom(users []UserStatus, limit int) (over int, left []int) {
 	left = make([]int, limit)
 	for i := range users {
 		switch headroom := users[i].Headroom; {

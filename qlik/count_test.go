@@ -26,7 +26,7 @@ func TestCountUsers(t *testing.T) {
 		session("7", "LAB", "anna", hub1),
 	}, 2, map[User]bool{robot: true})
 
-	want := []UserCount{
+	want := []UserStatus{
 		{User: robot, Sessions: 1, VirtualProxies: []VirtualProxyCount{{"/", 1}}},
 		{User: NewUser("LAB", "anna"), Sessions: 1, VirtualProxies: []VirtualProxyCount{{"/", 1}}, Limited: true, Headroom: 1},
 		{User: NewUser("LAB", "goran"), Sessions: 3, VirtualProxies: []VirtualProxyCount{{"/", 2}, {"/sales", 1}}, Limited: true, Headroom: -1},

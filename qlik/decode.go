@@ -43,12 +43,7 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 // The element is used again for the next one; field names match in any case.
 func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 	bounded := &boundedReader{r: body, left: maxAnswerBytes, element: maxElementBytes}
-	buffered := bufio.NewReader(bounded)
-	// Some services write a byte order mark, which is not JSON.
-	if start, _ := buffered.Peek(len(utf8BOM)); bytes.Equal(start, utf8BOM) {
-		_, _ = buffered.Discard(len(utf8BOM))
-	}
-	decoder := json.NewDecoder(buffered)
+	decoder := json.NewDecoder(withoutBOM(bounded))
 	token, err := decoder.Token()
 	switch {
 	case isSyntax(err), errors.Is(err, io.EOF):
@@ -83,17 +78,38 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 	return nil
 }
 
+// decodeObject reads a single JSON object, or null, which gives nil.
+func decodeObject[T any](body io.Reader) (*T, error) {
+	bounded := &boundedReader{r: body, left: maxElementBytes, element: maxElementBytes}
+	decoder := json.NewDecoder(withoutBOM(bounded))
+	var object *T
+	err := decoder.Decode(&object)
+	if isSyntax(err) || errors.Is(err, io.EOF) {
+		return nil, kindErrorf(KindNotJSON, "the answer is not JSON; is this the right port?")
+	}
+	return object, decodeError(err)
+}
+
+// withoutBOM drops the byte order mark that some services write before JSON.
+func withoutBOM(r io.Reader) io.Reader {
+	buffered := bufio.NewReader(r)
+	if start, _ := buffered.Peek(len(utf8BOM)); bytes.Equal(start, utf8BOM) {
+		_, _ = buffered.Discard(len(utf8BOM))
+	}
+	return buffered
+}
+
 // decodeError marks errors of JSON, and leaves those of the connection alone.
 // The text of a JSON error can hold a part of the answer, so it is not kept.
 func decodeError(err error) error {
 	var wrongType *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrongType):
-		return kindErrorf(KindDecode, "the JSON array has an element whose field %q has another type than expected", wrongType.Field)
+		return kindErrorf(KindDecode, "the JSON has a field %q of another type than expected", wrongType.Field)
 	case isSyntax(err):
-		return kindErrorf(KindDecode, "the JSON array is broken")
+		return kindErrorf(KindDecode, "the JSON is broken")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return kindErrorf(KindDecode, "the JSON array ends too early")
+		return kindErrorf(KindDecode, "the JSON ends too early")
 	}
 	return err
 }

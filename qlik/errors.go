@@ -44,6 +44,7 @@ type Error struct {
 	Op     string // what was tried, e.g. "GET"
 	Target string // against what: the URL without its query
 	Kind   Kind
+	Status int   // of the answer; 0 where there was none
 	Err    error // the cause; never contains an answer's body or a secret
 }
 
@@ -62,8 +63,9 @@ func KindOf(err error) Kind {
 // kindError marks the kind of a failure where it is found; client.do turns it
 // into an *Error.
 type kindError struct {
-	kind Kind
-	err  error
+	kind   Kind
+	status int
+	err    error
 }
 
 func (e *kindError) Error() string { return e.err.Error() }
@@ -72,6 +74,12 @@ func (e *kindError) Unwrap() error { return e.err }
 
 func kindErrorf(kind Kind, format string, args ...any) error {
 	return &kindError{kind: kind, err: fmt.Errorf(format, args...)}
+}
+
+// notFound says whether err is the answer 404: a release without that interface.
+func notFound(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status == http.StatusNotFound
 }
 
 // classify finds the kind of an error of net/http.

@@ -33,21 +33,46 @@ func newRepository(c *client, hosts []string) *repository {
 	return &repository{client: c, hosts: hosts, status: make(map[string]RepositoryStatus)}
 }
 
-// listEntities asks for all entities of a kind, e.g. "proxyservice". They come
-// unpaged (docs/qlik.md, "Repository").
-func listEntities[T any](ctx context.Context, r *repository, entity string) ([]T, error) {
+// listEntities asks for all entities of a kind, e.g. "proxyservice", and hands
+// them over one by one. They come unpaged (docs/qlik.md, "Repository"). A host
+// that fails in the middle has handed over some of them already: restart is
+// called before each try.
+func listEntities[T any](ctx context.Context, r *repository, entity string, restart func(), each func(*T)) error {
+	return r.ask(ctx, "/qrs/"+entity+"/full", func(body io.Reader) error {
+		restart()
+		return decodeArray(body, func(e *T) error {
+			each(e)
+			return nil
+		})
+	})
+}
+
+// collectEntities returns all entities of a kind.
+func collectEntities[T any](ctx context.Context, r *repository, entity string) (entities []T, err error) {
+	err = listEntities(ctx, r, entity,
+		func() { entities = nil },
+		func(e *T) { entities = append(entities, *e) })
+	return entities, err
+}
+
+// getObject asks for a single object; nil is Qlik's null.
+func getObject[T any](ctx context.Context, r *repository, path string) (object *T, err error) {
+	err = r.ask(ctx, path, func(body io.Reader) error {
+		object, err = decodeObject[T](body)
+		return err
+	})
+	return object, err
+}
+
+// ask asks the hosts in order until one answers as it should.
+func (r *repository) ask(ctx context.Context, path string, decode func(io.Reader) error) error {
 	var failures error
 	for _, host := range r.hosts {
-		var entities []T
-		expiry, err := r.client.get(ctx, APIRepository, host, "/qrs/"+entity+"/full", func(body io.Reader) error {
-			return decodeArray(body, func(e *T) error {
-				entities = append(entities, *e)
-				return nil
-			})
-		})
-		r.note(host, err == nil, expiry)
-		if err == nil {
-			return entities, nil
+		expiry, err := r.client.get(ctx, APIRepository, host, path, decode)
+		// That it does not know a path of other releases is an answer, too.
+		r.note(host, err == nil || notFound(err), expiry)
+		if err == nil || notFound(err) {
+			return err
 		}
 		if failures == nil {
 			failures = err
@@ -58,7 +83,7 @@ func listEntities[T any](ctx context.Context, r *repository, entity string) ([]T
 			break
 		}
 	}
-	return nil, failures
+	return failures
 }
 
 func (r *repository) note(address string, up bool, expiry time.Time) {
@@ -122,6 +147,18 @@ var (
 	authenticationMethods = []string{"Ticket", "HeaderStaticUserDirectory", "HeaderDynamicUserDirectory", "SAML", "JWT", "OIDC"}
 )
 
+// moment is a time in an answer. One that cannot be read is unknown, which is
+// no reason to do without the rest of the answer.
+type moment struct{ time.Time }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *moment) UnmarshalJSON(data []byte) error {
+	if m.Time.UnmarshalJSON(data) != nil {
+		m.Time = time.Time{}
+	}
+	return nil
+}
+
 type nodeRecord struct {
 	ID       string `json:"id"`
 	HostName string `json:"hostName"`
@@ -154,27 +191,4 @@ type virtualProxyRecord struct {
 	Description              string  `json:"description"`
 	AuthenticationMethod     enum    `json:"authenticationMethod"`
 	SessionInactivityTimeout float64 `json:"sessionInactivityTimeout"` // minutes
-}
-
-// ServiceState is the state of a service of a node, as the repository reports it.
-type ServiceState struct {
-	Node    string // registered host name
-	Service string // e.g. "Proxy"
-	State   string // e.g. "Running"
-}
-
-func (r *repository) serviceStates(ctx context.Context) ([]ServiceState, error) {
-	records, err := listEntities[serviceStatusRecord](ctx, r, "servicestatus")
-	if err != nil {
-		return nil, err
-	}
-	states := make([]ServiceState, 0, len(records))
-	for _, record := range records {
-		states = append(states, ServiceState{
-			Node:    record.Node.HostName,
-			Service: record.Type.in(serviceTypes),
-			State:   record.State.in(serviceStates),
-		})
-	}
-	return states, nil
 }

@@ -23,6 +23,7 @@ import (
 // topology is tried again as often as the services are read.
 const (
 	topologyInterval = 5 * time.Minute
+	licensesInterval = 5 * time.Minute
 	servicesInterval = 30 * time.Second
 )
 
@@ -43,14 +44,19 @@ type Site struct {
 	flight   *flight // under way, or nil
 	shared   atomic.Uint64
 
-	loading singleflight.Group // of the topology
+	loading singleflight.Group // of the topology, of the licences
+	usage   usageReader
+
+	trackMu sync.Mutex
+	tracker *tracker
 
 	mu        sync.Mutex
-	links     []Link // nil until known
+	links     []Link    // nil until known
+	licenses  *Licenses // nil until known
 	states    []ServiceState
 	refreshed map[string]time.Time // by source, of the last success
 	failing   map[string]Kind      // links, as last logged
-	unread    Kind                 // why the topology could not be read, as last logged
+	unread    map[string]Kind      // why a source could not be read, as last logged
 }
 
 // New makes a client. It reads the certificates and asks nobody. The error is a
@@ -70,6 +76,7 @@ func New(config Config) (*Site, error) {
 		unlimited: make(map[User]bool),
 		refreshed: make(map[string]time.Time),
 		failing:   make(map[string]Kind),
+		unread:    make(map[string]Kind),
 	}
 	if err := s.transport.reload(); err != nil {
 		return nil, err
@@ -84,6 +91,8 @@ func New(config Config) (*Site, error) {
 	for _, user := range config.UnlimitedUsers {
 		s.unlimited[user] = true
 	}
+	s.tracker = newTracker(config.SessionLimit, config.CoolingTime, s.unlimited)
+	s.tracker.ended = config.SessionEnded
 	s.ctx, s.cancel = context.WithCancel(context.Background()) //nolint:forbidigo // of the flights, ended by Close
 	return s, nil
 }
@@ -100,24 +109,34 @@ func (s *Site) Close() {
 // needed, and stay as they are.
 func (s *Site) Run(ctx context.Context) {
 	defer context.AfterFunc(ctx, s.cancel)()
-	if s.repository == nil {
-		<-ctx.Done()
-		return
-	}
 	ticker := time.NewTicker(servicesInterval)
 	defer ticker.Stop()
 	for {
-		if s.topologyDue() {
-			s.loadTopology()
-		} else {
-			s.loadServices()
-		}
+		s.Refresh()
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
 	}
+}
+
+// Refresh reads from the repository what is due: the service states always, the
+// topology and the licences when they are old.
+func (s *Site) Refresh() {
+	if s.repository == nil {
+		return
+	}
+	var reading sync.WaitGroup
+	if !s.static() && s.due(SourceTopology, topologyInterval) {
+		reading.Go(s.loadTopology)
+	} else {
+		reading.Go(s.loadServices)
+	}
+	if s.config.Licenses && s.due(SourceLicenses, licensesInterval) {
+		reading.Go(s.loadLicenses)
+	}
+	reading.Wait()
 }
 
 // reloadCertificates follows the certificate files and says so when it cannot.
@@ -129,24 +148,23 @@ func (s *Site) reloadCertificates() {
 
 func (s *Site) static() bool { return len(s.config.Proxies) > 0 && len(s.config.VirtualProxies) > 0 }
 
-func (s *Site) topologyDue() bool {
-	if s.static() {
-		return false
-	}
+// due says whether it is time to read a source again. One that failed is due at
+// the next turn.
+func (s *Site) due(source string, interval time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Since(s.refreshed[SourceTopology]) >= topologyInterval
+	return s.config.Now().Sub(s.refreshed[source]) >= interval
 }
 
 // expectedLinks returns the links to ask, or none while they are not known. A
 // scrape that comes before the topology waits for it.
-func (s *Site) expectedLinks() []Link {
+func (s *Site) expectedLinks() ([]Link, []ServiceState) {
 	links, states := s.known()
 	if links == nil {
 		s.loadTopology()
 		links, states = s.known()
 	}
-	return withoutDisabled(links, states)
+	return withoutDisabled(links, states), states
 }
 
 func (s *Site) known() ([]Link, []ServiceState) {
@@ -175,16 +193,9 @@ func (s *Site) loadTopology() {
 func (s *Site) noteTopology(links []Link, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	unread := s.unread
-	if s.unread = KindOf(err); err != nil {
-		if s.unread != unread {
-			_ = level.Error(s.logger).Log("msg", "Cannot read the topology from the repository; the last one stays in use", "kind", s.unread, "err", err)
-		}
+	if again := s.noteRead(SourceTopology, err); err != nil {
 		return
-	}
-	links = filterLinks(links, s.config.Proxies, s.config.VirtualProxies)
-	s.refreshed[SourceTopology] = time.Now()
-	if unread == "" && s.links != nil && slices.Equal(links, s.links) {
+	} else if links = filterLinks(links, s.config.Proxies, s.config.VirtualProxies); !again && s.links != nil && slices.Equal(links, s.links) {
 		return
 	}
 	s.links = links
@@ -195,18 +206,109 @@ func (s *Site) noteTopology(links []Link, err error) {
 	_ = level.Info(s.logger).Log("msg", "Read the topology from the repository", "links", len(links))
 }
 
-// loadServices reads the service states. They only explain failures, so that a
-// repository which does not give them is no error worth more than a debug line.
+// noteRead notes that a source was read, or says once why it could not be. It
+// returns whether this is the first success after a failure. The caller holds
+// s.mu.
+func (s *Site) noteRead(source string, err error) (again bool) {
+	before := s.unread[source]
+	s.unread[source] = KindOf(err)
+	if err == nil {
+		s.refreshed[source] = s.config.Now()
+		return before != ""
+	}
+	if s.unread[source] != before {
+		_ = level.Error(s.logger).Log("msg", "Cannot read from the repository; what was read last stays in use", "source", source, "kind", s.unread[source], "err", err)
+	}
+	return false
+}
+
+// loadServices reads the service states.
 func (s *Site) loadServices() {
-	states, err := s.repository.serviceStates(s.ctx)
-	if err != nil {
-		_ = level.Debug(s.logger).Log("msg", "Cannot read the service states from the repository", "err", err)
-		return
+	states, err := s.repository.services(s.ctx)
+	if s.ctx.Err() != nil {
+		return // closing
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.states = states
-	s.refreshed[SourceServices] = time.Now()
+	last := s.refreshed[SourceServices]
+	if s.noteRead(SourceServices, err); err == nil {
+		s.states = sinceLast(states, s.states, s.refreshed[SourceServices].Sub(last))
+	}
+}
+
+// loadLicenses reads who holds which licence. Overlapping calls share one
+// reading.
+func (s *Site) loadLicenses() {
+	_, _, _ = s.loading.Do(SourceLicenses, func() (any, error) {
+		licenses, err := s.repository.licenses(s.ctx, s.config.Now())
+		if s.ctx.Err() != nil {
+			return nil, nil // closing
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.noteRead(SourceLicenses, err); err == nil {
+			s.licenses = licenses
+		}
+		return nil, nil
+	})
+}
+
+// awaitLicenses returns what is known of licences. The first snapshot waits for
+// the first reading, though not for long.
+func (s *Site) awaitLicenses(ctx context.Context) *Licenses {
+	known := func() (licenses *Licenses, failed bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.licenses, s.unread[SourceLicenses] != ""
+	}
+	if licenses, failed := known(); licenses != nil || failed {
+		return licenses
+	}
+	read := make(chan struct{})
+	s.flights.Go(func() {
+		s.loadLicenses()
+		close(read)
+	})
+	select {
+	case <-read:
+	case <-ctx.Done():
+	case <-time.After(usageTimeout):
+	}
+	licenses, _ := known()
+	return licenses
+}
+
+// refreshUsage reads the usage rows if it is time to.
+func (s *Site) refreshUsage(ctx context.Context) {
+	licenses := s.awaitLicenses(ctx)
+	now := s.config.Now()
+	if licenses == nil || !s.usage.due(now) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, usageTimeout)
+	defer cancel()
+	rows, err := s.repository.usage(ctx, licenses.inUse, s.tracker.hash)
+	s.usage.note(rows, err, now, s.logger)
+	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.refreshed[SourceUsage] = now
+	}
+}
+
+// describe adds to a snapshot what only the site knows. The caller holds
+// s.trackMu.
+func (s *Site) describe(snapshot *Snapshot) {
+	s.mu.Lock()
+	snapshot.Licenses = s.licenses
+	for _, state := range s.states {
+		state.Node = nodeOf(state.Host, s.links)
+		snapshot.Services = append(snapshot.Services, state)
+	}
+	s.mu.Unlock()
+	snapshot.Limit = s.config.SessionLimit
+	snapshot.Tracking = s.tracker.tracking()
+	s.describeUsers(snapshot)
 }
 
 // noteLinks logs what changed in the links since the last snapshot: one line
@@ -240,7 +342,9 @@ func (s *Site) noteLinks(snapshot *Snapshot) {
 // The sources that are not read in every snapshot.
 const (
 	SourceTopology = "topology"
+	SourceLicenses = "licenses"
 	SourceServices = "services"
+	SourceUsage    = "usage"
 )
 
 // Status is what the client knows of itself and of the repository.
@@ -267,11 +371,3 @@ func (s *Site) Status() Status {
 	}
 	return status
 }
-
-// Users counts the sessions of a snapshot by user, by this site's limit.
-func (s *Site) Users(snapshot *Snapshot) []UserCount {
-	return CountUsers(snapshot.Sessions, s.config.SessionLimit, s.unlimited)
-}
-
-// SessionLimit returns how many sessions a user may have at once.
-func (s *Site) SessionLimit() int { return s.config.SessionLimit }

@@ -81,9 +81,9 @@ func within(t *testing.T, site *qlik.Site, timeout time.Duration) *qlik.Snapshot
 }
 
 // counts returns the users' sessions, e.g. "anna /:2 /sales:1".
-func counts(site *qlik.Site, snapshot *qlik.Snapshot) []string {
+func counts(snapshot *qlik.Snapshot) []string {
 	var lines []string
-	for _, user := range site.Users(snapshot) {
+	for _, user := range snapshot.Users {
 		line := user.User.ID
 		for _, v := range user.VirtualProxies {
 			line += fmt.Sprintf(" %s:%d", v.VirtualProxy, v.Sessions)
@@ -115,7 +115,7 @@ func TestSnapshot(t *testing.T) {
 		if !snapshot.Up() || !snapshot.Complete() || len(snapshot.Sessions) != 4 {
 			t.Errorf("up %t, complete %t, %d sessions", snapshot.Up(), snapshot.Complete(), len(snapshot.Sessions))
 		}
-		if got, want := counts(site, snapshot), []string{"anna /:2 /a/b:1", "bert /sales:1"}; !slices.Equal(got, want) {
+		if got, want := counts(snapshot), []string{"anna /:2 /a/b:1", "bert /sales:1"}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		var links []string
@@ -166,7 +166,7 @@ func TestFaults(t *testing.T) {
 				}
 				whole := []string{"anna /:3", "only-qlik1 /sales:1", "only-qlik2 /sales:1", "only-qlik3 /sales:1"}
 				partial := []string{"anna /:2", "only-qlik1 /sales:1", "only-qlik3 /sales:1"}
-				if got := counts(site, within(t, site, time.Second)); !slices.Equal(got, whole) {
+				if got := counts(within(t, site, time.Second)); !slices.Equal(got, whole) {
 					t.Fatalf("before: %q", got)
 				}
 
@@ -179,7 +179,7 @@ func TestFaults(t *testing.T) {
 				if kind == "" {
 					partial = whole
 				}
-				if got := counts(site, snapshot); !slices.Equal(got, partial) {
+				if got := counts(snapshot); !slices.Equal(got, partial) {
 					t.Errorf("during: got %q, want %q", got, partial)
 				}
 				wantFailed := map[string]qlik.Kind{"qlik2/": kind, "qlik2/sales": kind}
@@ -207,7 +207,7 @@ func TestFaults(t *testing.T) {
 				}
 
 				server.SetProxyFault("qlik2", qliktest.NoFault)
-				if got := counts(site, within(t, site, 5*time.Second)); !slices.Equal(got, whole) {
+				if got := counts(within(t, site, 5*time.Second)); !slices.Equal(got, whole) {
 					t.Errorf("after recovery: %q", got)
 				}
 				if errors := site.Status().Requests.Errors[qlik.APIProxy]; kind != "" && errors[kind] != 2 {
@@ -231,7 +231,7 @@ func TestHangingLinkCostsItselfOnly(t *testing.T) {
 		if took := time.Since(begin); took != 3*time.Second {
 			t.Errorf("took %s, want the 3s granted", took)
 		}
-		if got := counts(site, snapshot); !slices.Equal(got, []string{"anna /:1"}) {
+		if got := counts(snapshot); !slices.Equal(got, []string{"anna /:1"}) {
 			t.Errorf("got %q", got)
 		}
 		begin = time.Now()
@@ -434,7 +434,7 @@ func TestStaticProxiesNeedNoRepository(t *testing.T) {
 		})
 		login(t, server, "anna", "laptop", "sales", "qlik3")
 		snapshot := within(t, site, time.Second)
-		if got := counts(site, snapshot); !slices.Equal(got, []string{"anna /sales:1"}) || len(snapshot.Links) != 4 || !snapshot.Complete() {
+		if got := counts(snapshot); !slices.Equal(got, []string{"anna /sales:1"}) || len(snapshot.Links) != 4 || !snapshot.Complete() {
 			t.Errorf("got %q of %d links", got, len(snapshot.Links))
 		}
 		if asked := server.Requests().RepositoryConnections; asked != 0 {

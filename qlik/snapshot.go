@@ -19,6 +19,21 @@ type Snapshot struct {
 	Time     time.Time    // when the links were asked
 	Links    []LinkResult // expected to answer, ordered by node and prefix
 	Sessions []Session    // of all links that answered, each session id once
+	Limit    int          // sessions that a user may have at once
+	Users    []UserStatus // ordered by user
+
+	Tracking       Tracking
+	Licenses       *Licenses // nil while not read
+	UsageKnown     bool      // usage rows were read within the last 15 s
+	UsagePlausible bool      // they reflect sessions
+	Services       []ServiceState
+}
+
+// Tracking is what the tracking between snapshots has seen since its start.
+type Tracking struct {
+	Totals
+
+	Since time.Time // zero before the first snapshot
 }
 
 // LinkResult is what one link answered.
@@ -28,6 +43,7 @@ type LinkResult struct {
 	Duration          time.Duration // until the whole answer was read, or given up
 	CertificateExpiry time.Time     // of the node's certificate; zero where none was seen
 	Err               error         // nil, or an *Error: then the link's sessions are unknown
+	Stopped           bool          // its proxy has stopped, so that it has no sessions
 }
 
 // Up says whether at least one link answered. If not, nothing is known.
@@ -35,10 +51,10 @@ func (s *Snapshot) Up() bool {
 	return slices.ContainsFunc(s.Links, func(l LinkResult) bool { return l.Err == nil })
 }
 
-// Complete says whether every expected link answered. If not, all counts are
-// lower bounds.
+// Complete says whether every link answered that may have sessions. If not, all
+// counts are lower bounds.
 func (s *Snapshot) Complete() bool {
-	return len(s.Links) > 0 && !slices.ContainsFunc(s.Links, func(l LinkResult) bool { return l.Err != nil })
+	return s.Up() && !slices.ContainsFunc(s.Links, func(l LinkResult) bool { return l.Err != nil && !l.Stopped })
 }
 
 // newSnapshot joins the answers of links. The same session id on two of them is
@@ -69,7 +85,8 @@ var errNotInTime = errors.New("no whole answer in time")
 // snapshot while it is under way. It belongs to the site, not to a caller: it
 // runs until all links answered, or to the latest deadline of its callers.
 type flight struct {
-	started time.Time
+	started time.Time // when answers begin to grow old
+	at      time.Time // the same by the site's clock
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when result is final
 
@@ -90,7 +107,7 @@ func (s *Site) Snapshot(ctx context.Context) *Snapshot {
 	case <-f.done:
 	case <-ctx.Done():
 	}
-	return f.snapshot()
+	return s.snapshotOf(f)
 }
 
 // join takes part in the flight under way, or starts one.
@@ -109,7 +126,7 @@ func (s *Site) join(ctx context.Context) *flight { //nolint:contextcheck // a fl
 		return f
 	}
 	flightCtx, cancel := context.WithCancel(s.ctx)
-	f := &flight{started: now, cancel: cancel, done: make(chan struct{}), deadline: deadline}
+	f := &flight{started: now, at: s.config.Now(), cancel: cancel, done: make(chan struct{}), deadline: deadline}
 	f.timer = time.AfterFunc(deadline.Sub(now), cancel)
 	s.flight = f
 	s.flights.Go(func() {
@@ -136,33 +153,41 @@ func (f *flight) extend(deadline time.Time) bool {
 	return true
 }
 
-// snapshot returns what is known of the flight by now.
-func (f *flight) snapshot() *Snapshot {
+// snapshotOf returns what is known of a flight by now.
+func (s *Site) snapshotOf(f *flight) *Snapshot {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.whole != nil {
-		return f.whole
+	whole, results := f.whole, slices.Clone(f.results)
+	f.mu.Unlock()
+	if whole != nil {
+		return whole
 	}
-	results := slices.Clone(f.results)
 	for i := range results {
 		if results[i].Err == errNotInTime { //nolint:errorlint // the mark itself
 			results[i].Duration = time.Since(f.started)
 			results[i].Err = &Error{Op: "GET", Target: "https://" + results[i].Address + results[i].path(), Kind: KindTimeout, Err: errNotInTime}
 		}
 	}
-	return newSnapshot(f.started, results)
+	snapshot := newSnapshot(f.at, results)
+	s.trackMu.Lock()
+	defer s.trackMu.Unlock()
+	s.describe(snapshot)
+	return snapshot
 }
 
 // fly asks all links and ends the flight.
 func (s *Site) fly(ctx context.Context, f *flight) {
 	s.reloadCertificates()
-	links := s.expectedLinks()
+	links, states := s.expectedLinks()
+	var usage sync.WaitGroup
+	if s.config.Licenses {
+		usage.Go(func() { s.refreshUsage(ctx) })
+	}
 
 	f.mu.Lock()
 	f.results = make([]LinkResult, len(links))
 	byNode := make(map[string][]*LinkResult)
 	for i := range links {
-		f.results[i] = LinkResult{Link: links[i], Err: errNotInTime}
+		f.results[i] = LinkResult{Link: links[i], Err: errNotInTime, Stopped: stopped(states, hostOf(links[i].Address))}
 		byNode[links[i].Node] = append(byNode[links[i].Node], &f.results[i])
 	}
 	f.mu.Unlock()
@@ -182,12 +207,20 @@ func (s *Site) fly(ctx context.Context, f *flight) {
 		})
 	}
 	nodes.Wait()
+	usage.Wait()
 
+	whole := newSnapshot(f.at, f.results)
+	s.trackMu.Lock()
+	if len(links) > 0 {
+		s.tracker.observe(f.results, s.config.Now())
+	}
+	s.describe(whole)
+	s.trackMu.Unlock()
+	s.noteLinks(whole)
 	f.mu.Lock()
 	f.timer.Stop()
-	f.whole = newSnapshot(f.started, f.results)
+	f.whole = whole
 	f.mu.Unlock()
-	s.noteLinks(f.whole)
 
 	s.flightMu.Lock()
 	if s.flight == f {

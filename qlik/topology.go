@@ -87,11 +87,11 @@ func (r *repository) topology(ctx context.Context) ([]Link, error) {
 	)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		proxies, err = listEntities[proxyServiceRecord](ctx, r, "proxyservice")
+		proxies, err = collectEntities[proxyServiceRecord](ctx, r, "proxyservice")
 		return err
 	})
 	group.Go(func() (err error) {
-		virtualProxies, err = listEntities[virtualProxyRecord](ctx, r, "virtualproxyconfig")
+		virtualProxies, err = collectEntities[virtualProxyRecord](ctx, r, "virtualproxyconfig")
 		return err
 	})
 	if err := group.Wait(); err != nil {
@@ -148,19 +148,4 @@ func filterLinks(links []Link, proxies, virtualProxies []string) []Link {
 			slices.ContainsFunc(virtualProxies, func(p string) bool { return virtualProxyName(p) == l.VirtualProxy })
 		return !matchesProxy || !matchesPrefix
 	})
-}
-
-// withoutDisabled drops the links of proxies that the repository calls
-// Disabled: they are switched off on purpose and list no sessions.
-func withoutDisabled(links []Link, states []ServiceState) []Link {
-	disabled := make(map[string]bool)
-	for _, s := range states {
-		if s.Service == "Proxy" && s.State == "Disabled" {
-			disabled[strings.ToLower(s.Node)] = true
-		}
-	}
-	if len(disabled) == 0 {
-		return links
-	}
-	return slices.DeleteFunc(slices.Clone(links), func(l Link) bool { return disabled[strings.ToLower(hostOf(l.Address))] })
 }

@@ -52,7 +52,7 @@ func TestJoinLinks(t *testing.T) {
 		t.Errorf("path of the default virtual proxy: %s", path)
 	}
 
-	states := []ServiceState{{Node: "A", Service: "Proxy", State: "Disabled"}, {Node: "b", Service: "Engine", State: "Disabled"}}
+	states := []ServiceState{{Host: "A", Service: "Proxy", State: "Disabled"}, {Host: "b", Service: "Engine", State: "Disabled"}}
 	if enabled := withoutDisabled(got, states); len(enabled) != 4 || enabled[0].Node != "b" {
 		t.Errorf("without a disabled proxy: %+v", enabled)
 	}

@@ -1,0 +1,32 @@
+package collector
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// SessionDuration is a histogram of the observed lives of sessions, with classic
+// and native buckets. It outlives scrapes.
+type SessionDuration struct {
+	prometheus.Histogram
+}
+
+// NewSessionDuration makes an empty histogram.
+func NewSessionDuration() *SessionDuration {
+	return &SessionDuration{prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace,
+		Subsystem: "session",
+		Name:      "duration_seconds",
+		Help:      "Observed life of ended sessions whose start was seen, as exact as the time between scrapes.",
+		// From a click to a working day; 1800 is Qlik's default inactivity timeout.
+		Buckets:                         []float64{30, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400},
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  100,
+		NativeHistogramMinResetDuration: time.Hour,
+	})}
+}
+
+// Ended notes a session that lived for so long. Its signature is that of
+// qlik.Config.SessionEnded.
+func (d *SessionDuration) Ended(life time.Duration) { d.Observe(life.Seconds()) }

@@ -1,0 +1,165 @@
+package qlik
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+)
+
+// Usage rows are read beside the links, but the repository must not suffer from
+// it, and a scrape must not wait for it.
+const (
+	usageInterval   = 15 * time.Second // at most so often, whoever scrapes
+	usageTimeout    = 5 * time.Second
+	maxUsageBackoff = 5 * time.Minute
+)
+
+// usageRow is the repository's record that a session occupies a slot
+// (docs/qlik.md, "Usage rows").
+type usageRow struct {
+	session  sessionHash // 0 where the row names none
+	user     User        // zero where the row names none
+	license  string
+	activity time.Time // last activity; zero if not said
+}
+
+// usageRecord is a row of any type. Those of professional, analyzer and user
+// access stand for one session each; those of login and capacity access list
+// theirs.
+type usageRecord struct {
+	SessionID      string `json:"sessionID"`
+	LatestActivity moment `json:"latestActivity"`
+	ModifiedBy     string `json:"modifiedByUserName"`
+	User           *struct {
+		Directory string `json:"userDirectory"`
+		ID        string `json:"userId"`
+	} `json:"user"`
+	Sessions []struct {
+		SessionID      string `json:"sessionID"`
+		LatestActivity moment `json:"latestActivity"`
+	} `json:"sessions"`
+}
+
+func (u *usageRecord) owner() User {
+	if u.User != nil && u.User.ID != "" {
+		return NewUser(u.User.Directory, u.User.ID)
+	}
+	user, err := ParseUser(u.ModifiedBy)
+	if err != nil || strings.EqualFold(user.Directory, "INTERNAL") { // a service wrote the row, not the user
+		return User{}
+	}
+	return user
+}
+
+// usage reads the usage rows of the licences in use.
+func (r *repository) usage(ctx context.Context, inUse []licenseType, hash func(SessionID) sessionHash) ([]usageRow, error) {
+	var rows []usageRow
+	for _, license := range inUse {
+		before := len(rows)
+		err := listEntities(ctx, r, license.usage,
+			func() { rows = rows[:before] },
+			func(record *usageRecord) {
+				row := usageRow{user: record.owner(), license: license.name, activity: record.LatestActivity.Time}
+				if record.SessionID != "" {
+					row.session = hash(SessionID(record.SessionID))
+					rows = append(rows, row)
+				}
+				for _, session := range record.Sessions {
+					row.session, row.activity = hash(SessionID(session.SessionID)), session.LatestActivity.Time
+					rows = append(rows, row)
+				}
+			})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// usageReader keeps the last rows and knows when to read again.
+type usageReader struct {
+	mu      sync.Mutex
+	rows    []usageRow
+	at      time.Time // of rows; zero while they are unknown
+	next    time.Time
+	backoff time.Duration // after a timeout
+	failed  Kind          // as last logged
+
+	// implausible says that rows evidently do not reflect sessions, as on a
+	// release that does not write them.
+	implausible bool
+}
+
+// known returns the rows if they are fresh enough to be used.
+func (u *usageReader) known(now time.Time) (rows []usageRow, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.rows, !u.at.IsZero() && now.Sub(u.at) <= usageInterval
+}
+
+// due says whether it is time to read again, and if so takes the turn.
+func (u *usageReader) due(now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if now.Before(u.next) {
+		return false
+	}
+	u.next = now.Add(usageInterval)
+	return true
+}
+
+// note takes in rows that were read at a time, or why they could not be.
+func (u *usageReader) note(rows []usageRow, err error, at time.Time, logger log.Logger) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.rows, u.at = rows, at
+	before := u.failed
+	u.failed = KindOf(err)
+	switch {
+	case err == nil:
+		u.backoff = 0
+		return
+	case u.failed == KindTimeout: // it has more to do than it can
+		u.backoff = min(max(2*u.backoff, 2*usageInterval), maxUsageBackoff)
+		u.next = at.Add(u.backoff)
+	}
+	u.rows, u.at = nil, time.Time{}
+	if u.failed != before {
+		_ = level.Warn(logger).Log("msg", "Cannot read usage rows; effective headroom is counted from sessions", "kind", u.failed, "err", err)
+	}
+}
+
+// A usage row is expected from the first activity on; a session without one is
+// evidence against the rows only after a while, or in number.
+const (
+	rowExpectedAfter = 2 * time.Minute
+	rowsExpectedFrom = 5
+)
+
+// judge decides whether rows reflect sessions. They do not if users with a
+// licence of their own have sessions, and not one of them has a row.
+func (u *usageReader) judge(users []UserStatus, now time.Time) (plausible bool) {
+	licensed, old, matched := 0, false, false
+	for i := range users {
+		user := &users[i]
+		switch user.License {
+		case LicenseProfessional, LicenseAnalyzer, LicenseUser:
+			licensed += user.Sessions
+			old = old || user.Sessions > 0 && now.Sub(user.FirstSeen) >= rowExpectedAfter
+			matched = matched || user.Sessions > 0 && user.LicensedSessions > 0
+		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case matched:
+		u.implausible = false
+	case old, licensed >= rowsExpectedFrom:
+		u.implausible = true
+	}
+	return !u.implausible
+}
