@@ -96,8 +96,11 @@ func freeAddress(tb testing.TB) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer listener.Close() // for the exporter to take
-	return listener.Addr().String()
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil { // for the exporter to take
+		tb.Fatal(err)
+	}
+	return address
 }
 
 // awaitListener waits for the other process.

@@ -120,7 +120,8 @@ func company() *site {
 		Started: map[string]uint64{"/": 20, "/sales": 3}, Ended: map[string]uint64{"/": 10, "/sales": 0}, Restarts: map[string]uint64{"qlik1": 1, "qlik2": 0},
 	}}
 	s.snapshot.Services = []qlik.ServiceState{
-		{Node: "qlik1", Service: "Proxy", State: "Running"}, {Node: "qlik1", Service: "Repository", State: "Running"},
+		{Node: "qlik1", Service: "Proxy", State: "Running"},
+		{Node: "qlik1", Service: "Repository", State: "Running"},
 		{Node: "qlik2", Service: "Proxy", State: "Rebooting"},
 	}
 	s.snapshot.Licenses = &qlik.Licenses{

@@ -141,11 +141,16 @@ func (r *repository) licenses(ctx context.Context, now time.Time) (*Licenses, er
 		holders: make(map[User]licenseSet),
 		certain: true,
 	}
+	answered := false
 	for i := range licenseTypes {
-		if err := r.readAccess(ctx, i, l, now); err != nil {
+		switch err := r.readAccess(ctx, i, l, now); {
+		case err == nil:
+			answered = true
+		case !notFound(err):
 			return nil, err
 		}
 	}
+	l.certain = l.certain && answered
 	overview, err := getObject[overviewRecord](ctx, r, "/qrs/license/accesstypeoverview")
 	if err != nil && !notFound(err) {
 		return nil, err
@@ -163,7 +168,7 @@ func (r *repository) licenses(ctx context.Context, now time.Time) (*Licenses, er
 
 // readAccess reads the accesses of one type. Where an access names no user it
 // is a rule, which may apply to anybody: then nobody is certainly without
-// licence.
+// licence. A release that does not know the type answers 404.
 func (r *repository) readAccess(ctx context.Context, index int, l *Licenses, now time.Time) error {
 	license := licenseTypes[index]
 	var holders map[User]licenseSet
@@ -187,9 +192,6 @@ func (r *repository) readAccess(ctx context.Context, index int, l *Licenses, now
 				}
 			}
 		})
-	if notFound(err) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}

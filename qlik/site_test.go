@@ -544,6 +544,196 @@ func TestCertificateRotation(t *testing.T) {
 	}
 }
 
+// running lets the site read the repository in the background until the test
+// ends.
+func running(t *testing.T, site *qlik.Site) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var background sync.WaitGroup
+	background.Go(func() { site.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		background.Wait()
+	})
+}
+
+// TestStoppedProxyDoesNotKeepTheSiteIncomplete: Qlik ends the sessions of a
+// proxy that stops, so that after a while nothing is unknown about them.
+func TestStoppedProxyDoesNotKeepTheSiteIncomplete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		running(t, site)
+		login(t, server, "anna", "laptop", "", "qlik1")
+		login(t, server, "anna", "laptop", "", "qlik2")
+		within(t, site, time.Second)
+		server.StopProxy("qlik2")
+		time.Sleep(4 * time.Minute)
+		if snapshot := within(t, site, time.Second); snapshot.Complete() {
+			t.Error("complete although nobody knows yet of two links")
+		}
+		time.Sleep(2 * time.Minute)
+		snapshot := within(t, site, time.Second)
+		if !snapshot.Complete() || len(kinds(snapshot)) != 2 {
+			t.Errorf("complete %t, failed %v", snapshot.Complete(), kinds(snapshot))
+		}
+		if ended := snapshot.Tracking.Ended["/"]; ended != 1 {
+			t.Errorf("%d sessions ended, want 1", ended)
+		}
+		server.StartProxy("qlik2")
+		if snapshot := within(t, site, time.Second); !snapshot.Complete() || len(kinds(snapshot)) != 0 {
+			t.Errorf("back: complete %t, failed %v", snapshot.Complete(), kinds(snapshot))
+		}
+
+		// One that only we cannot reach stays unknown.
+		server.SetProxyFault("qlik2", qliktest.Refused)
+		time.Sleep(20 * time.Minute)
+		if snapshot := within(t, site, time.Second); snapshot.Complete() {
+			t.Error("complete although the repository says that the proxy runs")
+		}
+	})
+}
+
+// licensed is threeNodes with users who hold a licence.
+func licensed() qliktest.Config {
+	config := threeNodes()
+	config.Users = []qliktest.User{
+		{Directory: "LAB", ID: "anna", License: qliktest.Professional}, {Directory: "LAB", ID: "carla", License: qliktest.Professional},
+	}
+	return config
+}
+
+func withLicenses(c *qlik.Config) { c.Licenses = true }
+
+func status(t *testing.T, snapshot *qlik.Snapshot, id string) qlik.UserStatus {
+	t.Helper()
+	for _, user := range snapshot.Users {
+		if user.User.ID == id {
+			return user
+		}
+	}
+	t.Errorf("%s is not in the snapshot", id)
+	return qlik.UserStatus{}
+}
+
+func TestEffectiveHeadroomGoesByUsageRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, licensed(), withLicenses)
+		running(t, site)
+		for i := range 6 {
+			login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1")
+		}
+		login(t, server, "bert", "laptop", "", "qlik1")
+		snapshot := within(t, site, 10*time.Second)
+		anna, bert := status(t, snapshot, "anna"), status(t, snapshot, "bert")
+		if anna.Sessions != 6 || anna.LicensedSessions != 5 || anna.Headroom != -1 || anna.EffectiveHeadroom != 0 || anna.License != qlik.LicenseProfessional {
+			t.Errorf("anna: %+v", anna)
+		}
+		if want := time.Now().Add(35 * time.Minute); anna.NextSlot.Sub(want).Abs() > time.Minute {
+			t.Errorf("anna's next slot: %s, want about %s: timed out and cooled", anna.NextSlot, want)
+		}
+		if bert.License != qlik.LicenseNone || bert.LicensedSessions != 0 || bert.EffectiveHeadroom != 5 {
+			t.Errorf("bert: %+v", bert)
+		}
+		if !snapshot.UsageKnown || !snapshot.UsagePlausible {
+			t.Error("rows are not used")
+		}
+
+		server.AddLeftoverRow("LAB", "carla")
+		time.Sleep(15 * time.Second)
+		if carla := status(t, within(t, site, 10*time.Second), "carla"); carla.Sessions != 0 || carla.LicensedSessions != 1 || carla.EffectiveHeadroom != 4 {
+			t.Errorf("carla: %+v", carla)
+		}
+	})
+}
+
+// TestUsageIsReadSeldom: two Prometheus servers that scrape every 5 s make the
+// repository read rows once in 15 s, and only those of licences in use.
+func TestUsageIsReadSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, licensed(), withLicenses)
+		running(t, site)
+		within(t, site, time.Second)
+		before := server.Requests().Repository
+		for range 120 {
+			for range 2 {
+				time.Sleep(2500 * time.Millisecond)
+				if snapshot := within(t, site, time.Second); !snapshot.UsageKnown {
+					t.Error("rows are not known")
+				}
+			}
+		}
+		after := server.Requests().Repository
+		const professional, analyzer = "/qrs/license/professionalaccessusage/full", "/qrs/license/analyzeraccessusage/full"
+		if n := after[professional] - before[professional]; n != 40 {
+			t.Errorf("rows were read %d times in ten minutes, want 40", n)
+		}
+		if after[analyzer] != 0 {
+			t.Errorf("rows of a licence that nobody holds were read %d times", after[analyzer])
+		}
+		for path, want := range map[string]int{
+			"/qrs/servicestatus/full": 20, "/qrs/proxyservice/full": 2, "/qrs/virtualproxyconfig/full": 2, "/qrs/license/professionalaccesstype/full": 2,
+		} {
+			if n := after[path] - before[path]; n != want && n != want-1 { // the last reading may fall on the end
+				t.Errorf("%s was read %d times in ten minutes, want %d", path, n, want)
+			}
+		}
+	})
+}
+
+func TestUsageIsReadWhileALinkHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, licensed(), withLicenses)
+		running(t, site)
+		login(t, server, "anna", "laptop", "", "qlik1")
+		within(t, site, time.Second)
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		for range 10 {
+			time.Sleep(15 * time.Second)
+			login(t, server, "anna", fmt.Sprint(time.Now()), "", "qlik1")
+			snapshot := within(t, site, 8*time.Second)
+			if rows := server.UsageRows("LAB", "anna"); !snapshot.UsageKnown || status(t, snapshot, "anna").LicensedSessions != rows {
+				t.Errorf("rows known: %t; %+v, want %d rows", snapshot.UsageKnown, status(t, snapshot, "anna"), rows)
+			}
+		}
+	})
+}
+
+// TestHangingRepositoryIsSpared: it costs one scrape some seconds, and is asked
+// ever less often.
+func TestHangingRepositoryIsSpared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, licensed(), withLicenses)
+		site.Refresh() // and nothing in the background, so that only rows are counted
+		login(t, server, "anna", "laptop", "", "qlik1")
+		within(t, site, time.Second)
+		server.SetRepositoryFault("qlik1", qliktest.Hanging)
+		before := server.Requests().Repository["/qrs/license/professionalaccessusage/full"]
+		slow := 0
+		for range 40 { // ten minutes
+			time.Sleep(15 * time.Second)
+			begin := time.Now()
+			snapshot := within(t, site, 9*time.Second)
+			if !snapshot.Complete() || snapshot.UsageKnown || status(t, snapshot, "anna").EffectiveHeadroom != 4 {
+				t.Errorf("complete %t, rows known %t, %+v", snapshot.Complete(), snapshot.UsageKnown, status(t, snapshot, "anna"))
+			}
+			if took := time.Since(begin); took > 5*time.Second {
+				t.Errorf("took %s", took)
+			} else if took > time.Second {
+				slow++
+			}
+		}
+		asked := server.Requests().Repository["/qrs/license/professionalaccessusage/full"] - before
+		if asked != slow || asked > 6 {
+			t.Errorf("asked %d times, %d slow scrapes; want at most 6", asked, slow)
+		}
+		server.SetRepositoryFault("qlik1", qliktest.NoFault)
+		time.Sleep(6 * time.Minute)
+		if snapshot := within(t, site, time.Second); !snapshot.UsageKnown {
+			t.Error("rows are not read when the repository is back")
+		}
+	})
+}
+
 func copyFile(t *testing.T, from, to, name string) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(from, name))

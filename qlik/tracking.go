@@ -32,6 +32,7 @@ type tracker struct {
 
 	seed     maphash.Seed
 	since    time.Time // first observation
+	last     time.Time // latest observation
 	round    uint64
 	links    map[linkKey]*trackedLink // those expected to answer
 	sessions map[sessionHash]trackedSession
@@ -129,6 +130,7 @@ func (t *tracker) observe(links []LinkResult, now time.Time) {
 		link.result = nil // the answers are not needed any more
 	}
 	t.observeUsers(now)
+	t.last = now
 }
 
 // observeListed notes the sessions that a link lists.
@@ -186,9 +188,10 @@ func (t *tracker) observeGone(now time.Time) {
 
 // end takes a session from a user. At the limit the slot cools, which is what
 // Qlik does (docs/qlik.md, "Five-minute tail"). The end lies between two
-// answers; taking the later one keeps a slot from being promised too early.
+// answers. So that no slot is promised too early the later one is taken as the
+// end, and whatever cooled at the earlier one counts.
 func (t *tracker) end(user *trackedUser, at time.Time) {
-	user.dropCooled(at)
+	user.dropCooled(t.last)
 	if user.sessions+len(user.cooling) >= t.limit && limited(user.user, t.unlimited) {
 		user.cooling = append(user.cooling, at.Add(t.coolingTime))
 		slices.SortFunc(user.cooling, time.Time.Compare)
@@ -199,12 +202,17 @@ func (t *tracker) end(user *trackedUser, at time.Time) {
 	user.sessions--
 }
 
-func (u *trackedUser) dropCooled(now time.Time) {
-	cooled := 0
-	for cooled < len(u.cooling) && !u.cooling[cooled].After(now) {
-		cooled++
+// cooled is the number of slots that have cooled by a time.
+func (u *trackedUser) cooled(at time.Time) int {
+	n := 0
+	for n < len(u.cooling) && !u.cooling[n].After(at) {
+		n++
 	}
-	u.cooling = slices.Delete(u.cooling, 0, cooled)
+	return n
+}
+
+func (u *trackedUser) dropCooled(at time.Time) {
+	u.cooling = slices.Delete(u.cooling, 0, u.cooled(at))
 }
 
 // coolingEnds returns when the cooling slots of a user will be free, soonest
@@ -215,9 +223,9 @@ func (t *tracker) coolingEnds(user User, now time.Time) []time.Time {
 	if known == nil {
 		return nil
 	}
-	known.dropCooled(now)
-	room := min(max(t.limit-known.sessions, 0), len(known.cooling))
-	return slices.Clone(known.cooling[len(known.cooling)-room:])
+	cooling := known.cooling[known.cooled(now):]
+	room := min(max(t.limit-known.sessions, 0), len(cooling))
+	return slices.Clone(cooling[len(cooling)-room:])
 }
 
 // observeUsers notes who is at the limit, and forgets who left long ago.

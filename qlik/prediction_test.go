@@ -1,0 +1,355 @@
+package qlik_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+var predict = flag.Duration("predict", 4*time.Hour, "simulated time of each variant of TestPrediction")
+
+// TestPrediction compares, over simulated days, what the exporter says of each
+// user with what the site's licence check does to that user's next login.
+func TestPrediction(t *testing.T) {
+	t.Parallel()
+	for _, variant := range []struct {
+		name     string
+		rows     bool // usage rows are known; else proxies are configured and there is no repository
+		tail     qliktest.Tail
+		interval time.Duration
+	}{
+		{"rows, tail at the limit", true, qliktest.TailAtLimit, 15 * time.Second},
+		{"rows, tail always", true, qliktest.TailAlways, 30 * time.Second},
+		{"no rows, tail at the limit", false, qliktest.TailAtLimit, 15 * time.Second},
+		{"no rows, tail at the limit, every 30 s", false, qliktest.TailAtLimit, 30 * time.Second},
+	} {
+		t.Run(variant.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, variant.rows, variant.tail, 7)
+			w.run(*predict, variant.interval)
+			w.report()
+		})
+	}
+}
+
+// world is a site with people, and an exporter that watches it.
+type world struct {
+	t        *testing.T
+	rows     bool
+	random   *rand.Rand
+	clock    *qliktest.Clock
+	server   *qliktest.Site
+	dir      string
+	exporter *qlik.Site
+	users    []string
+	nodes    []string
+	prefixes []string
+
+	snapshot   *qlik.Snapshot
+	refreshed  time.Time
+	before     map[string]fingerprint // of each user at the snapshot
+	faultUntil time.Time
+	faulty     string
+	logins     map[string]map[string]time.Time // sessions by user and id, with the login; zero once listed
+	misled     map[string]map[misled]time.Time // by user: when the exporter last missed something
+
+	right, explained int
+	why              map[string]int
+}
+
+// misled is what the exporter cannot know without usage rows. It is wrong about
+// slots that cool for as long as slots cool, and longer while more sessions end,
+// since whether these cool depends on the others.
+type misled struct {
+	because   string
+	tooMuch   bool // it may promise a slot that is not free
+	tooLittle bool // it may miss a slot that is free
+}
+
+var (
+	restarted = misled{"the exporter was restarted less than the cooling time ago", true, true}
+	outage    = misled{"an outage ended less than the cooling time ago", true, true}
+	tooShort  = misled{"a session that ended less than the cooling time ago was too short to be seen", true, false}
+	noOrder   = misled{"less than the cooling time ago a session began and another ended between the same two answers", false, true}
+	noSlot    = misled{"a session without slot is alive, or was less than the cooling time ago", false, true}
+)
+
+// fingerprint changes whenever something happens to a user.
+type fingerprint struct {
+	sessions string
+	rows     int
+	canOpen  bool
+}
+
+const coolingTime = 5 * time.Minute
+
+func newWorld(t *testing.T, rows bool, tail qliktest.Tail, seed uint64) *world {
+	t.Helper()
+	w := &world{
+		t: t, rows: rows,
+		random:   rand.New(rand.NewPCG(seed, seed)),
+		clock:    qliktest.NewClock(time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC)),
+		dir:      t.TempDir(),
+		nodes:    []string{"qlik1", "qlik2"},
+		prefixes: []string{"", "sales", "qmc"},
+		before:   make(map[string]fingerprint),
+		logins:   make(map[string]map[string]time.Time),
+		misled:   make(map[string]map[misled]time.Time),
+		why:      make(map[string]int),
+	}
+	config := qliktest.Config{
+		InMemory: true, Now: w.clock.Now, Seed: seed, Tail: tail, CoolingTime: coolingTime, KeepRowsOnRestart: rows,
+		Nodes: []qliktest.Node{{Name: "qlik1", Central: true}, {Name: "qlik2"}},
+		VirtualProxies: []qliktest.VirtualProxy{
+			{}, {Prefix: "sales", InactivityTimeout: 10 * time.Minute}, {Prefix: "qmc", InactivityTimeout: 20 * time.Minute},
+		},
+	}
+	for i := range 8 {
+		license := qliktest.Analyzer
+		if i%2 == 0 {
+			license = qliktest.Professional
+		}
+		w.users = append(w.users, fmt.Sprint("user", i))
+		w.misled[w.users[i]] = make(map[misled]time.Time)
+		w.logins[w.users[i]] = make(map[string]time.Time)
+		config.Users = append(config.Users, qliktest.User{Directory: "LAB", ID: w.users[i], License: license})
+	}
+	server, err := qliktest.Start(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	w.server = server
+	if err := server.WriteCertificates(w.dir); err != nil {
+		t.Fatal(err)
+	}
+	w.restart()
+	t.Cleanup(func() { w.exporter.Close() })
+	return w
+}
+
+// restart starts the exporter anew.
+func (w *world) restart() {
+	if w.exporter != nil {
+		w.exporter.Close()
+	}
+	config := qlik.Config{
+		CertDir: w.dir, DialContext: w.server.DialContext, Now: w.clock.Now, CoolingTime: coolingTime, Licenses: w.rows,
+	}
+	if w.rows {
+		config.Hosts = []string{"qlik1"}
+	} else {
+		config.Proxies, config.VirtualProxies = w.nodes, w.prefixes
+	}
+	exporter, err := qlik.New(config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.exporter, w.refreshed = exporter, time.Time{}
+	for _, user := range w.users {
+		w.misled[user][restarted] = w.clock.Now()
+	}
+}
+
+// run lets people act, and takes a snapshot at every interval.
+func (w *world) run(span, interval time.Duration) {
+	end := w.clock.Now().Add(span)
+	for now := w.clock.Now(); now.Before(end); now = w.clock.Advance(0) {
+		w.scrape()
+		w.check("at the snapshot")
+		// Some things happen before the next snapshot, at any moment.
+		left := interval
+		for left > 0 {
+			step := min(left, time.Duration(1+w.random.IntN(int(interval/time.Second)))*time.Second)
+			w.clock.Advance(step)
+			if left -= step; left > 0 {
+				w.act()
+				w.check("between snapshots")
+			}
+		}
+	}
+}
+
+// scrape takes a snapshot as a Prometheus server would.
+func (w *world) scrape() {
+	now := w.clock.Now()
+	if now.Sub(w.refreshed) >= 30*time.Second {
+		w.exporter.Refresh()
+		w.refreshed = now
+	}
+	timeout := 10 * time.Second
+	ctx, cancel := context.WithTimeout(w.t.Context(), timeout)
+	defer cancel()
+	w.snapshot = w.exporter.Snapshot(ctx)
+	w.noteMisled(now)
+	for _, user := range w.users {
+		w.before[user] = w.look(user)
+	}
+}
+
+// act lets one thing happen.
+func (w *world) act() {
+	now := w.clock.Now()
+	if w.faulty != "" && now.After(w.faultUntil) {
+		w.server.SetProxyFault(w.faulty, qliktest.NoFault)
+		w.faulty = ""
+	}
+	user := w.users[w.random.IntN(len(w.users))]
+	var own []qliktest.Session
+	for _, session := range w.server.Sessions() {
+		if session.UserID == user {
+			own = append(own, session)
+		}
+	}
+	someSession := func() qliktest.Session { return own[w.random.IntN(len(own))] }
+	switch n := w.random.IntN(1000); {
+	case n < 330: // a browser that may have a cookie already
+		w.login(user, fmt.Sprint("device", w.random.IntN(6)))
+	case n < 400: // one that drops its cookies
+		w.login(user, fmt.Sprint("new", now.UnixNano()))
+	case n < 550 && len(own) > 0:
+		w.server.Logout(someSession().ID)
+	case n < 900 && len(own) > 0:
+		w.server.Touch(someSession().ID)
+	case n < 903:
+		w.server.RestartProxy(w.nodes[w.random.IntN(2)])
+	case n < 906 && w.faulty == "":
+		w.faulty = w.nodes[w.random.IntN(2)]
+		w.faultUntil = now.Add(time.Duration(w.random.IntN(600)) * time.Second)
+		faults := []qliktest.Fault{qliktest.Refused, qliktest.ServerError, qliktest.HTMLPage, qliktest.Object, qliktest.Forbidden}
+		w.server.SetProxyFault(w.faulty, faults[w.random.IntN(len(faults))])
+	case n < 908:
+		w.restart()
+	case n < 912 && w.rows:
+		w.server.AddLeftoverRow("LAB", user)
+	case n < 920 && w.rows:
+		w.server.RemoveLeftoverRows("LAB", user)
+	}
+}
+
+func (w *world) login(user, device string) {
+	session, err := w.server.Login("LAB", user, device, w.prefixes[w.random.IntN(3)], w.nodes[w.random.IntN(2)])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, known := w.logins[user][session.ID]; !known {
+		w.logins[user][session.ID] = w.clock.Now()
+	}
+}
+
+func (w *world) look(user string) fingerprint {
+	f := fingerprint{rows: w.server.UsageRows("LAB", user), canOpen: w.server.CanOpen("LAB", user)}
+	for _, session := range w.server.Sessions() {
+		if session.UserID == user {
+			f.sessions += fmt.Sprint(session.ID, session.Granted)
+		}
+	}
+	return f
+}
+
+// noteMisled notes what happened before a snapshot that it does not show.
+func (w *world) noteMisled(now time.Time) {
+	alive := make(map[string]qliktest.Session)
+	for _, session := range w.server.Sessions() {
+		alive[session.ID] = session
+	}
+	for user, sessions := range w.logins {
+		began, ended := false, false
+		for id, at := range sessions {
+			session, lives := alive[id]
+			isNew := !at.IsZero()
+			sessions[id] = time.Time{}
+			switch {
+			case isNew && !lives:
+				w.misled[user][tooShort] = now
+			case isNew:
+				began = true
+			case !lives:
+				ended = true
+			}
+			if !lives {
+				delete(sessions, id)
+			} else if !session.Granted {
+				w.misled[user][noSlot] = now
+			}
+		}
+		if ended {
+			for because, at := range w.misled[user] {
+				if lasts(at, now) {
+					w.misled[user][because] = now
+				}
+			}
+		}
+		if began && ended {
+			w.misled[user][noOrder] = now
+		}
+		if !w.snapshot.Complete() {
+			w.misled[user][outage] = now
+		}
+	}
+}
+
+// lasts says whether what misled the exporter at a time still can.
+func lasts(at, now time.Time) bool {
+	const interval = 30 * time.Second // the end of a session is known that much later
+	return !at.IsZero() && now.Sub(at) <= coolingTime+interval
+}
+
+// check compares prediction and truth for every user.
+func (w *world) check(moment string) {
+	now := w.clock.Now()
+	for _, id := range w.users {
+		user := qlik.NewUser("LAB", id)
+		i := slices.IndexFunc(w.snapshot.Users, func(u qlik.UserStatus) bool { return u.User == user })
+		if i < 0 || !w.snapshot.Users[i].Present() || !w.snapshot.Complete() {
+			continue // absence predicts nothing
+		}
+		predicted, granted := w.snapshot.Users[i].EffectiveHeadroom > 0, w.server.CanOpen("LAB", id)
+		if predicted == granted {
+			w.right++
+			continue
+		}
+		if reason := w.explain(id, predicted, now); reason != "" {
+			w.explained++
+			w.why[reason]++
+			continue
+		}
+		w.t.Fatalf("%s %s: %+v, but a login is granted: %t (%d rows)", now.Format(time.DateTime), moment, w.snapshot.Users[i], granted, w.server.UsageRows("LAB", id))
+	}
+}
+
+// explain says which event the exporter could not know of makes a prediction
+// wrong, or "".
+func (w *world) explain(user string, predicted bool, now time.Time) string {
+	if w.look(user) != w.before[user] {
+		return "something happened since the last answer"
+	}
+	if w.rows && w.snapshot.UsageKnown {
+		return ""
+	}
+	for _, m := range []misled{restarted, outage, tooShort, noOrder, noSlot} {
+		if lasts(w.misled[user][m], now) && (predicted && m.tooMuch || !predicted && m.tooLittle) {
+			return m.because
+		}
+	}
+	return ""
+}
+
+func (w *world) report() {
+	total := w.right + w.explained
+	w.t.Logf("%d of %d predictions right (%.2f %%)", w.right, total, 100*float64(w.right)/float64(total))
+	for _, reason := range slices.Sorted(maps.Keys(w.why)) {
+		w.t.Logf("%7d wrong because %s", w.why[reason], reason)
+	}
+	if total < 1000 {
+		w.t.Errorf("only %d predictions", total)
+	}
+}
