@@ -44,7 +44,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	app.ErrorWriter(stderr)
 	command, err := app.Parse(args)
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s, try --help\n", err)
+		_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s%s, try --help\n", impossibleFlag(app, args), err)
 		return 1
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -62,6 +62,34 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// impossibleFlag returns "--flag: " for the first flag whose value cannot be set,
+// from the command line or else from the environment, and "" if there is none.
+// Kingpin's own message does not name it.
+func impossibleFlag(app *kingpin.Application, args []string) string {
+	parsed, err := app.ParseContext(args)
+	if err != nil {
+		return "" // not a value, and named by the message
+	}
+	given := make(map[string]bool)
+	for _, element := range parsed.Elements {
+		flag, ok := element.Clause.(*kingpin.FlagClause)
+		if !ok || element.Value == nil {
+			continue
+		}
+		model := flag.Model()
+		given[model.Name] = true
+		if model.Value.Set(*element.Value) != nil {
+			return "--" + model.Name + ": "
+		}
+	}
+	for _, model := range app.Model().Flags {
+		if value := os.Getenv(model.Envar); model.Envar != "" && value != "" && !given[model.Name] && model.Value.Set(value) != nil {
+			return "--" + model.Name + " (" + model.Envar + "): "
+		}
+	}
+	return ""
 }
 
 // options are the values of all flags.
@@ -173,7 +201,11 @@ func (o *options) demo(ctx context.Context, stdout, stderr io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	if err := d.Introduce(stdout, (*o.web.WebListenAddresses)[0], o.telemetryPath); err != nil {
+	program := os.Args[0]
+	if strings.Contains(program, "go-build") {
+		program = "go run ." // which is what was typed
+	}
+	if err := d.Introduce(stdout, program, (*o.web.WebListenAddresses)[0], o.telemetryPath); err != nil {
 		return err
 	}
 

@@ -49,7 +49,7 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 	case isSyntax(err), errors.Is(err, io.EOF):
 		return kindErrorf(KindNotJSON, "the answer is not JSON; is this the right port?")
 	case err != nil:
-		return err
+		return decodeError(err)
 	case token != json.Delim('['):
 		return kindErrorf(KindDecode, "the answer is not a JSON array")
 	}

@@ -48,6 +48,7 @@ func TestDecodeArrayRefuses(t *testing.T) {
 	}{
 		{"nothing", strings.NewReader(""), KindNotJSON},
 		{"a login page", strings.NewReader("<!DOCTYPE html><html></html>"), KindNotJSON},
+		{"half a string", strings.NewReader(`"`), KindDecode},
 		{"text", strings.NewReader("Service unavailable"), KindNotJSON},
 		{"an object", strings.NewReader(`{"error":"no"}`), KindDecode},
 		{"null", strings.NewReader(`null`), KindDecode},

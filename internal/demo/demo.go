@@ -101,8 +101,8 @@ func (d *Demo) flags() string {
 }
 
 // Introduce says what was started and how to look at it. The metrics will be
-// served on listenAddress.
-func (d *Demo) Introduce(w io.Writer, listenAddress, metricsPath string) error {
+// served on listenAddress by the program of that name.
+func (d *Demo) Introduce(w io.Writer, program, listenAddress, metricsPath string) error {
 	host, port, err := net.SplitHostPort(listenAddress)
 	if err != nil || host == "" || host == "0.0.0.0" || host == "::" {
 		host = "localhost"
@@ -118,13 +118,13 @@ Its metrics:
   curl -s http://%[3]s%[4]s | grep ^qlik_session_limit_headroom
 
 What the exporter asks Qlik, by hand:
-  curl -s --cacert %[2]s/root.pem --cert %[2]s/client.pem --key %[2]s/client_key.pem \
+  curl -s --noproxy '*' --cacert %[2]s/root.pem --cert %[2]s/client.pem --key %[2]s/client_key.pem \
     --resolve %[5]s:%[6]s:127.0.0.1 -H 'X-Qlik-Xrfkey: 0123456789abcdef' \
     'https://%[5]s:%[6]s/qps/session?Xrfkey=0123456789abcdef'
 
 Another exporter for the same site, its flags read from a file:
-  qlik_exporter --web.listen-address=:9987 @%[7]s
+  %[8]s --web.listen-address=:9987 @%[7]s
 
-`, strings.Join(d.nodes, ", "), d.dir, net.JoinHostPort(host, port), metricsPath, d.nodes[0], proxyPort, d.flagsFile())
+`, strings.Join(d.nodes, ", "), d.dir, net.JoinHostPort(host, port), metricsPath, d.nodes[0], proxyPort, d.flagsFile(), program)
 	return err
 }

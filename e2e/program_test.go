@@ -1,0 +1,201 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	readyWithin = 30 * time.Second // after its start a program must answer
+	stopsWithin = 20 * time.Second // after a signal it must have ended
+)
+
+// program is one that a test has started.
+type program struct {
+	name           string
+	cmd            *exec.Cmd
+	stdout, stderr output
+	ended          chan struct{} // closed when it has
+}
+
+// start starts a program with the environment of the test and more. If it still
+// runs at the end of the test it is stopped, and must take that well.
+func start(t *testing.T, command *exec.Cmd) *program {
+	t.Helper()
+	p := &program{name: command.Args[0], cmd: command, ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	// A group of its own, so that what the program starts can be ended with it.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.WaitDelay = stopsWithin
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("%v; see the top of main_test.go for what these tests need", err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // p.cmd.ProcessState tells
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		if p.running() {
+			p.stop(t)
+		}
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // what is left of the group
+		if t.Failed() {
+			t.Logf("%s wrote to standard output:\n%s\nand to standard error:\n%s", p.name, tail(p.stdout.String(), 40), tail(p.stderr.String(), 40))
+		}
+	})
+	return p
+}
+
+func (p *program) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// terminate asks the program to end, as a service manager does.
+func (p *program) terminate(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatalf("%s: %v", p.name, err)
+	}
+}
+
+// interrupt does what Ctrl-C does in a terminal: it signals the program and
+// whatever it has started.
+func (p *program) interrupt(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatalf("%s: %v", p.name, err)
+	}
+}
+
+// wait waits until the program has ended and returns its exit code, which is -1
+// where a signal ended it.
+func (p *program) wait(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(stopsWithin):
+		_ = p.cmd.Process.Kill()
+		t.Fatalf("%s did not end within %s", p.name, stopsWithin)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// stop terminates the program, which must exit with code 0.
+func (p *program) stop(t *testing.T) {
+	t.Helper()
+	begin := time.Now()
+	p.terminate(t)
+	code := p.wait(t)
+	expect(t, code == 0, p.name+" exits with code 0 after SIGTERM", fmt.Sprintf("code %d after %s", code, since(begin)))
+}
+
+// waitReady waits until the program answers url with status 200.
+func (p *program) waitReady(t *testing.T, url string) {
+	t.Helper()
+	p.waitFor(t, "an answer of "+url, readyWithin, func() bool {
+		response, err := httpClient.Get(url)
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+}
+
+// waitFor waits until a condition holds while the program runs.
+func (p *program) waitFor(t *testing.T, what string, within time.Duration, holds func() bool) {
+	t.Helper()
+	for begin := time.Now(); !holds(); time.Sleep(10 * time.Millisecond) {
+		if !p.running() {
+			t.Fatalf("waiting for %s: %s has ended: %s", what, p.name, p.cmd.ProcessState)
+		}
+		if time.Since(begin) > within {
+			t.Fatalf("waiting for %s: not within %s", what, within)
+		}
+	}
+}
+
+// output is what a program has written so far.
+type output struct {
+	mu      sync.Mutex
+	written bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.written.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.written.String()
+}
+
+// tail returns the last lines of a text.
+func tail(text string, most int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-most):], "\n")
+}
+
+func since(begin time.Time) time.Duration { return time.Since(begin).Round(time.Millisecond) }
+
+// freePort returns a port of the loopback interface that nobody uses. Somebody
+// else could take it before the program does; that is rare enough.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err := errors.Join(err, listener.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// httpClient asks the programs. It gives up in time.
+var httpClient = &http.Client{Timeout: 20 * time.Second}
+
+// get asks a program and returns its answer, which must have status 200.
+func get(url string, header http.Header) (body string, answered http.Header, err error) {
+	request, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	request.Header = header
+	response, err := httpClient.Do(request)
+	if err != nil {
+		return "", nil, err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = errors.New(response.Status)
+	}
+	return string(content), response.Header, err
+}
+
+// exists reports whether there is a file or folder of that name.
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}

@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// relay stands between an exporter and the proxies of a demo. It counts
+// connections, and holds back questions for as long as a test wants.
+type relay struct {
+	flags       []string // of an exporter that asks the demo through the relay
+	connections atomic.Int64
+	waiting     atomic.Int64 // questions held back
+	gate        sync.RWMutex // write-locked: questions are held back
+}
+
+// startRelay puts a relay in front of every proxy of the demo.
+func startRelay(t *testing.T, d demo) *relay {
+	t.Helper()
+	flags, err := os.ReadFile(filepath.Join(d.folder, "flags"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := new(relay)
+	for flag := range strings.FieldsSeq(string(flags)) {
+		if nodeAddress, found := strings.CutPrefix(flag, "--qlik.node-address="); found {
+			node, address, _ := strings.Cut(nodeAddress, "=")
+			flag = "--qlik.node-address=" + node + "=" + r.listen(t, address)
+		}
+		r.flags = append(r.flags, flag)
+	}
+	return r
+}
+
+// listen relays connections to target and returns the address to use instead.
+func (r *relay) listen(t *testing.T, target string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			from, err := listener.Accept()
+			if err != nil {
+				return // the end of the test
+			}
+			r.connections.Add(1)
+			to, err := net.Dial("tcp", target)
+			if err != nil {
+				_ = from.Close()
+				continue
+			}
+			go func() {
+				r.pass(to, from)
+				_ = to.Close()
+			}()
+			go func() {
+				_, _ = io.Copy(from, to)
+				_ = from.Close()
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// pass passes questions on, through the gate, until either side is closed.
+func (r *relay) pass(to, from net.Conn) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		r.waiting.Add(1)
+		r.gate.RLock()
+		r.waiting.Add(-1)
+		_, err = to.Write(buffer[:n])
+		r.gate.RUnlock()
+		if err != nil {
+			return
+		}
+	}
+}

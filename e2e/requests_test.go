@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// A scrape opens no connections but the first one.
+func TestConnectionsAreKept(t *testing.T) {
+	site := startRelay(t, startDemo(t))
+	e := startExporter(t, site.flags...)
+	e.scrape(t)
+	first := site.connections.Load()
+	before := e.scrape(t)
+	const scrapes = 20
+	for range scrapes - 1 {
+		e.scrape(t)
+	}
+	after := e.scrape(t)
+	expect(t, site.connections.Load() == first, "no connections after those of the first scrape",
+		fmt.Sprintf("%d in the first, %d in %d more", first, site.connections.Load()-first, scrapes+1))
+	links := before.count("qlik_virtual_proxy_up")
+	asked := after.requests(t) - before.requests(t)
+	expect(t, asked == scrapes*links, "one request to a link in each scrape",
+		fmt.Sprintf("%d requests to %d links in %d scrapes", asked, links, scrapes))
+}
+
+// Scrapes that come at the same time, as those of two Prometheus servers do, ask
+// Qlik once.
+func TestScrapesShareQuestions(t *testing.T) {
+	site := startRelay(t, startDemo(t))
+	e := startExporter(t, site.flags...)
+	before := e.scrape(t)
+	site.gate.Lock()
+	const scrapes = 5
+	answers := make(chan error, scrapes)
+	for range scrapes {
+		go func() {
+			_, _, err := get(e.url("/metrics"), http.Header{"X-Prometheus-Scrape-Timeout-Seconds": {"10"}})
+			answers <- err
+		}()
+	}
+	time.Sleep(500 * time.Millisecond) // until all of them have arrived, which cannot be seen from here
+	site.gate.Unlock()
+	for range scrapes {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	after := e.scrape(t)
+	links := before.count("qlik_virtual_proxy_up")
+	asked := after.requests(t) - before.requests(t)
+	expect(t, asked == 2*links, "one round for five scrapes at once and one for the scrape afterwards",
+		fmt.Sprintf("%d requests to %d links", asked, links))
+	shared := after.value("qlik_exporter_shared_snapshots_total")
+	expect(t, shared == "4", "qlik_exporter_shared_snapshots_total is 4", shared)
+}
