@@ -1,0 +1,780 @@
+package auditlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-kit/log"
+	"go.uber.org/goleak"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// logWriter writes a log as a repository does.
+type logWriter struct {
+	t       *testing.T
+	dir     string
+	newline string
+	start   string // what a file begins with, the first line apart
+	file    *os.File
+	entries int // written so far
+	rolls   int
+}
+
+const liveName = "QLIKNODE1_AuditSecurity_Repository.txt"
+
+func (w *logWriter) path() string { return filepath.Join(w.dir, liveName) }
+
+func (w *logWriter) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Error(err) // not Fatal: it may be called from any goroutine
+	}
+}
+
+// create begins a new file, or opens the one that is there.
+func (w *logWriter) create() {
+	w.t.Helper()
+	file, err := os.OpenFile(w.path(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	w.must(err)
+	w.file = file
+	if info, err := file.Stat(); err == nil && info.Size() == 0 {
+		w.raw(w.start + header + w.newline)
+	}
+}
+
+func (w *logWriter) raw(text string) {
+	w.t.Helper()
+	_, err := w.file.WriteString(text)
+	w.must(err)
+}
+
+// entry is the next entry. Every refusal has a user of its own, so that one that is lost or read twice shows.
+func (w *logWriter) entry(message string) string {
+	w.entries++
+	at := time.Date(2024, 5, 14, 9, 0, 0, 0, time.UTC).Add(time.Duration(w.entries) * time.Millisecond)
+	return line(at.Format("20060102T150405.000-0700"), "LAB", userNumber(w.entries), message) + w.newline
+}
+
+func userNumber(n int) string { return fmt.Sprintf("user%06d", n) }
+
+// refuse writes n refusals.
+func (w *logWriter) refuse(n int) {
+	w.t.Helper()
+	for range n {
+		w.raw(w.entry(limitMessage))
+	}
+}
+
+// archive renames the file and gives its new name.
+func (w *logWriter) archive() string {
+	w.t.Helper()
+	w.must(w.file.Close())
+	w.rolls++
+	at := time.Date(2024, 5, 14, 9, 0, w.rolls, 0, time.UTC)
+	name := strings.TrimSuffix(w.path(), ".txt") + "_" + at.Format("2006-01-02T15.04.05") + "Z.log"
+	w.must(os.Rename(w.path(), name))
+	return name
+}
+
+func (w *logWriter) rollOver() string {
+	w.t.Helper()
+	name := w.archive()
+	w.create()
+	return name
+}
+
+// copyAndEmpty rotates the log by copying.
+func (w *logWriter) copyAndEmpty() string {
+	w.t.Helper()
+	w.rolls++
+	data, err := os.ReadFile(w.path())
+	w.must(err)
+	name := strings.TrimSuffix(w.path(), ".txt") + fmt.Sprintf("_copy%06d.log", w.rolls)
+	w.must(os.WriteFile(name, data, 0o600))
+	w.must(w.file.Truncate(0))
+	w.raw(w.start + header + w.newline)
+	return name
+}
+
+func newLogWriter(t *testing.T, dir string) *logWriter {
+	t.Helper()
+	w := &logWriter{t: t, dir: dir, newline: "\r\n"}
+	t.Cleanup(func() {
+		if w.file != nil {
+			closeFile(w.file)
+		}
+	})
+	return w
+}
+
+// reader runs a follower and keeps what it reported.
+type reader struct {
+	*Follower
+	t    *testing.T
+	stop func() // ends the run that start began
+
+	mu      sync.Mutex
+	refused []Denial
+}
+
+func newReader(t *testing.T, config Config) *reader {
+	t.Helper()
+	f, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &reader{Follower: f, t: t}
+}
+
+func (r *reader) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.Run(ctx, func(d Denial) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.refused = append(r.refused, d)
+		})
+	}()
+	r.stop = func() {
+		cancel()
+		<-ended
+	}
+}
+
+// users are the numbers of the users who were refused, in the order in which they were reported.
+func (r *reader) users() []int {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var numbers []int
+	for _, d := range r.refused {
+		var n int
+		if _, err := fmt.Sscanf(d.User.ID, "user%d", &n); err != nil {
+			r.t.Errorf("%+v", d)
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers
+}
+
+func (r *reader) want(first, last int) {
+	r.t.Helper()
+	var want []int
+	for n := first; n <= last; n++ {
+		want = append(want, n)
+	}
+	if got := r.users(); !slices.Equal(got, want) {
+		r.t.Errorf("refused %v, want %d to %d", got, first, last)
+	}
+}
+
+// wantStatus checks the status; "" is up.
+func (r *reader) wantStatus(problem string) {
+	r.t.Helper()
+	s := r.Status()
+	if problem == "" && (!s.Up || s.Err != nil || time.Since(s.LastRead) > time.Second) {
+		r.t.Errorf("%+v", s)
+	}
+	if problem != "" && (s.Up || s.Err == nil || !strings.Contains(s.Err.Error(), problem)) {
+		r.t.Errorf("%+v, want %s", s, problem)
+	}
+}
+
+// poll waits in a bubble until the follower has looked again. It wakes a little later than the follower, since nobody can tell which
+// of two timers of the same moment comes first.
+func poll() {
+	time.Sleep(defaultInterval + 1)
+	synctest.Wait()
+}
+
+// inBubble runs a test with fake time, a log that has three old refusals, and a follower that has looked at it.
+func inBubble(t *testing.T, test func(w *logWriter, r *reader)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newLogWriter(t, filepath.Join(t.TempDir(), "Audit"))
+		w.must(os.Mkdir(w.dir, 0o700))
+		w.create()
+		w.refuse(3)
+		r := newReader(t, Config{Node: "qlik1", Glob: filepath.Join(w.dir, "*_AuditSecurity_Repository.txt")})
+		r.start()
+		synctest.Wait()
+		defer func() { r.stop() }()
+		test(w, r)
+	})
+}
+
+func TestFollow(t *testing.T) {
+	for name, test := range map[string]func(w *logWriter, r *reader){
+		"from the end": func(w *logWriter, r *reader) {
+			r.wantStatus("")
+			w.refuse(2)
+			poll()
+			r.want(4, 5)
+		},
+		"whole lines only": func(w *logWriter, r *reader) {
+			entry := w.entry(limitMessage)
+			for _, part := range []string{entry[:10], entry[10:200], entry[200 : len(entry)-1]} {
+				w.raw(part)
+				poll()
+				r.want(1, 0)
+			}
+			w.raw(entry[len(entry)-1:])
+			poll()
+			r.want(4, 4)
+		},
+		"renamed": func(w *logWriter, r *reader) {
+			w.refuse(1)
+			poll()
+			w.refuse(1)
+			w.rollOver()
+			w.refuse(1)
+			poll()
+			r.want(4, 6)
+		},
+		"renamed and moved away": func(w *logWriter, r *reader) {
+			w.refuse(2)
+			w.must(os.Remove(w.rollOver()))
+			w.refuse(1)
+			poll()
+			r.want(4, 6)
+		},
+		"renamed, written, and only then begun anew": func(w *logWriter, r *reader) {
+			name := w.archive()
+			poll()
+			r.wantStatus("no such file")
+			old, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
+			w.must(err)
+			_, err = old.WriteString(w.entry(limitMessage))
+			w.must(err)
+			w.must(old.Close())
+			w.must(os.Remove(name))
+			w.create()
+			w.refuse(1)
+			poll()
+			r.want(4, 5)
+			r.wantStatus("")
+		},
+		"renamed several times between two looks": func(w *logWriter, r *reader) {
+			for range 5 {
+				w.refuse(2)
+				w.rollOver()
+				w.rollOver() // a file without entry
+			}
+			w.refuse(1)
+			poll()
+			r.want(4, 14)
+			poll()
+			r.want(4, 14)
+		},
+		"renamed several times without new entries": func(w *logWriter, r *reader) {
+			for range 3 {
+				w.must(os.Mkdir(w.rollOver()+"_folder.log", 0o700)) // whatever that may be
+			}
+			poll()
+			w.refuse(1)
+			w.rollOver()
+			w.rollOver()
+			poll()
+			r.want(4, 4)
+		},
+		"renamed while stopped": func(w *logWriter, r *reader) {
+			w.refuse(1)
+			poll()
+			r.stop()
+			r.wantStatus("stopped")
+			for range 3 {
+				w.refuse(2)
+				w.rollOver()
+			}
+			w.refuse(1)
+			r.start()
+			poll()
+			r.want(4, 11)
+			r.stop()
+			r.start()
+			poll()
+			r.want(4, 11)
+		},
+		"an archive that others put back": func(w *logWriter, r *reader) {
+			name := w.rollOver()
+			w.refuse(1)
+			poll()
+			data, err := os.ReadFile(name)
+			w.must(err)
+			w.must(os.Remove(name))
+			w.rollOver()
+			w.refuse(1)
+			poll()
+			// Entirely unknown, too, but from before the log that was followed.
+			w.must(os.WriteFile(strings.Replace(name, "2024", "2034", 1), data, 0o600))
+			w.must(os.WriteFile(strings.Replace(name, "2024", "2044", 1), bytes.ReplaceAll(data, []byte("1288"), []byte("99")), 0o600))
+			w.rollOver()
+			w.refuse(1)
+			poll()
+			r.want(4, 6)
+		},
+		"copied and emptied": func(w *logWriter, r *reader) {
+			for range 3 {
+				w.refuse(1)
+				poll()
+				w.refuse(1)
+				w.copyAndEmpty()
+				w.refuse(3) // it may be longer than before, or shorter
+				poll()
+				poll()
+			}
+			r.want(4, 18)
+		},
+		"emptied after the copy was seen": func(w *logWriter, r *reader) {
+			w.refuse(2)
+			data, err := os.ReadFile(w.path())
+			w.must(err)
+			w.must(os.WriteFile(strings.TrimSuffix(w.path(), ".txt")+"_copy.log", data, 0o600))
+			poll()
+			w.refuse(2) // not in the copy, but seen
+			poll()
+			w.must(w.file.Truncate(0))
+			poll()
+			w.raw(header + w.newline)
+			w.refuse(1)
+			poll()
+			r.want(4, 8)
+		},
+		"emptied without a copy": func(w *logWriter, r *reader) {
+			w.refuse(1)
+			poll()
+			w.must(w.file.Truncate(0))
+			w.raw(header + w.newline)
+			w.refuse(8) // longer than before
+			poll()
+			r.want(4, 12)
+		},
+		"another machine name": func(w *logWriter, r *reader) {
+			w.refuse(1)
+			poll()
+			other := newLogWriter(w.t, w.dir)
+			other.entries = w.entries
+			file, err := os.Create(filepath.Join(w.dir, "renamed_auditsecurity_repository.TXT"))
+			w.must(err)
+			other.file = file
+			other.raw(header + "\n")
+			other.refuse(2)
+			later := time.Now().Add(100 * 365 * 24 * time.Hour)
+			w.must(os.Chtimes(file.Name(), later, later))
+			poll()
+			r.want(4, 6)
+		},
+		"first line not understood": func(w *logWriter, r *reader) {
+			w.must(w.file.Truncate(0))
+			w.raw("Sequence#\tTimestamp\tMessage\r\n")
+			w.refuse(1)
+			poll()
+			r.wantStatus("names no column UserDirectory, UserId")
+			w.rollOver()
+			w.refuse(1)
+			poll()
+			r.wantStatus("")
+			r.want(5, 5)
+		},
+		"lines that cannot be used": func(w *logWriter, r *reader) {
+			w.raw("too\tshort\r\n\r\n" + strings.Repeat("x", 2*maxLine) + "\r\n" + line("now", "LAB", "goran", limitMessage) + "\r\n")
+			w.refuse(1)
+			poll()
+			r.want(4, 4)
+			r.wantStatus("")
+			if s := r.Status(); s.Skipped != 3 {
+				r.t.Errorf("%d skipped", s.Skipped)
+			}
+		},
+		"share vanishes and returns": func(w *logWriter, r *reader) {
+			if runtime.GOOS == "windows" {
+				r.t.Skip("a folder with open files cannot be renamed")
+			}
+			w.refuse(1)
+			poll()
+			w.refuse(1)
+			away := w.dir + "-away"
+			w.must(os.Rename(w.dir, away))
+			poll()
+			r.wantStatus("Audit")
+			w.refuse(1)
+			poll()
+			w.must(os.Rename(away, w.dir))
+			w.refuse(1)
+			poll()
+			r.want(4, 7)
+			r.wantStatus("")
+		},
+		"share mounted anew": func(w *logWriter, r *reader) {
+			w.refuse(1)
+			poll()
+			// Other inodes, a handle that is dead, an empty folder meanwhile, and rollovers that nobody saw.
+			w.refuse(1)
+			w.must(w.file.Close())
+			away := w.dir + "-away"
+			w.must(os.CopyFS(away, os.DirFS(w.dir)))
+			r.stop()
+			w.must(os.RemoveAll(w.dir))
+			w.must(os.Mkdir(w.dir, 0o700))
+			r.start()
+			poll()
+			r.wantStatus("no such file")
+			w.must(os.Remove(w.dir))
+			poll()
+			r.wantStatus("Audit")
+			share := w.dir
+			w.dir = away
+			w.create()
+			w.refuse(1)
+			w.rollOver()
+			w.refuse(1)
+			w.rollOver()
+			w.refuse(1)
+			w.must(w.file.Close())
+			w.must(os.CopyFS(share, os.DirFS(away)))
+			poll()
+			r.want(4, 8)
+			r.wantStatus("")
+		},
+		"handle dies": func(w *logWriter, r *reader) {
+			w.refuse(1)
+			poll()
+			closeFile(r.file)
+			w.refuse(1)
+			w.rollOver()
+			w.refuse(1)
+			poll()
+			poll()
+			r.want(4, 6)
+		},
+	} {
+		t.Run(name, func(t *testing.T) { inBubble(t, test) })
+	}
+}
+
+func TestFileThatAppearsLater(t *testing.T) {
+	for name, test := range map[string]struct {
+		mkdir bool
+		first int // the first refusal to be seen
+	}{
+		"in a folder that was there": {true, 1},
+		"with its folder":            {false, 3}, // a share that was away: nobody knows what is old
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newLogWriter(t, filepath.Join(t.TempDir(), "Audit"))
+				w.newline, w.start = "\n", "\uFEFF"
+				if test.mkdir {
+					w.must(os.Mkdir(w.dir, 0o700))
+				}
+				r := newReader(t, Config{Glob: filepath.Join(w.dir, "*_AuditSecurity_Repository.txt")})
+				r.wantStatus("not started")
+				r.start()
+				defer func() { r.stop() }()
+				poll()
+				r.wantStatus("no such file")
+				if !test.mkdir {
+					w.must(os.Mkdir(w.dir, 0o700))
+				}
+				w.create()
+				w.refuse(2)
+				w.raw(w.entry(limitMessage)[:100])
+				w.entries--
+				poll()
+				w.raw(w.entry(limitMessage)[100:])
+				poll()
+				r.want(test.first, 3)
+				r.wantStatus("")
+			})
+		})
+	}
+}
+
+func TestUnresponsive(t *testing.T) {
+	inBubble(t, func(_ *logWriter, r *reader) {
+		r.stop()
+		r.report(nil) // as if the next look had not returned since
+		time.Sleep(30 * time.Second)
+		if s := r.Status(); !s.Up {
+			r.t.Errorf("%+v", s)
+		}
+		time.Sleep(time.Second)
+		r.wantStatus("does not answer")
+	})
+}
+
+// countingLog counts lines, and notices secrets.
+type countingLog struct {
+	t *testing.T
+
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *countingLog) Log(keyvals ...any) error {
+	text := fmt.Sprint(keyvals...)
+	for _, secret := range []string{"e3cd957b", "::1", "goran", "user0"} {
+		if strings.Contains(text, secret) {
+			l.t.Error("a secret is logged:", text)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, text)
+	return nil
+}
+
+func TestLogsChangesOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newLogWriter(t, t.TempDir())
+		lines := &countingLog{t: t}
+		r := newReader(t, Config{Glob: filepath.Join(w.dir, "*_AuditSecurity_Repository.txt"), Logger: lines})
+		r.start()
+		defer func() { r.stop() }()
+		wantLines := func(n int) {
+			t.Helper()
+			poll()
+			lines.mu.Lock()
+			defer lines.mu.Unlock()
+			if len(lines.lines) != n {
+				t.Errorf("%d lines, want %d: %q", len(lines.lines), n, lines.lines)
+			}
+		}
+		wantLines(1) // no such file
+		wantLines(1)
+		w.create()
+		w.refuse(10)
+		wantLines(2) // following
+		wantLines(2)
+		w.raw("short " + limitMessage + "\n" + "short\n")
+		wantLines(3) // the first of the two
+		w.raw(line("now", "LAB", "goran", limitMessage) + "\n" + strings.Repeat(limitMessage, 1000) + "\n")
+		wantLines(5)
+		w.must(w.file.Truncate(0))
+		wantLines(6) // the rest cannot be found
+		w.raw(line("now", "LAB", "goran", limitMessage) + "\n")
+		wantLines(7) // column names missing
+		wantLines(7)
+	})
+}
+
+func TestNew(t *testing.T) {
+	for _, glob := range []string{"", "folder" + string(filepath.Separator), "[", filepath.Join("folder", "a[.txt")} {
+		if _, err := New(Config{Glob: glob}); err == nil {
+			t.Errorf("%q is taken", glob)
+		}
+	}
+	if _, err := New(Config{Glob: "log.txt"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestExactlyOnce writes 100,000 lines while a follower runs, is stopped and started. Files are renamed, several at a time as well,
+// and deleted as soon as the follower has had a chance to see them.
+func TestExactlyOnce(t *testing.T) {
+	t.Parallel()
+	exactlyOnce(t, 100_000, (*logWriter).rollOver)
+}
+
+// TestExactlyOnceCopied is the same, shorter, with a log that is copied and emptied. Nothing is written between
+// the two: such lines are in neither file, so that nobody can have them.
+func TestExactlyOnceCopied(t *testing.T) {
+	t.Parallel()
+	exactlyOnce(t, 30_000, (*logWriter).copyAndEmpty)
+}
+
+func exactlyOnce(t *testing.T, lines int, rotate func(*logWriter) string) {
+	t.Helper()
+	w := newLogWriter(t, t.TempDir())
+	w.create()
+	lost := log.LoggerFunc(func(keyvals ...any) error {
+		if text := fmt.Sprint(keyvals...); strings.Contains(text, "cannot be found") {
+			t.Error(text)
+		}
+		return nil
+	})
+	r := newReader(t, Config{Glob: w.path(), PollInterval: time.Millisecond, Logger: lost})
+	r.start()
+	// The first look decides what is old, so nothing is written before.
+	wait := func(what string, done func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal(what, r.Status())
+			}
+		}
+	}
+	wait("no first look", func() bool { return r.Status().Up })
+
+	var (
+		want    []int
+		written = make(chan struct{})
+		removed int
+	)
+	go func() {
+		defer close(written)
+		random := rand.New(rand.NewPCG(1, 2))
+		// A file may go once two looks have ended since it was rotated: the second of them began afterwards.
+		type old struct {
+			name  string
+			since time.Time
+			looks int
+		}
+		var waiting []old
+		for n := 1; n <= lines; n++ {
+			message := grantedMessage
+			switch {
+			case n%10 == 0:
+				message = limitMessage
+				want = append(want, n)
+			case n%77 == 0:
+				message = licenseMessage
+				want = append(want, n)
+			}
+			entry := w.entry(message)
+			if random.IntN(50) == 0 { // in two parts
+				at := 1 + random.IntN(len(entry)-1)
+				w.raw(entry[:at])
+				if random.IntN(4) == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				entry = entry[at:]
+			}
+			w.raw(entry)
+			for random.IntN(500) == 0 {
+				waiting = append(waiting, old{rotate(w), time.Now(), 0})
+			}
+			if n%100 == 0 {
+				time.Sleep(time.Duration(random.IntN(2)) * time.Millisecond)
+				last := r.Status().LastRead
+				waiting = slices.DeleteFunc(waiting, func(o old) bool {
+					return o.looks == 2
+				})
+				for i := range waiting {
+					o := &waiting[i]
+					if last.After(o.since) {
+						o.since, o.looks = last, o.looks+1
+					}
+					if o.looks == 2 {
+						w.must(os.Remove(o.name))
+						removed++
+					}
+				}
+			}
+		}
+	}()
+	random := rand.New(rand.NewPCG(3, 4))
+	restarts := 0
+	for writing := true; writing; {
+		select {
+		case <-written:
+			writing = false
+		case <-time.After(time.Duration(random.IntN(100)) * time.Millisecond):
+			r.stop()
+			time.Sleep(time.Duration(random.IntN(10)) * time.Millisecond)
+			r.start()
+			restarts++
+		}
+	}
+	wait("not everything is read", func() bool { return len(r.users()) >= len(want) })
+	time.Sleep(5 * time.Millisecond) // a look or two more, for what may be read twice
+	r.stop()
+	got := r.users()
+	if !slices.Equal(got, want) {
+		sorted := slices.Sorted(slices.Values(got))
+		t.Errorf("%d refusals reported, %d of them different, %d written; in order: %t", len(got), len(slices.Compact(sorted)), len(want), slices.IsSorted(got))
+	}
+	if s := r.Status(); s.Skipped != 0 {
+		t.Errorf("%d lines skipped", s.Skipped)
+	}
+	t.Logf("%d lines, %d refusals, %d rotations, %d archives deleted meanwhile, %d restarts", lines, len(want), w.rolls, removed, restarts)
+}
+
+// TestSimulatedSite reads what the simulated site writes.
+func TestSimulatedSite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		site, err := qliktest.Start(qliktest.Config{
+			Users:       []qliktest.User{{Directory: "LAB", ID: "Goran", License: qliktest.Professional}},
+			AuditLogDir: t.TempDir(), InMemory: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer site.Close()
+		r := newReader(t, Config{Node: "qlik1", Glob: site.AuditLogPath("qlik1")})
+		r.start()
+		defer func() { r.stop() }()
+		synctest.Wait()
+
+		login := func(id, device string) {
+			t.Helper()
+			if _, err := site.Login("LAB", id, device, "", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for device := range 5 {
+			login("Goran", fmt.Sprint(device))
+		}
+		at := time.Now()
+		login("goran", "one more")
+		if err := site.RollAuditLog("qlik1"); err != nil {
+			t.Fatal(err)
+		}
+		login("stranger", "laptop")
+		poll()
+		want := []Denial{
+			{at, qlik.User{Directory: "LAB", ID: "goran"}, SessionLimit},
+			{at, qlik.User{Directory: "LAB", ID: "stranger"}, NoLicense},
+		}
+		if !slices.EqualFunc(r.refused, want, func(a, b Denial) bool {
+			return a.Time.Equal(b.Time) && a.User == b.User && a.Reason == b.Reason
+		}) {
+			t.Errorf("%+v, want %+v", r.refused, want)
+		}
+	})
+}
+
+// TestOthersMayRename keeps the promise that following does no harm: a file that is held can be renamed and deleted.
+func TestOthersMayRename(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "log.txt")
+	if err := os.WriteFile(name, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeFile(file)
+	if err := os.Rename(name, name+".log"); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(name + ".log"); err != nil {
+		t.Error(err)
+	}
+	if text, err := io.ReadAll(file); string(text) != "text" || err != nil {
+		t.Error(string(text), err)
+	}
+	if _, err := open(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,160 @@
+package auditlog
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+// header is the first line of a log (docs/qlik.md, "Audit log").
+const header = "Sequence#\tProductVersion\tTimestamp\tHostName\tId\tDescription\tProxySessionId\tProxyPackageId\tRequestSequenceId\t" +
+	"UserDirectory\tUserId\tObjectId\tObjectName\tSecurityClass\tClientHostAddress\tService\tOrigin\tContext\tCommand\tResult\tMessage\tChecksum"
+
+const (
+	limitMessage   = `Access was denied for User: 'LAB\goran', with AccessID '264ff070-6306-4f1b-85db-21a8468939b5', SessionID: 'e3cd957b-a501-4bec-a3f8-d35170a73efa', SessionCount: '5', Hostname: '::1', OperationType: 'UsageDenied'`
+	licenseMessage = `Login access denied for SessionID: 'e3cd957b-a501-4bec-a3f8-d35170a73efa', Hostname: "10.0.0.7", OperationType: 'UsageDenied'`
+	grantedMessage = `Access was granted for User: 'LAB\goran', with AccessID '264ff070', SessionID: 'e3cd957b', Hostname: '::1', OperationType: 'UsageGranted'`
+)
+
+// line is a line of a log with the columns of header.
+func line(timestamp, directory, id, message string) string {
+	return strings.Join([]string{
+		"1288", "14.173.4.0", timestamp, "QLIKNODE1", "3f0c", "Command=License user access;Result=403;ResultText=Error: Access denied",
+		"0", "0", "0", directory, id, "264ff070", "Not available", "License", "::1", "Repository", "Not available", "Not available",
+		"License user access", "403", message, "checksum",
+	}, "\t")
+}
+
+func mustParseHeader(tb testing.TB, line string) columns {
+	tb.Helper()
+	c, err := parseHeader([]byte(line))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+func TestParse(t *testing.T) {
+	c := mustParseHeader(t, header)
+	const at = "20240514T091502.113+0200"
+	when := time.Date(2024, 5, 14, 7, 15, 2, 113e6, time.UTC)
+	goran := qlik.User{Directory: "LAB", ID: "goran"}
+	for name, test := range map[string]struct {
+		line string
+		want *Denial
+		err  error
+	}{
+		"limit":                {line(at, "LAB", "goran", limitMessage), &Denial{when, goran, SessionLimit}, nil},
+		"no licence":           {line(at, "LAB", "goran", licenseMessage), &Denial{when, goran, NoLicense}, nil},
+		"folded":               {line(at, "lab", "Goran", limitMessage), &Denial{when, goran, SessionLimit}, nil},
+		"colon in the offset":  {line("20240514T091502.113+02:00", "LAB", "goran", limitMessage), &Denial{when, goran, SessionLimit}, nil},
+		"Z":                    {line("20240514T071502.113Z", "LAB", "goran", limitMessage), &Denial{when, goran, SessionLimit}, nil},
+		"microseconds":         {line("20240514T071502.113000Z", "LAB", "goran", limitMessage), &Denial{when, goran, SessionLimit}, nil},
+		"no fraction":          {line("20240514T071502Z", "LAB", "goran", limitMessage), &Denial{when.Truncate(time.Second), goran, SessionLimit}, nil},
+		"user in the message":  {line(at, "", "", limitMessage), &Denial{when, goran, SessionLimit}, nil},
+		"user not available":   {line(at, "Not available", "Not available", limitMessage), &Denial{when, goran, SessionLimit}, nil},
+		"apostrophe":           {line(at, "", "", strings.Replace(limitMessage, "goran", "o'brien", 1)), &Denial{when, qlik.User{Directory: "LAB", ID: "o'brien"}, SessionLimit}, nil},
+		"nobody":               {line(at, "", "", licenseMessage), &Denial{when, qlik.User{}, NoLicense}, nil},
+		"double quotes":        {line(at, "LAB", "goran", strings.ReplaceAll(limitMessage, "'", `"`)), &Denial{when, goran, SessionLimit}, nil},
+		"not UTF-8":            {line(at, "LAB", "gor\xffan", limitMessage), &Denial{when, qlik.User{Directory: "LAB", ID: "gor\uFFFDan"}, SessionLimit}, nil},
+		"granted":              {line(at, "LAB", "goran", grantedMessage), nil, nil},
+		"words in other place": {line(at, "LAB", "UsageDenied", grantedMessage), nil, nil},
+		"only the word":        {line(at, "LAB", "goran", "UsageDenied"), nil, nil},
+		"granted at odd time":  {line("yesterday", "LAB", "goran", grantedMessage), nil, nil},
+		"denied at odd time":   {line("yesterday", "LAB", "goran", limitMessage), nil, errTime},
+		"no offset":            {line("20240514T091502.113", "LAB", "goran", limitMessage), nil, errTime},
+		"endless time":         {line(strings.Repeat("2", 1000), "LAB", "goran", limitMessage), nil, errTime},
+		"too few columns":      {"1288\t14.173.4.0\t" + at, nil, errColumns},
+		"without checksum":     {strings.TrimSuffix(line(at, "LAB", "goran", limitMessage), "\tchecksum"), &Denial{when, goran, SessionLimit}, nil},
+		"without message":      {strings.TrimSuffix(line(at, "LAB", "goran", ""), "\t\tchecksum"), nil, errColumns},
+		"empty":                {"", nil, errColumns},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, is, err := c.parse([]byte(test.line))
+			if !errors.Is(err, test.err) || is != (test.want != nil) {
+				t.Fatalf("%v %v, error %v", got, is, err)
+			}
+			if is && (!got.Time.Equal(test.want.Time) || got.User != test.want.User || got.Reason != test.want.Reason) {
+				t.Errorf("%+v, want %+v", got, *test.want)
+			}
+		})
+	}
+}
+
+func TestParseHeader(t *testing.T) {
+	want := mustParseHeader(t, header)
+	for _, same := range []string{
+		"\uFEFF" + header, "#" + header, header + "\r", strings.ToUpper(header),
+		strings.ReplaceAll(strings.ReplaceAll(header, "UserId", "User Id"), "UserDirectory", "user_directory"),
+		header + "\tMessage", // the first one counts
+	} {
+		if got := mustParseHeader(t, same); got != want {
+			t.Errorf("%q: %+v", same, got)
+		}
+	}
+
+	// By name, never by position.
+	c := mustParseHeader(t, "Message\tUserId\tX\tUserDirectory\tTimestamp")
+	got, is, err := c.parse([]byte(strings.Join([]string{limitMessage, "goran", "x", "LAB", "20240514T071502.113Z"}, "\t")))
+	if err != nil || !is || got.User != (qlik.User{Directory: "LAB", ID: "goran"}) || got.Reason != SessionLimit {
+		t.Error(got, is, err)
+	}
+
+	for broken, missing := range map[string]string{
+		"": "Timestamp, UserDirectory, UserId, Message",
+		strings.ReplaceAll(header, "UserId", "Who"):          "UserId",
+		strings.ReplaceAll(header, "\t", ","):                "Timestamp, UserDirectory, UserId, Message",
+		line("20240514T071502Z", "LAB", "g", grantedMessage): "Timestamp, UserDirectory, UserId, Message",
+		"\xff\xfeT\x00i\x00m\x00e":                           "Timestamp, UserDirectory, UserId, Message",
+	} {
+		if _, err := parseHeader([]byte(broken)); err == nil || err.Error() != "its first line names no column "+missing {
+			t.Errorf("%q: %v", broken, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(header, line("20240514T091502.113+0200", "LAB", "goran", limitMessage))
+	f.Add("\uFEFF#"+header+"\r", line("20240514T091502.113Z", "", "", licenseMessage)+"\r")
+	f.Add("Message\tUserId\tUserDirectory\tTimestamp", "\t\t\t")
+	f.Fuzz(func(t *testing.T, header, line string) {
+		c, err := parseHeader([]byte(header))
+		if err != nil {
+			return
+		}
+		d, is, err := c.parse([]byte(line))
+		if !is {
+			return
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		if d.Reason != SessionLimit && d.Reason != NoLicense {
+			t.Error(d.Reason)
+		}
+		// Folding can make a letter longer, up to three bytes for one.
+		if name := d.User.String(); !utf8.ValidString(name) || len(name) > 3*len(line)+1 {
+			t.Errorf("%q", name)
+		}
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	c := mustParseHeader(b, header)
+	granted := []byte(line("20240514T091502.113+0200", "LAB", "goran", grantedMessage))
+	refused := []byte(line("20240514T091502.113+0200", "LAB", "goran", limitMessage))
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		each := granted
+		if i%10 == 0 {
+			each = refused
+		}
+		if _, is, err := c.parse(each); err != nil || is != (i%10 == 0) {
+			b.Fatal(is, err)
+		}
+	}
+}
