@@ -28,6 +28,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/server"
 	"github.com/qlik-exporter/qlik_exporter/internal/slogbridge"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
 
 func main() {
@@ -113,6 +114,7 @@ type options struct {
 	userLabels, userLabelsKeyFile   string
 	collectors                      map[string]*bool
 	minSessions, maxUsers           int
+	auditLogs                       []string
 	excludeUsers                    []string
 }
 
@@ -154,6 +156,9 @@ func newApp() (*kingpin.Application, *options) {
 	app.Flag("qlik.timeout", "Upper bound for one request to Qlik; the deadline of the scrape comes first.").
 		Default(qlik.DefaultTimeout.String()).DurationVar(&o.timeout)
 
+	app.Flag("qlik.audit-log", `Audit security log of a node's repository, NODE=GLOB; the pattern may be a UNC path. Repeatable.`).
+		StringsVar(&o.auditLogs)
+
 	app.Flag("user-labels", "How users appear in labels: plain, hashed (user_id is a keyed hash) or none (no series per user).").
 		Default(collector.UserLabelsPlain).EnumVar(&o.userLabels, collector.UserLabelsPlain, collector.UserLabelsHashed, collector.UserLabelsNone)
 	app.Flag("user-labels.key-file", "File with the key of the hash, at least 16 bytes.").
@@ -187,7 +192,11 @@ func (o *options) serve(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return o.serveSite(ctx, config, stderr)
+	auditLogs, err := parseAuditLogs(o.auditLogs)
+	if err != nil {
+		return err
+	}
+	return o.serveSite(ctx, config, auditLogs, stderr)
 }
 
 // demo serves a simulated site.
@@ -214,11 +223,11 @@ func (o *options) demo(ctx context.Context, stdout, stderr io.Writer) (err error
 	people.Go(func() { d.Run(ctx) })
 	defer people.Wait()
 	defer cancel()
-	return o.serveSite(ctx, d.Site(config), stderr)
+	return o.serveSite(ctx, d.Site(config), d.AuditLogs(), stderr)
 }
 
-// serveSite serves until ctx ends.
-func (o *options) serveSite(ctx context.Context, config qlik.Config, stderr io.Writer) error {
+// serveSite serves until ctx ends. The audit logs are patterns by node.
+func (o *options) serveSite(ctx context.Context, config qlik.Config, auditLogs map[string]string, stderr io.Writer) error {
 	if !strings.HasPrefix(o.telemetryPath, "/") {
 		return fmt.Errorf("--web.telemetry-path: must start with a slash, not %q", o.telemetryPath)
 	}
@@ -240,6 +249,12 @@ func (o *options) serveSite(ctx context.Context, config qlik.Config, stderr io.W
 		return err
 	}
 	collectors.Lifetimes = lifetimes
+	collectors.Enabled["denials"] = collectors.Enabled["denials"] && len(auditLogs) > 0
+	followers, denials, err := newFollowers(auditLogs, logger)
+	if err != nil {
+		return err
+	}
+	collectors.Denials = denials
 	exporter, err := collector.NewExporter(site, collectors, logger)
 	if err != nil {
 		return err
@@ -251,6 +266,11 @@ func (o *options) serveSite(ctx context.Context, config qlik.Config, stderr io.W
 	siteCtx, stopSite := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	background.Go(func() { site.Run(siteCtx) })
+	if collectors.Enabled["denials"] {
+		for _, follower := range followers {
+			background.Go(func() { follower.Run(siteCtx, denials.Denied) })
+		}
+	}
 	defer background.Wait()
 	defer stopSite()
 	return server.Run(ctx, server.Config{
@@ -338,6 +358,37 @@ func (o *options) collectorConfig(repository bool) (collector.Config, error) {
 			ExcludeUsers: o.excludeUsers,
 		},
 	}, nil
+}
+
+// parseAuditLogs reads NODE=GLOB.
+func parseAuditLogs(values []string) (map[string]string, error) {
+	logs := make(map[string]string)
+	for _, value := range values {
+		node, glob, _ := strings.Cut(value, "=")
+		if node == "" || glob == "" {
+			return nil, fmt.Errorf("--qlik.audit-log: %q: write NODE=GLOB", value)
+		}
+		if _, twice := logs[node]; twice {
+			return nil, fmt.Errorf("--qlik.audit-log: %s is given twice", node)
+		}
+		logs[node] = glob
+	}
+	return logs, nil
+}
+
+// newFollowers makes a follower of each log, and what counts their denials.
+func newFollowers(logs map[string]string, logger log.Logger) ([]*auditlog.Follower, *collector.Denials, error) {
+	var followers []*auditlog.Follower
+	byNode := make(map[string]collector.AuditLog)
+	for node, glob := range logs {
+		follower, err := auditlog.New(auditlog.Config{Node: node, Glob: glob, Logger: logger})
+		if err != nil {
+			return nil, nil, fmt.Errorf("--qlik.audit-log: %w", err)
+		}
+		followers = append(followers, follower)
+		byNode[node] = follower
+	}
+	return followers, collector.NewDenials(byNode), nil
 }
 
 func parseUsers(names []string) ([]qlik.User, error) {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"net/http"
@@ -313,14 +314,27 @@ func flagTable() string {
 	return table.String()
 }
 
-// metricTable lists every metric of a site in order, as a scrape shows it.
+// metricTable lists every metric in order: those of a site as the collectors'
+// own test expects them, and those of the exporter as a scrape shows them.
 func metricTable(t *testing.T) string {
 	t.Helper()
-	server, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
-	if _, err := server.Login("LAB", "anna", "laptop", "", ""); err != nil {
+	_, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
+	families := scrape(t, startExporter(t, flags...))
+	golden, err := os.ReadFile(filepath.Join("collector", "testdata", "company.prom"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	families := scrape(t, startExporter(t, flags...))
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	ofSite, err := parser.TextToMetricFamilies(bytes.NewReader(golden))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range families {
+		if strings.HasPrefix(name, "qlik_") && !strings.HasPrefix(name, "qlik_exporter_") && ofSite[name] == nil {
+			t.Errorf("%s is not among the metrics that collector expects", name)
+		}
+	}
+	maps.Copy(families, ofSite)
 	var table strings.Builder
 	table.WriteString("| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n")
 	for _, name := range slices.Sorted(maps.Keys(families)) {
@@ -335,6 +349,33 @@ func metricTable(t *testing.T) string {
 			strings.Join(labels, ", "), families[name].GetHelp())
 	}
 	return table.String()
+}
+
+// TestReferences: the headings of docs/qlik.md that comments refer to exist.
+func TestReferences(t *testing.T) {
+	facts, err := os.ReadFile(filepath.Join("docs", "qlik.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := regexp.MustCompile(`docs/qlik\.md,\s+(?:// )?"([^"]+)"`)
+	found := 0
+	err = filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasPrefix(path, "main_test") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, match := range reference.FindAllStringSubmatch(string(source), -1) {
+			found++
+			heading := strings.ReplaceAll(match[1], "\n// ", " ")
+			if !regexp.MustCompile(`(?m)^#+ ` + regexp.QuoteMeta(heading) + `$`).Match(facts) {
+				t.Errorf("%s refers to %q, which is no heading", path, heading)
+			}
+		}
+		return err
+	})
+	if err != nil || found < 20 {
+		t.Errorf("%d references, %v", found, err)
+	}
 }
 
 // BenchmarkScrape is what a user of a large site sees: 10,000 sessions on 50

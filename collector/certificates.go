@@ -28,7 +28,7 @@ type certificates struct{}
 
 var _ Collector = certificates{}
 
-func newCertificates(Config) Collector { return certificates{} }
+func newCertificates(_ Config, _ *userSelection) Collector { return certificates{} }
 
 // Describe implements Collector.
 func (certificates) Describe(ch chan<- *prometheus.Desc) {

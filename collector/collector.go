@@ -50,7 +50,7 @@ type Available struct {
 	Help    string
 	Default bool // on, if not said otherwise
 
-	create func(config Config) Collector
+	create func(config Config, users *userSelection) Collector
 }
 
 // All lists the collectors in the order in which they run.
@@ -59,6 +59,7 @@ func All() []Available {
 		{"sessions", "sessions per user and virtual proxy, headroom, state of the virtual proxies", true, newSessions},
 		{"licenses", "who holds which licence, usage rows, seats (off without a repository)", true, newLicenses},
 		{"services", "states of the services as the repository reports them (off without a repository)", true, newServices},
+		{"denials", "refused logins from the repositories' audit security logs (off where no log is configured)", true, newDenials},
 		{"certificates", "ends of validity of the client, root and server certificates", true, newCertificates},
 	}
 }
@@ -69,6 +70,7 @@ type Config struct {
 	Users           UsersConfig
 	ServiceAccounts []qlik.User      // watched for a licence
 	Lifetimes       *SessionDuration // observed lives of sessions; nil for none
+	Denials         *Denials         // refused logins; must be there if that collector is enabled
 }
 
 // Exporter collects the metrics of one site.
@@ -97,7 +99,7 @@ func NewExporter(site Site, config Config, logger log.Logger) (*Exporter, error)
 			continue
 		}
 		e.names = append(e.names, available.Name)
-		e.collectors = append(e.collectors, available.create(config))
+		e.collectors = append(e.collectors, available.create(config, users))
 	}
 	return e, nil
 }

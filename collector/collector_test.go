@@ -25,6 +25,7 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -40,6 +41,11 @@ type site struct {
 
 const limit = 5
 
+// auditLog is the status of a log.
+type auditLog auditlog.Status
+
+func (l auditLog) Status() auditlog.Status { return auditlog.Status(l) }
+
 func (s *site) Snapshot(context.Context) *qlik.Snapshot { return s.snapshot }
 func (s *site) Status() qlik.Status                     { return s.status }
 
@@ -47,7 +53,7 @@ func (s *site) Status() qlik.Status                     { return s.status }
 // would tell.
 func (s *site) count() {
 	robot := qlik.NewUser("APPS", "robot")
-	s.snapshot.Users = qlik.CountUsers(s.snapshot.Sessions, limit, map[qlik.User]bool{robot: true})
+	s.snapshot.Users, _ = qlik.CountUsers(s.snapshot.Sessions, nil, limit, map[qlik.User]bool{robot: true})
 	for i := range s.snapshot.Users {
 		user := &s.snapshot.Users[i]
 		user.FirstSeen = day("2026-03-01")
@@ -84,7 +90,7 @@ func (s *site) list(link int, directory, id string, n int) {
 // company is a site that has something for every metric to say.
 func company() *site {
 	s := &site{
-		snapshot: &qlik.Snapshot{Limit: limit, UsageKnown: true, UsagePlausible: true, Links: []qlik.LinkResult{
+		snapshot: &qlik.Snapshot{Time: day("2026-03-01"), Limit: limit, UsageKnown: true, UsagePlausible: true, Links: []qlik.LinkResult{
 			{
 				Link:     qlik.Link{Node: "qlik1", VirtualProxy: "/", Description: "Central Proxy (Default)", AuthenticationMethod: "Ticket", InactivityTimeout: 30 * time.Minute},
 				Duration: 120 * time.Millisecond, CertificateExpiry: day("2031-01-01"),
@@ -121,7 +127,8 @@ func company() *site {
 	}}
 	s.snapshot.Services = []qlik.ServiceState{
 		{Node: "qlik1", Service: "Proxy", State: "Running"},
-		{Node: "qlik1", Service: "Repository", State: "Running"},
+		{Host: "qlik1", Node: "qlik1", Service: "Repository", State: "Running"},
+		{Host: "qlik2", Node: "qlik2", Service: "Repository", State: "Running"},
 		{Node: "qlik2", Service: "Proxy", State: "Rebooting"},
 	}
 	s.snapshot.Licenses = &qlik.Licenses{
@@ -156,6 +163,18 @@ func config(change func(*collector.UsersConfig)) collector.Config {
 		Users:           collector.UsersConfig{MinSessions: 1, MaxUsers: 1000},
 		ServiceAccounts: []qlik.User{qlik.NewUser("APPS", "robot")},
 		Lifetimes:       collector.NewSessionDuration(),
+		Denials: collector.NewDenials(map[string]collector.AuditLog{
+			"QLIK1": auditLog{Up: true, LastRead: day("2026-03-01")}, "elsewhere": auditLog{},
+		}),
+	}
+	for _, denial := range []auditlog.Denial{
+		{Time: day("2026-03-01"), User: qlik.NewUser("LAB", "carla"), Reason: auditlog.SessionLimit},
+		{Time: day("2026-02-28").Add(time.Hour), User: qlik.NewUser("LAB", "Carla"), Reason: auditlog.SessionLimit},
+		{Time: day("2026-02-28").Add(time.Hour), User: qlik.NewUser("LAB", "dora"), Reason: auditlog.NoLicense},
+		{Time: day("2026-01-01"), User: qlik.NewUser("LAB", "old"), Reason: auditlog.NoLicense},
+		{Time: day("2026-03-01"), Reason: auditlog.NoLicense},
+	} {
+		c.Denials.Denied(denial)
 	}
 	if change != nil {
 		change(&c.Users)
@@ -197,7 +216,7 @@ func TestExposition(t *testing.T) {
 		"unknown": {empty, config(nil)},
 		"down":    {down, config(nil)},
 		"off": {company(), collector.Config{Users: config(nil).Users, Enabled: map[string]bool{
-			"sessions": false, "licenses": false, "services": false, "certificates": false,
+			"sessions": false, "licenses": false, "services": false, "denials": false, "certificates": false,
 		}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -222,6 +241,31 @@ func TestExposition(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestEveryMetricIsExpected: the site of TestExposition has something for every
+// metric to say, so that none is missing where its answer is used as a list.
+func TestEveryMetricIsExpected(t *testing.T) {
+	c := config(nil)
+	exporter, err := collector.NewExporter(company(), c, log.NewNopLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	descs := make(chan *prometheus.Desc)
+	go func() {
+		exporter.Scrape(t.Context()).Describe(descs)
+		close(descs)
+	}()
+	golden, err := os.ReadFile(filepath.Join("testdata", "company.prom"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for desc := range descs {
+		name, _, _ := strings.Cut(strings.TrimPrefix(desc.String(), `Desc{fqName: "`), `"`)
+		if !strings.Contains(string(golden), "\n# TYPE "+name+" ") {
+			t.Errorf("%s is not expected", name)
+		}
 	}
 }
 
@@ -434,7 +478,7 @@ func TestPanicCostsOneCollector(t *testing.T) {
 	s := company()
 	s.snapshot.Sessions[0].Link = nil
 	got := series(t, scrape(t, s, config(nil)), "qlik_scrape_collector_success")
-	if want := (map[string]float64{"sessions": 0, "licenses": 1, "services": 1, "certificates": 1}); !maps.Equal(got, want) {
+	if want := (map[string]float64{"sessions": 0, "licenses": 1, "services": 1, "denials": 1, "certificates": 1}); !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -442,7 +486,7 @@ func TestPanicCostsOneCollector(t *testing.T) {
 // BenchmarkGather is the cost of turning 10,000 users into metrics.
 func BenchmarkGather(b *testing.B) {
 	s := crowd(10_000)
-	exporter, err := collector.NewExporter(s, collector.Config{Users: collector.UsersConfig{MinSessions: 1, MaxUsers: 100_000}}, log.NewNopLogger())
+	exporter, err := collector.NewExporter(s, config(func(c *collector.UsersConfig) { c.MaxUsers = 100_000 }), log.NewNopLogger())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -64,7 +64,7 @@ type licenses struct {
 
 var _ Collector = (*licenses)(nil)
 
-func newLicenses(config Config) Collector {
+func newLicenses(config Config, _ *userSelection) Collector {
 	accounts := slices.Clone(config.ServiceAccounts)
 	slices.SortFunc(accounts, qlik.User.Compare)
 	return &licenses{serviceAccounts: slices.Compact(accounts)}

@@ -19,7 +19,7 @@ type services struct{}
 
 var _ Collector = services{}
 
-func newServices(Config) Collector { return services{} }
+func newServices(_ Config, _ *userSelection) Collector { return services{} }
 
 // Describe implements Collector.
 func (services) Describe(ch chan<- *prometheus.Desc) { ch <- serviceState }

@@ -122,7 +122,7 @@ type sessionsCollector struct {
 
 var _ Collector = (*sessionsCollector)(nil)
 
-func newSessions(config Config) Collector {
+func newSessions(config Config, _ *userSelection) Collector {
 	return &sessionsCollector{minSessions: config.Users.MinSessions, lifetimes: config.Lifetimes}
 }
 

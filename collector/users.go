@@ -67,6 +67,10 @@ func anyOf(expressions []string) (*regexp.Regexp, error) {
 	return regexp.Compile("(?i)^(?:(?:" + strings.Join(expressions, ")|(?:") + "))$")
 }
 
+func (s *userSelection) excludes(user qlik.User) bool {
+	return s.exclude != nil && s.exclude.MatchString(user.String())
+}
+
 // userRow is a user with the labels of its series.
 type userRow struct {
 	*qlik.UserStatus
@@ -88,7 +92,7 @@ func (s *userSelection) rows(users []qlik.UserStatus) (rows []userRow, dropped i
 		switch {
 		case user.Present() && occupied < s.minSessions:
 			continue
-		case s.exclude != nil && s.exclude.MatchString(user.User.String()):
+		case s.excludes(user.User):
 			continue
 		}
 		rows = append(rows, userRow{UserStatus: user, directory: user.User.Directory, id: s.namer.id(user.User)})
@@ -117,6 +121,7 @@ var (
 	userIDName        = "user_id"
 	virtualProxyName  = "virtual_proxy"
 	licenseName       = "license"
+	reasonName        = "reason"
 )
 
 var userLabels = []string{userDirectoryName, userIDName}

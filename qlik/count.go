@@ -11,31 +11,47 @@ type VirtualProxyCount struct {
 	Sessions     int
 }
 
-// CountUsers counts sessions by user and virtual proxy, ordered by user. The
+// CountUsers counts sessions by user and virtual proxy, ordered by user; others
+// are there whether or not they have any. It also tells where each user is. The
 // limit does not apply to anonymous users, nor to those named as unlimited.
-func CountUsers(sessions []Session, limit int, unlimited map[User]bool) []UserStatus {
-	counts := make([]UserStatus, 0, len(sessions)/2)
-	index := make(map[User]int, len(sessions)/2)
+func CountUsers(sessions []Session, others []User, limit int, unlimited map[User]bool) (users []UserStatus, index map[User]int) {
+	index = make(map[User]int, len(sessions)/2)
+	order := make([]User, 0, len(sessions)/2)
+	note := func(user User) {
+		if _, known := index[user]; !known {
+			index[user] = 0
+			order = append(order, user)
+		}
+	}
 	for i := range sessions {
-		user := sessions[i].User
-		if user.Anonymous() {
-			user = AnonymousUser
-		}
-		n, known := index[user]
-		if !known {
-			n = len(counts)
-			index[user] = n
-			counts = append(counts, UserStatus{User: user, Limited: limited(user, unlimited)})
-		}
-		counts[n].add(sessions[i].Link.VirtualProxy)
+		note(folded(sessions[i].User))
 	}
-	for i := range counts {
-		if counts[i].Limited {
-			counts[i].Headroom = limit - counts[i].Sessions
+	for _, user := range others {
+		note(user)
+	}
+	slices.SortFunc(order, User.Compare)
+	users = make([]UserStatus, len(order))
+	for i, user := range order {
+		index[user] = i
+		users[i].User, users[i].Limited = user, limited(user, unlimited)
+	}
+	for i := range sessions {
+		users[index[folded(sessions[i].User)]].add(sessions[i].Link.VirtualProxy)
+	}
+	for i := range users {
+		if users[i].Limited {
+			users[i].Headroom = limit - users[i].Sessions
 		}
 	}
-	slices.SortFunc(counts, func(a, b UserStatus) int { return a.User.Compare(b.User) })
-	return counts
+	return users, index
+}
+
+// folded makes one user of all anonymous ones.
+func folded(user User) User {
+	if user.Anonymous() {
+		return AnonymousUser
+	}
+	return user
 }
 
 // limited says whether the limit applies to a user.

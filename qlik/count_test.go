@@ -16,7 +16,7 @@ func TestCountUsers(t *testing.T) {
 	sales := &Link{Node: "n1", VirtualProxy: "/sales"}
 	robot := NewUser("APPS", "robot")
 
-	got := CountUsers([]Session{
+	got, index := CountUsers([]Session{
 		session("1", "LAB", "Goran", sales),
 		session("2", "lab", "goran", hub1),
 		session("3", "Lab", "GORAN", hub2),
@@ -24,16 +24,23 @@ func TestCountUsers(t *testing.T) {
 		session("5", "NONE", "anonymous4711", hub1),
 		session("6", "APPS", "robot", hub1),
 		session("7", "LAB", "anna", hub1),
-	}, 2, map[User]bool{robot: true})
+	}, []User{NewUser("LAB", "absent"), NewUser("LAB", "anna")}, 2, map[User]bool{robot: true})
 
 	want := []UserStatus{
 		{User: robot, Sessions: 1, VirtualProxies: []VirtualProxyCount{{"/", 1}}},
+		{User: NewUser("LAB", "absent"), Limited: true, Headroom: 2},
 		{User: NewUser("LAB", "anna"), Sessions: 1, VirtualProxies: []VirtualProxyCount{{"/", 1}}, Limited: true, Headroom: 1},
 		{User: NewUser("LAB", "goran"), Sessions: 3, VirtualProxies: []VirtualProxyCount{{"/", 2}, {"/sales", 1}}, Limited: true, Headroom: -1},
 		{User: AnonymousUser, Sessions: 2, VirtualProxies: []VirtualProxyCount{{"/", 2}}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("CountUsers:\n got %+v\nwant %+v", got, want)
+	}
+
+	for user, i := range index {
+		if got[i].User != user {
+			t.Errorf("%s is said to be where %s is", user, got[i].User)
+		}
 	}
 
 	over, left := UsersByHeadroom(got, 2)

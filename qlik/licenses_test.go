@@ -184,8 +184,8 @@ func TestUsageRows(t *testing.T) {
 			{"sessionID":"gone","modifiedByUserName":"lab\\ANNA","latestActivity":null}]`,
 		"/loginaccessusage": `[{"user":{"userDirectory":"LAB","userId":"Bert"},"sessions":[{"sessionID":"s3","latestActivity":"2026-03-02T11:58:00Z"},{"sessionID":"s4"}]}]`,
 	}
-	newTracked := newTracker(5, time.Minute, nil)
-	hash := newTracked.hash
+	tracked := newTracker(5, time.Minute, nil)
+	hash := tracked.hash
 	rows, err := a.repository().usage(t.Context(), []licenseType{licenseTypes[0], licenseTypes[3]}, hash)
 	if err != nil {
 		t.Fatal(err)
@@ -203,10 +203,12 @@ func TestUsageRows(t *testing.T) {
 	}
 
 	hub := &Link{VirtualProxy: "/"}
-	held := rowsByUser(rows, []Session{session("s1", "LAB", "anna", hub), session("s2", "LAB", "carla", hub), session("s5", "LAB", "bert", hub)}, hash)
+	tracked.observe([]LinkResult{{Link: *hub, Sessions: []Session{
+		session("s1", "LAB", "anna", hub), session("s2", "LAB", "carla", hub), session("s5", "LAB", "bert", hub),
+	}}}, today)
 	got := make(map[string]int)
-	for user, mine := range held {
-		got[user.ID] = len(mine)
+	for _, owner := range tracked.owners(rows) {
+		got[owner.user.ID]++
 	}
 	if want := (map[string]int{"anna": 2, "carla": 1, "bert": 2}); !reflect.DeepEqual(got, want) {
 		t.Errorf("by user: got %v, want %v", got, want)

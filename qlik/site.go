@@ -9,7 +9,6 @@ package qlik
 import (
 	"context"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,14 +16,6 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"golang.org/x/sync/singleflight"
-)
-
-// How often the repository is read in the background. A failed reading of the
-// topology is tried again as often as the services are read.
-const (
-	topologyInterval = 5 * time.Minute
-	licensesInterval = 5 * time.Minute
-	servicesInterval = 30 * time.Second
 )
 
 // Site is a client of one site. It is safe for use by several goroutines.
@@ -47,8 +38,9 @@ type Site struct {
 	loading singleflight.Group // of the topology, of the licences
 	usage   usageReader
 
-	trackMu sync.Mutex
-	tracker *tracker
+	trackMu  sync.Mutex
+	tracker  *tracker
+	observed time.Time // start of the latest flight that the tracker saw
 
 	mu        sync.Mutex
 	links     []Link    // nil until known
@@ -121,24 +113,6 @@ func (s *Site) Run(ctx context.Context) {
 	}
 }
 
-// Refresh reads from the repository what is due: the service states always, the
-// topology and the licences when they are old.
-func (s *Site) Refresh() {
-	if s.repository == nil {
-		return
-	}
-	var reading sync.WaitGroup
-	if !s.static() && s.due(SourceTopology, topologyInterval) {
-		reading.Go(s.loadTopology)
-	} else {
-		reading.Go(s.loadServices)
-	}
-	if s.config.Licenses && s.due(SourceLicenses, licensesInterval) {
-		reading.Go(s.loadLicenses)
-	}
-	reading.Wait()
-}
-
 // reloadCertificates follows the certificate files and says so when it cannot.
 func (s *Site) reloadCertificates() {
 	if err := s.transport.reload(); err != nil {
@@ -147,154 +121,6 @@ func (s *Site) reloadCertificates() {
 }
 
 func (s *Site) static() bool { return len(s.config.Proxies) > 0 && len(s.config.VirtualProxies) > 0 }
-
-// due says whether it is time to read a source again. One that failed is due at
-// the next turn.
-func (s *Site) due(source string, interval time.Duration) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.config.Now().Sub(s.refreshed[source]) >= interval
-}
-
-// expectedLinks returns the links to ask, or none while they are not known. A
-// scrape that comes before the topology waits for it.
-func (s *Site) expectedLinks() ([]Link, []ServiceState) {
-	links, states := s.known()
-	if links == nil {
-		s.loadTopology()
-		links, states = s.known()
-	}
-	return withoutDisabled(links, states), states
-}
-
-func (s *Site) known() ([]Link, []ServiceState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.links, s.states
-}
-
-// loadTopology reads the topology, and the service states with it. On failure
-// the last ones stay in use. Overlapping calls share one reading.
-func (s *Site) loadTopology() {
-	_, _, _ = s.loading.Do(SourceTopology, func() (any, error) {
-		s.reloadCertificates()
-		var services sync.WaitGroup
-		services.Go(s.loadServices)
-		links, err := s.repository.topology(s.ctx)
-		services.Wait()
-		if s.ctx.Err() == nil { // not closing
-			s.noteTopology(links, err)
-		}
-		return nil, nil
-	})
-}
-
-// noteTopology takes a topology into use, or says once why there is none.
-func (s *Site) noteTopology(links []Link, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if again := s.noteRead(SourceTopology, err); err != nil {
-		return
-	} else if links = filterLinks(links, s.config.Proxies, s.config.VirtualProxies); !again && s.links != nil && slices.Equal(links, s.links) {
-		return
-	}
-	s.links = links
-	if len(links) == 0 {
-		_ = level.Error(s.logger).Log("msg", "The repository names no virtual proxy that is linked to a proxy and not left out by --qlik.proxy and --qlik.virtual-proxy")
-		return
-	}
-	_ = level.Info(s.logger).Log("msg", "Read the topology from the repository", "links", len(links))
-}
-
-// noteRead notes that a source was read, or says once why it could not be. It
-// returns whether this is the first success after a failure. The caller holds
-// s.mu.
-func (s *Site) noteRead(source string, err error) (again bool) {
-	before := s.unread[source]
-	s.unread[source] = KindOf(err)
-	if err == nil {
-		s.refreshed[source] = s.config.Now()
-		return before != ""
-	}
-	if s.unread[source] != before {
-		_ = level.Error(s.logger).Log("msg", "Cannot read from the repository; what was read last stays in use", "source", source, "kind", s.unread[source], "err", err)
-	}
-	return false
-}
-
-// loadServices reads the service states.
-func (s *Site) loadServices() {
-	states, err := s.repository.services(s.ctx)
-	if s.ctx.Err() != nil {
-		return // closing
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	last := s.refreshed[SourceServices]
-	if s.noteRead(SourceServices, err); err == nil {
-		s.states = sinceLast(states, s.states, s.refreshed[SourceServices].Sub(last))
-	}
-}
-
-// loadLicenses reads who holds which licence. Overlapping calls share one
-// reading.
-func (s *Site) loadLicenses() {
-	_, _, _ = s.loading.Do(SourceLicenses, func() (any, error) {
-		licenses, err := s.repository.licenses(s.ctx, s.config.Now())
-		if s.ctx.Err() != nil {
-			return nil, nil // closing
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.noteRead(SourceLicenses, err); err == nil {
-			s.licenses = licenses
-		}
-		return nil, nil
-	})
-}
-
-// awaitLicenses returns what is known of licences. The first snapshot waits for
-// the first reading, though not for long.
-func (s *Site) awaitLicenses(ctx context.Context) *Licenses {
-	known := func() (licenses *Licenses, failed bool) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.licenses, s.unread[SourceLicenses] != ""
-	}
-	if licenses, failed := known(); licenses != nil || failed {
-		return licenses
-	}
-	read := make(chan struct{})
-	s.flights.Go(func() {
-		s.loadLicenses()
-		close(read)
-	})
-	select {
-	case <-read:
-	case <-ctx.Done():
-	case <-time.After(usageTimeout):
-	}
-	licenses, _ := known()
-	return licenses
-}
-
-// refreshUsage reads the usage rows if it is time to.
-func (s *Site) refreshUsage(ctx context.Context) {
-	licenses := s.awaitLicenses(ctx)
-	now := s.config.Now()
-	if licenses == nil || !s.usage.due(now) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, usageTimeout)
-	defer cancel()
-	rows, err := s.repository.usage(ctx, licenses.inUse, s.tracker.hash)
-	s.usage.note(rows, err, now, s.logger)
-	if err == nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.refreshed[SourceUsage] = now
-	}
-}
 
 // describe adds to a snapshot what only the site knows. The caller holds
 // s.trackMu.
@@ -338,14 +164,6 @@ func (s *Site) noteLinks(snapshot *Snapshot) {
 	}
 	s.failing = failing
 }
-
-// The sources that are not read in every snapshot.
-const (
-	SourceTopology = "topology"
-	SourceLicenses = "licenses"
-	SourceServices = "services"
-	SourceUsage    = "usage"
-)
 
 // Status is what the client knows of itself and of the repository.
 type Status struct {

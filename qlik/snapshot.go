@@ -211,7 +211,10 @@ func (s *Site) fly(ctx context.Context, f *flight) {
 
 	whole := newSnapshot(f.at, f.results)
 	s.trackMu.Lock()
-	if len(links) > 0 {
+	// A flight that a hanging link kept in the air may end after a later one; its
+	// answers are older.
+	if len(links) > 0 && !f.started.Before(s.observed) {
+		s.observed = f.started
 		s.tracker.observe(f.results, s.config.Now())
 	}
 	s.describe(whole)

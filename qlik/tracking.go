@@ -45,7 +45,8 @@ type linkKey struct{ node, virtualProxy string }
 type trackedLink struct {
 	linkKey
 
-	answered uint64      // round of its last answer; 0 before the first
+	answered uint64 // round of its last answer; 0 before the first
+	timeout  time.Duration
 	result   *LinkResult // of this round; nil if the link is not expected any more
 }
 
@@ -113,7 +114,7 @@ func (t *tracker) observe(links []LinkResult, now time.Time) {
 			t.totals.Ended[key.virtualProxy] += 0
 			t.totals.Restarts[key.node] += 0
 		}
-		link.result = &links[i]
+		link.result, link.timeout = &links[i], links[i].InactivityTimeout
 	}
 	for i := range links {
 		if links[i].Err == nil {
@@ -267,9 +268,7 @@ func (t *tracker) observeUsers(now time.Time) {
 
 // user returns what is known of a user; all anonymous users are one.
 func (t *tracker) user(user User) *trackedUser {
-	if user.Anonymous() {
-		user = AnonymousUser
-	}
+	user = folded(user)
 	known := t.users[user]
 	if known == nil {
 		known = &trackedUser{user: user}
@@ -283,6 +282,25 @@ func (t *tracker) tracking() Tracking {
 	return Tracking{Since: t.since, Totals: Totals{
 		Started: maps.Clone(t.totals.Started), Ended: maps.Clone(t.totals.Ended), Restarts: maps.Clone(t.totals.Restarts),
 	}}
+}
+
+// rowOwner is the user of a usage row: the one whose session it is, else the one
+// that the row names; zero if nobody knows.
+type rowOwner struct {
+	user User
+	live bool // the session is there
+}
+
+func (t *tracker) owners(rows []usageRow) []rowOwner {
+	owners := make([]rowOwner, len(rows))
+	for i := range rows {
+		if session, live := t.sessions[rows[i].session]; live {
+			owners[i] = rowOwner{session.user.user, true}
+		} else {
+			owners[i] = rowOwner{folded(rows[i].user), false}
+		}
+	}
+	return owners
 }
 
 // describe adds what is remembered of a user.

@@ -37,118 +37,86 @@ func (u *UserStatus) Present() bool {
 func (s *Site) describeUsers(snapshot *Snapshot) {
 	now := s.config.Now()
 	rows, read := s.usage.known(snapshot.Time)
-	held := rowsByUser(rows, snapshot.Sessions, s.tracker.hash)
-	users := CountUsers(snapshot.Sessions, snapshot.Limit, s.unlimited)
-	users = s.addAbsent(users, held)
-
+	owners := s.tracker.owners(rows)
+	users, index := CountUsers(snapshot.Sessions, s.absent(owners), snapshot.Limit, s.unlimited)
+	for i := range rows {
+		if user, known := index[owners[i].user]; known {
+			users[user].LicensedSessions++
+			users[user].License = rows[i].license
+		}
+	}
 	for i := range users {
 		user := &users[i]
 		s.tracker.describe(user, now)
-		user.LicensedSessions = len(held[user.User])
-		if snapshot.Licenses != nil {
-			user.License = snapshot.Licenses.Of(user.User)
-			// Whoever uses a licence that anybody may use shows it by its rows.
-			if mine := held[user.User]; len(mine) > 0 && (user.License == LicenseNone || user.License == LicenseUnknown) {
-				user.License = mine[0].license
-			}
+		if snapshot.Licenses == nil {
+			continue
+		}
+		// Whoever uses a licence that anybody may use shows it by its rows only.
+		if license := snapshot.Licenses.Of(user.User); user.License == "" || license != LicenseNone && license != LicenseUnknown {
+			user.License = license
 		}
 	}
 	snapshot.Users = users
 	snapshot.UsageKnown = read
 	snapshot.UsagePlausible = !read || s.usage.judge(users, now)
+	if !snapshot.UsagePlausible {
+		rows = nil
+	}
 
+	full := make(map[User][]time.Time) // when slots free, of users without effective headroom
 	for i := range users {
 		user := &users[i]
 		if !user.Limited {
 			continue
 		}
-		slots := s.tracker.coolingEnds(user.User, now)
+		user.EffectiveHeadroom = snapshot.Limit - user.Sessions - user.CoolingSlots
 		if read && snapshot.UsagePlausible {
 			user.EffectiveHeadroom = snapshot.Limit - user.LicensedSessions
-			slots = append(slots, s.timeouts(held[user.User], snapshot)...)
-		} else {
-			user.EffectiveHeadroom = snapshot.Limit - user.Sessions - user.CoolingSlots
 		}
-		if needed := 1 - user.EffectiveHeadroom; needed > 0 && needed <= len(slots) {
+		if user.EffectiveHeadroom <= 0 {
+			full[user.User] = s.tracker.coolingEnds(user.User, now)
+		}
+	}
+	for i := range rows {
+		if slots, isFull := full[owners[i].user]; isFull {
+			if end := s.timeout(&rows[i]); !end.IsZero() {
+				full[owners[i].user] = append(slots, end)
+			}
+		}
+	}
+	for user, slots := range full {
+		status := &users[index[user]]
+		if needed := 1 - status.EffectiveHeadroom; needed <= len(slots) {
 			slices.SortFunc(slots, time.Time.Compare)
-			user.NextSlot = slots[needed-1]
+			status.NextSlot = slots[needed-1]
 		}
 	}
 }
 
-// addAbsent adds users who have no session in the snapshot but something else
-// to tell, and keeps the order.
-func (s *Site) addAbsent(users []UserStatus, held map[User][]*usageRow) []UserStatus {
-	counted := len(users)
-	add := func(user User) {
-		compare := func(u UserStatus, wanted User) int { return u.User.Compare(wanted) }
-		if _, found := slices.BinarySearchFunc(users[:counted], user, compare); found {
-			return
-		}
-		status := UserStatus{User: user, Limited: limited(user, s.unlimited)}
-		if status.Limited {
-			status.Headroom = s.config.SessionLimit
-		}
-		users = append(users, status)
-	}
+// absent returns the users who need not have a session to be told of: those who
+// are remembered, and those with rows of sessions that are gone.
+func (s *Site) absent(owners []rowOwner) []User {
+	var users []User
 	for user, tracked := range s.tracker.users {
 		if len(tracked.cooling) > 0 || tracked.reached > 0 {
-			add(user)
+			users = append(users, user)
 		}
 	}
-	for user := range held {
-		add(user)
-	}
-	if len(users) > counted {
-		slices.SortFunc(users, func(a, b UserStatus) int { return a.User.Compare(b.User) })
-		users = slices.CompactFunc(users, func(a, b UserStatus) bool { return a.User == b.User })
+	for _, owner := range owners {
+		if !owner.live && owner.user != (User{}) {
+			users = append(users, owner.user)
+		}
 	}
 	return users
 }
 
-// rowsByUser finds the user of each row: the one whose session it is, else the
-// one that the row names.
-func rowsByUser(rows []usageRow, sessions []Session, hash func(SessionID) sessionHash) map[User][]*usageRow {
-	if len(rows) == 0 {
-		return nil
+// timeout returns when the slot of a session frees by itself if there is no more
+// activity: after the virtual proxy's timeout, and after the cooling that
+// follows for a user at the limit. It is zero if that is not known.
+func (s *Site) timeout(row *usageRow) time.Time {
+	session, live := s.tracker.sessions[row.session]
+	if !live || row.activity.IsZero() || session.link.timeout <= 0 {
+		return time.Time{}
 	}
-	owners := make(map[sessionHash]User, len(sessions))
-	for i := range sessions {
-		owners[hash(sessions[i].ID)] = sessions[i].User
-	}
-	held := make(map[User][]*usageRow, len(rows))
-	for i := range rows {
-		user := rows[i].user
-		if owner, live := owners[rows[i].session]; live {
-			user = owner
-		}
-		switch {
-		case user == User{}: // nobody knows whose it is
-			continue
-		case user.Anonymous():
-			user = AnonymousUser
-		}
-		held[user] = append(held[user], &rows[i])
-	}
-	return held
-}
-
-// timeouts returns when the slots of sessions free by themselves if there is no
-// more activity: after the virtual proxy's timeout, and after the cooling that
-// follows for a user at the limit.
-func (s *Site) timeouts(rows []*usageRow, snapshot *Snapshot) []time.Time {
-	var ends []time.Time
-	for _, row := range rows {
-		session, live := s.tracker.sessions[row.session]
-		if !live || row.activity.IsZero() {
-			continue
-		}
-		for i := range snapshot.Links {
-			link := &snapshot.Links[i]
-			if link.Node == session.link.node && link.VirtualProxy == session.link.virtualProxy && link.InactivityTimeout > 0 {
-				ends = append(ends, row.activity.Add(link.InactivityTimeout+s.config.CoolingTime))
-			}
-		}
-	}
-	return ends
+	return row.activity.Add(session.link.timeout + s.config.CoolingTime)
 }

@@ -26,7 +26,7 @@ const (
 
 // Demo is a simulated site that runs, and the people who use it.
 type Demo struct {
-	dir    string // certificates and flags
+	dir    string // certificates, flags and logs
 	nodes  []string
 	site   *qliktest.Site
 	people *qliktest.People
@@ -43,6 +43,10 @@ func Start() (*Demo, error) {
 	company := qliktest.Company(users)
 	company.Now = clock.Now
 	company.Seed = seed
+	company.AuditLogDir = filepath.Join(dir, "logs")
+	if err := os.Mkdir(company.AuditLogDir, 0o700); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
 	site, err := qliktest.Start(company)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the simulated site: %w", err), os.RemoveAll(dir))
@@ -83,6 +87,16 @@ func (d *Demo) Site(config qlik.Config) qlik.Config {
 	return config
 }
 
+// AuditLogs returns the audit security logs of the simulated site: patterns by
+// node.
+func (d *Demo) AuditLogs() map[string]string {
+	logs := make(map[string]string)
+	for _, node := range d.nodes {
+		logs[node] = d.site.AuditLogPath(node)
+	}
+	return logs
+}
+
 // repository is the address of the central node's repository, by its name.
 func (d *Demo) repository() string {
 	_, port, _ := net.SplitHostPort(d.site.RepositoryAddress(d.nodes[0]))
@@ -95,7 +109,9 @@ func (d *Demo) flagsFile() string { return filepath.Join(d.dir, "flags") }
 func (d *Demo) flags() string {
 	lines := []string{"--qlik.host=" + d.repository(), "--qlik.cert-dir=" + d.dir}
 	for _, node := range d.nodes {
-		lines = append(lines, "--qlik.node-address="+node+"="+d.site.ProxyAddress(node))
+		lines = append(lines,
+			"--qlik.node-address="+node+"="+d.site.ProxyAddress(node),
+			"--qlik.audit-log="+node+"="+d.site.AuditLogPath(node))
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

@@ -1,0 +1,197 @@
+package qlik
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log/level"
+)
+
+// The sources that are not read in every snapshot.
+const (
+	SourceTopology = "topology"
+	SourceLicenses = "licenses"
+	SourceServices = "services"
+	SourceUsage    = "usage"
+)
+
+// How often the repository is read in the background. A failed reading of the
+// topology is tried again as often as the services are read.
+const (
+	topologyInterval = 5 * time.Minute
+	licensesInterval = 5 * time.Minute
+	servicesInterval = 30 * time.Second
+)
+
+// Refresh reads from the repository what is due: the service states always, the
+// topology and the licences when they are old.
+func (s *Site) Refresh() {
+	if s.repository == nil {
+		return
+	}
+	var reading sync.WaitGroup
+	if !s.static() && s.due(SourceTopology, topologyInterval) {
+		reading.Go(s.loadTopology)
+	} else {
+		reading.Go(s.loadServices)
+	}
+	if s.config.Licenses && s.due(SourceLicenses, licensesInterval) {
+		reading.Go(s.loadLicenses)
+	}
+	reading.Wait()
+}
+
+// due says whether it is time to read a source again. One that failed is due at
+// the next turn.
+func (s *Site) due(source string, interval time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config.Now().Sub(s.refreshed[source]) >= interval
+}
+
+// noteRead notes that a source was read, or says once why it could not be; once
+// more when it can be read again. The caller holds s.mu.
+func (s *Site) noteRead(source string, err error) {
+	before, now := s.unread[source], KindOf(err)
+	s.unread[source] = now
+	if err == nil {
+		s.refreshed[source] = s.config.Now()
+	}
+	switch now {
+	case before:
+	case "":
+		_ = level.Info(s.logger).Log("msg", "Reads from the repository again", "source", source)
+	default:
+		_ = level.Error(s.logger).Log("msg", "Cannot read from the repository; what was read last stays in use", "source", source, "kind", now, "err", err)
+	}
+}
+
+// expectedLinks returns the links to ask, or none while they are not known. A
+// scrape that comes before the topology waits for it.
+func (s *Site) expectedLinks() ([]Link, []ServiceState) {
+	links, states := s.known()
+	if links == nil {
+		s.loadTopology()
+		links, states = s.known()
+	}
+	return withoutDisabled(links, states), states
+}
+
+func (s *Site) known() ([]Link, []ServiceState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.links, s.states
+}
+
+// loadTopology reads the topology, and the service states with it. On failure
+// the last ones stay in use. Overlapping calls share one reading.
+func (s *Site) loadTopology() {
+	_, _, _ = s.loading.Do(SourceTopology, func() (any, error) {
+		s.reloadCertificates()
+		var services sync.WaitGroup
+		services.Go(s.loadServices)
+		links, err := s.repository.topology(s.ctx)
+		services.Wait()
+		if s.ctx.Err() != nil {
+			return nil, nil // closing
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.noteRead(SourceTopology, err); err == nil {
+			s.useTopology(filterLinks(links, s.config.Proxies, s.config.VirtualProxies))
+		}
+		return nil, nil
+	})
+}
+
+// useTopology takes links into use. The caller holds s.mu.
+func (s *Site) useTopology(links []Link) {
+	switch {
+	case s.links != nil && slices.Equal(links, s.links):
+	case len(links) == 0:
+		_ = level.Error(s.logger).Log("msg", "The repository names no virtual proxy that is linked to a proxy and not left out by --qlik.proxy and --qlik.virtual-proxy")
+	default:
+		_ = level.Info(s.logger).Log("msg", "Read the topology from the repository", "links", len(links))
+	}
+	s.links = links
+}
+
+// loadServices reads the service states.
+func (s *Site) loadServices() {
+	states, err := s.repository.services(s.ctx)
+	if s.ctx.Err() != nil {
+		return // closing
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.refreshed[SourceServices]
+	if s.noteRead(SourceServices, err); err == nil {
+		s.states = sinceLast(states, s.states, s.refreshed[SourceServices].Sub(last))
+	}
+}
+
+// loadLicenses reads who holds which licence. Overlapping calls share one
+// reading.
+func (s *Site) loadLicenses() {
+	_, _, _ = s.loading.Do(SourceLicenses, func() (any, error) {
+		licenses, err := s.repository.licenses(s.ctx, s.config.Now())
+		if s.ctx.Err() != nil {
+			return nil, nil // closing
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.noteRead(SourceLicenses, err); err == nil {
+			s.licenses = licenses
+		}
+		return nil, nil
+	})
+}
+
+// refreshUsage reads the usage rows if it is time to, and the licences before if
+// they are not known yet. It waits for them until ctx ends, and not for long;
+// they are read to the end all the same, so that an impatient caller does not
+// look like a slow repository.
+func (s *Site) refreshUsage(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, usageTimeout)
+	defer cancel()
+	read := make(chan struct{})
+	s.flights.Go(func() { //nolint:contextcheck // see above
+		defer close(read)
+		s.mu.Lock()
+		licenses, failed := s.licenses, s.unread[SourceLicenses] != ""
+		s.mu.Unlock()
+		if licenses == nil && !failed {
+			s.loadLicenses()
+		}
+		s.loadUsage()
+	})
+	select {
+	case <-read:
+	case <-ctx.Done():
+	}
+}
+
+// loadUsage reads the usage rows of the licences in use, if it is time to.
+func (s *Site) loadUsage() {
+	s.mu.Lock()
+	licenses := s.licenses
+	s.mu.Unlock()
+	now := s.config.Now()
+	if licenses == nil || !s.usage.due(now) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, usageTimeout)
+	defer cancel()
+	rows, err := s.repository.usage(ctx, licenses.inUse, s.tracker.hash)
+	if s.ctx.Err() != nil {
+		return // closing
+	}
+	s.usage.note(rows, err, now, s.logger)
+	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.refreshed[SourceUsage] = now
+	}
+}
