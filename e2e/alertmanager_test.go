@@ -1,0 +1,233 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
+)
+
+// alertmanagerPrograms are alertmanager and amtool of the version that the
+// example is written for, built from the module in tools/alertmanager when they
+// are first needed. Those in Debian are too old for it.
+var alertmanagerPrograms = sync.OnceValues(func() (map[string]string, error) {
+	dir := filepath.Dir(exporter)
+	build := exec.Command("go", "build", "-o", dir,
+		"github.com/prometheus/alertmanager/cmd/alertmanager", "github.com/prometheus/alertmanager/cmd/amtool")
+	build.Dir = filepath.Join(repository, "tools", "alertmanager")
+	if output, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building Alertmanager: %w\n%s", err, output)
+	}
+	return map[string]string{"alertmanager": filepath.Join(dir, "alertmanager"), "amtool": filepath.Join(dir, "amtool")}, nil
+})
+
+func alertmanagerProgram(t *testing.T, name string) string {
+	t.Helper()
+	programs, err := alertmanagerPrograms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return programs[name]
+}
+
+// document is a YAML file.
+type document map[string]any
+
+func readYAML(t *testing.T, name string) document {
+	t.Helper()
+	var d document
+	if err := yaml.Unmarshal(readFile(t, name), &d); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return d
+}
+
+func writeYAML(t *testing.T, name string, d document) {
+	t.Helper()
+	content, err := yaml.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, name, content)
+}
+
+// list returns the mappings in a list.
+func (d document) list(key string) []document {
+	var all []document
+	values, _ := d[key].([]any)
+	for _, value := range values {
+		if mapping := (document{key: value}).mapping(key); mapping != nil {
+			all = append(all, mapping)
+		}
+	}
+	return all
+}
+
+// mapping returns a mapping in it.
+func (d document) mapping(key string) document {
+	switch value := d[key].(type) {
+	case document:
+		return value
+	case map[string]any:
+		return value
+	}
+	return nil
+}
+
+// shorten divides a duration that is there, to a second at least.
+func (d document) shorten(key string, by float64) {
+	text, found := d[key].(string)
+	if !found {
+		return
+	}
+	duration, err := model.ParseDuration(text)
+	if err == nil && duration > 0 {
+		d[key] = model.Duration(max(time.Second, time.Duration(float64(duration)/by).Round(time.Second))).String()
+	}
+}
+
+// alertmanager is an Alertmanager that runs.
+type alertmanager struct {
+	*program
+	address string // host:port
+}
+
+func startAlertmanager(t *testing.T, configFile string) *alertmanager {
+	t.Helper()
+	address := "127.0.0.1:" + freePort(t)
+	shell(t, alertmanagerProgram(t, "amtool")+" check-config "+configFile)
+	a := &alertmanager{start(t, exec.Command(alertmanagerProgram(t, "alertmanager"),
+		"--config.file="+configFile,
+		"--storage.path="+t.TempDir(),
+		"--web.listen-address="+address,
+		"--cluster.listen-address=", // no gossip
+	)), address}
+	a.waitReady(t, "http://"+address+"/-/ready")
+	return a
+}
+
+// state is "active", "suppressed" or "" for the alert with these labels.
+func (a *alertmanager) state(t *testing.T, labels string) string {
+	t.Helper()
+	text, _, err := get("http://"+a.address+"/api/v2/alerts?filter="+url.QueryEscape("{"+labels+"}"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var alerts []struct{ Status struct{ State string } }
+	if err := json.Unmarshal([]byte(text), &alerts); err != nil {
+		t.Fatal(err)
+	}
+	if len(alerts) != 1 {
+		return ""
+	}
+	return alerts[0].Status.State
+}
+
+// notification is what a receiver of Alertmanager gets.
+type notification struct {
+	at       time.Time
+	receiver string
+	Status   string
+	Alerts   []struct {
+		Status              string
+		Labels, Annotations map[string]string
+	}
+	CommonLabels map[string]string
+}
+
+func (n *notification) alertname() string { return n.CommonLabels["alertname"] }
+
+func (n *notification) is(status, alertname string) bool {
+	return n.Status == status && n.alertname() == alertname
+}
+
+// inbox is every receiver of an Alertmanager.
+type inbox struct {
+	url string
+	mu  sync.Mutex
+	all []*notification
+}
+
+func startInbox(t *testing.T) *inbox {
+	t.Helper()
+	in := &inbox{}
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		n := &notification{at: time.Now(), receiver: path.Base(r.URL.Path)}
+		if err := json.NewDecoder(r.Body).Decode(n); err != nil {
+			t.Errorf("notification: %v", err)
+		}
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.all = append(in.all, n)
+	}))
+	t.Cleanup(server.Close)
+	in.url = server.URL
+	return in
+}
+
+// of returns the notifications of a site so far.
+func (in *inbox) of(s *site) []*notification {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	var its []*notification
+	for _, n := range in.all {
+		if n.CommonLabels["site"] == s.name {
+			its = append(its, n)
+		}
+	}
+	return its
+}
+
+// sent counts notifications of a site; alertname "" stands for all.
+func (in *inbox) sent(s *site, status, alertname string) int {
+	count := 0
+	for _, n := range in.of(s) {
+		if n.Status == status && (alertname == "" || n.alertname() == alertname) {
+			count++
+		}
+	}
+	return count
+}
+
+// wait waits for the first notification of that kind and returns when it came.
+func (in *inbox) wait(t *testing.T, s *site, within time.Duration, status, alertname string) time.Time {
+	t.Helper()
+	var found *notification
+	s.waitFor(t, fmt.Sprintf("a notification: %s %s of %s", status, alertname, s.name), within, func() bool {
+		for _, n := range in.of(s) {
+			if n.is(status, alertname) {
+				found = n
+				return true
+			}
+		}
+		return false
+	})
+	return found.at
+}
+
+// log prints the notifications of a site as a person would get them.
+func (in *inbox) log(t *testing.T, s *site) {
+	t.Helper()
+	for _, n := range in.of(s) {
+		var summaries []string
+		for _, alert := range n.Alerts {
+			if !slices.Contains(summaries, alert.Annotations["summary"]) {
+				summaries = append(summaries, alert.Annotations["summary"])
+			}
+		}
+		t.Logf("%5.1f s  %-17s  %-8s  %-27s  %d: %s", n.at.Sub(s.began).Seconds(), n.receiver, n.Status, n.alertname(),
+			len(n.Alerts), tail(strings.Join(summaries, "\n"), 3))
+	}
+}

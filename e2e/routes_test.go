@@ -1,0 +1,165 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Every alert, and who gets it.
+var alertRoutes = []struct {
+	alertname, severity, scope, receiver string
+}{
+	{"QlikUserSessionsNearLimit", "warning", "user", "service-desk-chat"},
+	{"QlikUserSessionLimitReached", "critical", "user", "service-desk"},
+	{"QlikUserSessionLimitReached", "warning", "user", "service-desk-chat"}, // assets --reached-severity=warning
+	{"QlikUserLockedOut", "critical", "user", "service-desk"},
+	{"QlikUserAccessDenied", "critical", "user", "service-desk"},
+	{"QlikUserSessionBurst", "warning", "user", "service-desk-chat"},
+	{"QlikUsersAtLimit", "critical", "site", "on-call"},
+	{"QlikManyUsersNearLimit", "critical", "site", "on-call"},
+	{"QlikVirtualProxySessionBurst", "warning", "site", "on-call-chat"},
+	{"QlikSharedAccount", "warning", "user", "service-desk-chat"},
+	{"QlikLoadBalancerNotSticky", "info", "site", "on-call-mail"},
+	{"QlikServiceAccountLicensed", "warning", "site", "on-call-chat"},
+	{"QlikProxyDown", "critical", "site", "on-call"},
+	{"QlikVirtualProxyDown", "warning", "site", "on-call-chat"},
+	{"QlikSessionCountIncomplete", "warning", "site", "on-call-chat"},
+	{"QlikServiceNotRunning", "warning", "site", "on-call-chat"},
+	{"QlikRepositoryDown", "warning", "site", "on-call-chat"},
+	{"QlikCollectorFailed", "warning", "site", "on-call-chat"},
+	{"QlikDenialsNotObserved", "info", "site", "on-call-mail"},
+	{"QlikCertificateExpiring", "warning", "site", "on-call-chat"},
+	{"QlikCertificateExpiring", "critical", "site", "on-call"},
+	{"QlikCertificateRejected", "critical", "site", "on-call"},
+	{"QlikLicenseSeatsRunningOut", "warning", "site", "on-call-chat"},
+	{"QlikLicenseSeatsRunningOut", "info", "site", "on-call-mail"},
+	{"QlikLicenseExpiring", "warning", "site", "on-call-chat"},
+	{"QlikLicenseExpiring", "critical", "site", "on-call"},
+	{"QlikExporterDown", "critical", "site", "on-call"},
+	{"QlikSeriesDropped", "warning", "site", "on-call-chat"},
+	{"QlikConfigReloadFailed", "warning", "site", "on-call-chat"},
+}
+
+func amtool(t *testing.T, arguments ...string) string {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), alertmanagerProgram(t, "amtool"), arguments...).CombinedOutput()
+	if err != nil {
+		t.Errorf("amtool %s: %v\n%s", strings.Join(arguments, " "), err, output)
+	}
+	return string(output)
+}
+
+func TestRoutes(t *testing.T) {
+	t.Log(amtool(t, "check-config", amFile))
+	for _, r := range alertRoutes {
+		labels := []string{"alertname=" + r.alertname, "severity=" + r.severity, "scope=" + r.scope, "job=qlik", "site=production"}
+		if r.scope == "user" {
+			labels = append(labels, "user_directory=LAB", "user_id=anna")
+		}
+		amtool(t, append([]string{"config", "routes", "test", "--config.file=" + amFile, "--verify.receivers=" + r.receiver}, labels...)...)
+	}
+	// Whatever else comes must not be lost.
+	amtool(t, "config", "routes", "test", "--config.file="+amFile, "--verify.receivers=on-call-mail", "alertname=QlikSomethingNew")
+	amtool(t, "config", "routes", "test", "--config.file="+amFile, "--verify.receivers=on-call-mail", "alertname=DiskFull", "severity=critical")
+
+	type alert struct{ alertname, severity, scope string }
+	known, shipped := map[alert]bool{}, map[alert]bool{}
+	for _, r := range alertRoutes {
+		known[alert{r.alertname, r.severity, r.scope}] = true
+	}
+	for _, group := range readYAML(t, rulesFile).list("groups") {
+		for _, rule := range group.list("rules") {
+			if name, ok := rule["alert"].(string); ok {
+				labels := rule.mapping("labels")
+				shipped[alert{name, fmt.Sprint(labels["severity"]), fmt.Sprint(labels["scope"])}] = true
+			}
+		}
+	}
+	for _, a := range slices.Collect(maps.Keys(shipped)) {
+		if !known[a] {
+			t.Errorf("no test of the route of %s, severity %s, scope %s", a.alertname, a.severity, a.scope)
+		}
+	}
+	for a := range known {
+		if !shipped[a] && a != (alert{reached, "warning", "user"}) {
+			t.Errorf("there is no alert %s with severity %s, scope %s", a.alertname, a.severity, a.scope)
+		}
+	}
+}
+
+// group_wait of users is longer than the time between evaluations, else
+// an alert that silences others may come after them.
+func TestGroupWaitOutlastsEvaluation(t *testing.T) {
+	groupWait := time.Duration(0)
+	var routes func(document)
+	routes = func(route document) {
+		if fmt.Sprint(route["matchers"]) == `[scope="user"]` {
+			groupWait, _ = time.ParseDuration(fmt.Sprint(route["group_wait"]))
+		}
+		for _, child := range route.list("routes") {
+			routes(child)
+		}
+	}
+	routes(readYAML(t, amFile).mapping("route"))
+	for _, group := range readYAML(t, rulesFile).list("groups") {
+		name, _ := group["name"].(string)
+		evaluated, err := time.ParseDuration(fmt.Sprint(group["interval"]))
+		expect(t, err == nil && evaluated < groupWait, fmt.Sprintf("%s is evaluated more often than group_wait of %s", name, groupWait), group["interval"])
+	}
+}
+
+// What people read, from an alert in which a user's name is up to no good, and
+// from more alerts than anybody reads.
+func TestNotificationTemplates(t *testing.T) {
+	const name = `ACME\<!channel> [a](http://b) & *c*`
+	alert := map[string]any{
+		"status":      "firing",
+		"labels":      map[string]string{"alertname": reached, "severity": "critical", "site": "production"},
+		"annotations": map[string]string{"summary": name + " has no session left (5 of 5)", "description": name + "\nhas 3 on /.", "runbook_url": "https://example.com/runbook#reached"},
+		"startsAt":    "2026-01-05T09:00:00Z",
+	}
+	over := maps.Clone(alert)
+	over["status"], over["endsAt"] = "resolved", "2026-01-05T09:30:00Z"
+	data := func(status string, alerts ...any) string {
+		file := filepath.Join(t.TempDir(), "data.json")
+		content, err := json.Marshal(map[string]any{"status": status, "alerts": alerts, "commonLabels": alert["labels"]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, file, content)
+		return file
+	}
+	one, several, ended := data("firing", alert), data("firing", slices.Repeat([]any{alert}, 12)...), data("resolved", over)
+	for _, test := range []struct{ template, kind, data, contains, without string }{
+		{"subject", "text", one, `[Qlik critical] ` + name + ` has no session left (5 of 5)`, "more"},
+		{"subject", "text", several, "(and 11 more)", ""},
+		{"subject", "text", ended, `[Qlik over] ` + name, "critical"},
+		{"text", "text", one, "has 3 on /.", "Over"},
+		{"text", "text", several, "... and 2 more.", ""},
+		{"text", "text", ended, "From Mon", "3 on"},
+		{"markdown.title", "text", one, `🔴 ACME\\<!channel> \[a\](http://b) & \*c\* has`, ""},
+		{"markdown", "text", one, `[Runbook](https://example.com/runbook#reached)`, "[a]"},
+		{"markdown", "text", several, `**ACME\\<!channel> \[a\]`, "[a]"},
+		{"slack.title", "text", one, `🔴 ACME\&lt;!channel&gt; [a](http://b) &amp; *c* has`, "<"},
+		{"slack.title", "text", ended, `✅ Over: ACME`, "🔴"},
+		{"slack.text", "text", one, `<https://example.com/runbook#reached|Runbook>`, "<!"},
+		{"slack.text", "text", several, `&lt;!channel&gt;`, "<!"},
+		{"slack.color", "text", one, "danger", ""},
+		{"slack.color", "text", ended, "good", ""},
+		{"html", "html", one, `<a href="https://example.com/runbook#reached">Runbook</a>`, "<!channel>"},
+		{"html", "html", several, "... and 2 more.", "<!channel>"},
+		{"html", "html", ended, "Over: ACME", "has 3 on"},
+	} {
+		seen := amtool(t, "template", "render", "--template.glob="+filepath.Join(filepath.Dir(amFile), "templates", "*.tmpl"), "--template.type="+test.kind,
+			"--template.text={{ template \"qlik."+test.template+"\" . }}", "--template.data="+test.data)
+		ok := strings.Contains(seen, test.contains) && (test.without == "" || !strings.Contains(seen, test.without))
+		expect(t, ok, fmt.Sprintf("%s (%s) says %q and not %q", test.template, test.kind, test.contains, test.without), seen)
+	}
+}
