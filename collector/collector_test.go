@@ -476,7 +476,9 @@ func TestStrangeUsers(t *testing.T) {
 // TestPanicCostsOneCollector and no other.
 func TestPanicCostsOneCollector(t *testing.T) {
 	s := company()
-	s.snapshot.Sessions[0].Link = nil
+	s.snapshot.Links[0].Sessions = nil
+	s.snapshot.Users[0].VirtualProxies = nil
+	s.snapshot.Limit = -1
 	got := series(t, scrape(t, s, config(nil)), "qlik_scrape_collector_success")
 	if want := (map[string]float64{"sessions": 0, "licenses": 1, "services": 1, "denials": 1, "certificates": 1}); !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -106,11 +106,14 @@ func (s *userSelection) rows(users []qlik.UserStatus) (rows []userRow, dropped i
 	slices.SortFunc(rows, func(a, b userRow) int {
 		return cmp.Or(strings.Compare(a.directory, b.directory), strings.Compare(a.id, b.id))
 	})
+	pairs := make([]dto.LabelPair, 2*len(rows))
+	labels := make([]*dto.LabelPair, 2*len(rows))
 	for i := range rows {
-		rows[i].labels = []*dto.LabelPair{
-			{Name: &userDirectoryName, Value: &rows[i].directory},
-			{Name: &userIDName, Value: &rows[i].id},
-		}
+		directory, id := &pairs[2*i], &pairs[2*i+1]
+		directory.Name, directory.Value = &userDirectoryName, &rows[i].directory
+		id.Name, id.Value = &userIDName, &rows[i].id
+		rows[i].labels = labels[2*i : 2*i : 2*i+2]
+		rows[i].labels = append(rows[i].labels, directory, id)
 	}
 	return rows, max(dropped, 0)
 }
@@ -154,9 +157,14 @@ func (m *userMetric) Write(out *dto.Metric) error {
 
 // sendUsers sends a gauge of each user for whom value gives one.
 func sendUsers(ch chan<- prometheus.Metric, desc *prometheus.Desc, rows []userRow, value func(*userRow) (float64, bool)) {
+	var metrics []userMetric // made in portions, which never grow: there are pointers into them
 	for i := range rows {
 		if v, ok := value(&rows[i]); ok {
-			ch <- &userMetric{desc: desc, labels: rows[i].labels, value: v}
+			if len(metrics) == cap(metrics) {
+				metrics = make([]userMetric, 0, 256)
+			}
+			metrics = append(metrics, userMetric{desc: desc, labels: rows[i].labels, value: v})
+			ch <- &metrics[len(metrics)-1]
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 type VirtualProxyCount struct {
 	VirtualProxy string
 	Sessions     int
+	Node         string // of the first session
+	SeveralNodes bool   // others are elsewhere
 }
 
 // CountUsers counts sessions by user and virtual proxy, ordered by user; others
@@ -36,7 +38,7 @@ func CountUsers(sessions []Session, others []User, limit int, unlimited map[User
 		users[i].User, users[i].Limited = user, limited(user, unlimited)
 	}
 	for i := range sessions {
-		users[index[folded(sessions[i].User)]].add(sessions[i].Link.VirtualProxy)
+		users[index[folded(sessions[i].User)]].add(sessions[i].Link)
 	}
 	for i := range users {
 		if users[i].Limited {
@@ -61,15 +63,18 @@ func limited(user User, unlimited map[User]bool) bool {
 
 // add counts one session. A user has few virtual proxies, so a sorted slice is
 // smaller and faster than a map.
-func (u *UserStatus) add(virtualProxy string) {
+func (u *UserStatus) add(link *Link) {
 	u.Sessions++
-	i, known := slices.BinarySearchFunc(u.VirtualProxies, virtualProxy, func(v VirtualProxyCount, name string) int {
+	i, known := slices.BinarySearchFunc(u.VirtualProxies, link.VirtualProxy, func(v VirtualProxyCount, name string) int {
 		return strings.Compare(v.VirtualProxy, name)
 	})
 	if !known {
-		u.VirtualProxies = slices.Insert(u.VirtualProxies, i, VirtualProxyCount{VirtualProxy: virtualProxy})
+		u.VirtualProxies = slices.Insert(u.VirtualProxies, i, VirtualProxyCount{VirtualProxy: link.VirtualProxy, Node: link.Node})
 	}
 	u.VirtualProxies[i].Sessions++
+	if u.VirtualProxies[i].Node != link.Node {
+		u.VirtualProxies[i].SeveralNodes = true
+	}
 }
 
 // UsersByHeadroom counts the users to whom the limit applies by what is left to
@@ -100,28 +105,18 @@ func DistinctUsers(sessions []Session) int {
 }
 
 // UsersOnSeveralNodes counts, for each virtual proxy of the snapshot, the users
-// whose sessions on it are spread over nodes.
+// whose sessions on it are spread over nodes. Anonymous users are many, so that
+// it says nothing of them.
 func UsersOnSeveralNodes(snapshot *Snapshot) map[string]int {
-	type place struct {
-		user         User
-		virtualProxy string
-	}
-	const several = "\x00" // no node is called so
-	nodes := make(map[place]string, len(snapshot.Sessions))
 	spread := make(map[string]int)
 	for i := range snapshot.Links {
 		spread[snapshot.Links[i].VirtualProxy] = 0
 	}
-	for i := range snapshot.Sessions {
-		session := &snapshot.Sessions[i]
-		at := place{session.User, session.Link.VirtualProxy}
-		switch before := nodes[at]; before {
-		case "", session.Link.Node:
-			nodes[at] = session.Link.Node
-		case several:
-		default:
-			nodes[at] = several
-			spread[at.virtualProxy]++
+	for i := range snapshot.Users {
+		for _, v := range snapshot.Users[i].VirtualProxies {
+			if v.SeveralNodes && snapshot.Users[i].User != AnonymousUser {
+				spread[v.VirtualProxy]++
+			}
 		}
 	}
 	return spread

@@ -27,11 +27,11 @@ func TestCountUsers(t *testing.T) {
 	}, []User{NewUser("LAB", "absent"), NewUser("LAB", "anna")}, 2, map[User]bool{robot: true})
 
 	want := []UserStatus{
-		{User: robot, Sessions: 1, VirtualProxies: []VirtualProxyCount{{"/", 1}}},
+		{User: robot, Sessions: 1, VirtualProxies: []VirtualProxyCount{{"/", 1, "n1", false}}},
 		{User: NewUser("LAB", "absent"), Limited: true, Headroom: 2},
-		{User: NewUser("LAB", "anna"), Sessions: 1, VirtualProxies: []VirtualProxyCount{{"/", 1}}, Limited: true, Headroom: 1},
-		{User: NewUser("LAB", "goran"), Sessions: 3, VirtualProxies: []VirtualProxyCount{{"/", 2}, {"/sales", 1}}, Limited: true, Headroom: -1},
-		{User: AnonymousUser, Sessions: 2, VirtualProxies: []VirtualProxyCount{{"/", 2}}},
+		{User: NewUser("LAB", "anna"), Sessions: 1, VirtualProxies: []VirtualProxyCount{{"/", 1, "n1", false}}, Limited: true, Headroom: 1},
+		{User: NewUser("LAB", "goran"), Sessions: 3, VirtualProxies: []VirtualProxyCount{{"/", 2, "n1", true}, {"/sales", 1, "n1", false}}, Limited: true, Headroom: -1},
+		{User: AnonymousUser, Sessions: 2, VirtualProxies: []VirtualProxyCount{{"/", 2, "n1", false}}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("CountUsers:\n got %+v\nwant %+v", got, want)
@@ -69,13 +69,16 @@ func TestUsersOnSeveralNodes(t *testing.T) {
 		{Link: Link{Node: "n3", VirtualProxy: "/"}},
 		{Link: Link{Node: "n1", VirtualProxy: "/sales"}},
 	}
-	snapshot := &Snapshot{Links: links, Sessions: []Session{
+	snapshot := &Snapshot{Links: links}
+	snapshot.Users, _ = CountUsers([]Session{
 		session("1", "LAB", "anna", &links[0].Link),
 		session("2", "LAB", "anna", &links[1].Link),
 		session("3", "LAB", "anna", &links[2].Link), // the third node does not count anna again
 		session("4", "LAB", "bert", &links[0].Link),
 		session("5", "LAB", "bert", &links[3].Link), // another virtual proxy is no other node
-	}}
+		session("6", "NONE", "anonymous1", &links[0].Link),
+		session("7", "NONE", "anonymous2", &links[1].Link), // is somebody else
+	}, nil, 5, nil)
 	got := UsersOnSeveralNodes(snapshot)
 	if want := (map[string]int{"/": 1, "/sales": 0}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
