@@ -25,6 +25,9 @@ RUN V=github.com/prometheus/common/version && \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -o /qlik_exporter -ldflags "-s -w \
       -X $V.Version=${VERSION#v} -X $V.Revision=$REVISION -X $V.Branch=$BRANCH -X $V.BuildDate=$DATE" .
 
+# For the demo, which writes its certificates into a temporary folder.
+RUN mkdir -p /root-of-image && mkdir -m 1777 /root-of-image/tmp
+
 # Nothing but the program: no shell, no package manager, no certificate
 # authorities, since it trusts only the root.pem of the Qlik Sense site.
 FROM scratch
@@ -38,6 +41,7 @@ LABEL org.opencontainers.image.title="qlik_exporter" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.created="$DATE"
+COPY --from=build /root-of-image /
 COPY LICENSE /LICENSE
 COPY --from=build /qlik_exporter /qlik_exporter
 

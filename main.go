@@ -154,7 +154,7 @@ func newApp() (*kingpin.Application, *options) {
 		StringsVar(&o.proxies)
 	app.Flag("qlik.virtual-proxy", "Ask for this virtual proxy (its prefix; / is the default one) instead of all. Repeatable.").
 		StringsVar(&o.virtualProxies)
-	app.Flag("qlik.service-account", `Service account, DIRECTORY\id: watched for a licence, and shown plain whatever --user-labels says. Repeatable.`).
+	app.Flag("qlik.service-account", `Service account, DIRECTORY\id: watched for a licence, and shown plain where others are hashed. Repeatable.`).
 		StringsVar(&o.serviceAccounts)
 	app.Flag("qlik.unlimited-user", `Technical user, DIRECTORY\id, to whom the limit does not apply: has series but no headroom. Repeatable.`).
 		StringsVar(&o.unlimitedUsers)
@@ -172,7 +172,7 @@ func newApp() (*kingpin.Application, *options) {
 		o.collectors[c.Name] = app.Flag("collector."+c.Name, "Collector: "+c.Help+".").
 			Default(fmt.Sprint(c.Default)).Bool()
 	}
-	app.Flag("collector.sessions.min-sessions", "Series only for users with at least so many sessions and cooling slots.").
+	app.Flag("collector.sessions.min-sessions", "Series only for users with at least so many sessions and cooling slots, or usage rows.").
 		Default("1").IntVar(&o.minSessions)
 	app.Flag("collector.sessions.max-users", "Series for at most so many users, those with most sessions first.").
 		Default("20000").IntVar(&o.maxUsers)
@@ -233,9 +233,6 @@ func (o *options) demo(ctx context.Context, stdout, stderr io.Writer) (err error
 
 // serveSite serves until ctx ends. The audit logs are patterns by node.
 func (o *options) serveSite(ctx context.Context, config qlik.Config, auditLogs map[string]string, stderr io.Writer) error {
-	if !strings.HasPrefix(o.telemetryPath, "/") {
-		return fmt.Errorf("--web.telemetry-path: must start with a slash, not %q", o.telemetryPath)
-	}
 	if o.timeoutOffset < 0 {
 		return fmt.Errorf("--timeout-offset: must not be negative, not %s", o.timeoutOffset)
 	}
@@ -279,7 +276,7 @@ func (o *options) serveSite(ctx context.Context, config qlik.Config, auditLogs m
 	defer background.Wait()
 	defer stopSite()
 	return server.Run(ctx, server.Config{
-		Site:          exporter.Scrape,
+		Site:          func(ctx context.Context) server.Scrape { return exporter.Scrape(ctx) },
 		TelemetryPath: o.telemetryPath,
 		TimeoutOffset: o.timeoutOffset,
 		Pprof:         o.pprof,

@@ -168,6 +168,7 @@ func TestCannotStart(t *testing.T) {
 		{append(flags, "--user-labels=hashed"), "--user-labels.key-file: is missing"},
 		{append(flags, "--user-labels=hashed", "--user-labels.key-file="+short), "--user-labels.key-file: a hash needs a key of at least 16 bytes"},
 		{append(flags, "--web.telemetry-path=metrics"), "--web.telemetry-path: must start with a slash"},
+		{append(flags, "--web.telemetry-path=/metrics{"), `--web.telemetry-path: "/metrics{" is no plain path`},
 		{append(flags, "--web.listen-address=127.0.0.1:70000"), "--web.listen-address"},
 		{append(flags, "--web.config.file=/nowhere"), "open /nowhere"},
 		{append(flags, "--timeout-offset=-1s"), "--timeout-offset: must not be negative"},

@@ -107,8 +107,8 @@ func NewExporter(site Site, config Config, logger log.Logger) (*Exporter, error)
 // Scrape returns a prometheus.Collector for a single scrape, to be used once and
 // in a registry of its own. The links of the site are asked when it is gathered;
 // what has not answered when ctx ends is reported as unknown.
-func (e *Exporter) Scrape(ctx context.Context) prometheus.Collector {
-	return &scrape{ctx: ctx, Exporter: e}
+func (e *Exporter) Scrape(ctx context.Context) *Scrape {
+	return &Scrape{ctx: ctx, exporter: e}
 }
 
 var (
@@ -122,37 +122,45 @@ var (
 		[]string{"collector"}, nil)
 )
 
-// scrape is an Exporter with the deadline of one request. It holds a context
+// Scrape is an Exporter with the deadline of one request. It holds a context
 // because prometheus.Collector has no place for one.
-type scrape struct {
-	*Exporter
-
-	ctx context.Context //nolint:containedctx // see above
+type Scrape struct {
+	exporter *Exporter
+	ctx      context.Context //nolint:containedctx // see above
+	asked    time.Duration
 }
 
-var _ prometheus.Collector = (*scrape)(nil)
+var _ prometheus.Collector = (*Scrape)(nil)
+
+// Asked is how long the scrape waited for Qlik's answers; zero before it was
+// gathered.
+func (s *Scrape) Asked() time.Duration { return s.asked }
 
 // Describe implements prometheus.Collector.
-func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
+func (s *Scrape) Describe(ch chan<- *prometheus.Desc) {
 	ch <- scrapeSuccess
 	ch <- scrapeDuration
-	s.own.Describe(ch)
-	for _, c := range s.collectors {
+	s.exporter.own.Describe(ch)
+	for _, c := range s.exporter.collectors {
 		c.Describe(ch)
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (s *scrape) Collect(ch chan<- prometheus.Metric) {
-	v := &view{snapshot: s.site.Snapshot(s.ctx), status: s.site.Status()}
-	v.users, v.dropped = s.users.rows(v.snapshot.Users)
-	s.own.update(v, ch)
-	for i, c := range s.collectors {
+func (s *Scrape) Collect(ch chan<- prometheus.Metric) {
+	e := s.exporter
+	begin := time.Now()
+	v := &view{snapshot: e.site.Snapshot(s.ctx)}
+	s.asked = time.Since(begin)
+	v.status = e.site.Status()
+	v.users, v.dropped = e.users.rows(v.snapshot.Users)
+	e.own.update(v, ch)
+	for i, c := range e.collectors {
 		start := time.Now()
 		err := update(s.ctx, c, v, ch)
-		s.note(s.names[i], err)
-		ch <- gauge(scrapeSuccess, boolean(err == nil), s.names[i])
-		ch <- gauge(scrapeDuration, time.Since(start).Seconds(), s.names[i])
+		e.note(e.names[i], err)
+		ch <- gauge(scrapeSuccess, boolean(err == nil), e.names[i])
+		ch <- gauge(scrapeDuration, time.Since(start).Seconds(), e.names[i])
 	}
 }
 

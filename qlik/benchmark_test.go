@@ -90,7 +90,7 @@ func BenchmarkTrackAndJoin(b *testing.B) {
 		s.usage.at = now
 		s.tracker.observe(links, now)
 		snapshot := newSnapshot(now, links)
-		s.describe(snapshot)
+		s.describe(snapshot, true)
 		if len(snapshot.Users) != benchmarkUsers || snapshot.Users[0].LicensedSessions == 0 {
 			b.Fatalf("%d users, the first: %+v", len(snapshot.Users), snapshot.Users[0])
 		}

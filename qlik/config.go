@@ -155,6 +155,9 @@ func ParseNodeAddress(s string) (node string, address NodeAddress, err error) {
 	if !found || node == "" {
 		return "", NodeAddress{}, configErrorf("node-address", "%q: write NODE=HOST or NODE=HOST:PORT", s)
 	}
+	if _, port, err := splitAddress(node); err != nil || port != "" {
+		return "", NodeAddress{}, configErrorf("node-address", "%q: NODE is the registered host name, without port", s)
+	}
 	if address.Host, address.Port, err = splitAddress(target); err != nil {
 		return "", NodeAddress{}, configErrorf("node-address", "%q: write NODE=HOST or NODE=HOST:PORT", s)
 	}

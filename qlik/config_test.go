@@ -34,7 +34,7 @@ func TestParseNodeAddress(t *testing.T) {
 	if node != "qlik2" || address != (NodeAddress{"10.0.0.2", "14243"}) || err != nil {
 		t.Errorf("got %s, %v, %v", node, address, err)
 	}
-	for _, wrong := range []string{"", "qlik2", "=10.0.0.2", "qlik2=", "qlik2=https://10.0.0.2"} {
+	for _, wrong := range []string{"", "qlik2", "=10.0.0.2", "qlik2=", "qlik2=https://10.0.0.2", "qlik2:5555=10.0.0.2"} {
 		if _, _, err := ParseNodeAddress(wrong); err == nil {
 			t.Errorf("%q is accepted", wrong)
 		}

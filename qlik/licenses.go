@@ -1,6 +1,7 @@
 package qlik
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -57,6 +58,7 @@ type Licenses struct {
 	Capacity *Capacity                 // nil where the licence has none
 	Expiry   time.Time                 // zero where the licence does not say
 
+	read    time.Time
 	holders map[User]licenseSet
 	certain bool          // who is not among the holders has none
 	inUse   []licenseType // whose usage rows are worth reading
@@ -133,37 +135,62 @@ type licenseRecord struct {
 }
 
 // licenses reads who holds which licence, and how many there are. What a
-// release does not know is absent; any other failure is an error.
-func (r *repository) licenses(ctx context.Context, now time.Time) (*Licenses, error) {
+// release does not know is absent. What cannot be read for another reason is an
+// error; the licences without it, and with the holders known last, come along,
+// unless nothing could be read at all.
+func (r *repository) licenses(ctx context.Context, now time.Time, last *Licenses) (*Licenses, error) {
 	l := &Licenses{
 		Seats:   make(map[string]Seats),
 		Active:  make(map[string]map[string]int),
 		holders: make(map[User]licenseSet),
 		certain: true,
+		read:    now,
 	}
+	var failures error
 	answered := false
 	for i := range licenseTypes {
 		switch err := r.readAccess(ctx, i, l, now); {
 		case err == nil:
 			answered = true
 		case !notFound(err):
-			return nil, err
+			failures = cmp.Or(failures, err)
+			l.keep(i, last)
 		}
 	}
 	l.certain = l.certain && answered
+	if !answered && failures != nil {
+		return nil, failures
+	}
 	overview, err := getObject[overviewRecord](ctx, r, "/qrs/license/accesstypeoverview")
 	if err != nil && !notFound(err) {
-		return nil, err
+		failures = cmp.Or(failures, err)
+		l.certain = false // there may be capacity for anybody
 	}
 	l.take(overview)
 	record, err := getObject[licenseRecord](ctx, r, "/qrs/license")
 	if err != nil && !notFound(err) {
-		return nil, err
+		failures = cmp.Or(failures, err)
 	}
 	if record != nil {
 		l.Expiry = licenseExpiry(record.LEF + "\n" + record.Details)
 	}
-	return l, nil
+	return l, failures
+}
+
+// keep takes over the holders of one type of licence.
+func (l *Licenses) keep(index int, last *Licenses) {
+	l.certain = false
+	if last == nil {
+		return
+	}
+	for user, set := range last.holders {
+		if set &= 1 << index; set != 0 {
+			l.holders[user] |= set
+		}
+	}
+	if slices.Contains(last.inUse, licenseTypes[index]) {
+		l.inUse = append(l.inUse, licenseTypes[index])
+	}
 }
 
 // readAccess reads the accesses of one type. Where an access names no user it
@@ -199,11 +226,12 @@ func (r *repository) readAccess(ctx context.Context, index int, l *Licenses, now
 		l.holders[user] |= set
 	}
 	if license.personal {
-		l.Active[license.name] = make(map[string]int)
+		l.Active[license.name] = active
 		for _, window := range ActiveWindows() {
-			l.Active[license.name][window.Name] = active[window.Name]
+			active[window.Name] += 0 // so that each is there
 		}
-	} else if rules > 0 || len(holders) > 0 {
+	}
+	if rules > 0 || !license.personal && len(holders) > 0 {
 		l.certain = false
 	}
 	if len(holders) > 0 || rules > 0 {

@@ -3,8 +3,10 @@ package qlik
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,9 +79,14 @@ func TestLicensesOfUsers(t *testing.T) {
 			answers{"/analyzeraccesstype": `[{"user":{"userDirectory":"LAB","userId":"anna"},"lastUsed":"yesterday"},{"user":{"userDirectory":"LAB","userId":"bert"},"lastUsed":null}]`},
 			map[string]string{"anna": LicenseAnalyzer, "bert": LicenseAnalyzer},
 		},
+		{
+			"an access whose user cannot be read",
+			answers{"/professionalaccesstype": `[{"user":null},{"owner":{"userId":"anna"}}]`},
+			map[string]string{"anna": LicenseUnknown},
+		},
 		{"a release without any of it", answers{}, map[string]string{"anna": LicenseUnknown}},
 	} {
-		licenses, err := test.answers.repository().licenses(t.Context(), today)
+		licenses, err := test.answers.repository().licenses(t.Context(), today, nil)
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue
@@ -98,7 +105,7 @@ func TestLicensesOfUsers(t *testing.T) {
 }
 
 func TestLicensesHoldsBoth(t *testing.T) {
-	licenses, err := answers{"/professionalaccesstype": list(access("anna", 0, "")), "/analyzeraccesstype": list(access("anna", 0, ""))}.repository().licenses(t.Context(), today)
+	licenses, err := answers{"/professionalaccesstype": list(access("anna", 0, "")), "/analyzeraccesstype": list(access("anna", 0, ""))}.repository().licenses(t.Context(), today, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +122,7 @@ func TestLicenseNumbers(t *testing.T) {
 		"/accesstypeoverview": `{"professionalAccess":{"enabled":true,"total":10,"allocated":5,"used":4,"available":5,"excess":0,"quarantined":1},
 			"analyzerAccess":{"enabled":false,"total":0},"analyzerTimeAccess":{"enabled":true,"allocatedMinutes":600,"usedMinutes":60,"unavailableMinutes":6}}`,
 		"": `{"key":"secret","lef":"","keyDetails":"Allotment professional: 10\r\nValid To: 2027-05-14\r\n"}`,
-	}.repository().licenses(t.Context(), today)
+	}.repository().licenses(t.Context(), today, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,19 +165,46 @@ func TestLicenseExpiry(t *testing.T) {
 	}
 }
 
-func TestLicensesFail(t *testing.T) {
-	for _, a := range []answers{
-		{"/professionalaccesstype": "!"},
-		{"/professionalaccesstype": "[]", "/analyzeraccesstype": "<html>"},
-		{"/accesstypeoverview": "[]"},
-		{"": "!"},
+// TestLicensesInPart: what cannot be read costs itself, and certainty.
+func TestLicensesInPart(t *testing.T) {
+	both := answers{"/professionalaccesstype": list(access("anna", 0, "")), "/analyzeraccesstype": list(access("bert", 0, ""))}
+	last, err := both.repository().licenses(t.Context(), today, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		change answers
+		last   *Licenses
+		want   map[string]string
+	}{
+		{"a list, for the first time", answers{"/analyzeraccesstype": "!"}, nil, map[string]string{"anna": LicenseProfessional, "bert": LicenseUnknown, "carla": LicenseUnknown}},
+		{"a list that was known", answers{"/analyzeraccesstype": "<html>"}, last, map[string]string{"anna": LicenseProfessional, "bert": LicenseAnalyzer, "carla": LicenseUnknown}},
+		{"the overview", answers{"/accesstypeoverview": "[]"}, last, map[string]string{"anna": LicenseProfessional, "bert": LicenseAnalyzer, "carla": LicenseUnknown}},
+		{"the licence", answers{"": "!"}, last, map[string]string{"anna": LicenseProfessional, "bert": LicenseAnalyzer, "carla": LicenseNone}},
 	} {
-		if licenses, err := a.repository().licenses(t.Context(), today); err == nil || licenses != nil {
-			t.Errorf("%v: no error", a)
+		a := maps.Clone(both)
+		maps.Copy(a, test.change)
+		licenses, err := a.repository().licenses(t.Context(), today, test.last)
+		if err == nil || licenses == nil {
+			t.Errorf("%s: got %v, %v; want what could be read, and an error", test.name, licenses, err)
+			continue
+		}
+		for user, want := range test.want {
+			if got := licenses.Of(NewUser("LAB", user)); got != want {
+				t.Errorf("%s: %s has %s, want %s", test.name, user, got, want)
+			}
 		}
 	}
+	nothing := answers{}
+	for _, license := range licenseTypes {
+		nothing[strings.TrimPrefix(license.access, "license")] = "!"
+	}
+	if licenses, err := nothing.repository().licenses(t.Context(), today, last); err == nil || licenses != nil {
+		t.Error("no list could be read, and yet there is something new")
+	}
 	// A site without licence answers null.
-	if _, err := (answers{"": "null", "/accesstypeoverview": "null"}).repository().licenses(t.Context(), today); err != nil {
+	if _, err := (answers{"": "null", "/accesstypeoverview": "null"}).repository().licenses(t.Context(), today, nil); err != nil {
 		t.Errorf("null: %v", err)
 	}
 }
@@ -182,11 +216,12 @@ func TestUsageRows(t *testing.T) {
 			{"sessionID":"s2","modifiedByUserName":"INTERNAL\\sa_repository"},
 			{"modifiedByUserName":"LAB\\nobody"},
 			{"sessionID":"gone","modifiedByUserName":"lab\\ANNA","latestActivity":null}]`,
-		"/loginaccessusage": `[{"user":{"userDirectory":"LAB","userId":"Bert"},"sessions":[{"sessionID":"s3","latestActivity":"2026-03-02T11:58:00Z"},{"sessionID":"s4"}]}]`,
+		"/analyzeraccessusage": `[{"sessionID":"s1","modifiedByUserName":"LAB\\anna"}]`, // the same session again
+		"/loginaccessusage":    `[{"user":{"userDirectory":"LAB","userId":"Bert"},"sessions":[{"sessionID":"s3","latestActivity":"2026-03-02T11:58:00Z"},{"sessionID":"s4"}]}]`,
 	}
 	tracked := newTracker(5, time.Minute, nil)
 	hash := tracked.hash
-	rows, err := a.repository().usage(t.Context(), []licenseType{licenseTypes[0], licenseTypes[3]}, hash)
+	rows, err := a.repository().usage(t.Context(), []licenseType{licenseTypes[0], licenseTypes[1], licenseTypes[3]}, hash)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,34 +294,53 @@ func TestUsageBacksOff(t *testing.T) {
 
 func TestUsagePlausible(t *testing.T) {
 	long, short := today.Add(-time.Hour), today.Add(-time.Second)
-	user := func(license string, sessions, rows int, since time.Time) UserStatus {
-		return UserStatus{License: license, Sessions: sessions, LicensedSessions: rows, FirstSeen: since}
+	type user struct {
+		license              string
+		sessions, rows, live int // rows in all, and those of sessions that are there
+		since                time.Time
+	}
+	judge := func(u *usageReader, users ...user) bool {
+		var statuses []UserStatus
+		var live []int
+		for _, x := range users {
+			statuses = append(statuses, UserStatus{License: x.license, Sessions: x.sessions, LicensedSessions: x.rows, FirstSeen: x.since})
+			live = append(live, x.live)
+		}
+		u.judge(statuses, live, 5, today)
+		return u.plausible()
 	}
 	for _, test := range []struct {
 		name  string
-		users []UserStatus
+		users []user
 		want  bool
 	}{
 		{"nobody", nil, true},
-		{"a session with its row", []UserStatus{user(LicenseAnalyzer, 1, 1, long)}, true},
-		{"one with, one without", []UserStatus{user(LicenseAnalyzer, 1, 1, long), user(LicenseAnalyzer, 1, 0, long)}, true},
-		{"a new session may not have its row yet", []UserStatus{user(LicenseAnalyzer, 1, 0, short)}, true},
-		{"an old one should", []UserStatus{user(LicenseAnalyzer, 1, 0, long)}, false},
-		{"so should one of five new ones", []UserStatus{user(LicenseProfessional, 3, 0, short), user(LicenseAnalyzer, 2, 0, short)}, false},
-		{"users without licence have no rows", []UserStatus{user(LicenseNone, 9, 0, long), user(LicenseUnknown, 9, 0, long)}, true},
+		{"a session with its row", []user{{LicenseAnalyzer, 1, 1, 1, long}}, true},
+		{"one with, one without", []user{{LicenseAnalyzer, 1, 1, 1, long}, {LicenseAnalyzer, 1, 0, 0, long}}, true},
+		{"a few without", []user{{LicenseAnalyzer, 1, 1, 1, long}, {LicenseAnalyzer, 1, 0, 0, long}, {LicenseUser, 1, 0, 0, long}}, true},
+		{"most without", append(slices.Repeat([]user{{LicenseAnalyzer, 1, 0, 0, long}}, 9), user{LicenseAnalyzer, 1, 1, 1, long}), false},
+		{"a new session may not have its row yet", []user{{LicenseAnalyzer, 1, 0, 0, short}}, true},
+		{"an old one should", []user{{LicenseAnalyzer, 1, 0, 0, long}}, false},
+		{"so should one of five new ones", []user{{LicenseProfessional, 3, 0, 0, short}, {LicenseAnalyzer, 2, 0, 0, short}}, false},
+		{"a row that was left over speaks for nothing", []user{{LicenseProfessional, 5, 1, 0, long}, {LicenseAnalyzer, 5, 0, 0, long}}, false},
+		{"leftover rows in all slots explain why sessions have none", []user{{LicenseProfessional, 2, 5, 0, long}}, true},
+		{"users without licence have no rows", []user{{LicenseNone, 9, 0, 0, long}, {LicenseUnknown, 9, 0, 0, long}}, true},
+		{"nobody knows since when", []user{{LicenseAnalyzer, 1, 0, 0, time.Time{}}}, true},
 	} {
-		var u usageReader
-		if got := u.judge(test.users, today); got != test.want {
+		if got := judge(new(usageReader), test.users...); got != test.want {
 			t.Errorf("%s: plausible %t", test.name, got)
 		}
 	}
 	var u usageReader
-	u.judge([]UserStatus{user(LicenseAnalyzer, 1, 0, long)}, today)
-	if u.judge(nil, today) {
+	judge(&u, user{LicenseAnalyzer, 1, 0, 0, long})
+	if judge(&u) {
 		t.Error("what was evident is forgotten")
 	}
-	if !u.judge([]UserStatus{user(LicenseAnalyzer, 1, 1, long)}, today) {
+	if !judge(&u, user{LicenseAnalyzer, 1, 1, 1, long}) {
 		t.Error("a row that fits does not count")
+	}
+	if !judge(&u, user{LicenseAnalyzer, 1, 0, 0, long}) {
+		t.Error("one user is enough against rows that were right a moment ago")
 	}
 }
 
@@ -333,7 +387,7 @@ func FuzzRepository(f *testing.F) {
 			all[strings.TrimPrefix(license.usage, "license")] = body
 		}
 		r := all.repository()
-		if licenses, err := r.licenses(t.Context(), today); err == nil {
+		if licenses, err := r.licenses(t.Context(), today, nil); err == nil {
 			licenses.Of(NewUser("LAB", "anna"))
 		}
 		_, _ = r.usage(t.Context(), licenseTypes, func(SessionID) sessionHash { return 1 })

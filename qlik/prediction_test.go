@@ -22,18 +22,20 @@ func TestPrediction(t *testing.T) {
 	t.Parallel()
 	for _, variant := range []struct {
 		name     string
-		rows     bool // usage rows are known; else proxies are configured and there is no repository
+		rows     bool // there are usage rows; else proxies are configured and there is no repository
+		empty    bool // there is a repository, but it writes no rows
 		tail     qliktest.Tail
 		interval time.Duration
 	}{
-		{"rows, tail at the limit", true, qliktest.TailAtLimit, 15 * time.Second},
-		{"rows, tail always", true, qliktest.TailAlways, 30 * time.Second},
-		{"no rows, tail at the limit", false, qliktest.TailAtLimit, 15 * time.Second},
-		{"no rows, tail at the limit, every 30 s", false, qliktest.TailAtLimit, 30 * time.Second},
+		{"rows, tail at the limit", true, false, qliktest.TailAtLimit, 15 * time.Second},
+		{"rows, tail always", true, false, qliktest.TailAlways, 30 * time.Second},
+		{"no rows, tail at the limit", false, false, qliktest.TailAtLimit, 15 * time.Second},
+		{"no rows, tail at the limit, every 30 s", false, false, qliktest.TailAtLimit, 30 * time.Second},
+		{"a release without rows", false, true, qliktest.TailAtLimit, 15 * time.Second},
 	} {
 		t.Run(variant.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, variant.rows, variant.tail, 7)
+			w := newWorld(t, variant.rows, variant.empty, variant.tail, 7)
 			w.run(*predict, variant.interval)
 			w.report()
 		})
@@ -44,6 +46,7 @@ func TestPrediction(t *testing.T) {
 type world struct {
 	t        *testing.T
 	rows     bool
+	empty    bool
 	random   *rand.Rand
 	clock    *qliktest.Clock
 	server   *qliktest.Site
@@ -91,10 +94,10 @@ type fingerprint struct {
 
 const coolingTime = 5 * time.Minute
 
-func newWorld(t *testing.T, rows bool, tail qliktest.Tail, seed uint64) *world {
+func newWorld(t *testing.T, rows, empty bool, tail qliktest.Tail, seed uint64) *world {
 	t.Helper()
 	w := &world{
-		t: t, rows: rows,
+		t: t, rows: rows, empty: empty,
 		random:   rand.New(rand.NewPCG(seed, seed)),
 		clock:    qliktest.NewClock(time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC)),
 		dir:      t.TempDir(),
@@ -106,7 +109,7 @@ func newWorld(t *testing.T, rows bool, tail qliktest.Tail, seed uint64) *world {
 		why:      make(map[string]int),
 	}
 	config := qliktest.Config{
-		InMemory: true, Now: w.clock.Now, Seed: seed, Tail: tail, CoolingTime: coolingTime, KeepRowsOnRestart: rows,
+		InMemory: true, Now: w.clock.Now, Seed: seed, Tail: tail, CoolingTime: coolingTime, KeepRowsOnRestart: rows, NoUsageRows: empty,
 		Nodes: []qliktest.Node{{Name: "qlik1", Central: true}, {Name: "qlik2"}},
 		VirtualProxies: []qliktest.VirtualProxy{
 			{}, {Prefix: "sales", InactivityTimeout: 10 * time.Minute}, {Prefix: "qmc", InactivityTimeout: 20 * time.Minute},
@@ -142,9 +145,9 @@ func (w *world) restart() {
 		w.exporter.Close()
 	}
 	config := qlik.Config{
-		CertDir: w.dir, DialContext: w.server.DialContext, Now: w.clock.Now, CoolingTime: coolingTime, Licenses: w.rows,
+		CertDir: w.dir, DialContext: w.server.DialContext, Now: w.clock.Now, CoolingTime: coolingTime, Licenses: w.rows || w.empty,
 	}
-	if w.rows {
+	if config.Licenses {
 		config.Hosts = []string{"qlik1"}
 	} else {
 		config.Proxies, config.VirtualProxies = w.nodes, w.prefixes
@@ -332,7 +335,7 @@ func (w *world) explain(user string, predicted bool, now time.Time) string {
 	if w.look(user) != w.before[user] {
 		return "something happened since the last answer"
 	}
-	if w.rows && w.snapshot.UsageKnown {
+	if w.rows && w.snapshot.UsageKnown && w.snapshot.UsagePlausible {
 		return ""
 	}
 	for _, m := range []misled{restarted, outage, tooShort, noOrder, noSlot} {

@@ -45,12 +45,20 @@ var errIncompleteSession = &kindError{
 	err:  errors.New("the list has an element without SessionId, UserDirectory or UserId"),
 }
 
+// maxSessions bounds what one link may list, far above any real site.
+const maxSessions = 250_000
+
+var errTooManySessions = kindErrorf(KindTooLarge, "the list has more than %d sessions", maxSessions)
+
 // listSessions asks a proxy for the sessions of one of its virtual proxies.
 func (c *client) listSessions(ctx context.Context, link *Link) (sessions []Session, certificateExpiry time.Time, err error) {
 	certificateExpiry, err = c.get(ctx, APIProxy, link.Address, link.path(), func(body io.Reader) error {
 		return decodeArray(body, func(record *sessionRecord) error {
 			if record.SessionID == "" || record.UserDirectory == "" || record.UserID == "" {
 				return errIncompleteSession
+			}
+			if len(sessions) == maxSessions {
+				return errTooManySessions
 			}
 			sessions = append(sessions, Session{
 				ID:   SessionID(record.SessionID),

@@ -70,19 +70,37 @@ func (s *Site) noteRead(source string, err error) {
 
 // expectedLinks returns the links to ask, or none while they are not known. A
 // scrape that comes before the topology waits for it.
-func (s *Site) expectedLinks() ([]Link, []ServiceState) {
-	links, states := s.known()
-	if links == nil {
+//
+// hasStopped says whether the proxy of a node has stopped for so long that Qlik
+// has ended its sessions: by a recent report, and not if it answered since.
+func (s *Site) expectedLinks() (links []Link, hasStopped func(node string) bool) {
+	s.mu.Lock()
+	unknown := s.links == nil
+	s.mu.Unlock()
+	if unknown {
 		s.loadTopology()
-		links, states = s.known()
 	}
-	return withoutDisabled(links, states), states
-}
-
-func (s *Site) known() ([]Link, []ServiceState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.links, s.states
+	reported := s.refreshed[SourceServices]
+	recent := s.config.Now().Sub(reported) < 2*servicesInterval
+	gone := make(map[string]bool)
+	for i := range s.links {
+		link := &s.links[i]
+		gone[link.Node] = recent && stopped(s.states, hostOf(link.Address)) && s.answered[link.Node].Before(reported)
+	}
+	return withoutDisabled(s.links, s.states), func(node string) bool { return gone[node] }
+}
+
+// noteAnswers remembers which nodes have answered.
+func (s *Site) noteAnswers(snapshot *Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range snapshot.Links {
+		if snapshot.Links[i].Err == nil {
+			s.answered[snapshot.Links[i].Node] = s.config.Now()
+		}
+	}
 }
 
 // loadTopology reads the topology, and the service states with it. On failure
@@ -92,7 +110,7 @@ func (s *Site) loadTopology() {
 		s.reloadCertificates()
 		var services sync.WaitGroup
 		services.Go(s.loadServices)
-		links, err := s.repository.topology(s.ctx)
+		links, err := s.repository.inOrder().topology(s.ctx)
 		services.Wait()
 		if s.ctx.Err() != nil {
 			return nil, nil // closing
@@ -115,7 +133,7 @@ func (s *Site) useTopology(links []Link) {
 	default:
 		_ = level.Info(s.logger).Log("msg", "Read the topology from the repository", "links", len(links))
 	}
-	s.links = links
+	s.links = append([]Link{}, links...) // never nil, even if there are none
 }
 
 // loadServices reads the service states.
@@ -136,28 +154,34 @@ func (s *Site) loadServices() {
 // reading.
 func (s *Site) loadLicenses() {
 	_, _, _ = s.loading.Do(SourceLicenses, func() (any, error) {
-		licenses, err := s.repository.licenses(s.ctx, s.config.Now())
+		s.mu.Lock()
+		last := s.licenses
+		s.mu.Unlock()
+		licenses, err := s.repository.licenses(s.ctx, s.config.Now(), last)
 		if s.ctx.Err() != nil {
 			return nil, nil // closing
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.noteRead(SourceLicenses, err); err == nil {
+		s.noteRead(SourceLicenses, err)
+		if licenses != nil { // in part at least
 			s.licenses = licenses
 		}
 		return nil, nil
 	})
 }
 
-// refreshUsage reads the usage rows if it is time to, and the licences before if
-// they are not known yet. It waits for them until ctx ends, and not for long;
-// they are read to the end all the same, so that an impatient caller does not
-// look like a slow repository.
-func (s *Site) refreshUsage(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, usageTimeout)
-	defer cancel()
+// refreshUsage begins to read the usage rows if it is time to, and the licences
+// before if they are not known yet. The channel is closed when that is done. It
+// is done whoever waits, so that an impatient caller does not look like a slow
+// repository.
+func (s *Site) refreshUsage() (done <-chan struct{}) {
 	read := make(chan struct{})
-	s.flights.Go(func() { //nolint:contextcheck // see above
+	if !s.config.Licenses {
+		close(read)
+		return read
+	}
+	s.flights.Go(func() {
 		defer close(read)
 		s.mu.Lock()
 		licenses, failed := s.licenses, s.unread[SourceLicenses] != ""
@@ -167,10 +191,7 @@ func (s *Site) refreshUsage(ctx context.Context) {
 		}
 		s.loadUsage()
 	})
-	select {
-	case <-read:
-	case <-ctx.Done():
-	}
+	return read
 }
 
 // loadUsage reads the usage rows of the licences in use, if it is time to.
@@ -188,6 +209,7 @@ func (s *Site) loadUsage() {
 	if s.ctx.Err() != nil {
 		return // closing
 	}
+	now = s.config.Now()
 	s.usage.note(rows, err, now, s.logger)
 	if err == nil {
 		s.mu.Lock()

@@ -6,20 +6,34 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
 
 const repositoryPort = "4242"
 
-// repository asks the first of a site's repositories that answers. All of them
-// stand before the same database.
+// repository asks one of a site's repositories: the one that answered last, and
+// when that fails the others in order. All of them stand before the same
+// database.
 type repository struct {
-	client *client
-	hosts  []string // host:port, in order of preference
+	client   *client
+	hosts    []string // host:port, in order of preference
+	outcomes *outcomes
+	ordered  bool // begin with the first, whichever answered last
+}
 
+// outcomes is how the hosts answered so far.
+type outcomes struct {
 	mu     sync.Mutex
 	status map[string]RepositoryStatus // by host:port, of those asked so far
+	last   int                         // which of the hosts answered last
+}
+
+// inOrder returns the same repository, but begins with the preferred host. So it
+// is found out that it is back.
+func (r *repository) inOrder() *repository {
+	return &repository{client: r.client, hosts: r.hosts, outcomes: r.outcomes, ordered: true}
 }
 
 // RepositoryStatus is how the last request to a repository went.
@@ -30,7 +44,7 @@ type RepositoryStatus struct {
 }
 
 func newRepository(c *client, hosts []string) *repository {
-	return &repository{client: c, hosts: hosts, status: make(map[string]RepositoryStatus)}
+	return &repository{client: c, hosts: hosts, outcomes: &outcomes{status: make(map[string]RepositoryStatus)}}
 }
 
 // listEntities asks for all entities of a kind, e.g. "proxyservice", and hands
@@ -64,19 +78,32 @@ func getObject[T any](ctx context.Context, r *repository, path string) (object *
 	return object, err
 }
 
-// ask asks the hosts in order until one answers as it should.
+// ask asks the hosts until one answers as it should.
 func (r *repository) ask(ctx context.Context, path string, decode func(io.Reader) error) error {
+	order := make([]int, len(r.hosts))
+	for i := range order {
+		order[i] = i
+	}
+	if !r.ordered {
+		r.outcomes.mu.Lock()
+		last := r.outcomes.last
+		r.outcomes.mu.Unlock()
+		order = slices.Insert(slices.Delete(order, last, last+1), 0, last)
+	}
 	var failures error
-	for _, host := range r.hosts {
-		expiry, err := r.client.get(ctx, APIRepository, host, path, decode)
+	for _, i := range order {
+		expiry, err := r.client.get(ctx, APIRepository, r.hosts[i], path, decode)
 		// That it does not know a path of other releases is an answer, too.
-		r.note(host, err == nil || notFound(err), expiry)
-		if err == nil || notFound(err) {
+		answered := err == nil || notFound(err)
+		r.note(i, answered, expiry)
+		switch {
+		case answered:
 			return err
-		}
-		if failures == nil {
+		case failures == nil:
 			failures = err
-		} else {
+		case KindOf(err) == KindTimeout: // the kind that matters most is that of the whole
+			failures = fmt.Errorf("%w; %w", err, failures)
+		default:
 			failures = fmt.Errorf("%w; %w", failures, err)
 		}
 		if ctx.Err() != nil {
@@ -86,20 +113,23 @@ func (r *repository) ask(ctx context.Context, path string, decode func(io.Reader
 	return failures
 }
 
-func (r *repository) note(address string, up bool, expiry time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.status[address] = RepositoryStatus{Up: up, CertificateExpiry: expiry}
+func (r *repository) note(host int, up bool, expiry time.Time) {
+	r.outcomes.mu.Lock()
+	defer r.outcomes.mu.Unlock()
+	r.outcomes.status[r.hosts[host]] = RepositoryStatus{Up: up, CertificateExpiry: expiry}
+	if up {
+		r.outcomes.last = host
+	}
 }
 
 // statuses returns the hosts that were tried so far, in the order of --qlik.host
 // and named as the nodes of links are.
 func (r *repository) statuses(links []Link) []RepositoryStatus {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.outcomes.mu.Lock()
+	defer r.outcomes.mu.Unlock()
 	var statuses []RepositoryStatus
 	for _, address := range r.hosts {
-		status, tried := r.status[address]
+		status, tried := r.outcomes.status[address]
 		if !tried {
 			continue
 		}
@@ -115,21 +145,31 @@ func (r *repository) statuses(links []Link) []RepositoryStatus {
 // enum is a value that the repository writes as a number, and accepts (so may
 // one day write) as a name.
 type enum struct {
+	set    bool
 	number int
 	name   string
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (e *enum) UnmarshalJSON(data []byte) error {
+	if e.set = string(data) != "null"; !e.set {
+		return nil
+	}
 	if err := json.Unmarshal(data, &e.name); err == nil {
 		return nil
 	}
 	return json.Unmarshal(data, &e.number)
 }
 
-// in returns the value's name by the table of names, where it is a number.
+// in returns the value's name by the table of names, spelled as there; "Unknown"
+// if there is none.
 func (e enum) in(names []string) string {
+	known := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, e.name) })
 	switch {
+	case !e.set:
+		return "Unknown"
+	case known >= 0:
+		return names[known]
 	case e.name != "":
 		return e.name
 	case e.number >= 0 && e.number < len(names):

@@ -39,6 +39,9 @@ func (r *repository) services(ctx context.Context) ([]ServiceState, error) {
 	}
 	states := make([]ServiceState, 0, len(records))
 	for _, record := range records {
+		if !record.Type.set || !record.State.set {
+			continue // says nothing
+		}
 		states = append(states, ServiceState{
 			Host:    record.Node.HostName,
 			Service: record.Type.in(serviceTypes),

@@ -46,6 +46,7 @@ type Site struct {
 	links     []Link    // nil until known
 	licenses  *Licenses // nil until known
 	states    []ServiceState
+	answered  map[string]time.Time // by node, of the last answer
 	refreshed map[string]time.Time // by source, of the last success
 	failing   map[string]Kind      // links, as last logged
 	unread    map[string]Kind      // why a source could not be read, as last logged
@@ -66,6 +67,7 @@ func New(config Config) (*Site, error) {
 			dial: redirectingDialer(config.DialContext, config.NodeAddresses, config.Hosts),
 		},
 		unlimited: make(map[User]bool),
+		answered:  make(map[string]time.Time),
 		refreshed: make(map[string]time.Time),
 		failing:   make(map[string]Kind),
 		unread:    make(map[string]Kind),
@@ -124,7 +126,7 @@ func (s *Site) static() bool { return len(s.config.Proxies) > 0 && len(s.config.
 
 // describe adds to a snapshot what only the site knows. The caller holds
 // s.trackMu.
-func (s *Site) describe(snapshot *Snapshot) {
+func (s *Site) describe(snapshot *Snapshot, whole bool) {
 	s.mu.Lock()
 	snapshot.Licenses = s.licenses
 	for _, state := range s.states {
@@ -134,7 +136,7 @@ func (s *Site) describe(snapshot *Snapshot) {
 	s.mu.Unlock()
 	snapshot.Limit = s.config.SessionLimit
 	snapshot.Tracking = s.tracker.tracking()
-	s.describeUsers(snapshot)
+	s.describeUsers(snapshot, whole)
 }
 
 // noteLinks logs what changed in the links since the last snapshot: one line

@@ -64,6 +64,10 @@ func newSnapshot(at time.Time, links []LinkResult) *Snapshot {
 	total := 0
 	for i := range links {
 		total += len(links[i].Sessions)
+		// Who answers has not stopped, whatever the repository says.
+		links[i].Stopped = links[i].Stopped && !slices.ContainsFunc(links, func(l LinkResult) bool {
+			return l.Err == nil && l.Node == links[i].Node
+		})
 	}
 	seen := make(map[SessionID]struct{}, total)
 	snapshot.Sessions = make([]Session, 0, total)
@@ -161,36 +165,50 @@ func (s *Site) snapshotOf(f *flight) *Snapshot {
 	if whole != nil {
 		return whole
 	}
+	f.markLate(results)
+	snapshot := newSnapshot(f.at, results)
+	s.trackMu.Lock()
+	defer s.trackMu.Unlock()
+	s.describe(snapshot, false)
+	return snapshot
+}
+
+// markLate gives the links that have not answered an error of their own.
+func (f *flight) markLate(results []LinkResult) {
 	for i := range results {
 		if results[i].Err == errNotInTime { //nolint:errorlint // the mark itself
 			results[i].Duration = time.Since(f.started)
 			results[i].Err = &Error{Op: "GET", Target: "https://" + results[i].Address + results[i].path(), Kind: KindTimeout, Err: errNotInTime}
 		}
 	}
-	snapshot := newSnapshot(f.at, results)
-	s.trackMu.Lock()
-	defer s.trackMu.Unlock()
-	s.describe(snapshot)
-	return snapshot
 }
 
 // fly asks all links and ends the flight.
 func (s *Site) fly(ctx context.Context, f *flight) {
 	s.reloadCertificates()
-	links, states := s.expectedLinks()
-	var usage sync.WaitGroup
-	if s.config.Licenses {
-		usage.Go(func() { s.refreshUsage(ctx) })
-	}
+	links, hasStopped := s.expectedLinks()
+	rowsRead := s.refreshUsage() //nolint:contextcheck // read to the end whoever waits
 
 	f.mu.Lock()
 	f.results = make([]LinkResult, len(links))
 	byNode := make(map[string][]*LinkResult)
 	for i := range links {
-		f.results[i] = LinkResult{Link: links[i], Err: errNotInTime, Stopped: stopped(states, hostOf(links[i].Address))}
+		f.results[i] = LinkResult{Link: links[i], Err: errNotInTime, Stopped: hasStopped(links[i].Node)}
 		byNode[links[i].Node] = append(byNode[links[i].Node], &f.results[i])
 	}
 	f.mu.Unlock()
+
+	if ctx.Err() != nil { // waiting for the topology took all the time
+		f.mu.Lock()
+		f.markLate(f.results)
+		f.mu.Unlock()
+		snapshot := newSnapshot(f.at, f.results)
+		s.trackMu.Lock()
+		s.describe(snapshot, false)
+		s.trackMu.Unlock()
+		s.land(f, snapshot)
+		return
+	}
 
 	var nodes sync.WaitGroup
 	for node, limit := range shareRequests(byNode) {
@@ -207,9 +225,14 @@ func (s *Site) fly(ctx context.Context, f *flight) {
 		})
 	}
 	nodes.Wait()
-	usage.Wait()
+	select {
+	case <-rowsRead:
+	case <-ctx.Done():
+	case <-time.After(usageGrace):
+	}
 
 	whole := newSnapshot(f.at, f.results)
+	s.noteAnswers(whole)
 	s.trackMu.Lock()
 	// A flight that a hanging link kept in the air may end after a later one; its
 	// answers are older.
@@ -217,9 +240,14 @@ func (s *Site) fly(ctx context.Context, f *flight) {
 		s.observed = f.started
 		s.tracker.observe(f.results, s.config.Now())
 	}
-	s.describe(whole)
+	s.describe(whole, true)
 	s.trackMu.Unlock()
 	s.noteLinks(whole)
+	s.land(f, whole)
+}
+
+// land ends a flight.
+func (s *Site) land(f *flight, whole *Snapshot) {
 	f.mu.Lock()
 	f.timer.Stop()
 	f.whole = whole

@@ -111,6 +111,9 @@ func joinLinks(proxies []proxyServiceRecord, virtualProxies []virtualProxyRecord
 	}
 	var links []Link
 	for i := range proxies {
+		if proxies[i].Node.HostName == "" {
+			continue // cannot be asked
+		}
 		settings := &proxies[i].Settings
 		port := proxyPort
 		if settings.RESTListenPort != 0 {
@@ -139,11 +142,15 @@ func sortedLinks(links []Link) []Link {
 }
 
 // filterLinks keeps the links of the given proxies (host:port) and virtual
-// proxies; an empty list keeps all.
+// proxies; an empty list keeps all. The usual port stands for whichever port the
+// proxy of that host has.
 func filterLinks(links []Link, proxies, virtualProxies []string) []Link {
 	return slices.DeleteFunc(links, func(l Link) bool {
 		matchesProxy := len(proxies) == 0 ||
-			slices.ContainsFunc(proxies, func(p string) bool { return strings.EqualFold(p, l.Address) })
+			slices.ContainsFunc(proxies, func(p string) bool {
+				host, port, _ := net.SplitHostPort(p)
+				return strings.EqualFold(p, l.Address) || port == proxyPort && strings.EqualFold(host, hostOf(l.Address))
+			})
 		matchesPrefix := len(virtualProxies) == 0 ||
 			slices.ContainsFunc(virtualProxies, func(p string) bool { return virtualProxyName(p) == l.VirtualProxy })
 		return !matchesProxy || !matchesPrefix

@@ -148,7 +148,8 @@ func (t *tracker) observeListed(link *trackedLink, now time.Time) {
 				session.startSeen = link.answered == t.round-1
 			}
 		}
-		session.round = t.round
+		// Of several links that list it, one that answered is asked for it next time.
+		session.link, session.round = link, t.round
 		t.sessions[hash] = session
 	}
 }

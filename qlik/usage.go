@@ -2,6 +2,7 @@ package qlik
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,10 +12,11 @@ import (
 )
 
 // Usage rows are read beside the links, but the repository must not suffer from
-// it, and a scrape must not wait for it.
+// it, and a scrape must not wait for it for long.
 const (
 	usageInterval   = 15 * time.Second // at most so often, whoever scrapes
 	usageTimeout    = 5 * time.Second
+	usageGrace      = 500 * time.Millisecond // for rows that come later than the links
 	maxUsageBackoff = 5 * time.Minute
 )
 
@@ -69,6 +71,9 @@ func (r *repository) usage(ctx context.Context, inUse []licenseType, hash func(S
 					rows = append(rows, row)
 				}
 				for _, session := range record.Sessions {
+					if session.SessionID == "" {
+						continue
+					}
 					row.session, row.activity = hash(SessionID(session.SessionID)), session.LatestActivity.Time
 					rows = append(rows, row)
 				}
@@ -77,7 +82,13 @@ func (r *repository) usage(ctx context.Context, inUse []licenseType, hash func(S
 			return nil, err
 		}
 	}
-	return rows, nil
+	// A session takes one slot, whatever several nodes or lists say of it.
+	seen := make(map[sessionHash]bool, len(rows))
+	return slices.DeleteFunc(rows, func(row usageRow) bool {
+		again := seen[row.session]
+		seen[row.session] = true
+		return again
+	}), nil
 }
 
 // usageReader keeps the last rows and knows when to read again.
@@ -92,6 +103,7 @@ type usageReader struct {
 	// implausible says that rows evidently do not reflect sessions, as on a
 	// release that does not write them.
 	implausible bool
+	matched     time.Time // when a session last had its row
 }
 
 // known returns the rows if they are fresh enough to be used.
@@ -112,7 +124,7 @@ func (u *usageReader) due(now time.Time) bool {
 	return true
 }
 
-// note takes in rows that were read at a time, or why they could not be.
+// note takes in rows that have been read by now, or why they could not be.
 func (u *usageReader) note(rows []usageRow, err error, at time.Time, logger log.Logger) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -133,33 +145,61 @@ func (u *usageReader) note(rows []usageRow, err error, at time.Time, logger log.
 	}
 }
 
-// A usage row is expected from the first activity on; a session without one is
-// evidence against the rows only after a while, or in number.
+// A usage row is expected from the first activity on; a user without any is
+// evidence against the rows only after a while, or when many are.
 const (
 	rowExpectedAfter = 2 * time.Minute
-	rowsExpectedFrom = 5
+	rowsExpectedFrom = 5 // sessions
+
+	rowsTrustedFor    = 24 * time.Hour
+	usersAgainstTrust = 5
 )
 
-// judge decides whether rows reflect sessions. They do not if users with a
-// licence of their own have sessions, and not one of them has a row.
-func (u *usageReader) judge(users []UserStatus, now time.Time) (plausible bool) {
-	licensed, old, matched := 0, false, false
+// judge decides whether rows reflect sessions. Of the users with a licence of
+// their own and with sessions, those speak for the rows of whom a session has
+// its row, and those against them who have none although there is room for it.
+// A row whose session is gone speaks for nothing: a release that writes no more
+// rows may have left some behind. live are the rows of sessions that are there,
+// by user.
+func (u *usageReader) judge(users []UserStatus, live []int, limit int, now time.Time) {
+	inFavour, against, young := 0, 0, 0
 	for i := range users {
 		user := &users[i]
 		switch user.License {
 		case LicenseProfessional, LicenseAnalyzer, LicenseUser:
-			licensed += user.Sessions
-			old = old || user.Sessions > 0 && now.Sub(user.FirstSeen) >= rowExpectedAfter
-			matched = matched || user.Sessions > 0 && user.LicensedSessions > 0
+		default:
+			continue
+		}
+		switch {
+		case user.Sessions == 0, user.FirstSeen.IsZero():
+		case live[i] > 0:
+			inFavour++
+		case user.LicensedSessions >= limit: // leftover rows hold all slots
+		case now.Sub(user.FirstSeen) >= rowExpectedAfter:
+			against++
+		default:
+			young += user.Sessions
 		}
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if inFavour > 0 {
+		u.matched = now
+	}
+	// A session that was refused has no row either, and keeps none until it asks
+	// again. Where rows were right lately, a few such users prove nothing.
+	trusted := !u.matched.IsZero() && now.Sub(u.matched) < rowsTrustedFor
 	switch {
-	case matched:
+	case inFavour > 0 && inFavour >= against:
 		u.implausible = false
-	case old, licensed >= rowsExpectedFrom:
+	case trusted && against < usersAgainstTrust:
+	case against > 0, young >= rowsExpectedFrom:
 		u.implausible = true
 	}
+}
+
+func (u *usageReader) plausible() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	return !u.implausible
 }

@@ -32,33 +32,36 @@ func (u *UserStatus) Present() bool {
 }
 
 // describeUsers joins what the snapshot counts with what the tracking remembers,
-// what the repository says of licences, and its usage rows. The caller holds
-// s.trackMu.
-func (s *Site) describeUsers(snapshot *Snapshot) {
+// what the repository says of licences, and its usage rows. A snapshot that is
+// not whole decides nothing that lasts. The caller holds s.trackMu.
+func (s *Site) describeUsers(snapshot *Snapshot, whole bool) {
 	now := s.config.Now()
 	rows, read := s.usage.known(snapshot.Time)
 	owners := s.tracker.owners(rows)
 	users, index := CountUsers(snapshot.Sessions, s.absent(owners), snapshot.Limit, s.unlimited)
+	live := make([]int, len(users)) // rows of sessions that are there, by user
 	for i := range rows {
-		if user, known := index[owners[i].user]; known {
-			users[user].LicensedSessions++
+		user, known := index[owners[i].user]
+		if !known {
+			continue
+		}
+		users[user].LicensedSessions++
+		if users[user].License == "" {
 			users[user].License = rows[i].license
+		}
+		if owners[i].live {
+			live[user]++
 		}
 	}
 	for i := range users {
-		user := &users[i]
-		s.tracker.describe(user, now)
-		if snapshot.Licenses == nil {
-			continue
-		}
-		// Whoever uses a licence that anybody may use shows it by its rows only.
-		if license := snapshot.Licenses.Of(user.User); user.License == "" || license != LicenseNone && license != LicenseUnknown {
-			user.License = license
-		}
+		s.tracker.describe(&users[i], now)
+		users[i].License = snapshot.license(&users[i])
+	}
+	if read && whole {
+		s.usage.judge(users, live, snapshot.Limit, now)
 	}
 	snapshot.Users = users
-	snapshot.UsageKnown = read
-	snapshot.UsagePlausible = !read || s.usage.judge(users, now)
+	snapshot.UsageKnown, snapshot.UsagePlausible = read, !read || s.usage.plausible()
 	if !snapshot.UsagePlausible {
 		rows = nil
 	}
@@ -79,7 +82,7 @@ func (s *Site) describeUsers(snapshot *Snapshot) {
 	}
 	for i := range rows {
 		if slots, isFull := full[owners[i].user]; isFull {
-			if end := s.timeout(&rows[i]); !end.IsZero() {
+			if end := s.timeout(&rows[i]); end.After(now) {
 				full[owners[i].user] = append(slots, end)
 			}
 		}
@@ -93,8 +96,27 @@ func (s *Site) describeUsers(snapshot *Snapshot) {
 	}
 }
 
+// license returns the licence of a user: by the lists of who holds one, else by
+// the user's own rows, which show who uses a licence that anybody may use.
+func (s *Snapshot) license(user *UserStatus) string {
+	if s.Licenses == nil {
+		return user.License
+	}
+	license := s.Licenses.Of(user.User)
+	switch {
+	case license != LicenseNone && license != LicenseUnknown:
+		return license
+	case user.License != "":
+		return user.License
+	case user.FirstSeen.After(s.Licenses.read):
+		return LicenseUnknown // may have been given one since the lists were read
+	default:
+		return license
+	}
+}
+
 // absent returns the users who need not have a session to be told of: those who
-// are remembered, and those with rows of sessions that are gone.
+// are remembered, and those with rows.
 func (s *Site) absent(owners []rowOwner) []User {
 	var users []User
 	for user, tracked := range s.tracker.users {
@@ -103,7 +125,7 @@ func (s *Site) absent(owners []rowOwner) []User {
 		}
 	}
 	for _, owner := range owners {
-		if !owner.live && owner.user != (User{}) {
+		if owner.user != (User{}) {
 			users = append(users, owner.user)
 		}
 	}

@@ -36,7 +36,7 @@ type Demo struct {
 func Start() (*Demo, error) {
 	dir, err := os.MkdirTemp("", "qlik_exporter-demo-")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the demo needs a folder for temporary files, and TMPDIR names none that works: %w", err)
 	}
 	now := time.Now()
 	clock := qliktest.NewClock(now.Add(-warmUp))

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,13 +20,14 @@ const scrapeTimeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 // collectors of a site are bound to the deadline of one request.
 type metricsHandler struct {
 	process *prometheus.Registry // what is not about a site
-	site    func(ctx context.Context) prometheus.Collector
+	site    func(ctx context.Context) Scrape
 	offset  time.Duration
 	options promhttp.HandlerOpts
+	ownWork atomic.Int64 // nanoseconds that the last scrape took beside Qlik's answers
 }
 
 func newMetricsHandler(
-	process *prometheus.Registry, site func(ctx context.Context) prometheus.Collector, offset time.Duration, errorLog *stdlog.Logger,
+	process *prometheus.Registry, site func(ctx context.Context) Scrape, offset time.Duration, errorLog *stdlog.Logger,
 ) *metricsHandler {
 	options := promhttp.HandlerOpts{
 		ErrorLog: errorLog,
@@ -41,7 +43,10 @@ func newMetricsHandler(
 
 // ServeHTTP implements http.Handler.
 func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	timeout, err := scrapeTimeout(r.Header, h.offset)
+	begin := time.Now()
+	// Where tens of thousands of users make the answer large, writing it takes
+	// longer than the configured offset.
+	timeout, err := scrapeTimeout(r.Header, max(h.offset, 3*time.Duration(h.ownWork.Load())/2))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -52,9 +57,11 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
+	site := h.site(ctx)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(h.process, h.site(ctx))
+	registry.MustRegister(h.process, site)
 	promhttp.HandlerFor(registry, h.options).ServeHTTP(w, r)
+	h.ownWork.Store(int64(time.Since(begin) - site.Asked()))
 }
 
 // scrapeTimeout returns how long a scrape may take: what Prometheus grants less

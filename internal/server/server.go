@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log"
@@ -32,13 +34,34 @@ const (
 
 // Config is what the server serves, and how.
 type Config struct {
-	Site          func(ctx context.Context) prometheus.Collector // a collector for one scrape
-	TelemetryPath string                                         // --web.telemetry-path
-	TimeoutOffset time.Duration                                  // --timeout-offset
-	Pprof         bool                                           // --web.enable-pprof
-	Web           *web.FlagConfig                                // listen addresses, TLS, authentication
+	Site          func(ctx context.Context) Scrape // a collector for one scrape
+	TelemetryPath string                           // --web.telemetry-path
+	TimeoutOffset time.Duration                    // --timeout-offset
+	Pprof         bool                             // --web.enable-pprof
+	Web           *web.FlagConfig                  // listen addresses, TLS, authentication
 	Logger        log.Logger
 	Slog          *slog.Logger // the same log, for exporter-toolkit
+}
+
+// Scrape collects the metrics of a site once.
+type Scrape interface {
+	prometheus.Collector
+
+	// Asked is how long it waited for Qlik's answers.
+	Asked() time.Duration
+}
+
+// checkTelemetryPath refuses paths that are taken or would mean something else.
+func checkTelemetryPath(telemetryPath string) error {
+	switch {
+	case !strings.HasPrefix(telemetryPath, "/"):
+		return fmt.Errorf("--web.telemetry-path: must start with a slash, not %q", telemetryPath)
+	case path.Clean(telemetryPath) != telemetryPath, strings.ContainsAny(telemetryPath, "{} \t?#%"):
+		return fmt.Errorf("--web.telemetry-path: %q is no plain path; write one like /metrics", telemetryPath)
+	case strings.HasPrefix(telemetryPath, "/-/"), strings.HasPrefix(telemetryPath, "/debug/"):
+		return fmt.Errorf("--web.telemetry-path: %q is used for something else; write one like /metrics", telemetryPath)
+	}
+	return nil
 }
 
 // Run serves until ctx ends, then lets the requests under way end.
@@ -73,6 +96,9 @@ func Run(ctx context.Context, config Config) error {
 }
 
 func newHandler(config Config) (http.Handler, error) {
+	if err := checkTelemetryPath(config.TelemetryPath); err != nil {
+		return nil, err
+	}
 	process := prometheus.NewRegistry()
 	process.MustRegister(
 		collectors.NewGoCollector(),

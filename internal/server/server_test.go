@@ -49,6 +49,7 @@ func TestScrapeTimeout(t *testing.T) {
 // collect is a collector made of a function.
 type collect func(ch chan<- prometheus.Metric)
 
+func (collect) Asked() time.Duration                  { return 0 }
 func (collect) Describe(ch chan<- *prometheus.Desc)   { ch <- seen }
 func (c collect) Collect(ch chan<- prometheus.Metric) { c(ch) }
 
@@ -59,7 +60,7 @@ func handler(t *testing.T, config Config) http.Handler {
 	config.Logger = log.NewNopLogger()
 	config.Slog = slog.New(slog.DiscardHandler)
 	if config.Site == nil {
-		config.Site = func(context.Context) prometheus.Collector { return collect(func(chan<- prometheus.Metric) {}) }
+		config.Site = func(context.Context) Scrape { return collect(func(chan<- prometheus.Metric) {}) }
 	}
 	h, err := newHandler(config)
 	if err != nil {
@@ -113,7 +114,7 @@ func TestWrongTimeoutHeaderIsRefused(t *testing.T) {
 
 func TestDeadlineReachesTheSite(t *testing.T) {
 	var left time.Duration
-	h := handler(t, Config{TelemetryPath: "/metrics", TimeoutOffset: time.Second, Site: func(ctx context.Context) prometheus.Collector {
+	h := handler(t, Config{TelemetryPath: "/metrics", TimeoutOffset: time.Second, Site: func(ctx context.Context) Scrape {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
 		return collect(func(chan<- prometheus.Metric) {})
@@ -127,7 +128,7 @@ func TestDeadlineReachesTheSite(t *testing.T) {
 // TestDuplicateCostsOneSeries: the same series twice is a defect, but the rest
 // of the scrape is worth having. It is counted.
 func TestDuplicateCostsOneSeries(t *testing.T) {
-	h := handler(t, Config{TelemetryPath: "/metrics", Site: func(context.Context) prometheus.Collector {
+	h := handler(t, Config{TelemetryPath: "/metrics", Site: func(context.Context) Scrape {
 		return collect(func(ch chan<- prometheus.Metric) {
 			for _, label := range []string{"a", "b", "a"} {
 				ch <- prometheus.MustNewConstMetric(seen, prometheus.GaugeValue, 1, label)
@@ -154,11 +155,43 @@ func TestCompressionAndOpenMetrics(t *testing.T) {
 	}
 }
 
+func TestTelemetryPath(t *testing.T) {
+	for path, ok := range map[string]bool{
+		"/metrics": true, "/": true, "/qlik/metrics": true,
+		"": false, "metrics": false, "/metrics/": false, "//x": false, "/metrics{": false, "/{x}": false, "/{$}": false, "/a b": false,
+		"/-/healthy": false, "/debug/pprof": false, "/a/../b": false, "/a?b": false,
+	} {
+		if err := checkTelemetryPath(path); (err == nil) != ok {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
+// TestOwnWorkIsReserved: what the last answer took to make and write is left of
+// the time that the next one has.
+func TestOwnWorkIsReserved(t *testing.T) {
+	h := newMetricsHandler(prometheus.NewRegistry(), nil, 250*time.Millisecond, nil)
+	var left time.Duration
+	h.site = func(ctx context.Context) Scrape {
+		deadline, _ := ctx.Deadline()
+		left = time.Until(deadline)
+		return collect(func(chan<- prometheus.Metric) {})
+	}
+	h.ownWork.Store(int64(2 * time.Second))
+	get(h, "/metrics", scrapeTimeoutHeader, "10")
+	if left < 6500*time.Millisecond || left > 7*time.Second {
+		t.Errorf("the site has %s, want 7s", left)
+	}
+	if own := time.Duration(h.ownWork.Load()); own <= 0 || own > time.Second {
+		t.Errorf("own work is %s", own)
+	}
+}
+
 func TestRunSaysWhyItCannotListen(t *testing.T) {
 	socket := false
 	missing := t.TempDir() + "/web.yml"
 	err := Run(t.Context(), Config{
-		Site:          func(context.Context) prometheus.Collector { return collect(func(chan<- prometheus.Metric) {}) },
+		Site:          func(context.Context) Scrape { return collect(func(chan<- prometheus.Metric) {}) },
 		TelemetryPath: "/metrics",
 		Web:           &web.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebSystemdSocket: &socket, WebConfigFile: &missing},
 		Logger:        log.NewNopLogger(),

@@ -26,6 +26,8 @@ type Config struct {
 	// KeepRowsOnRestart leaves the usage rows of sessions behind that a restart of their proxy ended. They occupy slots until
 	// RemoveLeftoverRows.
 	KeepRowsOnRestart bool
+	// NoUsageRows is a release that writes no usage rows: the lists of them are empty, the limit is enforced all the same.
+	NoUsageRows bool
 
 	// Now is the site's clock; nil is time.Now.
 	Now func() time.Time
