@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -24,8 +23,7 @@ import (
 // are first needed. Those in Debian are too old for it.
 var alertmanagerPrograms = sync.OnceValues(func() (map[string]string, error) {
 	dir := filepath.Dir(exporter)
-	build := exec.Command("go", "build", "-o", dir,
-		"github.com/prometheus/alertmanager/cmd/alertmanager", "github.com/prometheus/alertmanager/cmd/amtool")
+	build := exec.Command("go", "build", "-o", dir, "tool")
 	build.Dir = filepath.Join(repository, "tools", "alertmanager")
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building Alertmanager: %w\n%s", err, output)
@@ -86,18 +84,6 @@ func (d document) mapping(key string) document {
 	return nil
 }
 
-// shorten divides a duration that is there, to a second at least.
-func (d document) shorten(key string, by float64) {
-	text, found := d[key].(string)
-	if !found {
-		return
-	}
-	duration, err := model.ParseDuration(text)
-	if err == nil && duration > 0 {
-		d[key] = model.Duration(max(time.Second, time.Duration(float64(duration)/by).Round(time.Second))).String()
-	}
-}
-
 // alertmanager is an Alertmanager that runs.
 type alertmanager struct {
 	*program
@@ -118,10 +104,12 @@ func startAlertmanager(t *testing.T, configFile string) *alertmanager {
 	return a
 }
 
-// state is "active", "suppressed" or "" for the alert with these labels.
-func (a *alertmanager) state(t *testing.T, labels string) string {
+// state is "active", "suppressed" or "" for the only alert of a site with that
+// name.
+func (a *alertmanager) state(t *testing.T, s *site, alertname string) string {
 	t.Helper()
-	text, _, err := get("http://"+a.address+"/api/v2/alerts?filter="+url.QueryEscape("{"+labels+"}"), nil)
+	filter := url.Values{"filter": {fmt.Sprintf("alertname=%q", alertname), fmt.Sprintf("site=%q", s.name)}}
+	text, _, err := get("http://"+a.address+"/api/v2/alerts?"+filter.Encode(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,10 +190,10 @@ func (in *inbox) sent(s *site, status, alertname string) int {
 }
 
 // wait waits for the first notification of that kind and returns when it came.
-func (in *inbox) wait(t *testing.T, s *site, within time.Duration, status, alertname string) time.Time {
+func (in *inbox) wait(t *testing.T, s *site, status, alertname string) time.Time {
 	t.Helper()
 	var found *notification
-	s.waitFor(t, fmt.Sprintf("a notification: %s %s of %s", status, alertname, s.name), within, func() bool {
+	s.waitFor(t, fmt.Sprintf("a notification: %s %s of %s", status, alertname, s.name), time.Minute, func() bool {
 		for _, n := range in.of(s) {
 			if n.is(status, alertname) {
 				found = n

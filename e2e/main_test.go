@@ -1,19 +1,23 @@
 // Package e2e tests qlik_exporter from outside: the program as users build and
 // start it, asked over HTTP and stopped with signals, with the real programs
-// that work with it. Nothing here imports the exporter's code.
+// that work with it. Nothing here imports the exporter's code but the simulated
+// site, qlik/qliktest.
 //
 // The tests need a Unix and, in the PATH, go, git, sh, curl, prometheus and
-// promtool; on Debian: apt-get install git curl prometheus. Every program
-// listens on a free port of the loopback interface and is ended by its test.
+// promtool; on Debian: apt-get install git curl prometheus. Alertmanager is built
+// from the module in tools/alertmanager, which takes minutes the first time.
+// Every program listens on a free port of the loopback interface and is ended by
+// its test.
 //
 //	go test -v ./...
 //
-// takes two and a half minutes, two of which Prometheus spends scraping;
+// takes five minutes, two of which Prometheus spends scraping;
 // E2E_SCRAPE_FOR=20s makes that shorter and leaves out what takes two minutes
-// to be seen.
+// to be seen. go test -v -run TestAlerts . is about alerts alone.
 package e2e
 
 import (
+	"flag"
 	"log"
 	"os"
 	"os/exec"
@@ -40,6 +44,10 @@ func TestMain(m *testing.M) {
 		log.Fatalf("building the exporter: %v\n%s", err, output)
 	}
 	if err := os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		log.Fatal(err)
+	}
+	// Parallel tests wait most of the time, however many processors there are.
+	if err := flag.Set("test.parallel", "20"); err != nil {
 		log.Fatal(err)
 	}
 	m.Run()

@@ -75,12 +75,12 @@ func (s *site) login(t *testing.T, id string, browser int) qliktest.Session {
 	return session
 }
 
-// logins opens sessions number first to last, in a browser each.
-func (s *site) logins(t *testing.T, id string, first, last int) []qliktest.Session {
+// logins opens so many sessions of Anna, in a browser each.
+func (s *site) logins(t *testing.T, count int) []qliktest.Session {
 	t.Helper()
 	var sessions []qliktest.Session
-	for browser := first; browser <= last; browser++ {
-		sessions = append(sessions, s.login(t, id, browser))
+	for browser := range count {
+		sessions = append(sessions, s.login(t, "anna", browser+1))
 	}
 	return sessions
 }
