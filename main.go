@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
+	"github.com/qlik-exporter/qlik_exporter/alerts"
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/demo"
 	"github.com/qlik-exporter/qlik_exporter/internal/server"
@@ -60,6 +61,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch command {
 	case "demo":
 		err = o.demo(ctx, stdout, stderr)
+	case "assets":
+		if err = alerts.Write(o.assetsDir, o.assets); err == nil {
+			_, err = fmt.Fprintf(stdout, "Wrote rules, Alertmanager example, templates and runbook to %s.\n", o.assetsDir)
+		}
 	default:
 		err = o.serve(ctx, stderr)
 	}
@@ -120,7 +125,10 @@ type options struct {
 	collectors                      map[string]*bool
 	minSessions, maxUsers           int
 	auditLogs                       []string
-	excludeUsers                    []string
+
+	assetsDir    string
+	assets       alerts.Options
+	excludeUsers []string
 }
 
 func newApp() (*kingpin.Application, *options) {
@@ -133,6 +141,7 @@ func newApp() (*kingpin.Application, *options) {
 	app.Command("demo", "Start a simulated Qlik Sense site on loopback and serve its metrics.")
 
 	o := &options{collectors: make(map[string]*bool)}
+	o.assetFlags(app.Command("assets", "Write Prometheus rules, an Alertmanager example with templates, and the runbook into a folder."))
 
 	app.Flag("qlik.host", "Registered host name of a node with a repository, HOST or HOST:PORT (4242). Repeatable: tried in order.").
 		StringsVar(&o.hosts)
@@ -189,6 +198,19 @@ func newApp() (*kingpin.Application, *options) {
 	app.Flag("log.format", "Format of the log: logfmt or json.").
 		Default("logfmt").EnumVar(&o.logFormat, "logfmt", "json")
 	return app, o
+}
+
+// assetFlags are what the written files can be adjusted to.
+func (o *options) assetFlags(command *kingpin.CmdClause) {
+	command.Arg("dir", "Folder to write to.").Required().StringVar(&o.assetsDir)
+	command.Flag("runbook-url", "Address of the page that runbook.md becomes; alerts append #alertname.").
+		Default(alerts.DefaultRunbookURL).StringVar(&o.assets.RunbookURL)
+	command.Flag("dashboard-url", "Address of Grafana; alerts append /d/ and the dashboard.").
+		Default(alerts.DefaultDashboardURL).StringVar(&o.assets.DashboardURL)
+	command.Flag("job", "Job under which Prometheus scrapes the exporter.").
+		Default(alerts.DefaultJob).StringVar(&o.assets.Job)
+	command.Flag("reached-severity", "Severity of QlikUserSessionLimitReached.").
+		Default(alerts.DefaultReachedSeverity).EnumVar(&o.assets.ReachedSeverity, alerts.Severities()...)
 }
 
 // serve serves the site that the flags describe.

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kingpin/v2"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -259,6 +260,24 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+func TestAssets(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "folder")
+	if out, err := command(t, "assets", dir, "--job=sense", "--reached-severity=warning").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	rules, err := os.ReadFile(filepath.Join(dir, "qlik.rules.yml"))
+	if err != nil || !strings.Contains(string(rules), `up{job="sense"}`) || strings.Contains(string(rules), `job="qlik"`) {
+		t.Errorf("the rules do not ask for the job: %v", err)
+	}
+	for _, args := range [][]string{
+		{"assets"}, {"assets", dir, "--reached-severity=page"}, {"assets", dir, "--runbook-url=wiki"}, {"assets", os.Args[0]},
+	} {
+		if out, err := command(t, args...).CombinedOutput(); err == nil || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("%q: want one line and an error, got %s", args, out)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	var stdout bytes.Buffer
 	exporter := command(t, "--version")
@@ -303,18 +322,26 @@ func flagTable() string {
 	app, _ := newApp()
 	var table strings.Builder
 	table.WriteString("| flag | default | meaning |\n| --- | --- | --- |\n")
-	for _, f := range app.Model().Flags {
+	row := func(command string, f *kingpin.FlagModel) {
 		if f.Hidden || f.Name == "help" || strings.HasPrefix(f.Name, "help-") || strings.HasPrefix(f.Name, "completion-") {
-			continue
+			return
 		}
-		name, value := "--"+f.Name, strings.Join(f.Default, ", ")
+		name, value := command+"--"+f.Name, strings.Join(f.Default, ", ")
 		if f.IsBoolFlag() && value == "true" {
-			name, value = "--[no-]"+f.Name, "on"
+			name, value = command+"--[no-]"+f.Name, "on"
 		}
 		if value != "" {
 			value = "`" + value + "`"
 		}
 		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", name, value, strings.ReplaceAll(f.Help, "|", `\|`))
+	}
+	for _, f := range app.Model().Flags {
+		row("", f)
+	}
+	for _, command := range app.Model().Commands {
+		for _, f := range command.Flags {
+			row(command.Name+" ", f)
+		}
 	}
 	return table.String()
 }

@@ -306,6 +306,7 @@ func TestUsagePlausible(t *testing.T) {
 			statuses = append(statuses, UserStatus{License: x.license, Sessions: x.sessions, LicensedSessions: x.rows, FirstSeen: x.since})
 			live = append(live, x.live)
 		}
+		u.at = today
 		u.judge(statuses, live, 5, today)
 		return u.plausible()
 	}
@@ -325,6 +326,7 @@ func TestUsagePlausible(t *testing.T) {
 		{"a row that was left over speaks for nothing", []user{{LicenseProfessional, 5, 1, 0, long}, {LicenseAnalyzer, 5, 0, 0, long}}, false},
 		{"leftover rows in all slots explain why sessions have none", []user{{LicenseProfessional, 2, 5, 0, long}}, true},
 		{"users without licence have no rows", []user{{LicenseNone, 9, 0, 0, long}, {LicenseUnknown, 9, 0, 0, long}}, true},
+		{"sessions that began after the rows were read", []user{{LicenseProfessional, 9, 0, 0, today.Add(time.Second)}}, true},
 		{"nobody knows since when", []user{{LicenseAnalyzer, 1, 0, 0, time.Time{}}}, true},
 	} {
 		if got := judge(new(usageReader), test.users...); got != test.want {

@@ -37,7 +37,7 @@ func (s *Site) Refresh() {
 	} else {
 		reading.Go(s.loadServices)
 	}
-	if s.config.Licenses && s.due(SourceLicenses, licensesInterval) {
+	if s.config.Licenses && (s.licensesWanted.Swap(false) || s.due(SourceLicenses, licensesInterval)) {
 		reading.Go(s.loadLicenses)
 	}
 	reading.Wait()

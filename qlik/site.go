@@ -37,6 +37,9 @@ type Site struct {
 
 	loading singleflight.Group // of the topology, of the licences
 	usage   usageReader
+	// licensesWanted says that somebody may be at the limit who came after the
+	// licences were read.
+	licensesWanted atomic.Bool
 
 	trackMu  sync.Mutex
 	tracker  *tracker

@@ -760,6 +760,48 @@ func TestEffectiveHeadroomGoesByUsageRows(t *testing.T) {
 	})
 }
 
+// TestLoginsSinceTheRowsWereRead: rows are up to 15 s old, but who has reached the
+// limit since is seen at once.
+func TestLoginsSinceTheRowsWereRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, licensed(), withLicenses)
+		running(t, site)
+		within(t, site, time.Second)
+		for i := range 6 {
+			time.Sleep(2 * time.Second)
+			login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1")
+			anna := status(t, within(t, site, time.Second), "anna")
+			if want := max(4-i, 0); anna.EffectiveHeadroom != want {
+				t.Errorf("after %d logins: %d slots, want %d (%+v)", i+1, anna.EffectiveHeadroom, want, anna)
+			}
+		}
+	})
+}
+
+// TestNewUsersLicence: of somebody who came after the lists were read they say
+// nothing certain, until they are read again, which is soon if it matters.
+func TestNewUsersLicence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, licensed(), withLicenses)
+		login(t, server, "early", "laptop", "", "qlik1")
+		running(t, site)
+		if early := status(t, within(t, site, time.Second), "early"); early.License != qlik.LicenseNone {
+			t.Errorf("somebody who was there from the start has the licence %s", early.License)
+		}
+		time.Sleep(45 * time.Second)
+		for i := range 4 {
+			login(t, server, "late", fmt.Sprint("device", i), "", "qlik1")
+		}
+		if late := status(t, within(t, site, time.Second), "late"); late.License != qlik.LicenseUnknown {
+			t.Errorf("somebody new has the licence %s", late.License)
+		}
+		time.Sleep(31 * time.Second)
+		if late := status(t, within(t, site, time.Second), "late"); late.License != qlik.LicenseNone {
+			t.Errorf("half a minute later: %s", late.License)
+		}
+	})
+}
+
 // TestUsageIsReadSeldom: two Prometheus servers that scrape every 5 s make the
 // repository read rows once in 15 s, and only those of licences in use.
 func TestUsageIsReadSeldom(t *testing.T) {

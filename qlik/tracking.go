@@ -285,6 +285,18 @@ func (t *tracker) tracking() Tracking {
 	}}
 }
 
+// begunSince returns the sessions whose start was seen after a time, with their
+// users.
+func (t *tracker) begunSince(at time.Time) map[sessionHash]User {
+	began := make(map[sessionHash]User)
+	for hash, session := range t.sessions {
+		if session.startSeen && session.firstSeen.After(at) {
+			began[hash] = session.user.user
+		}
+	}
+	return began
+}
+
 // rowOwner is the user of a usage row: the one whose session it is, else the one
 // that the row names; zero if nobody knows.
 type rowOwner struct {

@@ -113,6 +113,13 @@ func (u *usageReader) known(now time.Time) (rows []usageRow, ok bool) {
 	return u.rows, !u.at.IsZero() && now.Sub(u.at) <= usageInterval
 }
 
+// readAt is when the rows that are known were read; zero if none are.
+func (u *usageReader) readAt() time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.at
+}
+
 // due says whether it is time to read again, and if so takes the turn.
 func (u *usageReader) due(now time.Time) bool {
 	u.mu.Lock()
@@ -162,6 +169,8 @@ const (
 // rows may have left some behind. live are the rows of sessions that are there,
 // by user.
 func (u *usageReader) judge(users []UserStatus, live []int, limit int, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	inFavour, against, young := 0, 0, 0
 	for i := range users {
 		user := &users[i]
@@ -171,7 +180,7 @@ func (u *usageReader) judge(users []UserStatus, live []int, limit int, now time.
 			continue
 		}
 		switch {
-		case user.Sessions == 0, user.FirstSeen.IsZero():
+		case user.Sessions == 0, user.FirstSeen.IsZero(), user.FirstSeen.After(u.at):
 		case live[i] > 0:
 			inFavour++
 		case user.LicensedSessions >= limit: // leftover rows hold all slots
@@ -181,8 +190,6 @@ func (u *usageReader) judge(users []UserStatus, live []int, limit int, now time.
 			young += user.Sessions
 		}
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
 	if inFavour > 0 {
 		u.matched = now
 	}

@@ -66,6 +66,7 @@ func (s *Site) describeUsers(snapshot *Snapshot, whole bool) {
 		rows = nil
 	}
 
+	since := s.sinceRows(rows)
 	full := make(map[User][]time.Time) // when slots free, of users without effective headroom
 	for i := range users {
 		user := &users[i]
@@ -74,10 +75,15 @@ func (s *Site) describeUsers(snapshot *Snapshot, whole bool) {
 		}
 		user.EffectiveHeadroom = snapshot.Limit - user.Sessions - user.CoolingSlots
 		if read && snapshot.UsagePlausible {
-			user.EffectiveHeadroom = snapshot.Limit - user.LicensedSessions
+			// A session that has begun since takes a slot, if there is one.
+			taken := min(user.LicensedSessions+since[user.User], snapshot.Limit)
+			user.EffectiveHeadroom = snapshot.Limit - max(user.LicensedSessions, taken)
 		}
 		if user.EffectiveHeadroom <= 0 {
 			full[user.User] = s.tracker.coolingEnds(user.User, now)
+		}
+		if min(user.Headroom, user.EffectiveHeadroom) <= 1 && snapshot.Licenses != nil && user.License == LicenseUnknown && snapshot.isNew(user) {
+			s.licensesWanted.Store(true)
 		}
 	}
 	for i := range rows {
@@ -108,11 +114,17 @@ func (s *Snapshot) license(user *UserStatus) string {
 		return license
 	case user.License != "":
 		return user.License
-	case user.FirstSeen.After(s.Licenses.read):
+	case s.isNew(user):
 		return LicenseUnknown // may have been given one since the lists were read
 	default:
 		return license
 	}
+}
+
+// isNew says whether a user was first seen after the lists of licences were
+// read. Who was there when the tracking began is not.
+func (s *Snapshot) isNew(user *UserStatus) bool {
+	return user.FirstSeen.After(s.Licenses.read) && user.FirstSeen.After(s.Tracking.Since)
 }
 
 // absent returns the users who need not have a session to be told of: those who
@@ -130,6 +142,22 @@ func (s *Site) absent(owners []rowOwner) []User {
 		}
 	}
 	return users
+}
+
+// sinceRows counts, by user, the sessions that began after the rows were read.
+func (s *Site) sinceRows(rows []usageRow) map[User]int {
+	began := s.tracker.begunSince(s.usage.readAt())
+	if len(began) == 0 {
+		return nil
+	}
+	for i := range rows {
+		delete(began, rows[i].session)
+	}
+	counts := make(map[User]int)
+	for _, user := range began {
+		counts[user]++
+	}
+	return counts
 }
 
 // timeout returns when the slot of a session frees by itself if there is no more
