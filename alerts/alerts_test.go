@@ -1,0 +1,581 @@
+package alerts
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v2"
+)
+
+const rulesFile = "qlik.rules.yml"
+
+type ruleGroup struct {
+	Name  string
+	Rules []rule
+}
+
+type rule struct {
+	Record, Alert, Expr string
+	For                 *string
+	Labels, Annotations map[string]string
+}
+
+func (r *rule) name() string { return r.Alert + r.Record }
+
+func readRules(t *testing.T, path string) []rule {
+	t.Helper()
+	var file struct{ Groups []ruleGroup }
+	unmarshal(t, path, &file)
+	var rules []rule
+	for _, group := range file.Groups {
+		rules = append(rules, group.Rules...)
+	}
+	if len(rules) == 0 {
+		t.Fatalf("%s has no rules", path)
+	}
+	return rules
+}
+
+func unmarshal(t *testing.T, path string, into any) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(read(t, path)), into); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	severities := Severities()
+	for _, alert := range readRules(t, rulesFile) {
+		if alert.Alert == "" {
+			if strings.Count(alert.Record, ":") != 2 {
+				t.Errorf("%s is not named level:metric:operation", alert.Record)
+			}
+			continue
+		}
+		if !strings.HasPrefix(alert.Alert, "Qlik") {
+			t.Errorf("%s does not begin with Qlik", alert.Alert)
+		}
+		if alert.For == nil {
+			t.Errorf("%s has no explicit for", alert.Alert)
+		}
+		if severity := alert.Labels["severity"]; !slices.Contains(severities, severity) {
+			t.Errorf("%s: severity %q", alert.Alert, severity)
+		}
+		if scope := alert.Labels["scope"]; scope != "user" && scope != "site" {
+			t.Errorf("%s: scope %q", alert.Alert, scope)
+		}
+		for _, annotation := range []string{"summary", "description", "runbook_url", "dashboard"} {
+			if alert.Annotations[annotation] == "" {
+				t.Errorf("%s has no %s", alert.Alert, annotation)
+			}
+		}
+		if link, want := alert.Annotations["runbook_url"], DefaultRunbookURL+"#"+strings.ToLower(alert.Alert); link != want {
+			t.Errorf("%s: runbook_url %s, want %s", alert.Alert, link, want)
+		}
+	}
+}
+
+// TestRunbook makes sure that every alert is in the runbook, with all that is
+// promised of a section, and that the runbook's links lead somewhere.
+func TestRunbook(t *testing.T) {
+	t.Parallel()
+	runbook := read(t, "runbook.md")
+	sections := make(map[string]string)
+	var headings []string
+	for _, section := range regexp.MustCompile(`(?m)^#+ `).Split(runbook, -1)[1:] {
+		heading, text, _ := strings.Cut(section, "\n")
+		sections[heading] = text
+		headings = append(headings, anchor(heading))
+	}
+	alerts := make(map[string]bool)
+	for _, r := range readRules(t, rulesFile) {
+		alerts[r.Alert] = true
+	}
+	delete(alerts, "")
+	for alert := range alerts {
+		section, ok := sections[alert]
+		if !ok {
+			t.Errorf("%s has no section in the runbook", alert)
+			continue
+		}
+		for _, part := range []string{"**Meaning.** ", "**Impact.** ", "**Confirm.**\n", "```promql\n", "```sh\n", "**Causes.** ", "**Cure.** ", "**Prevention.** "} {
+			if !strings.Contains(section, part) {
+				t.Errorf("the section %s lacks %q", alert, part)
+			}
+		}
+	}
+	for heading := range sections {
+		if strings.HasPrefix(heading, "Qlik") && !alerts[heading] {
+			t.Errorf("the runbook has a section %s, but there is no such alert", heading)
+		}
+	}
+	for _, link := range regexp.MustCompile(`\]\(([^)]*)\)`).FindAllStringSubmatch(runbook, -1) {
+		path, fragment, _ := strings.Cut(link[1], "#")
+		if path != "" {
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("link %s: %v", link[1], err)
+			}
+		} else if !slices.Contains(headings, fragment) {
+			t.Errorf("link %s leads nowhere", link[1])
+		}
+	}
+}
+
+// anchor is what the usual renderers of Markdown make of a heading.
+func anchor(heading string) string {
+	return strings.ReplaceAll(regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
+}
+
+// TestUnitTests makes sure that promtool tests that every alert, in every
+// severity, fires and says what it should, and that every recording rule is
+// looked at.
+func TestUnitTests(t *testing.T) {
+	t.Parallel()
+	fires := make(map[string]bool)
+	var expressions []string
+	for _, path := range unitTests(t) {
+		var file struct {
+			Tests []struct {
+				Alerts []struct {
+					Alertname string
+					Expected  []struct {
+						Labels      map[string]string `yaml:"exp_labels"`
+						Annotations map[string]string `yaml:"exp_annotations"`
+					} `yaml:"exp_alerts"`
+				} `yaml:"alert_rule_test"`
+				Expressions []struct{ Expr string } `yaml:"promql_expr_test"`
+			}
+		}
+		unmarshal(t, path, &file)
+		for _, test := range file.Tests {
+			for _, alert := range test.Alerts {
+				for _, expected := range alert.Expected {
+					fires[alert.Alertname+" "+expected.Labels["severity"]] = true
+					for name, annotation := range expected.Annotations {
+						if strings.Contains(annotation, "<no value>") || strings.Contains(annotation, "<error") {
+							t.Errorf("%s: %s of %s: %s", path, name, alert.Alertname, annotation)
+						}
+					}
+				}
+			}
+			for _, expression := range test.Expressions {
+				expressions = append(expressions, expression.Expr)
+			}
+		}
+	}
+	all := strings.Join(expressions, "\n")
+	for _, r := range readRules(t, rulesFile) {
+		if r.Alert != "" && !fires[r.Alert+" "+r.Labels["severity"]] {
+			t.Errorf("no unit test expects %s (%s) to fire", r.Alert, r.Labels["severity"])
+		}
+		if r.Record != "" && !strings.Contains(all, r.Record) {
+			t.Errorf("no unit test looks at %s", r.Record)
+		}
+	}
+}
+
+func unitTests(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob("*.test.yml")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no unit tests found: %v", err)
+	}
+	return paths
+}
+
+// targetLabels are those that Prometheus gives to whatever it scrapes, and that
+// the rules know.
+var targetLabels = []string{"job", "instance", "pod", "site"}
+
+// series are the names of metrics with their labels.
+type series map[string]map[string]bool
+
+func (s series) add(metric string, labels ...string) {
+	if s[metric] == nil {
+		s[metric] = make(map[string]bool)
+	}
+	for _, label := range slices.Concat(labels, targetLabels) {
+		s[metric][label] = true
+	}
+}
+
+// exported reads what the exporter exports from the exposition that its own
+// tests compare with.
+func exported(t *testing.T) series {
+	t.Helper()
+	known := make(series)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(read(t, filepath.Join("..", "collector", "testdata", "company.prom"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, family := range families {
+		for _, metric := range family.GetMetric() {
+			var labels []string
+			for _, label := range metric.GetLabel() {
+				labels = append(labels, label.GetName())
+			}
+			known.add(name, labels...)
+		}
+	}
+	// Of the program, not of a site.
+	known.add("qlik_exporter_config_last_reload_successful")
+	known.add("qlik_exporter_build_info", "version")
+	// Of Prometheus.
+	known.add("up")
+	return known
+}
+
+// TestMetrics makes sure that rules, texts and runbook name only metrics that
+// there are, and labels that these have.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	known := exported(t)
+	check := func(where, expr string) map[string]bool {
+		labels, faults := checkExpression(expr, known)
+		for _, fault := range faults {
+			t.Errorf("%s: %s, in %s", where, fault, expr)
+		}
+		return labels
+	}
+	rules := readRules(t, rulesFile)
+	for _, r := range rules { // in their order, so that recorded series are known where they are used
+		labels := check(r.name(), r.Expr)
+		for label := range r.Labels {
+			labels[label] = true
+		}
+		if r.Record != "" {
+			known.add(r.Record, slices.Collect(maps.Keys(labels))...)
+			continue
+		}
+		for _, label := range regexp.MustCompile(`\$labels\.(\w+)`).FindAllStringSubmatch(fmt.Sprint(r.Annotations), -1) {
+			if !labels[label[1]] {
+				t.Errorf("%s: the text uses $labels.%s, which the alert does not have", r.Alert, label[1])
+			}
+		}
+	}
+	for _, r := range rules { // texts may use whatever is recorded
+		for _, text := range r.Annotations {
+			for _, query := range templateQueries(t, text) {
+				check(r.Alert+", text", query)
+			}
+		}
+	}
+	runbook := read(t, "runbook.md")
+	for _, query := range runbookQueries(runbook) {
+		check("runbook", query)
+	}
+	for _, name := range regexp.MustCompile("`([a-z]+:)?(qlik_[a-z_]+)[^`]*`").FindAllStringSubmatch(runbook, -1) {
+		if strings.HasPrefix(name[2], "qlik_exporter") {
+			continue
+		}
+		if name[1] == "" && known[name[2]] == nil {
+			t.Errorf("the runbook names %s, which is not exported", name[2])
+		}
+	}
+}
+
+func runbookQueries(runbook string) []string {
+	var queries []string
+	for _, query := range regexp.MustCompile("(?s)```promql\n(.*?)```").FindAllStringSubmatch(runbook, -1) {
+		queries = append(queries, query[1])
+	}
+	return queries
+}
+
+// templateQueries returns the queries in the strings of a template, their
+// matchers for job, site and user left out.
+func templateQueries(t *testing.T, text string) []string {
+	t.Helper()
+	var queries []string
+	for _, action := range regexp.MustCompile(`(?s)\{\{(.*?)\}\}`).FindAllStringSubmatch(strings.ReplaceAll(text, "{{{", "{{ {"), -1) {
+		if !strings.Contains(action[1], "query") {
+			continue
+		}
+		for _, literal := range regexp.MustCompile(`"(?:[^"\\]|\\.)*"`).FindAllString(action[1], -1) {
+			query, err := strconv.Unquote(literal)
+			if err != nil {
+				t.Errorf("%s: %v", literal, err)
+			}
+			if strings.Contains(query, "%s") || strings.Contains(query, "%q") {
+				query = strings.ReplaceAll(strings.ReplaceAll(query, ",%s", ""), "%s,", "")
+				queries = append(queries, strings.ReplaceAll(strings.ReplaceAll(query, "%s", ""), "%q", `"x"`))
+			}
+		}
+	}
+	return queries
+}
+
+var (
+	quoted    = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	nameSets  = regexp.MustCompile(`\{__name__=~"([^"]*)"[^}]*\}`)
+	setLabels = regexp.MustCompile(`label_(?:replace|join)\((?s:.*?),\s*"(\w+)"`)
+	groupings = regexp.MustCompile(`\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)`)
+	selectors = regexp.MustCompile(`([a-zA-Z_:][\w:]*)\s*(\{[^}]*\})?(\s*\()?`)
+	matchers  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)`)
+	durations = regexp.MustCompile(`\[[^\]]*\]|\boffset\s+\w+|\b\d[\w.]*`)
+	keywords  = []string{"and", "or", "unless", "bool"}
+)
+
+// checkExpression makes sure that an expression uses what there is, and returns
+// the labels that its result can have. It is no parser: promtool is, and looks
+// at all of them.
+func checkExpression(expr string, known series) (labels map[string]bool, faults []string) {
+	labels = make(map[string]bool)
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	use := func(metric string) {
+		if known[metric] == nil {
+			fault("there is no metric %s", metric)
+		}
+		maps.Copy(labels, known[metric])
+	}
+	for _, set := range nameSets.FindAllStringSubmatch(expr, -1) {
+		for metric := range strings.SplitSeq(set[1], "|") {
+			use(metric)
+		}
+	}
+	for _, label := range setLabels.FindAllStringSubmatch(expr, -1) {
+		labels[label[1]] = true
+	}
+	bare := durations.ReplaceAllString(quoted.ReplaceAllString(nameSets.ReplaceAllString(expr, " "), `""`), " ")
+	for _, selector := range selectors.FindAllStringSubmatch(groupings.ReplaceAllString(bare, " "), -1) {
+		metric, braces, call := selector[1], selector[2], selector[3]
+		if call != "" && braces == "" || slices.Contains(keywords, metric) {
+			continue // a function or an operator
+		}
+		use(metric)
+		for _, matcher := range matchers.FindAllStringSubmatch(braces, -1) {
+			if known[metric] != nil && !known[metric][matcher[1]] {
+				fault("%s has no label %s", metric, matcher[1])
+			}
+		}
+	}
+	for _, grouping := range groupings.FindAllStringSubmatch(bare, -1) {
+		for label := range strings.SplitSeq(grouping[1], ",") {
+			if label = strings.TrimSpace(label); label != "" && label != "__name__" && !labels[label] {
+				fault("nothing in the expression has a label %s", label)
+			}
+		}
+	}
+	if len(labels) == 0 {
+		fault("no metric found")
+	}
+	return labels, faults
+}
+
+func TestCheckExpression(t *testing.T) {
+	t.Parallel()
+	known := make(series)
+	known.add("qlik_sessions", "node")
+	for expr, right := range map[string]bool{
+		`sum without (instance, pod) (qlik_sessions{node=~"a|b"} offset 2m) > 2 * time()`: true,
+		`max by (node) (last_over_time(qlik_sessions[5m]))`:                               true,
+		`label_replace(qlik_sessions, "kind", "a", "", "") and on (kind) qlik_sessions`:   true,
+		`max by (__name__, node) ({__name__=~"qlik_sessions",job="qlik"})`:                true,
+		`qlik_session > 0`:                            false,
+		`qlik_sessions{nod="a"}`:                      false,
+		`sum by (nodes) (qlik_sessions)`:              false,
+		`qlik_sessions and ignoring (nope) vector(1)`: false,
+		`max({__name__=~"qlik_sessions|qlik_users"})`: false,
+		`time() > 1`: false,
+	} {
+		if _, faults := checkExpression(expr, known); (len(faults) == 0) != right {
+			t.Errorf("%s: %q", expr, faults)
+		}
+	}
+}
+
+func TestWriteAsTheyAre(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new", "folder")
+	if err := Write(dir, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range embedded(t) {
+		if read(t, filepath.Join(dir, path)) != read(t, path) {
+			t.Errorf("%s was changed", path)
+		}
+	}
+}
+
+func embedded(t *testing.T) []string {
+	t.Helper()
+	var paths []string
+	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wanted := range []string{rulesFile, "runbook.md", "alertmanager.yml"} {
+		if !slices.Contains(paths, wanted) {
+			t.Errorf("%s is not embedded", wanted)
+		}
+	}
+	return paths
+}
+
+// TestWriteAdjusted makes sure that everything that an option is about is
+// replaced, and nothing else.
+func TestWriteAdjusted(t *testing.T) {
+	t.Parallel()
+	options := Options{
+		RunbookURL:      "https://wiki.acme.test/qlik?page=runbook",
+		DashboardURL:    "https://graphs.acme.test/grafana/",
+		Job:             `a "job" of ours`,
+		ReachedSeverity: "warning",
+	}
+	dir := t.TempDir()
+	for range 2 { // the second replaces what the first wrote
+		if err := Write(dir, options); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range embedded(t) {
+		text := read(t, filepath.Join(dir, path))
+		for _, old := range []string{DefaultRunbookURL, DefaultDashboardURL, `job="` + DefaultJob + `"`} {
+			if strings.Contains(text, old) {
+				t.Errorf("%s still has %s", path, old)
+			}
+		}
+	}
+	before, after := readRules(t, rulesFile), readRules(t, filepath.Join(dir, rulesFile))
+	if len(before) != len(after) {
+		t.Fatalf("%d rules, there were %d", len(after), len(before))
+	}
+	var jobs int
+	for i := range before {
+		want := before[i]
+		jobs += strings.Count(want.Expr, `job="qlik"`)
+		want.Expr = strings.ReplaceAll(want.Expr, `job="qlik"`, `job="a \"job\" of ours"`)
+		if want.Alert == "QlikUserSessionLimitReached" {
+			want.Labels["severity"] = "warning"
+		}
+		if want.Alert != "" {
+			want.Annotations["runbook_url"] = options.RunbookURL + "#" + strings.ToLower(want.Alert)
+			_, dashboard, _ := strings.Cut(want.Annotations["dashboard"], "/d/")
+			want.Annotations["dashboard"] = options.DashboardURL + "d/" + dashboard
+		}
+		if !reflect.DeepEqual(after[i], want) {
+			t.Errorf("%s:\ngot  %+v\nwant %+v", want.name(), after[i], want)
+		}
+	}
+	if jobs != 2 {
+		t.Errorf("the job is in %d expressions, want 2", jobs)
+	}
+	if promtool := lookPath(t); promtool != "" {
+		run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", filepath.Join(dir, rulesFile))
+	}
+}
+
+func TestWriteRefuses(t *testing.T) {
+	t.Parallel()
+	for _, options := range []Options{
+		{RunbookURL: "wiki.acme.test/qlik"},
+		{RunbookURL: "ftp://wiki.acme.test/qlik"},
+		{RunbookURL: "https://wiki.acme.test/qlik#top"},
+		{DashboardURL: "https://graphs.acme.test/{{ evil }}"},
+		{DashboardURL: "https://"},
+		{DashboardURL: "http://a b/"},
+		{Job: "\xff"},
+		{ReachedSeverity: "page"},
+	} {
+		dir := filepath.Join(t.TempDir(), "out")
+		if err := Write(dir, options); err == nil {
+			t.Errorf("%+v was accepted", options)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%+v: something was written", options)
+		}
+	}
+}
+
+func TestPromtoolAcceptsRules(t *testing.T) {
+	t.Parallel()
+	promtool := needPromtool(t)
+	run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", rulesFile)
+
+	// Queries of texts and runbook are checked as rules, too.
+	var queries []string
+	for _, r := range readRules(t, rulesFile) {
+		for _, text := range r.Annotations {
+			queries = append(queries, templateQueries(t, text)...)
+		}
+	}
+	if len(queries) == 0 {
+		t.Error("no queries found in texts")
+	}
+	queries = append(queries, runbookQueries(read(t, "runbook.md"))...)
+	var content strings.Builder
+	content.WriteString("groups:\n- name: queries\n  rules:\n")
+	for i, query := range queries {
+		fmt.Fprintf(&content, "  - {record: 'query:%d:x', expr: %q}\n", i, query)
+	}
+	path := filepath.Join(t.TempDir(), "queries.yml")
+	if err := os.WriteFile(path, []byte(content.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, promtool, "check", "rules", path)
+}
+
+func TestPromtoolUnitTests(t *testing.T) {
+	t.Parallel()
+	promtool := needPromtool(t)
+	for _, path := range unitTests(t) {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			run(t, promtool, "test", "rules", path)
+		})
+	}
+}
+
+func lookPath(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+func needPromtool(t *testing.T) string {
+	t.Helper()
+	path := lookPath(t)
+	if path == "" {
+		t.Skip("promtool is not in PATH (Debian: package prometheus), so Prometheus itself has not looked at the rules")
+	}
+	return path
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("%s %s: %v\n%s", filepath.Base(name), strings.Join(args, " "), err, output)
+	}
+}
