@@ -84,6 +84,24 @@ func (d document) mapping(key string) document {
 	return nil
 }
 
+// eachRoute does something to a route of Alertmanager and to all below it.
+func eachRoute(route document, do func(document)) {
+	do(route)
+	for _, child := range route.list("routes") {
+		eachRoute(child, do)
+	}
+}
+
+// isUserRoute says whether a route is for all alerts about one user.
+func isUserRoute(route document) bool { return fmt.Sprint(route["matchers"]) == `[scope="user"]` }
+
+// alwaysOpen makes an Alertmanager's office hours all hours.
+func alwaysOpen(config document) {
+	for _, times := range config.list("time_intervals") {
+		times["time_intervals"] = []any{document{"times": []any{document{"start_time": "00:00", "end_time": "24:00"}}}}
+	}
+}
+
 // alertmanager is an Alertmanager that runs.
 type alertmanager struct {
 	*program

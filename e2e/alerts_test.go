@@ -67,21 +67,14 @@ func startPager(t *testing.T, pace pace, sites ...*site) *pager {
 	p := &pager{pace: pace, inbox: startInbox(t)}
 	config := readYAML(t, amFile)
 	delete(config, "global")
-	var routes func(document)
-	routes = func(route document) {
+	eachRoute(config.mapping("route"), func(route document) {
 		pace.shorten(route, "group_wait")
 		pace.shorten(route, "group_interval")
-		if fmt.Sprint(route["matchers"]) == `[scope="user"]` {
+		if isUserRoute(route) {
 			p.groupWait, _ = time.ParseDuration(fmt.Sprint(route["group_wait"]))
 		}
-		for _, child := range route.list("routes") {
-			routes(child)
-		}
-	}
-	routes(config.mapping("route"))
-	for _, times := range config.list("time_intervals") {
-		times["time_intervals"] = []any{document{"times": []any{document{"start_time": "00:00", "end_time": "24:00"}}}}
-	}
+	})
+	alwaysOpen(config)
 	var receivers []any
 	for _, receiver := range config.list("receivers") {
 		receivers = append(receivers, document{"name": receiver["name"], "webhook_configs": []any{
@@ -236,14 +229,14 @@ func (a *scene) sixLogins() {
 	state = p.alertmanager.state(t, s, reached)
 	expect(t, state == "suppressed", "limit reached is silenced", state)
 
-	s.logout(t, sessions[5])
-	time.Sleep(2 * time.Second) // of her five sessions three end, at the limit
 	begin = time.Now()
-	s.logout(t, sessions[2:5]...)
+	s.logout(t, sessions[5])
 	took = p.inbox.wait(t, s, resolved, lockedOut).Sub(begin)
 	t.Logf("locked out is over after %s", took.Round(time.Millisecond))
+	begin = time.Now()
+	s.logout(t, sessions[2:5]...)
 	took = p.inbox.wait(t, s, resolved, reached).Sub(begin)
-	expect(t, took >= coolingTime && took < coolingTime+25*time.Second, "limit reached is over some time after cooling for "+coolingTime.String(), took.Round(time.Millisecond))
+	expect(t, took >= coolingTime && took < coolingTime+8*time.Second, "limit reached is over soon after cooling for "+coolingTime.String(), took.Round(time.Millisecond))
 	p.sends(t, s, 1, firing, near)
 	p.sends(t, s, 1, firing, reached)
 	p.sends(t, s, 1, firing, lockedOut)
@@ -273,9 +266,11 @@ func (a *scene) firstDenial() {
 }
 
 // unlicensed has a user who is never let in, whatever the number of sessions.
+// Not more than the limit of them: the exporter does not know for certain that
+// somebody has no licence before the lists are read again, which takes minutes.
 func (a *scene) unlicensed() {
 	t, p, s := a.t, a.pager, a.site
-	s.logins(t, 6)
+	s.logins(t, 5)
 	time.Sleep(20 * time.Second)
 	p.sends(t, s, 0, firing, "")
 }
@@ -337,7 +332,7 @@ func TestAlertsOfACrowd(t *testing.T) {
 	expect(t, seen <= 3, fmt.Sprintf("at most three notifications for %d users at the limit", len(crowd)), seen)
 	now := &history{prometheus: p.prometheus, begin: begin, end: time.Now()}
 	slowest := now.number(t, `max(max_over_time(prometheus_rule_group_last_duration_seconds[RUN]))`)
-	expect(t, slowest < 3, "evaluating the rules takes less than 3 seconds", fmt.Sprintf("%.2f s", slowest))
+	expect(t, slowest < 7, "evaluating the rules takes less than half of 15 seconds", fmt.Sprintf("%.2f s", slowest))
 
 	s.RestartProxy("qlik1") // all sessions are gone at once, and all slots cool
 	p.inbox.wait(t, s, resolved, manyUsers)
@@ -346,22 +341,30 @@ func TestAlertsOfACrowd(t *testing.T) {
 	expect(t, seen <= 3, "at most three until it is over", seen)
 }
 
-// flapping has a user who closes the fifth session and opens one as soon as the
-// slot has cooled.
+// flapping has a user who closes the fifth session and opens one while its slot
+// cools. It is refused, and granted when she tries again.
 func (a *scene) flapping() {
 	t, p, s := a.t, a.pager, a.site
 	s.logins(t, 4)
 	p.inbox.wait(t, s, firing, near)
-	for range 4 {
+	for range 5 {
 		fifth := s.login(t, "anna", 5)
-		expect(t, fifth.Granted, "the fifth login is granted", fifth.Granted)
+		for begin := time.Now(); !fifth.Granted; fifth = s.login(t, "anna", 5) {
+			if time.Since(begin) > coolingTime {
+				t.Fatal("she is refused longer than her slot cools")
+			}
+			time.Sleep(time.Second)
+			s.Touch(fifth.ID)
+		}
 		time.Sleep(4 * time.Second)
 		s.logout(t, fifth)
-		time.Sleep(coolingTime + 5*time.Second)
+		time.Sleep(coolingTime / 2)
 	}
 	p.sends(t, s, 1, firing, near)
 	p.sends(t, s, 1, firing, reached)
-	p.sends(t, s, 2, firing, "")
+	p.sends(t, s, 1, firing, denied)
+	p.sends(t, s, 3, firing, "")
+	p.sends(t, s, 0, resolved, "")
 }
 
 // sharedAccount has an account with more sessions than a person could have.

@@ -59,13 +59,13 @@ func TestDemoAsNewcomer(t *testing.T) {
 			fmt.Sprintf("%d lines, the first one %s", len(lines), lines[0]))
 	}
 
-	others := commandsOf(introduction, "qlik_exporter ")
+	others := commandsOf(introduction, "go run . ")
 	if len(others) != 1 {
 		t.Fatalf("the demo prints %d commands that start another exporter", len(others))
 	}
 	t.Run("another exporter", func(t *testing.T) {
 		port := freePort(t)
-		line := strings.Replace(others[0], ":9987", "127.0.0.1:"+port, 1)
+		line := strings.NewReplacer("go run .", "qlik_exporter", ":9987", "127.0.0.1:"+port).Replace(others[0])
 		another := start(t, exec.Command("sh", "-c", "exec "+line))
 		e := instance{another, "127.0.0.1:" + port}
 		e.waitReady(t, e.url("/-/ready"))

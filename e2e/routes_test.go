@@ -98,16 +98,11 @@ func TestRoutes(t *testing.T) {
 // an alert that silences others may come after them.
 func TestGroupWaitOutlastsEvaluation(t *testing.T) {
 	groupWait := time.Duration(0)
-	var routes func(document)
-	routes = func(route document) {
-		if fmt.Sprint(route["matchers"]) == `[scope="user"]` {
+	eachRoute(readYAML(t, amFile).mapping("route"), func(route document) {
+		if isUserRoute(route) {
 			groupWait, _ = time.ParseDuration(fmt.Sprint(route["group_wait"]))
 		}
-		for _, child := range route.list("routes") {
-			routes(child)
-		}
-	}
-	routes(readYAML(t, amFile).mapping("route"))
+	})
 	const longest = 30 * time.Second // that the rules are made for
 	expect(t, groupWait > longest, "group_wait is longer than an evaluation interval of "+longest.String(), groupWait)
 }
