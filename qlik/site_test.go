@@ -774,6 +774,10 @@ func TestLoginsSinceTheRowsWereRead(t *testing.T) {
 			if want := max(4-i, 0); anna.EffectiveHeadroom != want {
 				t.Errorf("after %d logins: %d slots, want %d (%+v)", i+1, anna.EffectiveHeadroom, want, anna)
 			}
+			login(t, server, "nobody", fmt.Sprint("device", i), "", "qlik1")
+			if nobody := status(t, within(t, site, time.Second), "nobody"); nobody.EffectiveHeadroom != 5 {
+				t.Errorf("sessions of a user without licence take slots: %+v", nobody)
+			}
 		}
 	})
 }

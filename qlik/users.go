@@ -75,9 +75,12 @@ func (s *Site) describeUsers(snapshot *Snapshot, whole bool) {
 		}
 		user.EffectiveHeadroom = snapshot.Limit - user.Sessions - user.CoolingSlots
 		if read && snapshot.UsagePlausible {
-			// A session that has begun since takes a slot, if there is one.
-			taken := min(user.LicensedSessions+since[user.User], snapshot.Limit)
-			user.EffectiveHeadroom = snapshot.Limit - max(user.LicensedSessions, taken)
+			taken := user.LicensedSessions
+			if user.License != LicenseNone && user.License != LicenseUnknown {
+				// A session that has begun since takes a slot, if there is one.
+				taken = max(taken, min(taken+since[user.User], snapshot.Limit))
+			}
+			user.EffectiveHeadroom = snapshot.Limit - taken
 		}
 		if user.EffectiveHeadroom <= 0 {
 			full[user.User] = s.tracker.coolingEnds(user.User, now)
