@@ -344,6 +344,13 @@ func TestUsagePlausible(t *testing.T) {
 	if !judge(&u, user{LicenseAnalyzer, 1, 0, 0, long}) {
 		t.Error("one user is enough against rows that were right a moment ago")
 	}
+	for activity, want := range map[time.Time]bool{today.Add(-time.Hour): true, today.AddDate(-4, 0, 0): false, today.Add(time.Hour): false} {
+		var u usageReader
+		u.note([]usageRow{{activity: activity}}, nil, today, discard)
+		if got := judge(&u, user{LicenseAnalyzer, 1, 0, 0, long}); got != want {
+			t.Errorf("the latest row is of %s: plausible %t", activity, got)
+		}
+	}
 }
 
 func TestStoppedProxies(t *testing.T) {

@@ -103,7 +103,7 @@ type usageReader struct {
 	// implausible says that rows evidently do not reflect sessions, as on a
 	// release that does not write them.
 	implausible bool
-	matched     time.Time // when a session last had its row
+	written     time.Time // when rows are last known to have been written
 }
 
 // known returns the rows if they are fresh enough to be used.
@@ -136,6 +136,11 @@ func (u *usageReader) note(rows []usageRow, err error, at time.Time, logger log.
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.rows, u.at = rows, at
+	for i := range rows {
+		if activity := rows[i].activity; activity.After(u.written) && !activity.After(at) {
+			u.written = activity
+		}
+	}
 	before := u.failed
 	u.failed = KindOf(err)
 	switch {
@@ -191,11 +196,11 @@ func (u *usageReader) judge(users []UserStatus, live []int, limit int, now time.
 		}
 	}
 	if inFavour > 0 {
-		u.matched = now
+		u.written = now
 	}
 	// A session that was refused has no row either, and keeps none until it asks
-	// again. Where rows were right lately, a few such users prove nothing.
-	trusted := !u.matched.IsZero() && now.Sub(u.matched) < rowsTrustedFor
+	// again. Where rows were written lately, a few such users prove nothing.
+	trusted := !u.written.IsZero() && now.Sub(u.written) < rowsTrustedFor
 	switch {
 	case inFavour > 0 && inFavour >= against:
 		u.implausible = false
