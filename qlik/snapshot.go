@@ -201,8 +201,8 @@ func (s *Site) fly(ctx context.Context, f *flight) {
 	if ctx.Err() != nil { // waiting for the topology took all the time
 		f.mu.Lock()
 		f.markLate(f.results)
-		f.mu.Unlock()
 		snapshot := newSnapshot(f.at, f.results)
+		f.mu.Unlock()
 		s.trackMu.Lock()
 		s.describe(snapshot, false)
 		s.trackMu.Unlock()
@@ -231,7 +231,9 @@ func (s *Site) fly(ctx context.Context, f *flight) {
 	case <-time.After(usageGrace):
 	}
 
+	f.mu.Lock() // a caller may leave with what is there just now
 	whole := newSnapshot(f.at, f.results)
+	f.mu.Unlock()
 	s.noteAnswers(whole)
 	s.trackMu.Lock()
 	// A flight that a hanging link kept in the air may end after a later one; its
