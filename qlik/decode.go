@@ -73,7 +73,7 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 		if err == nil || isSyntax(err) {
 			return kindErrorf(KindDecode, "the answer goes on after the JSON array")
 		}
-		return err
+		return decodeError(err)
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ func TestDecodeArrayRefuses(t *testing.T) {
 		{"wrong type", strings.NewReader(`[{"SessionId":5}]`), KindDecode},
 		{"not an object inside", strings.NewReader(`[3]`), KindDecode},
 		{"more after the end", strings.NewReader(`[]{}`), KindDecode},
+		{"half a string after the end", strings.NewReader(`[]"`), KindDecode},
 		{"rubbish after the end", strings.NewReader(`[]<!-- -->`), KindDecode},
 		{"elements without end", endless(`[`, `{"SessionId":"x"},`), KindTooLarge},
 		{"a string without end", endless(`[{"SessionId":"`, `xxxxxxxxxxxxxxxx`), KindTooLarge},
