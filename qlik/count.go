@@ -78,8 +78,8 @@ func (u *UserStatus) add(link *Link) {
 }
 
 // UsersByHeadroom counts the users to whom the limit applies by what is left to
-// them: below[0] has used up the limit exactly, below[limit-1] has one session;
-// over holds those beyond the limit.
+// them: left[0] are those who have used up the limit exactly, left[limit-1] those
+// with one session; over are those beyond the limit.
 func UsersByHeadroom(users []UserStatus, limit int) (over int, left []int) {
 	left = make([]int, limit)
 	for i := range users {

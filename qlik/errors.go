@@ -60,7 +60,7 @@ func KindOf(err error) Kind {
 	return ""
 }
 
-// kindError marks the kind of a failure where it is found; client.do turns it
+// kindError marks the kind of a failure where it is found; client.get turns it
 // into an *Error.
 type kindError struct {
 	kind   Kind
