@@ -302,20 +302,20 @@ func TestNobodyBoardsAnOldFlight(t *testing.T) {
 	})
 }
 
+// TestConnectionsAreKept: eleven scrapes need no more connections than there are
+// links. When each of them is opened is the transport's affair: the first scrape
+// may have let two quick links share one.
 func TestConnectionsAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
-		within(t, site, time.Second)
-		first := server.Requests()
-		for range 10 {
-			time.Sleep(15 * time.Second)
+		for range 11 {
 			if !within(t, site, time.Second).Complete() {
 				t.Error("incomplete")
 			}
+			time.Sleep(15 * time.Second)
 		}
-		now := server.Requests()
-		if now.ProxyConnections != first.ProxyConnections || now.SessionLists-first.SessionLists != 70 {
-			t.Errorf("%d new connections, %d questions; want 0 and 70", now.ProxyConnections-first.ProxyConnections, now.SessionLists-first.SessionLists)
+		if got := server.Requests(); got.ProxyConnections > 7 || got.SessionLists != 77 {
+			t.Errorf("%d connections, %d questions; want at most 7, and 77", got.ProxyConnections, got.SessionLists)
 		}
 	})
 }
