@@ -25,11 +25,11 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/alerts"
 	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/demo"
 	"github.com/qlik-exporter/qlik_exporter/internal/server"
+	"github.com/qlik-exporter/qlik_exporter/internal/sites"
 	"github.com/qlik-exporter/qlik_exporter/internal/slogbridge"
-	"github.com/qlik-exporter/qlik_exporter/qlik"
-	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
 
 func main() {
@@ -105,30 +105,20 @@ func impossibleFlag(app *kingpin.Application, args []string) string {
 
 // options are the values of all flags.
 type options struct {
+	site         config.Site
+	foundLocally []string // of its settings, a sentence each
+	configFile   string
+
 	web           *web.FlagConfig
 	telemetryPath string
 	pprof         bool
+	lifecycle     bool
 	timeoutOffset time.Duration
 	logLevel      string
 	logFormat     string
 
-	hosts, proxies, virtualProxies  []string
-	certDir, passphraseFile         string
-	serverName                      string
-	nodeAddresses                   []string
-	user                            string
-	serviceAccounts, unlimitedUsers []string
-	sessionLimit                    int
-	coolingTime                     time.Duration
-	timeout                         time.Duration
-	userLabels, userLabelsKeyFile   string
-	collectors                      map[string]*bool
-	minSessions, maxUsers           int
-	auditLogs                       []string
-
-	assetsDir    string
-	assets       alerts.Options
-	excludeUsers []string
+	assetsDir string
+	assets    alerts.Options
 }
 
 func newApp() (*kingpin.Application, *options) {
@@ -140,56 +130,15 @@ func newApp() (*kingpin.Application, *options) {
 	app.Command("serve", "Serve the metrics of a site (the default command).").Default()
 	app.Command("demo", "Start a simulated Qlik Sense site on loopback and serve its metrics.")
 
-	o := &options{collectors: make(map[string]*bool)}
+	o := &options{site: config.Default()}
 	o.assetFlags(app.Command("assets", "Write Prometheus rules, an Alertmanager example with templates, and the runbook into a folder."))
-
-	app.Flag("qlik.host", "Registered host name of a node with a repository, HOST or HOST:PORT (4242). Repeatable: tried in order.").
-		StringsVar(&o.hosts)
-	app.Flag("qlik.cert-dir", "Folder with client.pem, client_key.pem and root.pem as the QMC exports them.").
-		StringVar(&o.certDir)
-	app.Flag("qlik.key-passphrase-file", "File with the passphrase of an encrypted client_key.pem.").
-		StringVar(&o.passphraseFile)
-	app.Flag("qlik.server-name", "Name expected in the certificate of every node, where it is not the registered one.").
-		StringVar(&o.serverName)
-	app.Flag("qlik.node-address", `Reach a node elsewhere than under its registered name: NODE=HOST[:PORT], PORT being its proxy's. Repeatable.`).
-		StringsVar(&o.nodeAddresses)
-	app.Flag("qlik.user", `User in whose name Qlik is asked, DIRECTORY\id.`).
-		Default(qlik.DefaultUser).StringVar(&o.user)
-	app.Flag("qlik.session-limit", "Sessions that the licence grants one user at once.").
-		Default(fmt.Sprint(qlik.DefaultSessionLimit)).IntVar(&o.sessionLimit)
-	app.Flag("qlik.cooling-time", "How long the slot of a session that ended at the limit stays taken.").
-		Default(qlik.DefaultCoolingTime.String()).DurationVar(&o.coolingTime)
-	app.Flag("qlik.proxy", "Ask this proxy, HOST or HOST:PORT (4243), instead of those in the repository. Repeatable.").
-		StringsVar(&o.proxies)
-	app.Flag("qlik.virtual-proxy", "Ask for this virtual proxy (its prefix; / is the default one) instead of all. Repeatable.").
-		StringsVar(&o.virtualProxies)
-	app.Flag("qlik.service-account", `Service account, DIRECTORY\id: watched for a licence, and shown plain where others are hashed. Repeatable.`).
-		StringsVar(&o.serviceAccounts)
-	app.Flag("qlik.unlimited-user", `Technical user, DIRECTORY\id, to whom the limit does not apply: has series but no headroom. Repeatable.`).
-		StringsVar(&o.unlimitedUsers)
-	app.Flag("qlik.timeout", "Upper bound for one request to Qlik; the deadline of the scrape comes first.").
-		Default(qlik.DefaultTimeout.String()).DurationVar(&o.timeout)
-
-	app.Flag("qlik.audit-log", `Audit security log of a node's repository, NODE=GLOB; the pattern may be a UNC path. Repeatable.`).
-		StringsVar(&o.auditLogs)
-
-	app.Flag("user-labels", "How users appear in labels: plain, hashed (user_id is a keyed hash) or none (no series per user).").
-		Default(collector.UserLabelsPlain).EnumVar(&o.userLabels, collector.UserLabelsPlain, collector.UserLabelsHashed, collector.UserLabelsNone)
-	app.Flag("user-labels.key-file", "File with the key of the hash, at least 16 bytes.").
-		StringVar(&o.userLabelsKeyFile)
-	for _, c := range collector.All() {
-		o.collectors[c.Name] = app.Flag("collector."+c.Name, "Collector: "+c.Help+".").
-			Default(fmt.Sprint(c.Default)).Bool()
-	}
-	app.Flag("collector.sessions.min-sessions", "Series only for users with at least so many sessions and cooling slots, or usage rows.").
-		Default("1").IntVar(&o.minSessions)
-	app.Flag("collector.sessions.max-users", "Series for at most so many users, those with most sessions first.").
-		Default("20000").IntVar(&o.maxUsers)
-	app.Flag("collector.sessions.exclude-user", `No series for users that match this anchored regular expression on DIRECTORY\id. Repeatable.`).
-		StringsVar(&o.excludeUsers)
+	o.siteFlags(app)
+	app.Flag("config.file", "File that describes several sites, instead of the flags for one.").
+		StringVar(&o.configFile)
 
 	o.web = kingpinflag.AddFlags(app, ":9986")
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&o.telemetryPath)
+	app.Flag("web.enable-lifecycle", "Allow to reload the configuration file by POST /-/reload.").BoolVar(&o.lifecycle)
 	app.Flag("web.enable-pprof", "Serve profiles of the exporter under /debug/pprof/.").BoolVar(&o.pprof)
 	app.Flag("timeout-offset", "What a scrape must leave of the timeout that Prometheus grants it.").
 		Default("0.25s").DurationVar(&o.timeoutOffset)
@@ -198,6 +147,54 @@ func newApp() (*kingpin.Application, *options) {
 	app.Flag("log.format", "Format of the log: logfmt or json.").
 		Default("logfmt").EnumVar(&o.logFormat, "logfmt", "json")
 	return app, o
+}
+
+// siteFlags are the settings of the only site.
+func (o *options) siteFlags(app *kingpin.Application) {
+	site := &o.site
+	app.Flag("qlik.host", "Registered host name of a node with a repository, HOST or HOST:PORT (4242). Repeatable: tried in order.").
+		StringsVar(&site.Host)
+	app.Flag("qlik.cert-dir", "Folder with client.pem, client_key.pem and root.pem as the QMC exports them.").
+		StringVar(&site.CertDir)
+	app.Flag("qlik.key-passphrase-file", "File with the passphrase of an encrypted client_key.pem.").
+		StringVar(&site.KeyPassphraseFile)
+	app.Flag("qlik.server-name", "Name expected in the certificate of every node, where it is not the registered one.").
+		StringVar(&site.ServerName)
+	app.Flag("qlik.node-address", `Reach a node elsewhere than under its registered name: NODE=HOST[:PORT], PORT being its proxy's. Repeatable.`).
+		StringsVar(&site.NodeAddress)
+	app.Flag("qlik.user", `User in whose name Qlik is asked, DIRECTORY\id.`).
+		Default(site.User).StringVar(&site.User)
+	app.Flag("qlik.session-limit", "Sessions that the licence grants one user at once.").
+		Default(fmt.Sprint(site.SessionLimit)).IntVar(&site.SessionLimit)
+	app.Flag("qlik.cooling-time", "How long the slot of a session that ended at the limit stays taken.").
+		Default(site.CoolingTime.String()).DurationVar(&site.CoolingTime)
+	app.Flag("qlik.proxy", "Ask this proxy, HOST or HOST:PORT (4243), instead of those in the repository. Repeatable.").
+		StringsVar(&site.Proxy)
+	app.Flag("qlik.virtual-proxy", "Ask for this virtual proxy (its prefix; / is the default one) instead of all. Repeatable.").
+		StringsVar(&site.VirtualProxy)
+	app.Flag("qlik.service-account", `Service account, DIRECTORY\id: watched for a licence, and shown plain where others are hashed. Repeatable.`).
+		StringsVar(&site.ServiceAccount)
+	app.Flag("qlik.unlimited-user", `Technical user, DIRECTORY\id, to whom the limit does not apply: has series but no headroom. Repeatable.`).
+		StringsVar(&site.UnlimitedUser)
+	app.Flag("qlik.timeout", "Upper bound for one request to Qlik; the deadline of the scrape comes first.").
+		Default(site.Timeout.String()).DurationVar(&site.Timeout)
+	app.Flag("qlik.audit-log", `Audit security log of a node's repository, NODE=GLOB; the pattern may be a UNC path. Repeatable.`).
+		StringsVar(&site.AuditLog)
+
+	app.Flag("user-labels", "How users appear in labels: plain, hashed (user_id is a keyed hash) or none (no series per user).").
+		Default(site.UserLabels).EnumVar(&site.UserLabels, collector.UserLabelsPlain, collector.UserLabelsHashed, collector.UserLabelsNone)
+	app.Flag("user-labels.key-file", "File with the key of the hash, at least 16 bytes.").
+		StringVar(&site.UserLabelsKeyFile)
+	for _, c := range collector.All() {
+		app.Flag("collector."+c.Name, "Collector: "+c.Help+".").
+			Default(fmt.Sprint(c.Default)).BoolVar(site.Collector[c.Name])
+	}
+	app.Flag("collector.sessions.min-sessions", "Series only for users with at least so many sessions and cooling slots, or usage rows.").
+		Default(fmt.Sprint(site.MinSessions)).IntVar(&site.MinSessions)
+	app.Flag("collector.sessions.max-users", "Series for at most so many users, those with most sessions first.").
+		Default(fmt.Sprint(site.MaxUsers)).IntVar(&site.MaxUsers)
+	app.Flag("collector.sessions.exclude-user", `No series for users that match this anchored regular expression on DIRECTORY\id. Repeatable.`).
+		StringsVar(&site.ExcludeUser)
 }
 
 // assetFlags are what the written files can be adjusted to.
@@ -213,23 +210,29 @@ func (o *options) assetFlags(command *kingpin.CmdClause) {
 		Default(alerts.DefaultReachedSeverity).EnumVar(&o.assets.ReachedSeverity, alerts.Severities()...)
 }
 
-// serve serves the site that the flags describe.
+// serve serves the sites that are configured.
 func (o *options) serve(ctx context.Context, stderr io.Writer) error {
-	config, err := o.siteConfig()
-	if err != nil {
-		return err
+	return o.serveSites(ctx, o.sites, stderr)
+}
+
+// sites returns the sites of the configuration file, or the only one of the flags.
+func (o *options) sites() (*config.File, error) {
+	if o.configFile != "" {
+		return config.Load(o.configFile)
 	}
-	auditLogs, err := parseAuditLogs(o.auditLogs)
-	if err != nil {
-		return err
+	o.foundLocally = o.site.UseLocalNode(os.Getenv("ProgramData"))
+	if err := o.site.Validate(); err != nil {
+		return nil, err
 	}
-	return o.serveSite(ctx, config, auditLogs, stderr)
+	return &config.File{Sites: []config.Site{o.site}}, nil
 }
 
 // demo serves a simulated site.
 func (o *options) demo(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	config, err := o.siteConfig()
-	if err != nil {
+	if o.configFile != "" {
+		return errors.New("--config.file: is not for the demo, which has a site of its own")
+	}
+	if err := o.site.Validate(); err != nil {
 		return err
 	}
 	d, err := demo.Start() //nolint:contextcheck // ended by Close, after the exporter
@@ -250,181 +253,69 @@ func (o *options) demo(ctx context.Context, stdout, stderr io.Writer) (err error
 	people.Go(func() { d.Run(ctx) })
 	defer people.Wait()
 	defer cancel()
-	return o.serveSite(ctx, d.Site(config), d.AuditLogs(), stderr)
+	simulated := &config.File{Sites: []config.Site{d.Site(o.site)}}
+	return o.serveSites(ctx, func() (*config.File, error) { return simulated, nil }, stderr)
 }
 
-// serveSite serves until ctx ends. The audit logs are patterns by node.
-func (o *options) serveSite(ctx context.Context, config qlik.Config, auditLogs map[string]string, stderr io.Writer) error {
+// serveSites serves the sites that load returns until ctx ends.
+func (o *options) serveSites(ctx context.Context, load func() (*config.File, error), stderr io.Writer) error {
 	if o.timeoutOffset < 0 {
 		return fmt.Errorf("--timeout-offset: must not be negative, not %s", o.timeoutOffset)
 	}
+	if o.lifecycle && o.configFile == "" {
+		return errors.New("--web.enable-lifecycle: there is nothing to reload without --config.file")
+	}
 	logger, slogger := newLoggers(stderr, o.logLevel, o.logFormat)
-	lifetimes := collector.NewSessionDuration()
-	config.Logger = logger
-	config.SessionEnded = lifetimes.Ended
-	config.Licenses = *o.collectors["licenses"]
-	site, err := qlik.New(config)
+	set, err := sites.Open(load, logger) //nolint:contextcheck // sites outlive ctx, so that the last scrapes end with true numbers
 	if err != nil {
 		return err
 	}
-	defer site.Close()
-	collectors, err := o.collectorConfig(len(config.Hosts) > 0)
-	if err != nil {
-		return err
+	defer set.Close()
+	for _, found := range o.foundLocally {
+		_ = level.Info(logger).Log("msg", "This machine is a Qlik Sense node", "using", found)
 	}
-	collectors.Lifetimes = lifetimes
-	collectors.Enabled["denials"] = collectors.Enabled["denials"] && len(auditLogs) > 0
-	followers, denials, err := newFollowers(auditLogs, logger)
-	if err != nil {
-		return err
-	}
-	collectors.Denials = denials
-	exporter, err := collector.NewExporter(site, collectors, logger)
-	if err != nil {
-		return err
-	}
-
 	_ = level.Info(logger).Log("msg", "Starting qlik_exporter", "version", version.Info(), "build_context", version.BuildContext())
-	// The site outlives ctx, so that scrapes under way at the signal to stop end
-	// with true numbers.
-	siteCtx, stopSite := context.WithCancel(context.WithoutCancel(ctx))
-	var background sync.WaitGroup
-	background.Go(func() { site.Run(siteCtx) })
-	if collectors.Enabled["denials"] {
-		for _, follower := range followers {
-			background.Go(func() { follower.Run(siteCtx, denials.Denied) })
-		}
+	if o.configFile != "" {
+		defer reloadOnHangup(set)() //nolint:contextcheck // as above
 	}
-	defer background.Wait()
-	defer stopSite()
 	return server.Run(ctx, server.Config{
-		Site:          func(ctx context.Context) server.Scrape { return exporter.Scrape(ctx) },
+		Sites:         servedSites{set},
 		TelemetryPath: o.telemetryPath,
 		TimeoutOffset: o.timeoutOffset,
 		Pprof:         o.pprof,
+		Lifecycle:     o.lifecycle,
 		Web:           o.web,
 		Logger:        logger,
 		Slog:          slogger,
 	})
 }
 
-// siteConfig turns flags into the configuration of a site.
-func (o *options) siteConfig() (qlik.Config, error) {
-	config := qlik.Config{
-		Hosts:             o.hosts,
-		CertDir:           o.certDir,
-		KeyPassphraseFile: o.passphraseFile,
-		ServerName:        o.serverName,
-		NodeAddresses:     make(map[string]qlik.NodeAddress),
-		SessionLimit:      o.sessionLimit,
-		CoolingTime:       o.coolingTime,
-		Proxies:           o.proxies,
-		VirtualProxies:    o.virtualProxies,
-		Timeout:           o.timeout,
-	}
-	if o.sessionLimit < 1 {
-		return qlik.Config{}, fmt.Errorf("--qlik.session-limit: must be at least 1, not %d", o.sessionLimit)
-	}
-	if o.coolingTime <= 0 {
-		return qlik.Config{}, fmt.Errorf("--qlik.cooling-time: must be longer than 0s, not %s", o.coolingTime)
-	}
-	if o.timeout <= 0 {
-		return qlik.Config{}, fmt.Errorf("--qlik.timeout: must be longer than 0s, not %s", o.timeout)
-	}
-	var err error
-	if config.User, err = qlik.ParseUser(o.user); err != nil {
-		return qlik.Config{}, fmt.Errorf("--qlik.user: %w", err)
-	}
-	if config.UnlimitedUsers, err = parseUsers(o.unlimitedUsers); err != nil {
-		return qlik.Config{}, fmt.Errorf("--qlik.unlimited-user: %w", err)
-	}
-	for _, s := range o.nodeAddresses {
-		node, address, err := qlik.ParseNodeAddress(s)
-		if err != nil {
-			return qlik.Config{}, err
+// reloadOnHangup reloads the configuration at each SIGHUP until stop is called.
+func reloadOnHangup(set *sites.Set) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	var reloading sync.WaitGroup
+	reloading.Go(func() {
+		for range hangups {
+			_ = set.Reload() // is logged
 		}
-		config.NodeAddresses[node] = address
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+		reloading.Wait()
 	}
-	return config, nil
 }
 
-// collectorConfig turns flags into the configuration of the collectors, some of
-// which need a repository.
-func (o *options) collectorConfig(repository bool) (collector.Config, error) {
-	labels := collector.UserLabels{Mode: o.userLabels}
-	serviceAccounts, err := parseUsers(o.serviceAccounts)
-	if err != nil {
-		return collector.Config{}, fmt.Errorf("--qlik.service-account: %w", err)
-	}
-	labels.Plain = serviceAccounts
-	if o.userLabels == collector.UserLabelsHashed {
-		if o.userLabelsKeyFile == "" {
-			return collector.Config{}, errors.New("--user-labels.key-file: is missing; --user-labels=hashed needs a file with the key of the hash")
-		}
-		key, err := os.ReadFile(o.userLabelsKeyFile)
-		if err != nil {
-			return collector.Config{}, fmt.Errorf("--user-labels.key-file: %w", err)
-		}
-		labels.Key = []byte(strings.TrimRight(string(key), "\r\n"))
-	}
-	enabled := make(map[string]bool)
-	for name, on := range o.collectors {
-		needsRepository := name == "licenses" || name == "services"
-		enabled[name] = *on && (repository || !needsRepository)
-	}
-	return collector.Config{
-		Enabled:         enabled,
-		ServiceAccounts: serviceAccounts,
-		Users: collector.UsersConfig{
-			Labels:       labels,
-			MinSessions:  o.minSessions,
-			MaxUsers:     o.maxUsers,
-			ExcludeUsers: o.excludeUsers,
-		},
-	}, nil
-}
+// servedSites are the sites as the server wants them.
+type servedSites struct{ *sites.Set }
 
-// parseAuditLogs reads NODE=GLOB.
-func parseAuditLogs(values []string) (map[string]string, error) {
-	logs := make(map[string]string)
-	for _, value := range values {
-		node, glob, _ := strings.Cut(value, "=")
-		if node == "" || glob == "" {
-			return nil, fmt.Errorf("--qlik.audit-log: %q: write NODE=GLOB", value)
-		}
-		if _, twice := logs[node]; twice {
-			return nil, fmt.Errorf("--qlik.audit-log: %s is given twice", node)
-		}
-		logs[node] = glob
+func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrape, done func(), found bool) {
+	site, done, found := s.Set.Use(name)
+	if !found {
+		return nil, nil, false
 	}
-	return logs, nil
-}
-
-// newFollowers makes a follower of each log, and what counts their denials.
-func newFollowers(logs map[string]string, logger log.Logger) ([]*auditlog.Follower, *collector.Denials, error) {
-	var followers []*auditlog.Follower
-	byNode := make(map[string]collector.AuditLog)
-	for node, glob := range logs {
-		follower, err := auditlog.New(auditlog.Config{Node: node, Glob: glob, Logger: logger})
-		if err != nil {
-			return nil, nil, fmt.Errorf("--qlik.audit-log: %w", err)
-		}
-		followers = append(followers, follower)
-		byNode[node] = follower
-	}
-	return followers, collector.NewDenials(byNode), nil
-}
-
-func parseUsers(names []string) ([]qlik.User, error) {
-	users := make([]qlik.User, 0, len(names))
-	for _, name := range names {
-		user, err := qlik.ParseUser(name)
-		if err != nil {
-			return nil, err
-		}
-		users = append(users, user)
-	}
-	return users, nil
+	return func(ctx context.Context) server.Scrape { return site.Exporter.Scrape(ctx) }, done, true
 }
 
 // newLoggers returns the program's logger, and the same log for libraries that

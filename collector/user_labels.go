@@ -4,8 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
@@ -30,11 +28,11 @@ func (l UserLabels) validate() error {
 		return nil
 	case UserLabelsHashed:
 		if len(l.Key) < 16 {
-			return errors.New("--user-labels.key-file: a hash needs a key of at least 16 bytes; write some random characters into the file")
+			return configErrorf("user-labels.key-file", "a hash needs a key of at least 16 bytes; write some random characters into the file")
 		}
 		return nil
 	default:
-		return fmt.Errorf("--user-labels: %q is none of plain, hashed, none", l.Mode)
+		return configErrorf("user-labels", "%q is none of plain, hashed, none", l.Mode)
 	}
 }
 
@@ -55,13 +53,18 @@ func newUserNamer(labels UserLabels) *userNamer {
 	return n
 }
 
-// id returns the value of the label user_id: for a hashed user the first 16 hex
-// digits of HMAC-SHA-256 of DIRECTORY\id.
+// id returns the value of the label user_id.
 func (n *userNamer) id(user qlik.User) string {
 	if n.key == nil || n.plain[user] || user == qlik.AnonymousUser {
 		return user.ID
 	}
-	mac := hmac.New(sha256.New, n.key)
+	return HashUser(n.key, user)
+}
+
+// HashUser returns what stands for a hashed user: the first 16 hex digits of
+// HMAC-SHA-256 of DIRECTORY\id.
+func HashUser(key []byte, user qlik.User) string {
+	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(user.String()))
 	return hex.EncodeToString(mac.Sum(nil)[:8])
 }

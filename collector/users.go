@@ -2,7 +2,6 @@ package collector
 
 import (
 	"cmp"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,14 +35,14 @@ func newUserSelection(c UsersConfig) (*userSelection, error) {
 		return nil, err
 	}
 	if c.MinSessions < 1 {
-		return nil, fmt.Errorf("--collector.sessions.min-sessions: must be at least 1, not %d", c.MinSessions)
+		return nil, configErrorf("collector.sessions.min-sessions", "must be at least 1, not %d", c.MinSessions)
 	}
 	if c.MaxUsers < 1 {
-		return nil, fmt.Errorf("--collector.sessions.max-users: must be at least 1, not %d; --user-labels=none drops the series of all users", c.MaxUsers)
+		return nil, configErrorf("collector.sessions.max-users", "must be at least 1, not %d; --user-labels=none drops the series of all users", c.MaxUsers)
 	}
 	exclude, err := anyOf(c.ExcludeUsers)
 	if err != nil {
-		return nil, fmt.Errorf("--collector.sessions.exclude-user: %w", err)
+		return nil, configErrorf("collector.sessions.exclude-user", "%w", err)
 	}
 	return &userSelection{
 		perUser:     c.Labels.Mode != UserLabelsNone,

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -72,29 +72,19 @@ func (d *Demo) Close() error {
 	return os.RemoveAll(d.dir)
 }
 
-// Site returns a configuration that reaches the simulated site, with everything
-// else as in config.
-func (d *Demo) Site(config qlik.Config) qlik.Config {
-	config.Hosts = []string{d.repository()}
-	config.Proxies, config.VirtualProxies = nil, nil
-	config.CertDir = d.dir
-	config.KeyPassphraseFile, config.ServerName = "", ""
-	config.NodeAddresses = make(map[string]qlik.NodeAddress)
+// Site returns the settings that reach the simulated site and its logs, with
+// everything else as in site.
+func (d *Demo) Site(site config.Site) config.Site {
+	site.Host = []string{d.repository()}
+	site.Proxy, site.VirtualProxy = nil, nil
+	site.CertDir = d.dir
+	site.KeyPassphraseFile, site.ServerName = "", ""
+	site.NodeAddress, site.AuditLog = nil, nil
 	for _, node := range d.nodes {
-		host, port, _ := net.SplitHostPort(d.site.ProxyAddress(node))
-		config.NodeAddresses[node] = qlik.NodeAddress{Host: host, Port: port}
+		site.NodeAddress = append(site.NodeAddress, node+"="+d.site.ProxyAddress(node))
+		site.AuditLog = append(site.AuditLog, node+"="+d.site.AuditLogPath(node))
 	}
-	return config
-}
-
-// AuditLogs returns the audit security logs of the simulated site: patterns by
-// node.
-func (d *Demo) AuditLogs() map[string]string {
-	logs := make(map[string]string)
-	for _, node := range d.nodes {
-		logs[node] = d.site.AuditLogPath(node)
-	}
-	return logs
+	return site
 }
 
 // repository is the address of the central node's repository, by its name.

@@ -2,11 +2,12 @@ package server
 
 import (
 	"context"
+	"fmt"
 	stdlog "log"
 	"math"
 	"net/http"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,19 +17,19 @@ import (
 // scrapeTimeoutHeader is how Prometheus says how long it will wait.
 const scrapeTimeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
-// metricsHandler answers scrapes. Each has a registry of its own, because the
-// collectors of a site are bound to the deadline of one request.
-type metricsHandler struct {
+// metrics answers scrapes. Each has a registry of its own, because the collectors
+// of a site are bound to the deadline of one request.
+type metrics struct {
 	process *prometheus.Registry // what is not about a site
-	site    func(ctx context.Context) Scrape
+	sites   Sites
 	offset  time.Duration
 	options promhttp.HandlerOpts
-	ownWork atomic.Int64 // nanoseconds that the last scrape took beside Qlik's answers
+
+	mu      sync.Mutex
+	ownWork map[string]time.Duration // by site, what its last scrape took beside Qlik's answers
 }
 
-func newMetricsHandler(
-	process *prometheus.Registry, site func(ctx context.Context) Scrape, offset time.Duration, errorLog *stdlog.Logger,
-) *metricsHandler {
+func newMetrics(process *prometheus.Registry, sites Sites, offset time.Duration, errorLog *stdlog.Logger) *metrics {
 	options := promhttp.HandlerOpts{
 		ErrorLog: errorLog,
 		// A surprise, such as the same series twice, costs that series and is
@@ -38,15 +39,47 @@ func newMetricsHandler(
 		EnableOpenMetrics: true,
 	}
 	promhttp.HandlerFor(process, options) // registers that counter, once for all scrapes
-	return &metricsHandler{process: process, site: site, offset: offset, options: options}
+	return &metrics{process: process, sites: sites, offset: offset, options: options, ownWork: make(map[string]time.Duration)}
 }
 
-// ServeHTTP implements http.Handler.
-func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// own answers with the metrics of the exporter itself, and of its site where it
+// has but one.
+func (m *metrics) own(w http.ResponseWriter, r *http.Request) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(m.process)
+	if site, done, found := m.sites.Use(""); found {
+		defer done()
+		m.scrape(w, r, "", site, registry)
+		return
+	}
+	promhttp.HandlerFor(registry, m.options).ServeHTTP(w, r)
+}
+
+// probe answers with the metrics of one of several sites.
+func (m *metrics) probe(w http.ResponseWriter, r *http.Request) {
+	targets := r.URL.Query()["target"]
+	if len(targets) != 1 || targets[0] == "" {
+		http.Error(w, "give one site as /probe?target=SITE; /sd lists them", http.StatusBadRequest)
+		return
+	}
+	site, done, found := m.sites.Use(targets[0])
+	if !found {
+		http.Error(w, fmt.Sprintf("site %q is not configured; /sd lists those that are", targets[0]), http.StatusNotFound)
+		return
+	}
+	defer done()
+	m.scrape(w, r, targets[0], site, prometheus.NewRegistry())
+}
+
+// scrape answers with the metrics of a site, and with what is in the registry.
+func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, site func(context.Context) Scrape, registry *prometheus.Registry) {
 	begin := time.Now()
+	m.mu.Lock()
+	ownWork := m.ownWork[name]
+	m.mu.Unlock()
 	// Where tens of thousands of users make the answer large, writing it takes
 	// longer than the configured offset.
-	timeout, err := scrapeTimeout(r.Header, max(h.offset, 3*time.Duration(h.ownWork.Load())/2))
+	timeout, err := scrapeTimeout(r.Header, max(m.offset, 3*ownWork/2))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -57,11 +90,12 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	site := h.site(ctx)
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(h.process, site)
-	promhttp.HandlerFor(registry, h.options).ServeHTTP(w, r)
-	h.ownWork.Store(int64(time.Since(begin) - site.Asked()))
+	scrape := site(ctx)
+	registry.MustRegister(scrape)
+	promhttp.HandlerFor(registry, m.options).ServeHTTP(w, r)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ownWork[name] = time.Since(begin) - scrape.Asked()
 }
 
 // scrapeTimeout returns how long a scrape may take: what Prometheus grants less

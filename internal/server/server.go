@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,13 +35,29 @@ const (
 
 // Config is what the server serves, and how.
 type Config struct {
-	Site          func(ctx context.Context) Scrape // a collector for one scrape
-	TelemetryPath string                           // --web.telemetry-path
-	TimeoutOffset time.Duration                    // --timeout-offset
-	Pprof         bool                             // --web.enable-pprof
-	Web           *web.FlagConfig                  // listen addresses, TLS, authentication
+	Sites         Sites
+	TelemetryPath string          // --web.telemetry-path
+	TimeoutOffset time.Duration   // --timeout-offset
+	Pprof         bool            // --web.enable-pprof
+	Lifecycle     bool            // --web.enable-lifecycle
+	Web           *web.FlagConfig // listen addresses, TLS, authentication
 	Logger        log.Logger
 	Slog          *slog.Logger // the same log, for exporter-toolkit
+}
+
+// Sites are the sites that are served.
+type Sites interface {
+	prometheus.Collector // of the state of the configuration
+
+	// Use returns what begins a scrape of the site of that name, which must be
+	// told when it is done. The only site of an exporter has no name.
+	Use(name string) (scrape func(ctx context.Context) Scrape, done func(), found bool)
+	// Names returns the names of the sites.
+	Names() []string
+	// Format returns the configuration in force.
+	Format() ([]byte, error)
+	// Reload takes the configuration into use as it is now.
+	Reload() error
 }
 
 // Scrape collects the metrics of a site once.
@@ -58,7 +75,8 @@ func checkTelemetryPath(telemetryPath string) error {
 		return fmt.Errorf("--web.telemetry-path: must start with a slash, not %q", telemetryPath)
 	case path.Clean(telemetryPath) != telemetryPath, strings.ContainsAny(telemetryPath, "{} \t?#%"):
 		return fmt.Errorf("--web.telemetry-path: %q is no plain path; write one like /metrics", telemetryPath)
-	case strings.HasPrefix(telemetryPath, "/-/"), strings.HasPrefix(telemetryPath, "/debug/"):
+	case slices.Contains([]string{"/probe", "/sd", "/config", "/sessions"}, telemetryPath),
+		strings.HasPrefix(telemetryPath, "/-/"), strings.HasPrefix(telemetryPath, "/debug/"), strings.HasPrefix(telemetryPath, "/sessions/"):
 		return fmt.Errorf("--web.telemetry-path: %q is used for something else; write one like /metrics", telemetryPath)
 	}
 	return nil
@@ -104,6 +122,7 @@ func newHandler(config Config) (http.Handler, error) {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("qlik_exporter"),
+		config.Sites,
 	)
 	landing, err := web.NewLandingPage(web.LandingConfig{
 		Name:        "qlik_exporter",
@@ -112,6 +131,7 @@ func newHandler(config Config) (http.Handler, error) {
 		Profiling:   strconv.FormatBool(config.Pprof),
 		Links: []web.LandingLinks{
 			{Address: config.TelemetryPath, Text: "Metrics", Description: "for Prometheus"},
+			{Address: "config", Text: "Configuration", Description: "in force"},
 			{Address: "-/healthy", Text: "Healthy", Description: "200 while the process runs"},
 			{Address: "-/ready", Text: "Ready", Description: "200 once it serves scrapes, whether or not Qlik answers"},
 		},
@@ -120,8 +140,12 @@ func newHandler(config Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET "+config.TelemetryPath, newMetricsHandler(process, config.Site, config.TimeoutOffset,
-		slog.NewLogLogger(config.Slog.Handler(), slog.LevelError)))
+	metrics := newMetrics(process, config.Sites, config.TimeoutOffset, slog.NewLogLogger(config.Slog.Handler(), slog.LevelError))
+	mux.HandleFunc("GET "+config.TelemetryPath, metrics.own)
+	mux.HandleFunc("GET /probe", metrics.probe)
+	mux.HandleFunc("GET /sd", discovery(config.Sites))
+	mux.HandleFunc("GET /config", configuration(config.Sites))
+	mux.HandleFunc("POST /-/reload", reload(config.Sites, config.Lifecycle))
 	mux.HandleFunc("GET /-/healthy", say("qlik_exporter is healthy.\n"))
 	mux.HandleFunc("GET /-/ready", say("qlik_exporter is ready.\n"))
 	if config.Pprof {

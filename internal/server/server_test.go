@@ -53,14 +53,28 @@ func (collect) Asked() time.Duration                  { return 0 }
 func (collect) Describe(ch chan<- *prometheus.Desc)   { ch <- seen }
 func (c collect) Collect(ch chan<- prometheus.Metric) { c(ch) }
 
+// only is a site that is scraped by a function, the only one.
+type only func(ctx context.Context) Scrape
+
+func (only) Describe(chan<- *prometheus.Desc) {}
+func (only) Collect(chan<- prometheus.Metric) {}
+func (only) Names() []string                  { return []string{""} }
+func (only) Format() ([]byte, error)          { return []byte("sites: {}\n"), nil }
+func (only) Reload() error                    { return errors.New("is broken") }
+func (o only) Use(name string) (scrape func(context.Context) Scrape, done func(), found bool) {
+	return o, func() {}, name == ""
+}
+
+var nothing = only(func(context.Context) Scrape { return collect(func(chan<- prometheus.Metric) {}) })
+
 var seen = prometheus.NewDesc("seen", "A metric.", []string{"label"}, nil)
 
 func handler(t *testing.T, config Config) http.Handler {
 	t.Helper()
 	config.Logger = log.NewNopLogger()
 	config.Slog = slog.New(slog.DiscardHandler)
-	if config.Site == nil {
-		config.Site = func(context.Context) Scrape { return collect(func(chan<- prometheus.Metric) {}) }
+	if config.Sites == nil {
+		config.Sites = nothing
 	}
 	h, err := newHandler(config)
 	if err != nil {
@@ -114,11 +128,11 @@ func TestWrongTimeoutHeaderIsRefused(t *testing.T) {
 
 func TestDeadlineReachesTheSite(t *testing.T) {
 	var left time.Duration
-	h := handler(t, Config{TelemetryPath: "/metrics", TimeoutOffset: time.Second, Site: func(ctx context.Context) Scrape {
+	h := handler(t, Config{TelemetryPath: "/metrics", TimeoutOffset: time.Second, Sites: only(func(ctx context.Context) Scrape {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
 		return collect(func(chan<- prometheus.Metric) {})
-	}})
+	})})
 	get(h, "/metrics", scrapeTimeoutHeader, "10")
 	if left < 8*time.Second || left > 9*time.Second {
 		t.Errorf("the site has %s, want 9s", left)
@@ -128,13 +142,13 @@ func TestDeadlineReachesTheSite(t *testing.T) {
 // TestDuplicateCostsOneSeries: the same series twice is a defect, but the rest
 // of the scrape is worth having. It is counted.
 func TestDuplicateCostsOneSeries(t *testing.T) {
-	h := handler(t, Config{TelemetryPath: "/metrics", Site: func(context.Context) Scrape {
+	h := handler(t, Config{TelemetryPath: "/metrics", Sites: only(func(context.Context) Scrape {
 		return collect(func(ch chan<- prometheus.Metric) {
 			for _, label := range []string{"a", "b", "a"} {
 				ch <- prometheus.MustNewConstMetric(seen, prometheus.GaugeValue, 1, label)
 			}
 		})
-	}})
+	})})
 	get(h, "/metrics")
 	answer := get(h, "/metrics")
 	for _, line := range []string{`seen{label="a"} 1`, `seen{label="b"} 1`, `promhttp_metric_handler_errors_total{cause="gathering"} 1`} {
@@ -158,6 +172,7 @@ func TestCompressionAndOpenMetrics(t *testing.T) {
 func TestTelemetryPath(t *testing.T) {
 	for path, ok := range map[string]bool{
 		"/metrics": true, "/": true, "/qlik/metrics": true,
+		"/probe": false, "/sd": false, "/sessions/page.css": false,
 		"": false, "metrics": false, "/metrics/": false, "//x": false, "/metrics{": false, "/{x}": false, "/{$}": false, "/a b": false,
 		"/-/healthy": false, "/debug/pprof": false, "/a/../b": false, "/a?b": false,
 	} {
@@ -170,19 +185,18 @@ func TestTelemetryPath(t *testing.T) {
 // TestOwnWorkIsReserved: what the last answer took to make and write is left of
 // the time that the next one has.
 func TestOwnWorkIsReserved(t *testing.T) {
-	h := newMetricsHandler(prometheus.NewRegistry(), nil, 250*time.Millisecond, nil)
 	var left time.Duration
-	h.site = func(ctx context.Context) Scrape {
+	m := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) Scrape {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
 		return collect(func(chan<- prometheus.Metric) {})
-	}
-	h.ownWork.Store(int64(2 * time.Second))
-	get(h, "/metrics", scrapeTimeoutHeader, "10")
+	}), 250*time.Millisecond, nil)
+	m.ownWork[""] = 2 * time.Second
+	get(http.HandlerFunc(m.own), "/metrics", scrapeTimeoutHeader, "10")
 	if left < 6500*time.Millisecond || left > 7*time.Second {
 		t.Errorf("the site has %s, want 7s", left)
 	}
-	if own := time.Duration(h.ownWork.Load()); own <= 0 || own > time.Second {
+	if own := m.ownWork[""]; own <= 0 || own > time.Second {
 		t.Errorf("own work is %s", own)
 	}
 }
@@ -191,7 +205,7 @@ func TestRunSaysWhyItCannotListen(t *testing.T) {
 	socket := false
 	missing := t.TempDir() + "/web.yml"
 	err := Run(t.Context(), Config{
-		Site:          func(context.Context) Scrape { return collect(func(chan<- prometheus.Metric) {}) },
+		Sites:         nothing,
 		TelemetryPath: "/metrics",
 		Web:           &web.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebSystemdSocket: &socket, WebConfigFile: &missing},
 		Logger:        log.NewNopLogger(),

@@ -1,0 +1,195 @@
+package config
+
+import (
+	"encoding/base64"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func write(t *testing.T, path, content string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	file, err := Load(write(t, filepath.Join(dir, "sites.yml"), `
+sites:
+  emea: &emea
+    host: [qlik1.emea.example, qlik2.emea.example:14242]
+    cert_dir: certificates/emea
+    session_limit: 4
+    cooling_time: 90s
+    node_address: [qlik3.emea.example=10.0.0.3:14243]
+    audit_log: ['qlik1.emea.example=logs/*_AuditSecurity_Repository.txt']
+    collector: {licenses: false}
+  apac:
+    <<: *emea
+    host: [qlik1.apac.example]
+    cert_dir: /etc/qlik/apac
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	off := false
+	emea := Default()
+	emea.Name = "emea"
+	emea.Host = []string{"qlik1.emea.example", "qlik2.emea.example:14242"}
+	emea.CertDir = filepath.Join(dir, "certificates", "emea")
+	emea.SessionLimit = 4
+	emea.CoolingTime = 90 * time.Second
+	emea.NodeAddress = []string{"qlik3.emea.example=10.0.0.3:14243"}
+	emea.AuditLog = []string{"qlik1.emea.example=" + filepath.Join(dir, "logs", "*_AuditSecurity_Repository.txt")}
+	emea.Collector["licenses"] = &off
+	apac := emea
+	apac.Name = "apac"
+	apac.Host = []string{"qlik1.apac.example"}
+	apac.CertDir = "/etc/qlik/apac"
+	if want := []Site{emea, apac}; !reflect.DeepEqual(file.Sites, want) {
+		t.Errorf("got  %+v\nwant %+v", file.Sites, want)
+	}
+}
+
+// TestFormatIsLoadable: what is shown as the configuration in force is one.
+func TestFormatIsLoadable(t *testing.T) {
+	dir := t.TempDir()
+	site := Default()
+	site.Name = "emea"
+	site.Host = []string{"qlik1"}
+	site.CertDir = filepath.Join(dir, "certificates")
+	site.ServiceAccount = []string{`ACME\svc`}
+	content, err := Format([]Site{site})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := Load(write(t, filepath.Join(dir, "sites.yml"), string(content)))
+	if err != nil || !reflect.DeepEqual(file.Sites, []Site{site}) {
+		t.Errorf("got %+v, %v of\n%s", file, err, content)
+	}
+}
+
+func TestBadFile(t *testing.T) {
+	const head = "sites:\n  emea:\n    host: [qlik1]\n    cert_dir: /etc/qlik\n"
+	for _, test := range []struct{ content, want string }{
+		{head + "    hots: [qlik1]\n", "5: sites.emea.hots: is not known; the settings are host, cert_dir,"},
+		{head + "    host: [qlik2]\n", `5: mapping key "host" already defined at line 3`},
+		{head + "  emea:\n    host: [qlik2]\n", `5: mapping key "emea" already defined at line 2`},
+		{head + "    session_limit: 0\n", "5: sites.emea.session_limit: must be at least 1, not 0"},
+		{head + "    session_limit: 1.5\n", "5: sites.emea.session_limit: must be a whole number"},
+		{head + "    session_limit: five\n", "5: sites.emea.session_limit: must be a whole number"},
+		{head + "    session_limit:\n", "5: sites.emea.session_limit: must be a whole number"},
+		{head + "    cooling_time: 5\n", "5: sites.emea.cooling_time: must be a duration such as 90s or 5m"},
+		{head + "    cooling_time: -5m\n", "5: sites.emea.cooling_time: must be longer than 0s, not -5m0s"},
+		{head + "    timeout: 0s\n", "5: sites.emea.timeout: must be longer than 0s, not 0s"},
+		{head + "    user: nobody\n", "5: sites.emea.user: "},
+		{head + "    service_account: [svc]\n", "5: sites.emea.service_account: "},
+		{head + "    unlimited_user: svc\n", "5: sites.emea.unlimited_user: must be a list such as [a, b]"},
+		{head + "    server_name: [a]\n", "5: sites.emea.server_name: must be a text"},
+		{head + "    node_address: [qlik1]\n", `5: sites.emea.node_address: "qlik1": write NODE=HOST or NODE=HOST:PORT`},
+		{head + "    audit_log: [qlik1]\n", `5: sites.emea.audit_log: "qlik1": write NODE=GLOB`},
+		{head + "    audit_log: [a=b, a=c]\n", "5: sites.emea.audit_log: a is given twice"},
+		{head + "    user_labels: hashed\n", "2: sites.emea.user_labels_key_file: is missing"},
+		{head + "    user_labels: hashed\n    user_labels_key_file: nokey\n", "6: sites.emea.user_labels_key_file: open "},
+		{head + "    collector: [licenses]\n", "5: sites.emea.collector: must be true or false under the name of each collector"},
+		{head + "    collector: {license: false}\n", "5: sites.emea.collector.license: must be true or false for one of sessions, licenses, services, denials, certificates"},
+		{head + "    collector:\n      licenses:\n", "6: sites.emea.collector.licenses: must be true or false for one of"},
+		{head + "  a b: {}\n", `5: sites: "a b" is no name for a site; use letters`},
+		{"site: {}\n", "1: site: is not known; the only key at this level is sites"},
+		{"", "1: sites: is empty"},
+		{"# nothing\n", "1: sites: is empty"},
+		{"sites:\n", "1: sites: is empty"},
+		{"sites: {}\n", "1: sites: is empty"},
+		{"sites: [emea]\n", "1: must be a mapping"},
+		{"sites: {emea: qlik1}\n", "1: must be a mapping"},
+		{"- sites\n", "1: must be a mapping"},
+		{head + "  apac: [\n", "5: did not find expected node content"},
+		{head + "\thost: x\n", "4: found a tab character that violates indentation"},
+		{head + "---\nsites: {}\n", " has a second document"},
+	} {
+		path := write(t, filepath.Join(t.TempDir(), "sites.yml"), test.content)
+		_, err := Load(path)
+		if err == nil || !strings.HasPrefix(err.Error(), path+":"+test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q:\ngot  %v\nwant %s:%s", test.content, err, path, test.want)
+		}
+	}
+	if _, err := Load(filepath.Join(t.TempDir(), "none.yml")); !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "--config.file: ") {
+		t.Errorf("missing file: %v", err)
+	}
+}
+
+// TestLocate: what turns out wrong only later is told with its place as well.
+func TestLocate(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "sites.yml"), "sites:\n  emea:\n    host: [qlik1]\n    exclude_user: ['(']\n")
+	file, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, err := range map[string]error{
+		":4: sites.emea.exclude_user: is broken": &Error{"collector.sessions.exclude-user", errors.New("is broken")},
+		":2: sites.emea.cert_dir: is missing":    &Error{"qlik.cert-dir", errors.New("is missing")},
+		":2: sites.emea: is broken":              errors.New("is broken"),
+	} {
+		if got := file.Locate("emea", err).Error(); got != path+want {
+			t.Errorf("got %s, want %s", got, path+want)
+		}
+	}
+}
+
+func TestUseLocalNode(t *testing.T) {
+	const name = "QlikNode1.acme.example"
+	data := t.TempDir()
+	sense := filepath.Join(data, "Qlik", "Sense")
+	certificates := filepath.Join(sense, "Repository", "Exported Certificates", ".Local Certificates")
+	logs := filepath.Join(sense, "Log", "Repository", "Audit")
+	write(t, filepath.Join(sense, "Host.cfg"), "\ufeff"+base64.StdEncoding.EncodeToString([]byte(name))+"\r\n")
+	write(t, filepath.Join(certificates, "client.pem"), "")
+	write(t, filepath.Join(logs, name+"_AuditSecurity_Repository.txt"), "")
+	log := name + "=" + filepath.Join(logs, "*_AuditSecurity_Repository.txt")
+
+	for _, test := range []struct {
+		about       string
+		given, want Site
+		found       int
+	}{
+		{"nothing given", Site{}, Site{Host: []string{name}, CertDir: certificates, AuditLog: []string{log}}, 3},
+		{
+			"this node given",
+			Site{Host: []string{"qliknode1.ACME.example:4242"}},
+			Site{Host: []string{"qliknode1.ACME.example:4242"}, CertDir: certificates, AuditLog: []string{log}},
+			2,
+		},
+		{"another node's log is not this one's", Site{Host: []string{"other"}, CertDir: "c"}, Site{Host: []string{"other"}, CertDir: "c"}, 0},
+		{"proxies given", Site{Proxy: []string{"other"}}, Site{Proxy: []string{"other"}, CertDir: certificates}, 1},
+	} {
+		site := test.given
+		if found := site.UseLocalNode(data); len(found) != test.found || !reflect.DeepEqual(site, test.want) {
+			t.Errorf("%s: got %+v, %q, want %+v", test.about, site, found, test.want)
+		}
+		if again := site.UseLocalNode(data); len(again) != 0 {
+			t.Errorf("%s: found again: %q", test.about, again)
+		}
+	}
+
+	for _, broken := range []string{"", "!", base64.StdEncoding.EncodeToString([]byte("a b")), base64.StdEncoding.EncodeToString([]byte{0xff})} {
+		write(t, filepath.Join(sense, "Host.cfg"), broken)
+		site := Site{}
+		if found := site.UseLocalNode(data); len(found) != 0 || len(site.Host) != 0 {
+			t.Errorf("Host.cfg %q: got %q", broken, found)
+		}
+	}
+	site := Site{}
+	if found := site.UseLocalNode(""); found != nil {
+		t.Errorf("elsewhere: %q", found)
+	}
+}

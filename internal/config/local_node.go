@@ -1,0 +1,70 @@
+package config
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// UseLocalNode fills in what is not set from the Qlik Sense node that this
+// machine is, if it is one, and returns a sentence about each (docs/qlik.md,
+// "Certificates" and "Audit security log"). Qlik keeps its data in a folder of
+// programData, which is the value of %ProgramData%.
+func (s *Site) UseLocalNode(programData string) []string {
+	if programData == "" {
+		return nil // not Windows
+	}
+	dir := filepath.Join(programData, "Qlik", "Sense")
+	name, err := registeredName(filepath.Join(dir, "Host.cfg"))
+	if err != nil {
+		return nil
+	}
+	var found []string
+	if len(s.Host) == 0 && len(s.Proxy) == 0 {
+		s.Host = []string{name}
+		found = append(found, fmt.Sprintf("--qlik.host=%s, the name in Host.cfg", name))
+	}
+	certificates := filepath.Join(dir, "Repository", "Exported Certificates", ".Local Certificates")
+	if s.CertDir == "" && exists(certificates) {
+		s.CertDir = certificates
+		found = append(found, fmt.Sprintf("--qlik.cert-dir=%s, the local certificates", certificates))
+	}
+	logs := filepath.Join(dir, "Log", "Repository", "Audit")
+	isOfSite := slices.ContainsFunc(s.Host, func(host string) bool {
+		host, _, _ = strings.Cut(host, ":")
+		return strings.EqualFold(host, name)
+	})
+	if len(s.AuditLog) == 0 && isOfSite && exists(logs) {
+		log := name + "=" + filepath.Join(logs, "*_AuditSecurity_Repository.txt")
+		s.AuditLog = []string{log}
+		found = append(found, fmt.Sprintf("--qlik.audit-log=%s, the log of this node's repository", log))
+	}
+	return found
+}
+
+// registeredName reads the name under which a node was registered: a file of
+// nothing but the name in base64.
+func registeredName(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimSpace(strings.TrimPrefix(string(content), "\ufeff"))
+	name, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	if len(name) == 0 || !utf8.Valid(name) || strings.ContainsAny(string(name), " \t\r\n/\\") {
+		return "", fmt.Errorf("%s: holds no host name", path)
+	}
+	return string(name), nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

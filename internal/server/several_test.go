@@ -1,0 +1,83 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// two is a configuration of two sites, which cannot be reloaded.
+type two struct{ only }
+
+func (two) Names() []string { return []string{"emea", "apac"} }
+
+func (t two) Use(name string) (scrape func(context.Context) Scrape, done func(), found bool) {
+	return func(context.Context) Scrape {
+		return collect(func(ch chan<- prometheus.Metric) {
+			ch <- prometheus.MustNewConstMetric(seen, prometheus.GaugeValue, 1, name)
+		})
+	}, func() {}, name == "emea" || name == "apac"
+}
+
+func TestSeveralSites(t *testing.T) {
+	h := handler(t, Config{TelemetryPath: "/metrics", Sites: two{}})
+	for _, test := range []struct {
+		method, path string
+		status       int
+		text         string
+	}{
+		{"GET", "/probe?target=emea", 200, `seen{label="emea"} 1`},
+		{"GET", "/probe?target=apac", 200, `seen{label="apac"} 1`},
+		{"GET", "/probe", 400, "/probe?target=SITE"},
+		{"GET", "/probe?target=", 400, "/probe?target=SITE"},
+		{"GET", "/probe?target=emea&target=apac", 400, "/probe?target=SITE"},
+		{"GET", "/probe?target=nowhere", 404, `"nowhere" is not configured`},
+		{"GET", "/probe?target=https://10.0.0.1/", 404, "is not configured"},
+		{"GET", "/metrics", 200, "qlik_exporter_build_info"},
+		{"GET", "/config", 200, "sites: {}"},
+		{"POST", "/-/reload", 403, "--web.enable-lifecycle"},
+		{"GET", "/-/reload", 405, ""},
+	} {
+		answer := httptest.NewRecorder()
+		h.ServeHTTP(answer, httptest.NewRequest(test.method, test.path, http.NoBody))
+		if answer.Code != test.status || !strings.Contains(answer.Body.String(), test.text) {
+			t.Errorf("%s %s: got %d %.200q, want %d with %q", test.method, test.path, answer.Code, answer.Body, test.status, test.text)
+		}
+	}
+	for _, path := range []string{"/probe?target=emea", "/metrics"} {
+		others := map[string]string{"/metrics": "seen{", "/probe?target=emea": "qlik_exporter_build_info"}
+		if answer := get(h, path); strings.Contains(answer.Body.String(), others[path]) {
+			t.Errorf("%s has %s", path, others[path])
+		}
+	}
+}
+
+func TestDiscovery(t *testing.T) {
+	h := handler(t, Config{TelemetryPath: "/metrics", Sites: two{}})
+	want := `[{"targets":["qlik.example:9986"],"labels":{"__metrics_path__":"/probe","__param_target":"emea","__scheme__":"https","site":"emea"}},` +
+		`{"targets":["qlik.example:9986"],"labels":{"__metrics_path__":"/probe","__param_target":"apac","__scheme__":"https","site":"apac"}}]` + "\n"
+	request := httptest.NewRequest(http.MethodGet, "https://qlik.example:9986/sd", http.NoBody)
+	request.TLS = &tls.ConnectionState{}
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, request)
+	if answer.Body.String() != want || answer.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("got  %s\nwant %s", answer.Body, want)
+	}
+	if answer := get(handler(t, Config{TelemetryPath: "/metrics"}), "/sd"); answer.Body.String() != "[]\n" {
+		t.Errorf("with one site by flags: %s", answer.Body)
+	}
+}
+
+func TestReload(t *testing.T) {
+	h := handler(t, Config{TelemetryPath: "/metrics", Sites: two{}, Lifecycle: true})
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/-/reload", http.NoBody))
+	if answer.Code != 500 || answer.Body.String() != "is broken\n" {
+		t.Errorf("got %d %q", answer.Code, answer.Body)
+	}
+}

@@ -1,0 +1,161 @@
+package sites
+
+import (
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
+)
+
+// Set is the sites that are served.
+type Set struct {
+	load   func() (*config.File, error)
+	logger log.Logger
+
+	reloading  sync.Mutex // held while a configuration is taken into use
+	closing    sync.WaitGroup
+	successful prometheus.Gauge
+	reloaded   prometheus.Gauge
+
+	mu    sync.Mutex
+	sites []*Site // in the order of the configuration
+}
+
+// Open serves the sites of a configuration, which load returns now and at each
+// Reload. An error says what to change in it. The caller must Close the set.
+func Open(load func() (*config.File, error), logger log.Logger) (*Set, error) {
+	s := &Set{
+		load:   load,
+		logger: logger,
+		successful: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "qlik_exporter", Subsystem: "config", Name: "last_reload_successful",
+			Help: "1 if the configuration that was read last is in force, 0 if it was refused and the one before still is.",
+		}),
+		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "qlik_exporter", Subsystem: "config", Name: "last_reload_success_timestamp_seconds",
+			Help: "When the configuration in force was read.",
+		}),
+	}
+	if err := s.use(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Describe implements prometheus.Collector.
+func (s *Set) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(s, ch) }
+
+// Collect implements prometheus.Collector.
+func (s *Set) Collect(ch chan<- prometheus.Metric) {
+	ch <- s.successful
+	ch <- s.reloaded
+}
+
+// Reload takes the configuration into use as it is now. Sites whose settings did
+// not change go on undisturbed. When anything is wrong with it, nothing changes.
+func (s *Set) Reload() error {
+	err := s.use()
+	if err != nil {
+		s.successful.Set(0)
+		_ = level.Error(s.logger).Log("msg", "Configuration refused; the last good one stays in force", "err", err)
+		return err
+	}
+	_ = level.Info(s.logger).Log("msg", "Configuration reloaded", "sites", len(s.Names()))
+	return nil
+}
+
+func (s *Set) use() error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	file, err := s.load()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	before := s.sites
+	s.mu.Unlock()
+
+	var after, opened []*Site
+	for _, settings := range file.Sites {
+		if i := slices.IndexFunc(before, func(site *Site) bool { return reflect.DeepEqual(site.Config, settings) }); i >= 0 {
+			after = append(after, before[i])
+			continue
+		}
+		site, err := open(settings, s.logger)
+		if err != nil {
+			for _, site := range opened {
+				site.close()
+			}
+			return file.Locate(settings.Name, err)
+		}
+		opened = append(opened, site)
+		after = append(after, site)
+	}
+	for _, site := range opened {
+		site.start()
+	}
+	s.mu.Lock()
+	s.sites = after
+	s.mu.Unlock()
+	for _, site := range before {
+		if !slices.Contains(after, site) {
+			s.closing.Go(site.close)
+		}
+	}
+	s.successful.Set(1)
+	s.reloaded.Set(float64(time.Now().UnixMilli()) / 1e3)
+	return nil
+}
+
+// Close ends all sites once the requests under way are answered.
+func (s *Set) Close() {
+	s.mu.Lock()
+	sites := s.sites
+	s.sites = nil
+	s.mu.Unlock()
+	for _, site := range sites {
+		s.closing.Go(site.close)
+	}
+	s.closing.Wait()
+}
+
+// Names returns the names of the sites.
+func (s *Set) Names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := make([]string, 0, len(s.sites))
+	for _, site := range s.sites {
+		names = append(names, site.Config.Name)
+	}
+	return names
+}
+
+// Format returns the settings in force, as a file would have to say them.
+func (s *Set) Format() ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	settings := make([]config.Site, 0, len(s.sites))
+	for _, site := range s.sites {
+		settings = append(settings, site.Config)
+	}
+	return config.Format(settings)
+}
+
+// Use returns the site of that name, which stays open until done is called.
+func (s *Set) Use(name string) (site *Site, done func(), found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, site := range s.sites {
+		if site.Config.Name == name {
+			site.inUse.Add(1)
+			return site, site.inUse.Done, true
+		}
+	}
+	return nil, nil, false
+}

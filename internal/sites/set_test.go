@@ -1,0 +1,208 @@
+package sites
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// simulated starts a simulated site and returns the settings that reach it.
+func simulated(t *testing.T, name string) (*qliktest.Site, config.Site) {
+	t.Helper()
+	server, err := qliktest.Start(qliktest.Config{Nodes: []qliktest.Node{{Name: name + "1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	site := config.Default()
+	site.Name = name
+	site.CertDir = t.TempDir()
+	if err := server.WriteCertificates(site.CertDir); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(server.RepositoryAddress(name + "1"))
+	site.Host = []string{net.JoinHostPort(name+"1", port)}
+	site.NodeAddress = []string{name + "1=" + server.ProxyAddress(name+"1")}
+	return server, site
+}
+
+// file is a configuration that a test changes.
+type file struct {
+	sites []config.Site
+	err   error
+}
+
+func (f *file) load() (*config.File, error) {
+	return &config.File{Sites: slices.Clone(f.sites)}, f.err
+}
+
+func serve(t *testing.T, f *file) *Set {
+	t.Helper()
+	set, err := Open(f.load, log.NewNopLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(set.Close)
+	return set
+}
+
+// started returns the sessions that a site has seen begin; -1 if there is no
+// such site.
+func started(t *testing.T, set *Set, name string) float64 {
+	t.Helper()
+	site, done, found := set.Use(name)
+	if !found {
+		return -1
+	}
+	defer done()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(site.Exporter.Scrape(t.Context()))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0.0
+	for _, family := range families {
+		if family.GetName() == "qlik_sessions_started_total" {
+			for _, metric := range family.GetMetric() {
+				total += metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return total
+}
+
+func login(t *testing.T, server *qliktest.Site, user string) {
+	t.Helper()
+	if _, err := server.Login("ACME", user, "browser", "", ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReload: what did not change goes on, with all that was counted.
+func TestReload(t *testing.T) {
+	emeaServer, emea := simulated(t, "emea")
+	apacServer, apac := simulated(t, "apac")
+	_, us := simulated(t, "us")
+	f := &file{sites: []config.Site{emea, apac}}
+	set := serve(t, f)
+	for _, server := range []*qliktest.Site{emeaServer, apacServer} {
+		login(t, server, "before")
+	}
+	check := func(about string, want map[string]float64) {
+		t.Helper()
+		for name, want := range want {
+			if got := started(t, set, name); got != want {
+				t.Errorf("%s: %s has seen %v sessions start, want %v", about, name, got, want)
+			}
+		}
+	}
+	check("at the start", map[string]float64{"emea": 0, "apac": 0, "us": -1, "": -1})
+	login(t, emeaServer, "anna")
+	login(t, apacServer, "anna")
+	check("after a login", map[string]float64{"emea": 1, "apac": 1})
+
+	apac.SessionLimit = 3
+	f.sites = []config.Site{us, apac, emea}
+	if err := set.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	check("emea unchanged, apac changed, us new", map[string]float64{"emea": 1, "apac": 0, "us": 0})
+	if names := set.Names(); !slices.Equal(names, []string{"us", "apac", "emea"}) {
+		t.Errorf("names are %q", names)
+	}
+	if content, err := set.Format(); err != nil || !strings.Contains(string(content), "    apac:\n") || !strings.Contains(string(content), "session_limit: 3\n") {
+		t.Errorf("configuration in force: %s, %v", content, err)
+	}
+
+	f.sites = []config.Site{emea}
+	if err := set.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	check("others removed", map[string]float64{"emea": 1, "apac": -1, "us": -1})
+}
+
+// TestRefusedReload: one wrong setting, and nothing changes.
+func TestRefusedReload(t *testing.T) {
+	emeaServer, emea := simulated(t, "emea")
+	_, apac := simulated(t, "apac")
+	f := &file{sites: []config.Site{emea}}
+	set := serve(t, f)
+	started(t, set, "emea")
+	login(t, emeaServer, "anna")
+
+	missing := apac
+	missing.CertDir = t.TempDir()
+	expression := apac
+	expression.ExcludeUser = []string{"("}
+	pattern := apac
+	pattern.AuditLog = []string{"apac1=["}
+	for want, broken := range map[string]*file{
+		"is broken":                       {err: errors.New("is broken")},
+		"--qlik.cert-dir":                 {sites: []config.Site{apac, missing}},
+		"--collector.sessions.exclude-us": {sites: []config.Site{emea, expression}},
+		"--qlik.audit-log":                {sites: []config.Site{pattern}},
+	} {
+		*f = *broken
+		if err := set.Reload(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if names := set.Names(); !slices.Equal(names, []string{"emea"}) {
+			t.Errorf("%s: sites are %q", want, names)
+		}
+		if got := testutil.ToFloat64(set.successful); got != 0 {
+			t.Errorf("%s: last_reload_successful is %v", want, got)
+		}
+	}
+	if got := started(t, set, "emea"); got != 1 {
+		t.Errorf("%v sessions seen to start, want 1", got)
+	}
+	*f = file{sites: []config.Site{emea}}
+	if err := set.Reload(); err != nil || testutil.ToFloat64(set.successful) != 1 {
+		t.Errorf("mended: %v, %v", err, testutil.ToFloat64(set.successful))
+	}
+	if _, err := Open((&file{sites: []config.Site{emea, missing}}).load, log.NewNopLogger()); err == nil {
+		t.Error("started with a broken configuration")
+	}
+}
+
+// TestRemovedSiteAnswersOut: a scrape that is under way when its site is removed
+// ends with true numbers.
+func TestRemovedSiteAnswersOut(t *testing.T) {
+	server, emea := simulated(t, "emea")
+	_, apac := simulated(t, "apac")
+	f := &file{sites: []config.Site{emea}}
+	set := serve(t, f)
+	started(t, set, "emea")
+	server.SetProxyLatency("emea1", 300*time.Millisecond)
+	site, done, _ := set.Use("emea")
+	var scraping sync.WaitGroup
+	scraping.Go(func() {
+		defer done()
+		if snapshot := site.Client.Snapshot(t.Context()); !snapshot.Complete() {
+			t.Errorf("the scrape was cut off: %v", snapshot.Links[0].Err)
+		}
+	})
+	f.sites = []config.Site{apac}
+	if err := set.Reload(); err != nil {
+		t.Error(err)
+	}
+	if _, _, found := set.Use("emea"); found {
+		t.Error("a removed site is still there")
+	}
+	scraping.Wait()
+}

@@ -1,0 +1,97 @@
+// Package sites runs the configured sites: for each its client, its collectors
+// and the followers of its logs. A new configuration replaces those that changed
+// and leaves the others as they are.
+package sites
+
+import (
+	"context"
+	"sync"
+
+	"github.com/go-kit/log"
+
+	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
+)
+
+// Site is a site that is served.
+type Site struct {
+	Config   config.Site
+	Client   *qlik.Site
+	Exporter *collector.Exporter
+
+	followers []*auditlog.Follower
+	denials   *collector.Denials
+
+	stop       context.CancelFunc
+	background sync.WaitGroup
+	inUse      sync.WaitGroup // by requests
+}
+
+// open makes all that a site needs and starts nothing. An error names the
+// setting to change.
+func open(settings config.Site, logger log.Logger) (*Site, error) {
+	if settings.Name != "" {
+		logger = log.With(logger, "site", settings.Name)
+	}
+	client, err := settings.Qlik()
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := settings.Metrics()
+	if err != nil {
+		return nil, err
+	}
+	logs, err := settings.AuditLogs()
+	if err != nil {
+		return nil, err
+	}
+	s := &Site{Config: settings}
+	byNode := make(map[string]collector.AuditLog)
+	for node, glob := range logs {
+		follower, err := auditlog.New(auditlog.Config{Node: node, Glob: glob, Logger: logger})
+		if err != nil {
+			return nil, &config.Error{Flag: "qlik.audit-log", Err: err}
+		}
+		s.followers = append(s.followers, follower)
+		byNode[node] = follower
+	}
+	s.denials = collector.NewDenials(byNode)
+	metrics.Denials = s.denials
+	metrics.Lifetimes = collector.NewSessionDuration()
+	client.Logger = logger
+	client.SessionEnded = metrics.Lifetimes.Ended
+	if s.Client, err = qlik.New(client); err != nil {
+		return nil, err
+	}
+	if s.Exporter, err = collector.NewExporter(s.Client, metrics, logger); err != nil {
+		s.Client.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// start starts what runs in the background until close.
+func (s *Site) start() {
+	var ctx context.Context
+	ctx, s.stop = context.WithCancel(context.Background()) //nolint:forbidigo // ended by close
+	s.background.Go(func() { s.Client.Run(ctx) })
+	if !*s.Config.Collector["denials"] {
+		return
+	}
+	for _, follower := range s.followers {
+		s.background.Go(func() { follower.Run(ctx, s.denials.Denied) })
+	}
+}
+
+// close lets the requests under way end with true numbers, and then all that the
+// site has.
+func (s *Site) close() {
+	s.inUse.Wait()
+	if s.stop != nil {
+		s.stop()
+	}
+	s.background.Wait()
+	s.Client.Close()
+}
