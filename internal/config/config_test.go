@@ -3,6 +3,8 @@ package config
 import (
 	"encoding/base64"
 	"errors"
+	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -191,5 +193,45 @@ func TestUseLocalNode(t *testing.T) {
 	site := Site{}
 	if found := site.UseLocalNode(""); found != nil {
 		t.Errorf("elsewhere: %q", found)
+	}
+}
+
+var update = flag.Bool("update", false, "write the table in docs/configuration.md anew")
+
+// TestDocumentation: the example of the documentation can be loaded, and its
+// table has every setting.
+func TestDocumentation(t *testing.T) {
+	const path = "../../docs/configuration.md"
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(content)
+	_, example, _ := strings.Cut(text, "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	file, err := Load(write(t, filepath.Join(t.TempDir(), "sites.yml"), example))
+	if err != nil || len(file.Sites) != 2 {
+		t.Errorf("the example: %v", err)
+	}
+
+	var table strings.Builder
+	table.WriteString("| key | flag |\n| --- | --- |\n")
+	for _, setting := range new(Site).settings() {
+		flag := "--" + setting.flag
+		if setting.key == "collector" {
+			flag = "--[no-]collector.NAME"
+		}
+		fmt.Fprintf(&table, "| `%s` | `%s` |\n", setting.key, flag)
+	}
+	before, rest, _ := strings.Cut(text, "<!-- settings -->\n")
+	got, after, found := strings.Cut(rest, "<!-- end -->")
+	if found && got == table.String() {
+		return
+	}
+	if !*update || !found {
+		t.Fatal("the table of settings is not what the code has; go test ./internal/config -update writes it anew")
+	}
+	if err := os.WriteFile(path, []byte(before+"<!-- settings -->\n"+table.String()+"<!-- end -->"+after), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
