@@ -118,11 +118,15 @@ func NewExporter(site Site, config Config, logger log.Logger) (*Exporter, error)
 	return e, nil
 }
 
-// Scrape returns a prometheus.Collector for a single scrape, to be used once and
-// in a registry of its own. The links of the site are asked when it is gathered;
-// what has not answered when ctx ends is reported as unknown.
+// Scrape asks the links of the site and returns a prometheus.Collector of what is
+// known then, to be used once and in a registry of its own. What has not answered
+// when ctx ends is reported as unknown.
 func (e *Exporter) Scrape(ctx context.Context) *Scrape {
-	return &Scrape{ctx: ctx, exporter: e}
+	begin := time.Now()
+	s := &Scrape{ctx: ctx, exporter: e, view: view{snapshot: e.site.Snapshot(ctx)}}
+	s.asked = time.Since(begin)
+	s.view.status = e.site.Status()
+	return s
 }
 
 var (
@@ -142,12 +146,12 @@ type Scrape struct {
 	exporter *Exporter
 	ctx      context.Context //nolint:containedctx // see above
 	asked    time.Duration
+	view     view
 }
 
 var _ prometheus.Collector = (*Scrape)(nil)
 
-// Asked is how long the scrape waited for Qlik's answers; zero before it was
-// gathered.
+// Asked is how long the scrape waited for Qlik's answers.
 func (s *Scrape) Asked() time.Duration { return s.asked }
 
 // Describe implements prometheus.Collector.
@@ -162,11 +166,7 @@ func (s *Scrape) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (s *Scrape) Collect(ch chan<- prometheus.Metric) {
-	e := s.exporter
-	begin := time.Now()
-	v := &view{snapshot: e.site.Snapshot(s.ctx)}
-	s.asked = time.Since(begin)
-	v.status = e.site.Status()
+	e, v := s.exporter, &s.view
 	v.users, v.dropped = e.users.rows(v.snapshot.Users)
 	e.own.update(v, ch)
 	for i, c := range e.collectors {

@@ -3,6 +3,7 @@ package qlik
 import (
 	"cmp"
 	"context"
+	"io"
 	"net"
 	"path"
 	"slices"
@@ -20,6 +21,7 @@ type Link struct {
 	VirtualProxy string // prefix with a leading slash; "/" is the default virtual proxy
 
 	// From the repository; zero where the links were configured instead.
+	VirtualProxyID       string // tells virtual proxies apart that share a prefix on different proxies
 	Description          string
 	AuthenticationMethod string
 	InactivityTimeout    time.Duration
@@ -85,20 +87,30 @@ func (r *repository) topology(ctx context.Context) ([]Link, error) {
 		proxies        []proxyServiceRecord
 		virtualProxies []virtualProxyRecord
 	)
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.Go(func() (err error) {
 		proxies, err = collectEntities[proxyServiceRecord](ctx, r, "proxyservice")
 		return err
 	})
-	group.Go(func() (err error) {
-		virtualProxies, err = collectEntities[virtualProxyRecord](ctx, r, "virtualproxyconfig")
-		return err
+	group.Go(func() error {
+		return r.ask(ctx, "/qrs/virtualproxyconfig/full", nil, func(body io.Reader) error {
+			virtualProxies = nil
+			return decodeArray(body, func(v *virtualProxyRecord) error {
+				if v.ID == "" {
+					return errNoID // leaving it out would hide its sessions
+				}
+				virtualProxies = append(virtualProxies, *v)
+				return nil
+			})
+		})
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	return joinLinks(proxies, virtualProxies), nil
 }
+
+var errNoID = kindErrorf(KindDecode, "the list has a virtual proxy without id")
 
 // joinLinks joins proxies and virtual proxies as the repository lists them. A
 // virtual proxy that no proxy links to serves nobody and is left out. Two
@@ -125,6 +137,7 @@ func joinLinks(proxies []proxyServiceRecord, virtualProxies []virtualProxyRecord
 				continue // deleted between the two answers
 			}
 			link := newLink(proxies[i].Node.HostName, port, virtualProxy.Prefix)
+			link.VirtualProxyID = virtualProxy.ID
 			link.Description = strings.ToValidUTF8(virtualProxy.Description, "\uFFFD")
 			link.AuthenticationMethod = virtualProxy.AuthenticationMethod.in(authenticationMethods)
 			link.InactivityTimeout = time.Duration(virtualProxy.SessionInactivityTimeout * float64(time.Minute))

@@ -235,3 +235,38 @@ func TestDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// FuzzLoad: whatever is in a file, either it can be used and shown, or one line
+// says why not.
+func FuzzLoad(f *testing.F) {
+	for _, seed := range []string{
+		"sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    session_limit: 4\n    cooling_time: 90s\n    collector: {licenses: false}\n",
+		"sites: {a: &a {host: [x]}, b: {<<: *a, timeout: 5s}}\n", "sites: []\n", "- a\n", "sites:\n  a: {hots: 1}\n", "\t", "a: b: c", "%YAML 3\n---\n", "&a [*a]",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		path := filepath.Join(t.TempDir(), "sites.yml")
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := Load(path)
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\r\n") || !strings.Contains(err.Error(), path) {
+				t.Errorf("%q: %v", content, err)
+			}
+			return
+		}
+		shown, err := Format(file.Sites)
+		if err != nil {
+			t.Fatalf("%q: %v", content, err)
+		}
+		again, err := Load(write(t, filepath.Join(t.TempDir(), "sites.yml"), string(shown)))
+		if err != nil {
+			t.Fatalf("%q is shown as %q: %v", content, shown, err)
+		}
+		if len(again.Sites) != len(file.Sites) {
+			t.Errorf("%q is shown as %q", content, shown)
+		}
+	})
+}

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	stdlog "log"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -17,6 +19,11 @@ import (
 // scrapeTimeoutHeader is how Prometheus says how long it will wait.
 const scrapeTimeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
+// maxAnswers bounds the answers that are made at once, which takes memory. All
+// scrapes at one moment share one round of questions, but each answer is made
+// for itself.
+const maxAnswers = 4
+
 // metrics answers scrapes. Each has a registry of its own, because the collectors
 // of a site are bound to the deadline of one request.
 type metrics struct {
@@ -24,6 +31,7 @@ type metrics struct {
 	sites   Sites
 	offset  time.Duration
 	options promhttp.HandlerOpts
+	making  chan struct{} // holds one element for each answer that is being made
 
 	mu      sync.Mutex
 	ownWork map[string]time.Duration // by site, what its last scrape took beside Qlik's answers
@@ -39,7 +47,7 @@ func newMetrics(process *prometheus.Registry, sites Sites, offset time.Duration,
 		EnableOpenMetrics: true,
 	}
 	promhttp.HandlerFor(process, options) // registers that counter, once for all scrapes
-	return &metrics{process: process, sites: sites, offset: offset, options: options, ownWork: make(map[string]time.Duration)}
+	return &metrics{process: process, sites: sites, offset: offset, options: options, making: make(chan struct{}, maxAnswers), ownWork: make(map[string]time.Duration)}
 }
 
 // own answers with the metrics of the exporter itself, and of its site where it
@@ -92,10 +100,50 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 	}
 	scrape := site(ctx)
 	registry.MustRegister(scrape)
-	promhttp.HandlerFor(registry, m.options).ServeHTTP(w, r)
+	answer := m.make(registry, r)
+	if answer == nil {
+		return // nobody waits for it
+	}
+	if timeout > 0 { // who has stopped waiting must not be waited for
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout))
+	}
+	answer.writeTo(w)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ownWork[name] = time.Since(begin) - scrape.Asked()
+}
+
+// make makes the answer to a scrape when its turn has come, or returns nil if the
+// client leaves before that. It is made as a whole, so that a client that reads
+// slowly, or never, holds up nobody else.
+func (m *metrics) make(registry *prometheus.Registry, r *http.Request) *answer {
+	select {
+	case m.making <- struct{}{}:
+		defer func() { <-m.making }()
+	case <-r.Context().Done():
+		return nil
+	}
+	answer := &answer{header: make(http.Header), status: http.StatusOK}
+	promhttp.HandlerFor(registry, m.options).ServeHTTP(answer, r)
+	return answer
+}
+
+// answer is an http.ResponseWriter that keeps what is written to it.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header         { return a.header }
+func (a *answer) WriteHeader(status int)      { a.status = status }
+func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
+
+func (a *answer) writeTo(w http.ResponseWriter) {
+	maps.Copy(w.Header(), a.header)
+	w.Header().Set("Content-Length", strconv.Itoa(a.body.Len()))
+	w.WriteHeader(a.status)
+	_, _ = a.body.WriteTo(w)
 }
 
 // scrapeTimeout returns how long a scrape may take: what Prometheus grants less

@@ -3,11 +3,13 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -80,4 +82,31 @@ func TestReload(t *testing.T) {
 	if answer.Code != 500 || answer.Body.String() != "is broken\n" {
 		t.Errorf("got %d %q", answer.Code, answer.Body)
 	}
+}
+
+// FuzzScrape: whatever is asked, the answer is a scrape or says what is wrong with
+// the question.
+func FuzzScrape(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"target=emea", "10"}, {"target=emea", ""}, {"target=", "1"}, {"target=a&target=b", "x"}, {"%", "NaN"}, {"target=%00", "-0"}, {"a;b", "1e999"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	config := Config{TelemetryPath: "/metrics", Sites: two{}, Sessions: http.NotFoundHandler(), Logger: log.NewNopLogger(), Slog: slog.New(slog.DiscardHandler)}
+	h, err := newHandler(config)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, query, timeout string) {
+		for _, path := range []string{"/probe", "/metrics", "/sd"} {
+			request := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+			request.URL.RawQuery = query
+			request.Header.Set(scrapeTimeoutHeader, timeout)
+			answer := httptest.NewRecorder()
+			h.ServeHTTP(answer, request)
+			if answer.Code != 200 && answer.Code != 400 && answer.Code != 404 {
+				t.Errorf("%s?%q, %q: %d", path, query, timeout, answer.Code)
+			}
+		}
+	})
 }

@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // simulated starts a simulated site and returns the settings that reach it.
-func simulated(t *testing.T, name string) (*qliktest.Site, config.Site) {
+func simulated(t testing.TB, name string) (*qliktest.Site, config.Site) {
 	t.Helper()
 	server, err := qliktest.Start(qliktest.Config{Nodes: []qliktest.Node{{Name: name + "1"}}})
 	if err != nil {

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// What can go wrong on the exporter's own side. docs/reliability.md lists these
+// tests.
+
+// TestCertificatesHalfReplaced: in the middle of a rotation the last good pair
+// stays in use, and at its end the new one is.
+func TestCertificatesHalfReplaced(t *testing.T) {
+	f := newFaulty(t)
+	metrics := startExporter(t, f.flags...)
+	f.expect("before", f.scrape(metrics), well)
+	dir := strings.TrimPrefix(f.flags[0], "--qlik.cert-dir=")
+	for _, name := range []string{"client.pem", "client_key.pem", "root.pem"} {
+		path := filepath.Join(dir, name)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, half := range [][]byte{whole[:len(whole)/2], nil} {
+			if err := os.WriteFile(path, half, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f.expect(fmt.Sprintf("%d bytes of %s", len(half), name), f.scrape(metrics), well)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		f.expect("without "+name, f.scrape(metrics), well)
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f.expect("with all of "+name, f.scrape(metrics), well)
+	}
+}
+
+// TestThousandScrapes: many at once cost Qlik a few rounds, and each is answered.
+func TestThousandScrapes(t *testing.T) {
+	const scrapes = 1000
+	f := newFaulty(t)
+	f.SetProxyLatency("qlik1", 200*time.Millisecond)
+	f.SetProxyLatency("qlik2", 200*time.Millisecond)
+	metrics := startExporter(t, f.flags...)
+	f.expect("before", f.scrape(metrics), well)
+	before := f.Requests().SessionLists
+	var asking sync.WaitGroup
+	failed := make(chan string, scrapes)
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: scrapes}}
+	defer client.CloseIdleConnections()
+	for range scrapes {
+		asking.Go(func() {
+			response, err := client.Get(metrics)
+			if err != nil {
+				failed <- err.Error()
+				return
+			}
+			defer response.Body.Close()
+			if text, err := io.ReadAll(response.Body); err != nil || !strings.Contains(string(text), "\nqlik_sessions 3\n") {
+				failed <- fmt.Sprintf("%s, %v, %d bytes", response.Status, err, len(text))
+			}
+		})
+	}
+	asking.Wait()
+	close(failed)
+	for what := range failed {
+		t.Errorf("a scrape failed: %s", what)
+	}
+	// The last of them may come seconds after the first where processors are few.
+	if rounds := (f.Requests().SessionLists - before) / 4; rounds > scrapes/10 {
+		t.Errorf("%d rounds of questions for %d scrapes", rounds, scrapes)
+	}
+	last := f.scrape(metrics)
+	f.expect("after", last, well)
+	t.Logf("%d rounds of questions, %s bytes resident", (f.Requests().SessionLists-before)/4, last.sum("process_resident_memory_bytes"))
+}
+
+// TestClientsThatNeverRead: who asks and does not read holds up nobody else.
+func TestClientsThatNeverRead(t *testing.T) {
+	f := newFaulty(t)
+	metrics := startExporter(t, f.flags...)
+	address := strings.TrimSuffix(strings.TrimPrefix(metrics, "http://"), "/metrics")
+	for range 100 {
+		connection, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		if _, err := io.WriteString(connection, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.expect("meanwhile", f.scrape(metrics), well)
+}
+
+// TestOversizedHeader: is refused, and that is all.
+func TestOversizedHeader(t *testing.T) {
+	f := newFaulty(t)
+	metrics := startExporter(t, f.flags...)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, metrics, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strings.Repeat("1", 2<<20))
+	// The exporter may hang up before it has read all of it.
+	if response, err := http.DefaultClient.Do(request); err == nil {
+		response.Body.Close()
+		if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("got %s", response.Status)
+		}
+	}
+	f.expect("after", f.scrape(metrics), well)
+}
+
+// TestHangupStorm: a storm of SIGHUP under scrapes costs nothing, not even a
+// counter.
+func TestHangupStorm(t *testing.T) {
+	f := newFaulty(t)
+	var file strings.Builder
+	file.WriteString("sites:\n  emea:\n")
+	for _, flag := range f.flags {
+		key, value, _ := strings.Cut(strings.TrimPrefix(flag, "--qlik."), "=")
+		switch key = strings.ReplaceAll(key, "-", "_"); key {
+		case "cert_dir":
+			fmt.Fprintf(&file, "    cert_dir: %s\n", value)
+		case "host":
+			fmt.Fprintf(&file, "    host: [%s]\n    node_address:\n", value)
+		case "node_address":
+			fmt.Fprintf(&file, "      - %s\n", value)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "sites.yml")
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	exporter := command(t, "--config.file="+path, "--web.listen-address="+address)
+	probe := strings.TrimSuffix(start(t, address, exporter), "/metrics") + "/probe?target=emea"
+	f.expect("before", f.scrape(probe), well)
+	if _, err := f.Login("ACME", "anna", "laptop", "sales", "qlik2"); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		for range 20 {
+			if err := exporter.Process.Signal(syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.expect("meanwhile", f.scrape(probe), map[string]string{
+			"qlik_up": "1", "qlik_sessions": "4", "qlik_sessions_started_total": "1", "qlik_sessions_ended_total": "0",
+		})
+	}
+}
+
+// TestStopInTheMiddle: a scrape that is under way at SIGTERM is answered in full.
+func TestStopInTheMiddle(t *testing.T) {
+	f := newFaulty(t)
+	address := freeAddress(t)
+	exporter := command(t, append(f.flags, "--web.listen-address="+address)...)
+	metrics := start(t, address, exporter)
+	f.expect("before", f.scrape(metrics), well)
+	f.SetProxyLatency("qlik2", 500*time.Millisecond)
+	before := f.Requests().SessionLists
+	var stopping sync.WaitGroup
+	stopping.Go(func() {
+		for f.Requests().SessionLists == before {
+			time.Sleep(time.Millisecond) // until it is under way
+		}
+		if err := exporter.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+	})
+	f.expect("at SIGTERM", f.scrape(metrics), well)
+	stopping.Wait()
+	if err := exporter.Wait(); err != nil {
+		t.Errorf("exit: %v", err)
+	}
+}

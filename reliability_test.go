@@ -1,0 +1,286 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// faulty is a site of two nodes with two virtual proxies each, an exporter of
+// it, and what the exporter has to say as long as all is well.
+type faulty struct {
+	*qliktest.Site
+	t     *testing.T
+	flags []string
+}
+
+func newFaulty(t *testing.T) *faulty {
+	t.Helper()
+	server, flags := startSite(t, qliktest.Config{
+		Nodes: []qliktest.Node{{Name: "qlik1"}, {Name: "qlik2"}},
+		VirtualProxies: []qliktest.VirtualProxy{
+			{}, {Prefix: "sales"},
+		},
+		Users: []qliktest.User{{Directory: "ACME", ID: "anna", License: qliktest.Professional}},
+	})
+	for device, at := range map[string][2]string{
+		"browser": {"", "qlik1"}, "phone": {"sales", "qlik1"}, "tablet": {"sales", "qlik2"},
+	} {
+		if _, err := server.Login("ACME", "anna", device, at[0], at[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &faulty{server, t, flags}
+}
+
+// answer is what the exporter says in one scrape.
+type answer struct {
+	status   string // HTTP
+	families map[string]*dto.MetricFamily
+	took     time.Duration
+}
+
+const scrapeTimeout = 2 * time.Second
+
+func (f *faulty) scrape(metrics string) answer {
+	f.t.Helper()
+	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, metrics, http.NoBody)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", fmt.Sprint(scrapeTimeout.Seconds()))
+	begin := time.Now()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return answer{status: err.Error()}
+	}
+	defer response.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil {
+		f.t.Errorf("not an exposition: %v", err)
+	}
+	return answer{response.Status, families, time.Since(begin)}
+}
+
+// sum adds up the series of a metric that have these labels, written NAME=VALUE;
+// "absent" if there are none.
+func (a answer) sum(metric string, labels ...string) string {
+	sum, found := 0.0, false
+	for _, series := range a.families[metric].GetMetric() {
+		var have []string
+		for _, pair := range series.GetLabel() {
+			have = append(have, pair.GetName()+"="+pair.GetValue())
+		}
+		if slices.ContainsFunc(labels, func(label string) bool { return !slices.Contains(have, label) }) {
+			continue
+		}
+		found = true
+		sum += series.GetGauge().GetValue() + series.GetCounter().GetValue()
+	}
+	if !found {
+		return "absent"
+	}
+	return fmt.Sprint(sum)
+}
+
+// kinds are the kinds of failed requests.
+func (a answer) kinds(api string) string {
+	kinds := make(map[string]bool)
+	for _, series := range a.families["qlik_request_errors_total"].GetMetric() {
+		labels := make(map[string]string)
+		for _, pair := range series.GetLabel() {
+			labels[pair.GetName()] = pair.GetValue()
+		}
+		if labels["api"] == api && series.GetCounter().GetValue() > 0 {
+			kinds["`"+labels["kind"]+"`"] = true
+		}
+	}
+	return strings.Join(slices.Sorted(maps.Keys(kinds)), ", ")
+}
+
+// expect compares metrics with what they must be.
+func (f *faulty) expect(about string, a answer, want map[string]string) {
+	f.t.Helper()
+	if a.status != "200 OK" || a.took > scrapeTimeout {
+		f.t.Errorf("%s: %s after %s", about, a.status, a.took)
+		return
+	}
+	for _, metric := range slices.Sorted(maps.Keys(want)) {
+		name, labels, _ := strings.Cut(metric, " ")
+		if got := a.sum(name, strings.Fields(labels)...); got != want[metric] {
+			f.t.Errorf("%s: %s is %s, want %s", about, metric, got, want[metric])
+		}
+	}
+}
+
+// well is what must be said of the site.
+var well = map[string]string{
+	"qlik_up": "1", "qlik_sessions_complete": "1", "qlik_sessions": "3", "qlik_virtual_proxy_up": "4",
+	"qlik_user_sessions user_id=anna": "3", "qlik_session_limit_headroom": "2",
+}
+
+// half is what must be said of it while a node does not answer.
+var half = map[string]string{
+	"qlik_up": "1", "qlik_sessions_complete": "0", "qlik_sessions": "2",
+	"qlik_virtual_proxy_up node=qlik1": "2", "qlik_virtual_proxy_up node=qlik2": "0",
+	"qlik_virtual_proxy_sessions node=qlik1": "2", "qlik_virtual_proxy_sessions node=qlik2": "absent",
+	"qlik_user_sessions user_id=anna": "2", "qlik_session_limit_headroom": "3",
+}
+
+// halfKnown is the same where all was well before: nothing has ended.
+var halfKnown = func() map[string]string {
+	known := maps.Clone(half)
+	known["qlik_sessions_ended_total"], known["qlik_proxy_restarts_total"] = "0", "0"
+	return known
+}()
+
+// unknown is what must be said of it while nothing is known.
+var unknown = map[string]string{
+	"qlik_up": "0", "qlik_sessions_complete": "0", "qlik_sessions": "absent",
+	"qlik_user_sessions": "absent", "qlik_session_limit_headroom": "absent", "qlik_users": "absent",
+}
+
+// endpoints are asked under each fault; none of them is about Qlik's state.
+var endpoints = []string{"/", "/sd", "/config", "/sessions", "/-/healthy", "/-/ready"}
+
+func (f *faulty) expectEndpoints(metrics string) {
+	f.t.Helper()
+	for _, path := range endpoints {
+		address := strings.TrimSuffix(metrics, "/metrics") + path
+		response, err := http.Get(address)
+		if err != nil {
+			f.t.Errorf("%s: %v", path, err)
+			continue
+		}
+		if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
+			f.t.Errorf("%s: %s, %v", path, response.Status, err)
+		}
+		response.Body.Close()
+	}
+}
+
+// TestFaults: whatever Qlik does, no number is wrong, nothing is lost, and all is
+// right again with the first scrape after it. docs/reliability.md has what is
+// seen.
+func TestFaults(t *testing.T) {
+	faults := qliktest.Faults()
+	rows := make([]string, len(faults))
+	t.Run("fault", func(t *testing.T) {
+		for i, fault := range faults {
+			t.Run(fault.String(), func(t *testing.T) {
+				t.Parallel()
+				f := newFaulty(t)
+				proxy := f.whileRunning(fault)
+				known, ofProxy, ofRepository := f.sinceTheStart(fault)
+				rows[i] = fmt.Sprintf("| %s | %s | %s | nothing | %s | %s |\n", faultWords[fault], proxy, ofProxy, known, ofRepository)
+			})
+		}
+	})
+	checkTable(t, "docs/reliability.md", "faults",
+		"| what the service does | a node's proxy | kind | the repository, topology known | both, since the start | kind |\n"+
+			"| --- | --- | --- | --- | --- | --- |\n"+strings.Join(rows, ""))
+}
+
+// whileRunning lets a proxy and then the repository fail under an exporter that
+// has seen better days, and says what the former is like.
+func (f *faulty) whileRunning(fault qliktest.Fault) string {
+	f.t.Helper()
+	metrics := startExporter(f.t, append(f.flags, "--qlik.timeout=1500ms")...)
+	f.expect("before", f.scrape(metrics), well)
+	seen, want := "its links unknown, the others right", halfKnown
+	if fault == qliktest.CloseAfterAnswer {
+		seen, want = "nothing", well
+	}
+	f.SetProxyFault("qlik2", fault)
+	f.expect("proxy", f.scrape(metrics), want)
+	f.expectEndpoints(metrics)
+	f.SetProxyFault("qlik2", qliktest.NoFault)
+	f.expect("proxy is back", f.scrape(metrics), well)
+	f.SetRepositoryFault("qlik1", fault)
+	f.expect("repository", f.scrape(metrics), well)
+	f.SetRepositoryFault("qlik1", qliktest.NoFault)
+	return seen
+}
+
+// sinceTheStart starts an exporter while a proxy and the repository fail. It
+// returns what is known then, and the kinds of error.
+func (f *faulty) sinceTheStart(fault qliktest.Fault) (known, ofProxy, ofRepository string) {
+	f.t.Helper()
+	f.SetProxyFault("qlik2", fault)
+	f.SetRepositoryFault("qlik1", fault)
+	metrics := startExporter(f.t, append(f.flags, "--qlik.timeout=1500ms")...)
+	first := f.scrape(metrics)
+	known = "nothing known: `qlik_up` 0"
+	if fault == qliktest.CloseAfterAnswer {
+		f.expect("since the start", first, well)
+		return "nothing", "", ""
+	}
+	f.expect("since the start", first, unknown)
+	f.expectEndpoints(metrics)
+	f.SetRepositoryFault("qlik1", qliktest.NoFault)
+	second := f.scrape(metrics)
+	f.expect("since the start, repository is back", second, half)
+	f.SetProxyFault("qlik2", qliktest.NoFault)
+	f.expect("since the start, proxy is back", f.scrape(metrics), well)
+	return known, second.kinds("qps"), first.kinds("qrs")
+}
+
+var faultWords = map[qliktest.Fault]string{
+	qliktest.Refused:            "refuses connections",
+	qliktest.Hanging:            "takes requests and never answers",
+	qliktest.Unauthorized:       "401",
+	qliktest.XSRF:               "403 with Qlik's words for a lost XSRF key",
+	qliktest.Forbidden:          "403",
+	qliktest.NoRights:           "403 as to a user without rights",
+	qliktest.ServerError:        "500",
+	qliktest.Redirect:           "redirects to a login",
+	qliktest.HTMLPage:           "200 with a login page",
+	qliktest.Truncated:          "breaks off in the middle of an answer",
+	qliktest.NotJSON:            "200 with text called JSON",
+	qliktest.Object:             "200 with an object instead of an array",
+	qliktest.MissingField:       "200 with an element that lacks its identifier",
+	qliktest.EndlessBody:        "an answer without end",
+	qliktest.ExpiredCertificate: "a certificate that has expired",
+	qliktest.FutureCertificate:  "a certificate that is not yet valid",
+	qliktest.OtherAuthority:     "a certificate of another authority",
+	qliktest.WrongName:          "a certificate for another name",
+	qliktest.CloseAfterAnswer:   "answers and closes the connection",
+}
+
+// checkTable compares the table between two markers of a document with what it
+// must be, or writes it.
+func checkTable(t *testing.T, path, marker, want string) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, _ := strings.Cut(string(content), "<!-- "+marker)
+	head, rest, _ := strings.Cut(rest, "\n")
+	got, after, found := strings.Cut(rest, "<!-- end -->")
+	switch {
+	case !found:
+		t.Fatalf("%s has no table of %s", path, marker)
+	case got == want || t.Failed():
+	case !*update:
+		t.Errorf("the table of %s in %s is not what the program does; go test . -update writes it anew:\n%s", marker, path, want)
+	default:
+		content := before + "<!-- " + marker + head + "\n" + want + "<!-- end -->" + after
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/youmark/pkcs8"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// What docs/security.md promises.
+
+const (
+	webPassword = "marker-web-password"
+	webHash     = "$2a$04$5Q1qxyr7R67MJ.s3QXzunORpBU8qe8RxrXxpns6P7ouFGl8QQgAMG"
+)
+
+// everyEndpoint is what the exporter serves with everything allowed.
+var everyEndpoint = []string{
+	"/", "/metrics", "/probe?target=emea", "/sd", "/config", "/sessions", "/-/healthy", "/-/ready",
+	"/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/symbol", "/nowhere",
+}
+
+// TestEveryEndpointWantsThePassword: once authentication is configured.
+func TestEveryEndpointWantsThePassword(t *testing.T) {
+	f := newFaulty(t)
+	webConfig := filepath.Join(t.TempDir(), "web.yml")
+	if err := os.WriteFile(webConfig, []byte("basic_auth_users: {prometheus: "+webHash+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	metrics := startExporter(t, append(f.flags, "--web.config.file="+webConfig, "--web.enable-pprof")...)
+	ask := func(method, path string, password string) int {
+		request, err := http.NewRequestWithContext(t.Context(), method, strings.TrimSuffix(metrics, "/metrics")+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if password != "" {
+			request.SetBasicAuth("prometheus", password)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.StatusCode
+	}
+	for _, path := range append(everyEndpoint, "/-/reload") {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodHead} {
+			for _, password := range []string{"", "wrong"} {
+				if status := ask(method, path, password); status != http.StatusUnauthorized {
+					t.Errorf("%s %s with password %q: %d", method, path, password, status)
+				}
+			}
+		}
+	}
+	if status := ask(http.MethodGet, "/metrics", webPassword); status != http.StatusOK {
+		t.Errorf("with the password: %d", status)
+	}
+}
+
+// shared is a buffer that a process writes and a test reads.
+type shared struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *shared) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// TestSecretsStaySecret: none of the secrets that the exporter knows is in its
+// log, its answers, its errors or its help, whatever goes wrong.
+func TestSecretsStaySecret(t *testing.T) {
+	f := newFaulty(t)
+	dir := strings.TrimPrefix(f.flags[0], "--qlik.cert-dir=")
+	secrets := map[string]string{
+		"passphrase": "marker-passphrase", "key of user labels": "marker-user-label-key", "web password": webPassword,
+		"hash of the web password": webHash, "licence key": "eyJ.simulated.key", "licence number": "9999000000001000",
+	}
+	for i, line := range encryptKey(t, filepath.Join(dir, "client_key.pem"), secrets["passphrase"]) {
+		secrets[fmt.Sprint("line ", i, " of the client key")] = line
+	}
+	for _, session := range f.Sessions() {
+		secrets["session id of "+session.Device] = session.ID
+	}
+	file := func(name, content string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	flags := append(f.flags,
+		"--qlik.key-passphrase-file="+file("passphrase", secrets["passphrase"]),
+		"--user-labels=hashed", "--user-labels.key-file="+file("labels", secrets["key of user labels"]),
+		"--web.config.file="+file("web.yml", "basic_auth_users: {prometheus: "+webHash+"}\n"),
+		"--web.enable-pprof", "--log.level=debug", "--qlik.timeout=500ms", "--qlik.service-account=ACME\\anna")
+	leaks := func(where, text string) {
+		t.Helper()
+		for what, secret := range secrets {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s: %s", where, what)
+			}
+		}
+	}
+
+	address := freeAddress(t)
+	exporter := command(t, append(flags, "--web.listen-address="+address)...)
+	var log shared
+	exporter.Stderr = &log
+	if err := exporter.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitListener(t, address)
+	look := func(about string) {
+		t.Helper()
+		for _, path := range append(everyEndpoint, "/debug/pprof/goroutine?debug=2") {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.SetBasicAuth("prometheus", webPassword)
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(response.Body)
+			response.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if path == "/metrics" && !strings.Contains(string(text), "qlik_up ") {
+				t.Errorf("%s: no scrape", about)
+			}
+			leaks(about+": "+path, string(text))
+		}
+	}
+	look("all is well")
+	for _, fault := range qliktest.Faults() {
+		f.SetProxyFault("qlik2", fault)
+		f.SetRepositoryFault("qlik1", fault)
+		look(fault.String())
+	}
+	// A list that breaks off just behind an id, and one that has it where it does
+	// not belong.
+	id := f.Sessions()[0].ID
+	for _, body := range []string{`[{"SessionId":"` + id, `[{"SessionId":["` + id + `"]}]`, `{"` + id + `":1}`, id} {
+		f.SetProxyFault("qlik2", qliktest.NoFault)
+		f.SetAnswer("qlik2", "sales", []byte(body))
+		look(body[:2])
+	}
+	if err := exporter.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = exporter.Wait()
+	if !strings.Contains(log.String(), "kind=decode") {
+		t.Error("the log does not tell of the failures")
+	}
+	leaks("log", log.String())
+
+	for _, arguments := range [][]string{
+		{"--help"}, {"--version"}, {"help", "assets"},
+		{"--qlik.key-passphrase-file=" + file("wrong", "marker-wrong-passphrase")},
+		{"--user-labels.key-file=" + file("short", "marker-short")},
+	} {
+		text, _ := command(t, append(flags, arguments...)...).CombinedOutput()
+		leaks(strings.Join(arguments, " "), strings.ReplaceAll(string(text), "marker-wrong-passphrase", secrets["passphrase"]))
+	}
+}
+
+// encryptKey encrypts a private key in place and returns the lines of what the
+// exporter then has in memory.
+func encryptKey(t *testing.T, path, passphrase string) (lines []string) {
+	t.Helper()
+	plain, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(plain)
+	key, _, err := pkcs8.ParsePrivateKey(block.Bytes, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := pkcs8.MarshalPrivateKey(key, []byte(passphrase), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der})
+	if err := os.WriteFile(path, encrypted, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(plain) + string(encrypted)) {
+		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "-----") && len(line) > 20 {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
