@@ -7,21 +7,20 @@ import (
 	"time"
 )
 
-// A scrape opens no connections but the first one.
+// Connections are kept: however often is scraped, no more are opened than there
+// are links. The first scrape may need fewer, where quick links share one.
 func TestConnectionsAreKept(t *testing.T) {
 	site := startRelay(t, startDemo(t))
 	e := startExporter(t, site.flags...)
-	e.scrape(t)
-	first := site.connections.Load()
 	before := e.scrape(t)
 	const scrapes = 20
 	for range scrapes - 1 {
 		e.scrape(t)
 	}
 	after := e.scrape(t)
-	expect(t, site.connections.Load() == first, "no connections after those of the first scrape",
-		fmt.Sprintf("%d in the first, %d in %d more", first, site.connections.Load()-first, scrapes+1))
 	links := before.count("qlik_virtual_proxy_up")
+	expect(t, site.connections.Load() <= int64(links), "no more connections than links",
+		fmt.Sprintf("%d in %d scrapes of %d links", site.connections.Load(), scrapes+1, links))
 	asked := after.requests(t) - before.requests(t)
 	expect(t, asked == scrapes*links, "one request to a link in each scrape",
 		fmt.Sprintf("%d requests to %d links in %d scrapes", asked, links, scrapes))
