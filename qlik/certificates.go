@@ -72,21 +72,50 @@ func readCertificateFiles(dir, passphraseFile string) (*certificateFiles, error)
 
 // tlsConfig makes the client's side of mutual TLS out of the files' contents.
 func (f *certificateFiles) tlsConfig(dir string) (*tls.Config, Certificates, error) {
+	pair, err := f.pair(dir)
+	if err != nil {
+		return nil, Certificates{}, err
+	}
+	roots, err := f.roots(dir)
+	if err != nil {
+		return nil, Certificates{}, err
+	}
+	pool, expiry := x509.NewCertPool(), roots[0].NotAfter
+	for _, root := range roots {
+		pool.AddCert(root)
+		if root.NotAfter.Before(expiry) {
+			expiry = root.NotAfter
+		}
+	}
+	config := &tls.Config{
+		Certificates: []tls.Certificate{pair},
+		RootCAs:      pool,
+		MinVersion:   tls.VersionTLS12, // what Qlik speaks since it enabled it in Schannel
+	}
+	return config, Certificates{ClientExpiry: pair.Leaf.NotAfter, RootExpiry: expiry}, nil
+}
+
+// pair returns the client certificate with its key.
+func (f *certificateFiles) pair(dir string) (tls.Certificate, error) {
 	key, err := decryptKey(f.key, f.passphrase)
 	if err != nil {
 		setting := "cert-dir"
 		if errors.Is(err, errPassphrase) {
 			setting = "key-passphrase-file"
 		}
-		return nil, Certificates{}, configErrorf(setting, "%s: %w", filepath.Join(dir, clientKeyFile), err)
+		return tls.Certificate{}, configErrorf(setting, "%s: %w", filepath.Join(dir, clientKeyFile), err)
 	}
 	pair, err := tls.X509KeyPair(f.client, key)
 	if err != nil {
-		return nil, Certificates{}, configErrorf("cert-dir", "%s and %s do not make a pair: %w",
+		return tls.Certificate{}, configErrorf("cert-dir", "%s and %s do not make a pair: %w",
 			filepath.Join(dir, clientCertificateFile), clientKeyFile, err)
 	}
-	roots := x509.NewCertPool()
-	expiry := time.Time{}
+	return pair, nil
+}
+
+// roots returns the certificates in root.pem, at least one.
+func (f *certificateFiles) roots(dir string) ([]*x509.Certificate, error) {
+	var roots []*x509.Certificate
 	for rest := f.root; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
@@ -94,23 +123,15 @@ func (f *certificateFiles) tlsConfig(dir string) (*tls.Config, Certificates, err
 		}
 		root, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, Certificates{}, configErrorf("cert-dir", "%s: %w", filepath.Join(dir, rootCertificateFile), err)
+			return nil, configErrorf("cert-dir", "%s: %w", filepath.Join(dir, rootCertificateFile), err)
 		}
-		roots.AddCert(root)
-		if expiry.IsZero() || root.NotAfter.Before(expiry) {
-			expiry = root.NotAfter
-		}
+		roots = append(roots, root)
 	}
-	if expiry.IsZero() {
-		return nil, Certificates{}, configErrorf("cert-dir", "%s has no certificate in PEM form; export the certificates again, format PEM",
+	if len(roots) == 0 {
+		return nil, configErrorf("cert-dir", "%s has no certificate in PEM form; export the certificates again, format PEM",
 			filepath.Join(dir, rootCertificateFile))
 	}
-	config := &tls.Config{
-		Certificates: []tls.Certificate{pair},
-		RootCAs:      roots,
-		MinVersion:   tls.VersionTLS12, // what Qlik speaks since it enabled it in Schannel
-	}
-	return config, Certificates{ClientExpiry: pair.Leaf.NotAfter, RootExpiry: expiry}, nil
+	return roots, nil
 }
 
 var errPassphrase = errors.New("the key is encrypted")

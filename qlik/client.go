@@ -64,13 +64,23 @@ func newClient(transport http.RoundTripper, user User, timeout time.Duration) *c
 // get asks https://address/path and hands the body of the answer to decode. It
 // returns the end of validity of the server's certificate, zero where no
 // certificate was seen. An error is an *Error.
-func (c *client) get(ctx context.Context, api API, address, path string, decode func(io.Reader) error) (certificateExpiry time.Time, err error) {
+func (c *client) get(ctx context.Context, api API, address, path string, query url.Values, decode func(io.Reader) error) (certificateExpiry time.Time, err error) {
 	target := url.URL{Scheme: "https", Host: address, Path: path}
+	shown := target.String()
+	target.RawQuery = query.Encode()
+	return c.request(ctx, api, http.MethodGet, target, shown, decode)
+}
+
+// request sends a request. In errors its target is shown as given, without what
+// must not be told.
+func (c *client) request(
+	ctx context.Context, api API, method string, target url.URL, shown string, decode func(io.Reader) error,
+) (certificateExpiry time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 
 	c.requests[api].Add(1)
-	certificateExpiry, err = c.roundTrip(ctx, http.MethodGet, target, decode)
+	certificateExpiry, err = c.roundTrip(ctx, method, target, decode)
 	if err == nil {
 		return certificateExpiry, nil
 	}
@@ -86,14 +96,17 @@ func (c *client) get(ctx context.Context, api API, address, path string, decode 
 	if withURL, ok := errors.AsType[*url.Error](err); ok {
 		err = withURL.Err // the URL would be there twice, and with the XSRF key
 	}
-	return certificateExpiry, &Error{Op: http.MethodGet, Target: target.String(), Kind: kind, Status: status, Err: err}
+	return certificateExpiry, &Error{Op: method, Target: shown, Kind: kind, Status: status, Err: err}
 }
 
 func (c *client) roundTrip(ctx context.Context, method string, target url.URL, decode func(io.Reader) error) (certificateExpiry time.Time, err error) {
 	// Qlik wants the same 16 letters and digits in the header and in the query
 	// (docs/qlik.md, "XSRF key").
 	key := rand.Text()[:16]
-	target.RawQuery = url.Values{"Xrfkey": {key}}.Encode()
+	query := target.Query()
+	query.Set("Xrfkey", key)
+	// A plus is a space only to those who read the query as a form.
+	target.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), http.NoBody)
 	if err != nil {
 		return time.Time{}, err

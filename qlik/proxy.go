@@ -52,7 +52,7 @@ var errTooManySessions = kindErrorf(KindTooLarge, "the list has more than %d ses
 
 // listSessions asks a proxy for the sessions of one of its virtual proxies.
 func (c *client) listSessions(ctx context.Context, link *Link) (sessions []Session, certificateExpiry time.Time, err error) {
-	certificateExpiry, err = c.get(ctx, APIProxy, link.Address, link.path(), func(body io.Reader) error {
+	certificateExpiry, err = c.get(ctx, APIProxy, link.Address, link.path(), nil, func(body io.Reader) error {
 		return decodeArray(body, func(record *sessionRecord) error {
 			if record.SessionID == "" || record.UserDirectory == "" || record.UserID == "" {
 				return errIncompleteSession

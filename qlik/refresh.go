@@ -194,6 +194,15 @@ func (s *Site) refreshUsage() (done <-chan struct{}) {
 	return read
 }
 
+// ReadAhead reads what is due from the repository, usage rows included, and waits
+// for it, which Snapshot does only for a moment. It is for a program that asks
+// once: when ctx ends meanwhile, so does whatever the site has under way.
+func (s *Site) ReadAhead(ctx context.Context) {
+	defer context.AfterFunc(ctx, s.cancel)()
+	s.Refresh()
+	<-s.refreshUsage() //nolint:contextcheck // ends with the site
+}
+
 // loadUsage reads the usage rows of the licences in use, if it is time to.
 func (s *Site) loadUsage() {
 	s.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -52,7 +53,7 @@ func newRepository(c *client, hosts []string) *repository {
 // that fails in the middle has handed over some of them already: restart is
 // called before each try.
 func listEntities[T any](ctx context.Context, r *repository, entity string, restart func(), each func(*T)) error {
-	return r.ask(ctx, "/qrs/"+entity+"/full", func(body io.Reader) error {
+	return r.ask(ctx, "/qrs/"+entity+"/full", nil, func(body io.Reader) error {
 		restart()
 		return decodeArray(body, func(e *T) error {
 			each(e)
@@ -71,7 +72,7 @@ func collectEntities[T any](ctx context.Context, r *repository, entity string) (
 
 // getObject asks for a single object; nil is Qlik's null.
 func getObject[T any](ctx context.Context, r *repository, path string) (object *T, err error) {
-	err = r.ask(ctx, path, func(body io.Reader) error {
+	err = r.ask(ctx, path, nil, func(body io.Reader) error {
 		object, err = decodeObject[T](body)
 		return err
 	})
@@ -79,7 +80,7 @@ func getObject[T any](ctx context.Context, r *repository, path string) (object *
 }
 
 // ask asks the hosts until one answers as it should.
-func (r *repository) ask(ctx context.Context, path string, decode func(io.Reader) error) error {
+func (r *repository) ask(ctx context.Context, path string, query url.Values, decode func(io.Reader) error) error {
 	order := make([]int, len(r.hosts))
 	for i := range order {
 		order[i] = i
@@ -92,7 +93,7 @@ func (r *repository) ask(ctx context.Context, path string, decode func(io.Reader
 	}
 	var failures error
 	for _, i := range order {
-		expiry, err := r.client.get(ctx, APIRepository, r.hosts[i], path, decode)
+		expiry, err := r.client.get(ctx, APIRepository, r.hosts[i], path, query, decode)
 		// That it does not know a path of other releases is an answer, too.
 		answered := err == nil || notFound(err)
 		r.note(i, answered, expiry)

@@ -139,6 +139,7 @@ func TestFaults(t *testing.T) {
 		qliktest.Unauthorized:       qlik.KindUnauthorized,
 		qliktest.XSRF:               qlik.KindXSRF,
 		qliktest.Forbidden:          qlik.KindForbidden,
+		qliktest.NoRights:           qlik.KindForbidden,
 		qliktest.ServerError:        qlik.KindStatus,
 		qliktest.Redirect:           qlik.KindRedirect,
 		qliktest.HTMLPage:           qlik.KindNotJSON,
@@ -148,6 +149,7 @@ func TestFaults(t *testing.T) {
 		qliktest.MissingField:       qlik.KindDecode,
 		qliktest.EndlessBody:        qlik.KindTooLarge,
 		qliktest.ExpiredCertificate: qlik.KindTLS,
+		qliktest.FutureCertificate:  qlik.KindTLS,
 		qliktest.OtherAuthority:     qlik.KindTLS,
 		qliktest.WrongName:          qlik.KindTLS,
 		qliktest.CloseAfterAnswer:   "", // not a failure
@@ -210,6 +212,7 @@ func TestFaults(t *testing.T) {
 				if got := counts(within(t, site, 5*time.Second)); !slices.Equal(got, whole) {
 					t.Errorf("after recovery: %q", got)
 				}
+				synctest.Wait() // for the requests that were given up
 				if errors := site.Status().Requests.Errors[qlik.APIProxy]; kind != "" && errors[kind] != 2 {
 					t.Errorf("counted errors: %v", errors)
 				}
@@ -756,6 +759,37 @@ func TestEffectiveHeadroomGoesByUsageRows(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		if carla := status(t, within(t, site, 10*time.Second), "carla"); carla.Sessions != 0 || carla.LicensedSessions != 1 || carla.EffectiveHeadroom != 4 {
 			t.Errorf("carla: %+v", carla)
+		}
+	})
+}
+
+// TestUsageOfSessions: rows tell which sessions hold a slot, and when they were
+// used last.
+func TestUsageOfSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, licensed(), withLicenses)
+		running(t, site)
+		for i := range 6 {
+			login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1")
+			time.Sleep(time.Minute)
+		}
+		snapshot := within(t, site, 10*time.Second)
+		usage := snapshot.Usage()
+		var idle []time.Duration
+		for _, session := range snapshot.Sessions {
+			if slot, taken := usage[session.ID]; taken {
+				idle = append(idle, snapshot.Time.Sub(slot.LastActivity).Round(time.Minute))
+			}
+		}
+		want := []time.Duration{6 * time.Minute, 5 * time.Minute, 4 * time.Minute, 3 * time.Minute, 2 * time.Minute}
+		if !slices.Equal(idle, want) || len(usage) != len(want) {
+			t.Errorf("idle %s, want %s", idle, want)
+		}
+
+		server.SetRepositoryFault("qlik1", qliktest.Refused)
+		time.Sleep(15 * time.Second)
+		if snapshot := within(t, site, 10*time.Second); snapshot.UsageKnown || snapshot.Usage() != nil {
+			t.Errorf("rows that are too old are used: %v", snapshot.Usage())
 		}
 	})
 }

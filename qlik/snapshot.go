@@ -27,6 +27,34 @@ type Snapshot struct {
 	UsageKnown     bool      // usage rows were read within the last 15 s
 	UsagePlausible bool      // they reflect sessions
 	Services       []ServiceState
+
+	usage []usageRow // those that effective headroom goes by
+	hash  func(SessionID) sessionHash
+}
+
+// Usage is what a usage row says of a session that holds a slot.
+type Usage struct {
+	LastActivity time.Time // zero if not said
+}
+
+// Usage returns the usage rows of the snapshot's sessions. A session without one
+// holds no slot, or nothing is known: see UsageKnown and UsagePlausible. The rows
+// are kept by hashes, and joined only for those who ask.
+func (s *Snapshot) Usage() map[SessionID]Usage {
+	if len(s.usage) == 0 {
+		return nil
+	}
+	rows := make(map[sessionHash]*usageRow, len(s.usage))
+	for i := range s.usage {
+		rows[s.usage[i].session] = &s.usage[i]
+	}
+	usage := make(map[SessionID]Usage, len(rows))
+	for i := range s.Sessions {
+		if row := rows[s.hash(s.Sessions[i].ID)]; row != nil {
+			usage[s.Sessions[i].ID] = Usage{LastActivity: row.activity}
+		}
+	}
+	return usage
 }
 
 // Tracking is what the tracking between snapshots has seen since its start.

@@ -26,9 +26,9 @@ func TestJoinLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	hub := Link{VirtualProxy: "/", Description: "Central Proxy (Default)", AuthenticationMethod: "Ticket", InactivityTimeout: 30 * time.Minute}
-	first := Link{VirtualProxy: "/a/b", Description: "first", AuthenticationMethod: "JWT", InactivityTimeout: 5 * time.Minute}
-	second := Link{VirtualProxy: "/a/b", Description: "second", AuthenticationMethod: "SAML", InactivityTimeout: 20 * time.Minute}
+	hub := Link{VirtualProxy: "/", VirtualProxyID: "hub", Description: "Central Proxy (Default)", AuthenticationMethod: "Ticket", InactivityTimeout: 30 * time.Minute}
+	first := Link{VirtualProxy: "/a/b", VirtualProxyID: "ab", Description: "first", AuthenticationMethod: "JWT", InactivityTimeout: 5 * time.Minute}
+	second := Link{VirtualProxy: "/a/b", VirtualProxyID: "ab2", Description: "second", AuthenticationMethod: "SAML", InactivityTimeout: 20 * time.Minute}
 	on := func(link Link, node, address string) Link {
 		link.Node, link.Address = node, address
 		return link

@@ -97,12 +97,10 @@ type NodeAddress struct {
 	Port string // of its proxy, instead of the registered one; may be empty
 }
 
-// redirectingDialer dials nodes at the addresses given for them. A repository
-// keeps its own port: the port of a NodeAddress is the proxy's.
-func redirectingDialer(
-	dial func(ctx context.Context, network, address string) (net.Conn, error),
-	nodes map[string]NodeAddress, repositories []string,
-) func(ctx context.Context, network, address string) (net.Conn, error) {
+// redirection returns where a node is reached instead of under its registered
+// name. A repository keeps its own port: the port of a NodeAddress is the
+// proxy's.
+func redirection(nodes map[string]NodeAddress, repositories []string) func(address string) string {
 	byName := make(map[string]NodeAddress, len(nodes))
 	for name, address := range nodes {
 		byName[strings.ToLower(name)] = address
@@ -111,11 +109,11 @@ func redirectingDialer(
 	for _, address := range repositories {
 		isRepository[strings.ToLower(address)] = true
 	}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(address string) string {
 		address = strings.ToLower(address)
 		host, port, err := net.SplitHostPort(address)
 		if err != nil {
-			return nil, err
+			return address // which dialling will say
 		}
 		if node, ok := byName[host]; ok {
 			host = node.Host
@@ -123,6 +121,17 @@ func redirectingDialer(
 				port = node.Port
 			}
 		}
-		return dial(ctx, network, net.JoinHostPort(host, port))
+		return net.JoinHostPort(host, port)
+	}
+}
+
+// redirectingDialer dials nodes at the addresses given for them.
+func redirectingDialer(
+	dial func(ctx context.Context, network, address string) (net.Conn, error),
+	nodes map[string]NodeAddress, repositories []string,
+) func(ctx context.Context, network, address string) (net.Conn, error) {
+	redirect := redirection(nodes, repositories)
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dial(ctx, network, redirect(address))
 	}
 }

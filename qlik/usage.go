@@ -131,6 +131,16 @@ func (u *usageReader) due(now time.Time) bool {
 	return true
 }
 
+// outdate has the rows read again by the next who wants them, unless the
+// repository needs a rest.
+func (u *usageReader) outdate() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.backoff == 0 {
+		u.next = time.Time{}
+	}
+}
+
 // note takes in rows that have been read by now, or why they could not be.
 func (u *usageReader) note(rows []usageRow, err error, at time.Time, logger log.Logger) {
 	u.mu.Lock()

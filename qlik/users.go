@@ -65,6 +65,9 @@ func (s *Site) describeUsers(snapshot *Snapshot, whole bool) {
 	if !snapshot.UsagePlausible {
 		rows = nil
 	}
+	if read {
+		snapshot.usage, snapshot.hash = rows, s.tracker.hash
+	}
 
 	since := s.sinceRows(rows)
 	full := make(map[User][]time.Time) // when slots free, of users without effective headroom

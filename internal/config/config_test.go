@@ -25,7 +25,7 @@ func write(t *testing.T, path, content string) string {
 }
 
 func TestLoad(t *testing.T) {
-	dir := t.TempDir()
+	dir, elsewhere := t.TempDir(), t.TempDir()
 	file, err := Load(write(t, filepath.Join(dir, "sites.yml"), `
 sites:
   emea: &emea
@@ -39,7 +39,7 @@ sites:
   apac:
     <<: *emea
     host: [qlik1.apac.example]
-    cert_dir: /etc/qlik/apac
+    cert_dir: ` + elsewhere + `
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ sites:
 	apac := emea
 	apac.Name = "apac"
 	apac.Host = []string{"qlik1.apac.example"}
-	apac.CertDir = "/etc/qlik/apac"
+	apac.CertDir = elsewhere
 	if want := []Site{emea, apac}; !reflect.DeepEqual(file.Sites, want) {
 		t.Errorf("got  %+v\nwant %+v", file.Sites, want)
 	}

@@ -219,11 +219,11 @@ func (s *Site) Labels() (collector.UserLabels, error) {
 	if labels.Plain, err = s.ServiceAccounts(); err != nil {
 		return collector.UserLabels{}, err
 	}
-	if s.UserLabels != collector.UserLabelsHashed {
-		return labels, nil
-	}
 	if s.UserLabelsKeyFile == "" {
-		return collector.UserLabels{}, errorf("user-labels.key-file", "is missing; --user-labels=hashed needs a file with the key of the hash")
+		if s.UserLabels == collector.UserLabelsHashed {
+			return collector.UserLabels{}, errorf("user-labels.key-file", "is missing; --user-labels=hashed needs a file with the key of the hash")
+		}
+		return labels, nil
 	}
 	key, err := os.ReadFile(s.UserLabelsKeyFile)
 	if err != nil {

@@ -23,6 +23,7 @@ const (
 	contentHTML  = "text/html; charset=utf-8"
 	xsrfText     = "XSRF prevention check failed. Possible XSRF discovered." // docs/qlik.md, "XSRF key"
 	loginPage    = "<!DOCTYPE html>\n<html><head><title>Qlik Sense</title></head><body><form method=\"post\" action=\"/form\">User name <input name=\"username\"></form></body></html>\n"
+	aboutPath    = "/qrs/about"
 	redirectedTo = "https://elsewhere.invalid/form/?targetId=0"
 )
 
@@ -59,6 +60,12 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.write(w, r, text(http.StatusForbidden, xsrfText))
 	case Forbidden:
 		e.write(w, r, text(http.StatusForbidden, "Forbidden"))
+	case NoRights:
+		a := text(http.StatusForbidden, "Forbidden")
+		if r.URL.Path == aboutPath {
+			a = e.respond(r)
+		}
+		e.write(w, r, a)
 	case ServerError:
 		e.write(w, r, text(http.StatusInternalServerError, "Internal server error"))
 	case Redirect:
@@ -117,6 +124,7 @@ func matchingKeys(r *http.Request) bool {
 func (e *endpoint) write(w http.ResponseWriter, r *http.Request, a answer) {
 	body := a.body
 	w.Header().Set("Content-Type", a.contentType)
+	w.Header().Set("Date", e.site.now().UTC().Format(http.TimeFormat))
 	if e.site.config.Gzip && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		var compressed bytes.Buffer
 		z := gzip.NewWriter(&compressed)

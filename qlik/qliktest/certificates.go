@@ -105,6 +105,8 @@ func (s *Site) faultyCertificate(n Node, fault Fault) (tls.Certificate, error) {
 	switch fault { //nolint:exhaustive // the other faults show the usual certificate
 	case ExpiredCertificate:
 		return s.authority.issue(n.Name, n.CertificateNames, now.Add(-48*time.Hour), now.Add(-time.Hour))
+	case FutureCertificate:
+		return s.authority.issue(n.Name, n.CertificateNames, now.Add(time.Hour), now.Add(certificateLife))
 	case OtherAuthority:
 		// The same subject: an authority that was recreated differs in its key alone.
 		other, err := newAuthority(s.centralNode().Name, now)

@@ -18,6 +18,8 @@ const (
 	XSRF
 	// Forbidden answers 403 with another text.
 	Forbidden
+	// NoRights answers 403 as to a user without rights: as Forbidden, but a repository tells its version.
+	NoRights
 	// ServerError answers 500.
 	ServerError
 	// Redirect answers 302 to another host, as something that wants a login does.
@@ -36,6 +38,8 @@ const (
 	EndlessBody
 	// ExpiredCertificate shows a service certificate that expired an hour ago.
 	ExpiredCertificate
+	// FutureCertificate shows a service certificate that will be valid in an hour.
+	FutureCertificate
 	// OtherAuthority shows a service certificate of another authority: the site's certificates were recreated.
 	OtherAuthority
 	// WrongName shows a service certificate of this authority for another host.
@@ -48,9 +52,9 @@ const (
 
 var faultNames = [...]string{
 	NoFault: "NoFault", Refused: "Refused", Hanging: "Hanging", Unauthorized: "Unauthorized", XSRF: "XSRF",
-	Forbidden: "Forbidden", ServerError: "ServerError", Redirect: "Redirect", HTMLPage: "HTMLPage", Truncated: "Truncated",
+	Forbidden: "Forbidden", NoRights: "NoRights", ServerError: "ServerError", Redirect: "Redirect", HTMLPage: "HTMLPage", Truncated: "Truncated",
 	NotJSON: "NotJSON", Object: "Object", MissingField: "MissingField", EndlessBody: "EndlessBody",
-	ExpiredCertificate: "ExpiredCertificate", OtherAuthority: "OtherAuthority", WrongName: "WrongName",
+	ExpiredCertificate: "ExpiredCertificate", FutureCertificate: "FutureCertificate", OtherAuthority: "OtherAuthority", WrongName: "WrongName",
 	CloseAfterAnswer: "CloseAfterAnswer",
 }
 
@@ -78,5 +82,5 @@ func (f Fault) inTransport() bool {
 
 // inCertificate reports whether the fault is the certificate that the service shows.
 func (f Fault) inCertificate() bool {
-	return f == ExpiredCertificate || f == OtherAuthority || f == WrongName
+	return f == ExpiredCertificate || f == FutureCertificate || f == OtherAuthority || f == WrongName
 }

@@ -65,7 +65,7 @@ func checkFault(t *testing.T, client *http.Client, url string, fault Fault) erro
 		return expect(status == 401)
 	case XSRF:
 		return expect(status == 403 && string(body) == xsrfText)
-	case Forbidden:
+	case Forbidden, NoRights:
 		return expect(status == 403 && string(body) != xsrfText)
 	case ServerError:
 		return expect(status == 500)
@@ -88,6 +88,9 @@ func checkFault(t *testing.T, client *http.Client, url string, fault Fault) erro
 	case ExpiredCertificate:
 		var invalid x509.CertificateInvalidError
 		return expect(errors.As(err, &invalid) && invalid.Reason == x509.Expired)
+	case FutureCertificate:
+		var invalid x509.CertificateInvalidError
+		return expect(errors.As(err, &invalid) && invalid.Reason == x509.Expired && strings.Contains(err.Error(), "is before"))
 	case OtherAuthority:
 		var unknown x509.UnknownAuthorityError
 		return expect(errors.As(err, &unknown))

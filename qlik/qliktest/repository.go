@@ -62,14 +62,21 @@ func (s *Site) answerRepository(r *http.Request) answer {
 	if r.Method != http.MethodGet {
 		return text(http.StatusMethodNotAllowed, "Method not allowed")
 	}
-	for name := range r.URL.Query() {
-		if strings.EqualFold(name, "filter") {
-			// Answering everything would hide that the filter does not work here.
-			return text(http.StatusBadRequest, "400::The simulated repository does not evaluate filters")
+	path := strings.ToLower(r.URL.Path)
+	expression := filterOf(r)
+	switch {
+	case path == "/qrs/user", path == "/qrs/user/full":
+		matches, readable := parseFilter(expression)
+		if !readable {
+			return text(http.StatusBadRequest, "400::Cannot parse the expression: "+expression) // docs/qlik.md, "Error bodies"
 		}
+		return ok(s.userObjects(matches, path == "/qrs/user/full"))
+	case expression != "":
+		// Answering everything would hide that the filter does not work here.
+		return text(http.StatusBadRequest, "400::The simulated repository filters users only")
 	}
-	switch path := strings.ToLower(r.URL.Path); path {
-	case "/qrs/about":
+	switch path {
+	case aboutPath:
 		return ok(object{
 			"buildVersion": productVersion, "buildDate": "9/20/2013 10:09:00 AM", "databaseProvider": "Devart.Data.PostgreSql",
 			"nodeType": 1, "sharedPersistence": true, "requiresBootstrap": false, "singleNodeOnly": false, "schemaPath": "About",
@@ -98,8 +105,6 @@ func (s *Site) answerRepository(r *http.Request) answer {
 		"/qrs/license/useraccessusage/full", "/qrs/license/loginaccessusage/full", "/qrs/license/analyzertimeaccessusage/full":
 		// Tokens and capacity are not sold together with professional and analyzer access.
 		return answer{http.StatusOK, contentJSON, []byte("[]")}
-	case "/qrs/user/full":
-		return ok(s.userObjects())
 	}
 	return text(http.StatusNotFound, "Not found")
 }
@@ -309,14 +314,22 @@ func (u *userData) condensed() object {
 	}
 }
 
-func (s *Site) userObjects() []object {
+func (s *Site) userObjects(matches func(object) bool, full bool) []object {
 	all := []object{}
 	for _, u := range s.users() {
+		condensed := u.condensed()
+		if !matches(condensed) {
+			continue
+		}
+		if !full {
+			all = append(all, condensed)
+			continue
+		}
 		roles := []string{}
 		if u.Admin {
 			roles = append(roles, "RootAdmin")
 		}
-		all = append(all, envelope(u.id, u.created, u.created).with(u.condensed()).with(object{
+		all = append(all, envelope(u.id, u.created, u.created).with(condensed).with(object{
 			"customProperties": []object{}, "roles": roles, "inactive": false, "removedExternally": false, "blacklisted": false,
 			"deleteProhibited": false, "tags": []object{}, "schemaPath": "User",
 			"attributes": []object{{

@@ -1,8 +1,10 @@
 package qliktest
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -175,16 +177,35 @@ func TestRepositoryLicences(t *testing.T) {
 	}
 }
 
-func TestRepositoryRefusesFilters(t *testing.T) {
+func TestRepositoryFilters(t *testing.T) {
 	_, client := proxySite(t, Config{})
-	request, _ := http.NewRequest(http.MethodGet, "https://a:4242/qrs/user/full?Xrfkey="+testKey+"&filter=userId+eq+'x'", nil)
-	request.Header.Set("X-Qlik-Xrfkey", testKey)
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode != http.StatusBadRequest {
-		t.Errorf("status %d", response.StatusCode)
+	for _, test := range []struct{ path, filter, want string }{
+		{"user", "", "goran ida root"},
+		{"user", "userId eq 'IDA'", "ida"},
+		{"user", "userId eq 'id'", ""},
+		{"user/full", "userId so 'da' or name so 'GOR'", "goran ida"},
+		{"user", "userId so 'o'neill'", "400"},
+		{"user", "userId like 'da'", "400"},
+		{"license", "userId eq 'ida'", "400"}, // not one that is filtered here
+	} {
+		address := "https://a:4242/qrs/" + test.path
+		if test.filter != "" {
+			address += "?filter=" + url.QueryEscape(test.filter)
+		}
+		status, body, _ := ask(t, client, http.MethodGet, address)
+		got := fmt.Sprint(status)
+		if status == http.StatusOK {
+			var users []struct{ UserID string }
+			if err := json.Unmarshal(body, &users); err != nil {
+				t.Fatal(err)
+			}
+			got = ""
+			for _, u := range users {
+				got = strings.TrimSpace(got + " " + u.UserID)
+			}
+		}
+		if got != test.want {
+			t.Errorf("%s %q: got %s, want %s", test.path, test.filter, got, test.want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,7 +46,11 @@ func clientOf(tb testing.TB, site *Site) *http.Client {
 // ask sends a request with a correct Xrfkey pair.
 func ask(tb testing.TB, client *http.Client, method, url string) (int, []byte, error) {
 	tb.Helper()
-	request, err := http.NewRequestWithContext(tb.Context(), method, url+"?xrfkey="+testKey, nil)
+	separator := "?"
+	if strings.Contains(url, "?") {
+		separator = "&"
+	}
+	request, err := http.NewRequestWithContext(tb.Context(), method, url+separator+"xrfkey="+testKey, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,0 +1,245 @@
+package check_test
+
+import (
+	"encoding/pem"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/youmark/pkcs8"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/check"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// exportOf writes the export of another site, whose clock is ahead of ours.
+func exportOf(t *testing.T, central string, ahead time.Duration) (dir string) {
+	t.Helper()
+	site, err := qliktest.Start(qliktest.Config{
+		InMemory: true, Nodes: []qliktest.Node{{Name: central}}, Now: func() time.Time { return time.Now().Add(ahead) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer site.Close()
+	dir = t.TempDir()
+	if err := site.WriteCertificates(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// take copies files of another export over those in use.
+func take(t *testing.T, config check.Config, from string, files ...string) {
+	t.Helper()
+	for _, name := range files {
+		content, err := os.ReadFile(filepath.Join(from, name))
+		if err := errors.Join(err, os.WriteFile(filepath.Join(config.Site.CertDir, name), content, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// encrypt encrypts the key as the QMC does where a password is given.
+func encrypt(config *check.Config, passphrase string) error {
+	file := filepath.Join(config.Site.CertDir, "client_key.pem")
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	block, _ := pem.Decode(content)
+	key, err := pkcs8.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return err
+	}
+	der, err := pkcs8.ConvertPrivateKeyToPKCS8(key, []byte(passphrase))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der}), 0o600)
+}
+
+func TestCertificates(t *testing.T) {
+	const (
+		year  = 365 * 24 * time.Hour
+		mixed = " that is not in root.pem: " + oneExport
+	)
+	pair, all := []string{"client.pem", "client_key.pem"}, []string{"client.pem", "client_key.pem", "root.pem"}
+	for _, test := range []struct {
+		name   string
+		files  []string // taken from the export of another site,
+		of     string   // whose central node is called so
+		ahead  time.Duration
+		set    func(*check.Config) error
+		strict bool // the servers refuse in the handshake
+		want   []string
+	}{
+		{
+			name: "no folder",
+			set:  func(c *check.Config) error { c.Site.CertDir += "/nosuch"; return nil },
+			want: []string{
+				"FAIL certificate files -: --qlik.cert-dir: open CERTS/nosuch/client.pem: no such file or directory; it must be a folder with client.pem, client_key.pem and root.pem as the QMC exports them",
+			},
+		},
+		{
+			name: "no root.pem",
+			set:  func(c *check.Config) error { return os.Remove(filepath.Join(c.Site.CertDir, "root.pem")) },
+			want: []string{
+				"FAIL certificate files -: --qlik.cert-dir: open CERTS/root.pem: no such file or directory; it must be a folder with client.pem, client_key.pem and root.pem as the QMC exports them",
+			},
+		},
+		{
+			name: "root.pem in another format",
+			set: func(c *check.Config) error {
+				return os.WriteFile(filepath.Join(c.Site.CertDir, "root.pem"), []byte{0x30, 0x82}, 0o600)
+			},
+			want: []string{
+				"FAIL authority root.pem: --qlik.cert-dir: CERTS/root.pem has no certificate in PEM form; export the certificates again, format PEM",
+			},
+		},
+		{
+			name: "key of another export", files: []string{"client_key.pem"}, of: "qlik1",
+			want: []string{
+				"FAIL client certificate client.pem: CERTS/client.pem and client_key.pem do not make a pair: tls: private key does not match public key: " + oneExport,
+			},
+		},
+		{
+			name: "encrypted key without passphrase",
+			set:  func(c *check.Config) error { return encrypt(c, "correct horse") },
+			want: []string{
+				"FAIL client certificate client.pem: --qlik.key-passphrase-file: CERTS/client_key.pem: the key is encrypted and no passphrase is given; put it into a file and name the file",
+			},
+		},
+		{
+			name: "wrong passphrase",
+			set: func(c *check.Config) error {
+				c.Site.KeyPassphraseFile = filepath.Join(c.Site.CertDir, "root.pem") // any other text
+				return encrypt(c, "correct horse")
+			},
+			want: []string{
+				"FAIL client certificate client.pem: --qlik.key-passphrase-file: CERTS/client_key.pem: the key is encrypted and the passphrase does not open it; put the password of the export into the file",
+			},
+		},
+		{
+			name: "right passphrase",
+			set: func(c *check.Config) error {
+				c.Site.KeyPassphraseFile = filepath.Join(c.Site.CertDir, "passphrase")
+				return errors.Join(encrypt(c, "correct horse"), os.WriteFile(c.Site.KeyPassphraseFile, []byte("correct horse\r\n"), 0o600))
+			},
+		},
+		{
+			name: "expired client certificate", files: pair, of: "qlik1", ahead: -11 * year,
+			want: []string{
+				"FAIL client certificate client.pem: the certificate expired on 1999-01-01 00:00 UTC (it is 2000-01-01 00:00 UTC here): export the certificates again, or set the clock of this machine",
+			},
+		},
+		{
+			name: "client certificate of tomorrow", files: pair, of: "qlik1", ahead: 48 * time.Hour,
+			want: []string{
+				"FAIL client certificate client.pem: the certificate is not valid before 2000-01-02 00:00 UTC (it is 2000-01-01 00:00 UTC here): export the certificates again, or set the clock of this machine",
+			},
+		},
+		{
+			name: "everything expired", files: all, of: "qlik1", ahead: -11 * year,
+			want: []string{
+				"FAIL client certificate client.pem: the certificate expired on 1999-01-01 00:00 UTC (it is 2000-01-01 00:00 UTC here): export the certificates again, or set the clock of this machine",
+				"FAIL authority root.pem: the certificate of qlik1-CA expired on 1999-01-01 00:00 UTC (it is 2000-01-01 00:00 UTC here): recreate the site's certificates and export them, or set the clock of this machine",
+				"FAIL server certificate qlik1:4242: the certificate is from another qlik1-CA than that in root.pem, since the site's certificates were recreated: " + export,
+			},
+		},
+		{
+			name: "export of before the certificates were recreated", files: all, of: "qlik1",
+			want: []string{
+				"FAIL server certificate qlik1:4242: the certificate is from another qlik1-CA than that in root.pem, since the site's certificates were recreated: " + export,
+			},
+		},
+		{
+			name: "export of another site", files: all, of: "sense",
+			want: []string{
+				"FAIL server certificate qlik1:4242: the certificate of qlik1 is from qlik1-CA, but root.pem is of sense-CA: if a load balancer or another site answers here, name the node itself, else " + export,
+			},
+		},
+		{
+			name: "client certificate of before they were recreated", files: pair, of: "qlik1",
+			want: []string{
+				"warn client certificate client.pem: QlikClient is from an authority (qlik1-CA)" + mixed,
+				"FAIL request qlik1:4242: the client certificate is refused (unknown certificate authority): " + export,
+			},
+		},
+		{
+			name: "client certificate of another site", files: pair, of: "sense",
+			want: []string{
+				"warn client certificate client.pem: QlikClient is from an authority (sense-CA)" + mixed,
+				"FAIL request qlik1:4242: 403, so the client certificate is not accepted: " + export,
+			},
+		},
+		{
+			name: "client certificate of another site, refused at once", files: pair, of: "sense", strict: true,
+			want: []string{
+				"warn client certificate client.pem: QlikClient is from an authority (sense-CA)" + mixed,
+				"FAIL request qlik1:4242: the client certificate is refused (certificate required): " + export,
+			},
+		},
+		{
+			name: "a key that others can read",
+			set:  func(c *check.Config) error { return os.Chmod(filepath.Join(c.Site.CertDir, "client_key.pem"), 0o640) },
+			want: []string{
+				"warn client key client_key.pem: others than its owner may use it (mode 0640), and it opens the whole site: chmod 600 it",
+			},
+		},
+		{
+			name: "soon over",
+			set: func(c *check.Config) error {
+				c.Site.Now = func() time.Time { return time.Now().Add(10*year - 7*24*time.Hour) }
+				return nil
+			},
+			want: []string{
+				"warn client certificate client.pem: QlikClient from qlik1-CA; the key fits; ends on 2009-12-29: export the certificates again before",
+				"warn authority root.pem: qlik1-CA; ends on 2009-12-29: recreate the site's certificates before",
+				"warn server certificate qlik1:4242: qlik1 from qlik1-CA ends on 2009-12-29: " + renew,
+				"warn server certificate qlik1:4243: qlik1 from qlik1-CA ends on 2009-12-29: " + renew,
+				"warn clock qlik1: is 87432h0m0s behind this machine's, which falsifies last activity and next free slots: let both follow the same time server",
+			},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, config := start(t, qliktest.Config{RequireClientCertificate: test.strict})
+				if test.files != nil {
+					take(t, config, exportOf(t, test.of, test.ahead), test.files...)
+				}
+				certificates := config.Site.CertDir
+				if test.set != nil {
+					if err := test.set(&config); err != nil {
+						t.Fatal(err)
+					}
+				}
+				report := run(t, config)
+				config.Site.CertDir = certificates
+				expect(t, report, config, test.want...)
+			})
+		})
+	}
+}
+
+func TestNamesInCertificate(t *testing.T) {
+	for _, test := range []struct {
+		names []string
+		want  string
+	}{
+		{[]string{"a", "b", "c", "d", "e"}, "the certificate is for a, b, c, 2 more, not for qlik1: give --qlik.host=a:4242, and --qlik.node-address=a=qlik1 if that name leads nowhere"},
+		{[]string{}, "the certificate of qlik1 has no DNS name, which TLS wants today: recreate the site's certificates with a current release of Qlik"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			_, config := start(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1", CertificateNames: test.names}}})
+			expect(t, run(t, config), config, "FAIL server certificate qlik1:4242: "+test.want)
+			if len(test.names) > 0 {
+				config.Site.ServerName = "e"
+				expect(t, run(t, config), config)
+			}
+		})
+	}
+}

@@ -1,0 +1,44 @@
+package qliktest
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// filterOf returns the filter of a request, "" if it has none.
+func filterOf(r *http.Request) string {
+	for name, values := range r.URL.Query() {
+		if strings.EqualFold(name, "filter") {
+			return values[0]
+		}
+	}
+	return ""
+}
+
+var comparison = regexp.MustCompile(`(?i)^(\w+) (eq|so) '([^']*)'(?: or |$)`)
+
+// parseFilter reads comparisons joined by or: userId so 'berg' or name so 'berg'. Case does not matter (docs/qlik.md, "Repository"). It
+// fails for what the repository cannot read, and for all else that it can.
+func parseFilter(expression string) (matches func(object) bool, ok bool) {
+	type test struct{ field, operator, value string }
+	var tests []test
+	for rest := expression; rest != ""; {
+		found := comparison.FindStringSubmatch(rest)
+		if found == nil {
+			return nil, false
+		}
+		tests = append(tests, test{found[1], strings.ToLower(found[2]), strings.ToLower(found[3])})
+		rest = rest[len(found[0]):]
+	}
+	return func(o object) bool {
+		for _, t := range tests {
+			value, _ := o[t.field].(string)
+			value = strings.ToLower(value)
+			if value == t.value || t.operator == "so" && strings.Contains(value, t.value) {
+				return true
+			}
+		}
+		return len(tests) == 0
+	}, true
+}

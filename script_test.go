@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// TestScript runs the commands of testdata/script, which are typed as an
+// administrator would. Besides what testscript knows there are:
+//
+//	site USERS SESSIONS
+//		Starts a simulated site of three nodes. Lines of the files are
+//		USER LICENCE NAME and USER DEVICE VIRTUAL-PROXY NODE IDLE.
+//	crowd N
+//		Logs in so many other users.
+//	fault NODE FAULT
+//		Makes the proxy of a node fail.
+//	on-delete USER DEVICE VIRTUAL-PROXY NODE
+//		Logs a user in while the first session is being ended.
+//	left
+//		Prints the sessions that the site has.
+//	[!] qlik_exporter ARGUMENTS
+//		Runs the program, with flags that reach the site in the environment.
+//	exits STATUS
+//		Tells one exit status of that program from another.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv(asExporter, "1")
+			env.Values[scripted] = new(scriptedSite)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"site":          scriptSite,
+			"crowd":         scriptCrowd,
+			"fault":         scriptFault,
+			"on-delete":     scriptOnDelete,
+			"left":          scriptLeft,
+			"qlik_exporter": scriptExporter,
+			"exits":         scriptExits,
+		},
+	})
+}
+
+const scripted = "site"
+
+// scriptedSite is the site of a script.
+type scriptedSite struct{ *qliktest.Site }
+
+func siteOf(ts *testscript.TestScript) *scriptedSite {
+	site, ok := ts.Value(scripted).(*scriptedSite)
+	if !ok {
+		ts.Fatalf("no site")
+	}
+	return site
+}
+
+const crowdDirectory = "CROWD"
+
+// table reads lines of words from a file of the script; # begins a comment.
+func table(ts *testscript.TestScript, file string, columns int) [][]string {
+	var lines [][]string
+	for line := range strings.Lines(ts.ReadFile(file)) {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		if len(words) < columns {
+			ts.Fatalf("%s: %q needs %d words", file, line, columns)
+		}
+		lines = append(lines, words)
+	}
+	return lines
+}
+
+func arguments(ts *testscript.TestScript, neg bool, args []string, n int) {
+	if neg || len(args) != n {
+		ts.Fatalf("want %d arguments", n)
+	}
+}
+
+func splitUser(user string) (directory, id string) {
+	directory, id, _ = strings.Cut(user, `\`)
+	return directory, id
+}
+
+func scriptSite(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2)
+	now := time.Now()
+	clock := qliktest.NewClock(now.Add(-time.Hour))
+	config := qliktest.Config{
+		Now:            clock.Now,
+		Nodes:          []qliktest.Node{{Name: "qlik1", Central: true}, {Name: "qlik2"}, {Name: "qlik3"}},
+		VirtualProxies: []qliktest.VirtualProxy{{}, {Prefix: "sales"}, {Prefix: "qmc"}, {Prefix: "portal"}},
+	}
+	for _, words := range table(ts, args[0], 3) {
+		user := qliktest.User{Name: strings.Join(words[2:], " ")}
+		user.Directory, user.ID = splitUser(words[0])
+		switch words[1] {
+		case "professional":
+			user.License = qliktest.Professional
+		case "analyzer":
+			user.License = qliktest.Analyzer
+		}
+		config.Users = append(config.Users, user)
+	}
+	server, err := qliktest.Start(config)
+	ts.Check(err)
+	ts.Defer(server.Close)
+	siteOf(ts).Site = server
+
+	for _, words := range table(ts, args[1], 5) {
+		idle, err := time.ParseDuration(words[4])
+		ts.Check(err)
+		if clock.Now().After(now.Add(-idle)) {
+			ts.Fatalf("%s: those idle for longer come first", args[1])
+		}
+		clock.Set(now.Add(-idle))
+		scriptLogin(ts, words)
+	}
+	clock.Follow()
+
+	dir := ts.MkAbs("certificates")
+	ts.Check(os.Mkdir(dir, 0o700))
+	ts.Check(server.WriteCertificates(dir))
+	_, port, _ := net.SplitHostPort(server.RepositoryAddress("qlik1"))
+	ts.Setenv("QLIK_EXPORTER_QLIK_HOST", "qlik1:"+port)
+	ts.Setenv("QLIK_EXPORTER_QLIK_CERT_DIR", dir)
+	var addresses []string
+	for _, node := range config.Nodes {
+		addresses = append(addresses, node.Name+"="+server.ProxyAddress(node.Name))
+	}
+	ts.Setenv("QLIK_EXPORTER_QLIK_NODE_ADDRESS", strings.Join(addresses, "\n"))
+}
+
+// scriptLogin logs a user in: USER DEVICE VIRTUAL-PROXY NODE.
+func scriptLogin(ts *testscript.TestScript, words []string) {
+	directory, id := splitUser(words[0])
+	_, err := siteOf(ts).Login(directory, id, words[1], strings.TrimPrefix(words[2], "/"), words[3])
+	ts.Check(err)
+}
+
+func scriptCrowd(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1)
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for i := range n {
+		prefix, node := []string{"/", "/sales", "/qmc", "/portal"}[i%4], fmt.Sprint("qlik", 1+i%3)
+		scriptLogin(ts, []string{fmt.Sprintf(`%s\user%d`, crowdDirectory, i), "laptop", prefix, node})
+	}
+}
+
+func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2)
+	for _, fault := range append(qliktest.Faults(), qliktest.NoFault) {
+		if fault.String() == args[1] {
+			siteOf(ts).SetProxyFault(args[0], fault)
+			return
+		}
+	}
+	ts.Fatalf("no fault %s", args[1])
+}
+
+func scriptOnDelete(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 4)
+	server := siteOf(ts)
+	for _, node := range []string{"qlik1", "qlik2", "qlik3"} {
+		server.SetProxyLatency(node, 100*time.Millisecond) // so that there is a while to log in
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		for ctx.Err() == nil && server.Requests().OtherProxy == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		scriptLogin(ts, args)
+	})
+	ts.Defer(func() {
+		stop()
+		waiting.Wait()
+	})
+}
+
+func scriptLeft(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 0)
+	out, crowd := ts.Stdout(), 0
+	for _, session := range siteOf(ts).Sessions() {
+		if session.Directory == crowdDirectory {
+			crowd++
+			continue
+		}
+		_, err := fmt.Fprintf(out, "%s\\%s %s /%s %s\n", session.Directory, session.UserID, session.Device, session.VirtualProxy, session.Node)
+		ts.Check(err)
+	}
+	if crowd > 0 {
+		_, err := fmt.Fprintf(out, "and a crowd of %d\n", crowd)
+		ts.Check(err)
+	}
+}
+
+func scriptExporter(ts *testscript.TestScript, neg bool, args []string) {
+	err := ts.Exec(os.Args[0], args...)
+	status := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		status = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	ts.Setenv("status", strconv.Itoa(status))
+	if neg != (status != 0) {
+		ts.Fatalf("exit status %d", status)
+	}
+}
+
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1)
+	if status := ts.Getenv("status"); !slices.Equal(args, []string{status}) {
+		ts.Fatalf("exit status %s, want %s", status, args[0])
+	}
+}
