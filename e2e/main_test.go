@@ -3,9 +3,10 @@
 // that work with it. Nothing here imports the exporter's code but the simulated
 // site, qlik/qliktest.
 //
-// The tests need a Unix and, in the PATH, go, git, sh, curl, prometheus and
-// promtool; on Debian: apt-get install git curl prometheus. Alertmanager is built
-// from the module in tools/alertmanager, which takes minutes the first time.
+// The tests need a Unix and, in the PATH, go, git, sh, curl, prometheus,
+// promtool, chromium and npm; on Debian: apt-get install git curl prometheus
+// chromium npm. Alertmanager is built from the module in tools/alertmanager,
+// which takes minutes the first time.
 // Every program listens on a free port of the loopback interface and is ended by
 // its test.
 //

@@ -36,6 +36,7 @@ const (
 // Config is what the server serves, and how.
 type Config struct {
 	Sites         Sites
+	Sessions      http.Handler    // of /sessions and what is below
 	TelemetryPath string          // --web.telemetry-path
 	TimeoutOffset time.Duration   // --timeout-offset
 	Pprof         bool            // --web.enable-pprof
@@ -131,6 +132,7 @@ func newHandler(config Config) (http.Handler, error) {
 		Profiling:   strconv.FormatBool(config.Pprof),
 		Links: []web.LandingLinks{
 			{Address: config.TelemetryPath, Text: "Metrics", Description: "for Prometheus"},
+			{Address: "sessions", Text: "Sessions", Description: "who has which, and how to free a user"},
 			{Address: "config", Text: "Configuration", Description: "in force"},
 			{Address: "-/healthy", Text: "Healthy", Description: "200 while the process runs"},
 			{Address: "-/ready", Text: "Ready", Description: "200 once it serves scrapes, whether or not Qlik answers"},
@@ -145,6 +147,8 @@ func newHandler(config Config) (http.Handler, error) {
 	mux.HandleFunc("GET /probe", metrics.probe)
 	mux.HandleFunc("GET /sd", discovery(config.Sites))
 	mux.HandleFunc("GET /config", configuration(config.Sites))
+	mux.Handle("GET /sessions", config.Sessions)
+	mux.Handle("GET /sessions/", config.Sessions)
 	mux.HandleFunc("POST /-/reload", reload(config.Sites, config.Lifecycle))
 	mux.HandleFunc("GET /-/healthy", say("qlik_exporter is healthy.\n"))
 	mux.HandleFunc("GET /-/ready", say("qlik_exporter is ready.\n"))

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,6 +78,7 @@ func handler(t *testing.T, config Config) http.Handler {
 	if config.Sites == nil {
 		config.Sites = nothing
 	}
+	config.Sessions = say("the sessions page")
 	h, err := newHandler(config)
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +108,9 @@ func TestEndpoints(t *testing.T) {
 		{Config{TelemetryPath: "/metrics"}, "/metrics", 200, `promhttp_metric_handler_errors_total{cause="gathering"} 0`},
 		{Config{TelemetryPath: "/metrics"}, "/-/healthy", 200, "healthy"},
 		{Config{TelemetryPath: "/metrics"}, "/-/ready", 200, "ready"},
+		{Config{TelemetryPath: "/metrics"}, "/", 200, `href="/sessions"`},
+		{Config{TelemetryPath: "/metrics"}, "/sessions", 200, "the sessions page"},
+		{Config{TelemetryPath: "/metrics"}, "/sessions/page.css", 200, "the sessions page"},
 		{Config{TelemetryPath: "/metrics"}, "/nowhere", 404, ""},
 		{Config{TelemetryPath: "/metrics"}, "/debug/pprof/", 404, ""},
 		{Config{TelemetryPath: "/metrics", Pprof: true}, "/debug/pprof/", 200, "goroutine"},
@@ -206,6 +212,7 @@ func TestRunSaysWhyItCannotListen(t *testing.T) {
 	missing := t.TempDir() + "/web.yml"
 	err := Run(t.Context(), Config{
 		Sites:         nothing,
+		Sessions:      http.NotFoundHandler(),
 		TelemetryPath: "/metrics",
 		Web:           &web.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebSystemdSocket: &socket, WebConfigFile: &missing},
 		Logger:        log.NewNopLogger(),
@@ -214,4 +221,38 @@ func TestRunSaysWhyItCannotListen(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), missing) || errors.Is(err, http.ErrServerClosed) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// stuck is the connection to a client that does not read.
+type stuck struct {
+	http.ResponseWriter
+
+	written chan<- struct{}
+	until   <-chan struct{}
+}
+
+func (s stuck) Write(p []byte) (int, error) {
+	s.written <- struct{}{}
+	<-s.until
+	return s.ResponseWriter.Write(p)
+}
+
+// TestClientsThatNeverRead: who does not read the answer holds up nobody else.
+func TestClientsThatNeverRead(t *testing.T) {
+	h := handler(t, Config{TelemetryPath: "/metrics"})
+	written, until := make(chan struct{}), make(chan struct{})
+	var asking sync.WaitGroup
+	for range 2 * maxAnswers {
+		asking.Go(func() {
+			h.ServeHTTP(stuck{httptest.NewRecorder(), written, until}, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+		})
+	}
+	for range 2 * maxAnswers {
+		<-written
+	}
+	if answer := get(h, "/metrics"); answer.Code != 200 || answer.Header().Get("Content-Length") != strconv.Itoa(answer.Body.Len()) {
+		t.Errorf("got %d, %v", answer.Code, answer.Header())
+	}
+	close(until)
+	asking.Wait()
 }

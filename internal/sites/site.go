@@ -11,6 +11,7 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
@@ -19,6 +20,7 @@ import (
 type Site struct {
 	Config   config.Site
 	Client   *qlik.Site
+	Recent   *sessions.Recent // the same client, for scrapes and the sessions page
 	Exporter *collector.Exporter
 
 	followers []*auditlog.Follower
@@ -65,7 +67,8 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	if s.Client, err = qlik.New(client); err != nil {
 		return nil, err
 	}
-	if s.Exporter, err = collector.NewExporter(s.Client, metrics, logger); err != nil {
+	s.Recent = sessions.NewRecent(s.Client)
+	if s.Exporter, err = collector.NewExporter(s.Recent, metrics, logger); err != nil {
 		s.Client.Close()
 		return nil, err
 	}

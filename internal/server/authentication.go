@@ -1,0 +1,26 @@
+package server
+
+import (
+	"os"
+
+	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v2"
+)
+
+// Authenticates says whether a web configuration file wants a password or a
+// client certificate of everybody who asks. Like exporter-toolkit it reads the
+// file each time; where it cannot, the answer is no.
+func Authenticates(webConfigFile string) bool {
+	if webConfigFile == "" {
+		return false
+	}
+	content, err := os.ReadFile(webConfigFile)
+	if err != nil {
+		return false
+	}
+	var config web.Config
+	if yaml.Unmarshal(content, &config) != nil {
+		return false
+	}
+	return len(config.Users) > 0 || config.TLSConfig.ClientAuth == "RequireAndVerifyClientCert"
+}

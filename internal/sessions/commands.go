@@ -1,0 +1,154 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+// Commands are what an administrator types to see sessions and to end them.
+type Commands struct {
+	Site   *qlik.Site
+	Logger log.Logger
+	// CoolingTime is how long a slot cools at most.
+	CoolingTime time.Duration
+	// ServiceAccounts are users whose sessions are never ended.
+	ServiceAccounts []qlik.User
+	// Hash returns the name of a user whose labels are hashed; nil where no key is
+	// known.
+	Hash func(qlik.User) string
+
+	In       io.Reader
+	Out, Err io.Writer
+	Terminal bool // somebody can be asked
+	Color    bool
+}
+
+// ErrIncomplete is the error of a command that did or showed what it could,
+// which was not all; it has said so.
+var ErrIncomplete = errors.New("incomplete")
+
+// Query says whose sessions are meant.
+type Query struct {
+	// User is DIRECTORY\id, an id, a part of an id or of a display name, or the
+	// hash from a label; "" is everybody.
+	User           string
+	VirtualProxies []string // by prefix; none is any
+	Nodes          []string // none is any
+}
+
+// at says whether a place is meant.
+func (q *Query) at(virtualProxy, node string) bool {
+	isVirtualProxy := func(prefix string) bool { return strings.Trim(prefix, "/") == strings.Trim(virtualProxy, "/") }
+	isNode := func(name string) bool { return strings.EqualFold(name, node) }
+	return (len(q.VirtualProxies) == 0 || slices.ContainsFunc(q.VirtualProxies, isVirtualProxy)) &&
+		(len(q.Nodes) == 0 || slices.ContainsFunc(q.Nodes, isNode))
+}
+
+// read asks the site, with time enough for usage rows.
+func (c *Commands) read(ctx context.Context) (*qlik.Snapshot, error) {
+	c.Site.ReadAhead(ctx)
+	snapshot := c.Site.Snapshot(ctx)
+	switch {
+	case snapshot.Up():
+		return snapshot, nil
+	case len(snapshot.Links) == 0:
+		return snapshot, errors.New("nothing is known of the sessions: no virtual proxy is known to ask; qlik_exporter check says why")
+	default:
+		var causes []string
+		for _, failure := range newState(snapshot, snapshot.Time).Failures {
+			causes = append(causes, failure.Node+": "+failure.Cause)
+		}
+		return snapshot, fmt.Errorf("nothing is known of the sessions: no virtual proxy answered (%s)", strings.Join(causes, "; "))
+	}
+}
+
+// match returns the rows of the users who are meant. Whole says that the text
+// names a single user, and is not a part of anything.
+func (c *Commands) match(ctx context.Context, rows []Row, text string) (matching []Row, whole bool) {
+	if text == "" {
+		return rows, false
+	}
+	if user, err := qlik.ParseUser(text); err == nil {
+		return only(rows, func(u qlik.User) bool { return u == user }), true
+	}
+	if c.Hash != nil {
+		if matching = only(rows, func(u qlik.User) bool { return c.Hash(u) == strings.ToLower(text) }); len(matching) > 0 {
+			return matching, true
+		}
+	}
+	named := make(map[qlik.User]bool)
+	known, err := c.Site.FindUsers(ctx, text)
+	if err != nil {
+		_ = level.Warn(c.Logger).Log("msg", "Cannot look for display names in the repository", "err", err)
+	}
+	for _, user := range known {
+		named[user.User] = true
+	}
+	id := qlik.NewUser("", text).ID
+	return only(rows, func(u qlik.User) bool { return strings.Contains(u.ID, id) || named[u] }), false
+}
+
+func only(rows []Row, is func(user qlik.User) bool) []Row {
+	var those []Row
+	for i := range rows {
+		if is(rows[i].User) {
+			those = append(those, rows[i])
+		}
+	}
+	return those
+}
+
+// sayIncomplete begins an answer with what is missing from it.
+func sayIncomplete(out io.Writer, snapshot *qlik.Snapshot) error {
+	if snapshot.Complete() {
+		return nil
+	}
+	state := newState(snapshot, snapshot.Time)
+	var text strings.Builder
+	fmt.Fprintf(&text, "Incomplete: %d of %d links (virtual proxies on nodes) answered; there may be more sessions, and fewer free slots.\n",
+		state.Answered, state.Links)
+	for _, failure := range state.Failures {
+		fmt.Fprintf(&text, "  %s %s: %s\n", failure.Node, strings.Join(failure.VirtualProxies, " "), failure.Cause)
+	}
+	text.WriteString("\n")
+	_, err := io.WriteString(out, text.String())
+	return err
+}
+
+// sessionsText is how many sessions a user has, and how many hold a slot where
+// rows tell that not all of them do.
+func sessionsText(row *Row, snapshot *qlik.Snapshot) string {
+	text := strconv.Itoa(row.Sessions)
+	if !row.Limited || !rowsCount(snapshot) || row.WithSlot == row.Sessions {
+		return text
+	}
+	switch row.WithSlot {
+	case 0:
+		return text + ", none holds a slot"
+	case 1:
+		return text + ", 1 holds a slot"
+	default:
+		return fmt.Sprintf("%s, %d hold a slot", text, row.WithSlot)
+	}
+}
+
+// takenWithout is how many slots of a user are taken without a session: they
+// cool, or were left over. Which it is only somebody knows who saw sessions end;
+// and while a link does not answer, its sessions look the same.
+func takenWithout(row *Row, snapshot *qlik.Snapshot) (slots int, known bool) {
+	return row.LicensedSessions - row.WithSlot, rowsCount(snapshot) && snapshot.Complete()
+}
+
+// rowsCount says whether effective headroom goes by usage rows.
+func rowsCount(snapshot *qlik.Snapshot) bool { return snapshot.UsageKnown && snapshot.UsagePlausible }

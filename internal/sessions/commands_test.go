@@ -1,0 +1,693 @@
+package sessions_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-kit/log"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// typed is a command that was typed, and what it wrote.
+type typed struct {
+	sessions.Commands
+
+	out, err, log bytes.Buffer
+}
+
+func commands(site *qlik.Site) *typed {
+	c := new(typed)
+	c.Commands = sessions.Commands{
+		Site: site, Logger: log.NewLogfmtLogger(&c.log), CoolingTime: qlik.DefaultCoolingTime, In: strings.NewReader(""), Out: &c.out, Err: &c.err,
+		ServiceAccounts: []qlik.User{qlik.NewUser("LAB", "reload")},
+	}
+	return c
+}
+
+func (c *typed) list(t *testing.T, query sessions.Query, atLeast int, format string) string {
+	t.Helper()
+	c.out.Reset()
+	if err := c.List(t.Context(), query, atLeast, format); err != nil && !errors.Is(err, sessions.ErrIncomplete) {
+		t.Fatal(err)
+	}
+	return c.out.String()
+}
+
+// end ends sessions of a user, the most recently active one excepted unless
+// change says otherwise.
+func (c *typed) end(t *testing.T, user string, change func(*sessions.EndOptions)) (string, error) {
+	t.Helper()
+	options := sessions.EndOptions{Query: sessions.Query{User: user}, Keep: 1, Yes: true}
+	if change != nil {
+		change(&options)
+	}
+	c.out.Reset()
+	err := c.End(t.Context(), options)
+	return c.out.String(), err
+}
+
+func all(o *sessions.EndOptions) { o.Keep = 0 }
+
+func withoutRows(_ *qliktest.Config, client *qlik.Config) { client.Licenses = false }
+
+func users(table string) []string {
+	var names []string
+	for line := range strings.Lines(table) {
+		if _, name, found := strings.Cut(line, `\`); found {
+			names = append(names, strings.Fields(name)[0])
+		}
+	}
+	return names
+}
+
+func compare(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func clock(t time.Time) string { return t.Format("15:04:05 MST") }
+
+func TestList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, nil)
+		for i := range 6 {
+			login(t, server, "bert", fmt.Sprint("device", i), "", "qlik3")
+		}
+		for i := range 2 {
+			login(t, server, "anna", fmt.Sprint("device", i), "sales", "qlik2")
+			login(t, server, "anna", fmt.Sprint("device", i), "qmc", "qlik1")
+		}
+		login(t, server, "robot", "script", "qmc", "qlik1")
+		login(t, server, "anonymous1f", "browser", "portal", "qlik1")
+		login(t, server, "stranger", "laptop", "", "qlik1")
+		server.AddLeftoverRow("LAB", "carla")
+		time.Sleep(3 * time.Minute)
+		c := commands(site)
+		compare(t, c.list(t, sessions.Query{}, 0, sessions.FormatTable), fmt.Sprintf(
+			`FREE      USER            SESSIONS              COOLING OR LEFT OVER  LICENCE   IDLE   NEXT SLOT BY  WHERE
+0         LAB\bert        6, 5 hold a slot      -                     analyzer  3 min  %s  / qlik3 (6)
+1         LAB\anna        4                     -                     analyzer  3 min  -             /qmc qlik1 (2), /sales qlik2 (2)
+4         LAB\carla       0                     1                     analyzer  -      -             -
+5         LAB\stranger    1, none holds a slot  -                     none      -      -             / qlik1
+no limit  LAB\robot       1                     -                     analyzer  3 min  -             /qmc qlik1
+no limit  NONE\anonymous  1                     -                     unknown   -      -             /portal qlik1
+`, clock(time.Now().Add(32*time.Minute))))
+
+		for _, test := range []struct {
+			query   sessions.Query
+			atLeast int
+			want    string
+		}{
+			{sessions.Query{User: `lab\ANNA`}, 0, "anna"},
+			{sessions.Query{User: "ann"}, 0, "anna"},
+			{sessions.Query{User: "Bert Be"}, 0, "bert"}, // by display name
+			{sessions.Query{User: "berg"}, 0, "bert anna carla robot"},
+			{sessions.Query{User: "nobody"}, 0, ""},
+			{sessions.Query{}, 4, "bert anna"},
+			{sessions.Query{VirtualProxies: []string{"qmc"}}, 0, "anna robot"},
+			{sessions.Query{VirtualProxies: []string{"/"}}, 0, "bert stranger"},
+			{sessions.Query{VirtualProxies: []string{"/qmc", "/portal"}, Nodes: []string{"QLIK1"}}, 3, "anna"},
+			{sessions.Query{VirtualProxies: []string{"/qmc"}, Nodes: []string{"qlik2"}}, 0, ""}, // not both in one place
+		} {
+			got := strings.Join(users(c.list(t, test.query, test.atLeast, sessions.FormatTable)), " ")
+			if got != test.want {
+				t.Errorf("%+v, at least %d: got %q, want %q", test.query, test.atLeast, got, test.want)
+			}
+		}
+		compare(t, c.list(t, sessions.Query{User: "nobody"}, 0, sessions.FormatTable),
+			"No user to show: of 6 users with sessions or taken slots, none matches.\n")
+
+		c.Hash = func(user qlik.User) string { return "0123456789abcde" + user.ID[:1] }
+		if got := users(c.list(t, sessions.Query{User: "0123456789ABCDEB"}, 0, sessions.FormatTable)); !slices.Equal(got, []string{"bert"}) {
+			t.Errorf("by hash: %q", got)
+		}
+
+		c.Color = true
+		lines := strings.Split(c.list(t, sessions.Query{}, 0, sessions.FormatTable), "\n")
+		for i, colour := range []string{"FREE", "\x1b[31m0 ", "\x1b[33m1 ", "4 ", "5 ", "no limit", "no limit"} {
+			if !strings.HasPrefix(lines[i], colour) || strings.Contains(colour, "\x1b") != strings.HasSuffix(lines[i], "\x1b[0m") {
+				t.Errorf("%q, want it to begin with %q", lines[i], colour)
+			}
+		}
+	})
+}
+
+// TestListCooling: who did not see sessions end knows slots that cool only by
+// their rows, and says so.
+func TestListCooling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, nil)
+		for i := range 5 {
+			login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1")
+		}
+		for _, session := range server.Sessions()[:2] {
+			server.Logout(session.ID)
+		}
+		compare(t, commands(site).list(t, sessions.Query{}, 0, sessions.FormatTable),
+			`FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENCE   IDLE  NEXT SLOT BY             WHERE
+0     LAB\anna  3         2                     analyzer  0 s   `+clock(time.Now().Add(5*time.Minute))+` if cooling  / qlik1 (3)
+`)
+		time.Sleep(5*time.Minute - time.Second)
+		if server.CanOpen("LAB", "anna") {
+			t.Error("a slot is free too early")
+		}
+		time.Sleep(time.Second)
+		if !server.CanOpen("LAB", "anna") {
+			t.Error("no slot is free at the time that was promised")
+		}
+	})
+}
+
+// TestListWithoutRows: what is not known is not shown as if it were.
+func TestListWithoutRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, withoutRows)
+		login(t, server, "anna", "laptop", "", "qlik1")
+		c := commands(site)
+		compare(t, c.list(t, sessions.Query{}, 0, sessions.FormatTable), `FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENCE  IDLE  NEXT SLOT BY  WHERE
+4     LAB\anna  1         ?                     -        -     -             / qlik1
+
+Without usage rows FREE is counted from sessions: slots that cool, or are left over, are not seen.
+`)
+		compare(t, c.list(t, sessions.Query{}, 0, sessions.FormatCSV),
+			"user_directory,user_id,effective_headroom,headroom,sessions,sessions_with_slot,slots_without_session,license,last_activity,next_slot,places\n"+
+				"LAB,anna,4,4,1,,,,,,/ qlik1\n")
+	})
+}
+
+func TestListForPrograms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, nil)
+		began := time.Now().UTC().Format(time.RFC3339)
+		for i := range 6 {
+			login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1")
+		}
+		login(t, server, "robot", "script", "qmc", "qlik2")
+		c := commands(site)
+		next := time.Now().Add(35 * time.Minute).UTC().Format(time.RFC3339)
+		compare(t, c.list(t, sessions.Query{}, 0, sessions.FormatCSV),
+			"user_directory,user_id,effective_headroom,headroom,sessions,sessions_with_slot,slots_without_session,license,last_activity,next_slot,places\n"+
+				"LAB,anna,0,-1,6,5,0,analyzer,"+began+","+next+",/ qlik1 (6)\n"+
+				"LAB,robot,,,1,1,0,analyzer,"+began+",,/qmc qlik2\n")
+
+		server.SetProxyFault("qlik3", qliktest.Refused)
+		compare(t, c.list(t, sessions.Query{User: "robot"}, 0, sessions.FormatJSON), `{
+  "time": "`+time.Now().UTC().Format(time.RFC3339)+`",
+  "complete": false,
+  "missing": [
+    {
+      "virtual_proxy": "/",
+      "node": "qlik3",
+      "kind": "refused"
+    },
+    {
+      "virtual_proxy": "/portal",
+      "node": "qlik3",
+      "kind": "refused"
+    },
+    {
+      "virtual_proxy": "/qmc",
+      "node": "qlik3",
+      "kind": "refused"
+    },
+    {
+      "virtual_proxy": "/sales",
+      "node": "qlik3",
+      "kind": "refused"
+    }
+  ],
+  "limit": 5,
+  "usage_known": true,
+  "users": [
+    {
+      "user_directory": "LAB",
+      "user_id": "robot",
+      "sessions": 1,
+      "sessions_with_slot": 1,
+      "license": "analyzer",
+      "last_activity": "`+began+`",
+      "places": [
+        {
+          "virtual_proxy": "/qmc",
+          "node": "qlik2",
+          "sessions": 1
+        }
+      ]
+    }
+  ]
+}
+`)
+	})
+}
+
+// TestIncomplete: an answer without some links says so on its first line, and a
+// file for programs leaves that to the error output.
+func TestIncomplete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, nil)
+		login(t, server, "anna", "laptop", "", "qlik1")
+		hidden := login(t, server, "anna", "phone", "", "qlik3")
+		server.SetProxyFault("qlik3", qliktest.ServerError)
+		const first = "Incomplete: 8 of 12 links (virtual proxies on nodes) answered; there may be more sessions, and fewer free slots.\n" +
+			"  qlik3 / /portal /qmc /sales: status: 500 Internal Server Error\n\n"
+		c := commands(site)
+		err := c.List(t.Context(), sessions.Query{}, 0, sessions.FormatTable)
+		// A slot of a session that is not seen does not look as if it cooled.
+		if !errors.Is(err, sessions.ErrIncomplete) || !strings.HasPrefix(c.out.String(), first+"FREE") ||
+			!regexp.MustCompile(`\n3 +LAB\\anna +1 +\? +analyzer`).Match(c.out.Bytes()) {
+			t.Errorf("%v: %s", err, &c.out)
+		}
+		c = commands(site)
+		err = c.List(t.Context(), sessions.Query{}, 0, sessions.FormatCSV)
+		if !errors.Is(err, sessions.ErrIncomplete) || !strings.HasPrefix(c.out.String(), "user_directory,") || c.err.String() != first {
+			t.Errorf("%v: %s", err, &c.err)
+		}
+		text, err := c.end(t, "anna", all)
+		if !errors.Is(err, sessions.ErrIncomplete) || !strings.HasPrefix(text, first) || len(server.Sessions()) != 1 || server.Sessions()[0].ID != hidden.ID {
+			t.Errorf("%v: %s", err, text)
+		}
+
+		for _, node := range []string{"qlik1", "qlik2"} {
+			server.SetProxyFault(node, qliktest.Refused)
+		}
+		err = c.List(t.Context(), sessions.Query{}, 0, sessions.FormatTable)
+		if err == nil || errors.Is(err, sessions.ErrIncomplete) || !strings.Contains(err.Error(), "no virtual proxy answered (qlik1: refused: ") {
+			t.Errorf("all down: %v", err)
+		}
+	})
+}
+
+// TestEndKeepsTheMostRecent: by default the user can go on working in the window
+// that was used last.
+func TestEndKeepsTheMostRecent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, nil)
+		for i, prefix := range []string{"", "sales", "qmc", "sales", "", "sales", ""} {
+			login(t, server, "anna", fmt.Sprint("device", i), prefix, fmt.Sprint("qlik", 1+i%3))
+			time.Sleep(time.Minute)
+		}
+		bert := login(t, server, "bert", "laptop", "", "qlik1")
+		last := server.Sessions()[2] // of /, on qlik2
+		server.Touch(last.ID)
+		time.Sleep(10 * time.Second)
+
+		c := commands(site)
+		got, err := c.end(t, "anna", nil)
+		if err != nil {
+			t.Error(err)
+		}
+		compare(t, got, fmt.Sprintf(`LAB\anna: no slot is free; sessions: 7, 5 hold a slot; licence: analyzer
+
+      VIRTUAL PROXY  NODE   LAST ACTIVE  HOLDS A SLOT
+keep  /              qlik2  10 s ago     yes
+end   /sales         qlik1  4 min ago    yes
+end   /qmc           qlik3  5 min ago    yes
+end   /sales         qlik2  6 min ago    yes
+end   /              qlik1  7 min ago    yes
+end   /              qlik1  unknown      no
+end   /sales         qlik3  unknown      no
+
+Ended 6 sessions of LAB\anna.
+The window on / at qlik2 goes on at once.
+A new window works from %s on: until then slots that were freed at the limit stay taken.
+`, clock(time.Now().Add(5*time.Minute))))
+		left := server.Sessions()
+		if len(left) != 2 || left[0].ID != last.ID || left[1].ID != bert.ID {
+			t.Errorf("left: %+v", left)
+		}
+		if server.CanOpen("LAB", "anna") {
+			t.Error("a new window works already")
+		}
+		time.Sleep(5 * time.Minute)
+		if !server.CanOpen("LAB", "anna") {
+			t.Error("a new window does not work at the time that was promised")
+		}
+
+		// Once more is harmless.
+		got, err = c.end(t, "anna", nil)
+		if err != nil || !strings.HasSuffix(got, "Nothing to end.\n") || len(server.Sessions()) != 2 {
+			t.Errorf("%v: %s", err, got)
+		}
+		if got, err = c.end(t, `LAB\anna`, all); err != nil || !strings.HasSuffix(got, "Ended 1 session of LAB\\anna.\nA new window works now: 5 slots are free.\n") {
+			t.Errorf("%v: %s", err, got)
+		}
+		if got, err = c.end(t, `LAB\anna`, all); err != nil || got != "LAB\\anna has no session; nothing to end.\n" {
+			t.Errorf("%v: %s", err, got)
+		}
+	})
+}
+
+func TestEndChoices(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*sessions.EndOptions)
+		want   string // devices whose sessions stay; the oldest is 0
+	}{
+		{"default", nil, "4"},
+		{"all", all, ""},
+		{"keep", func(o *sessions.EndOptions) { o.Keep = 2 }, "3 4"},
+		{"keep more than there are", func(o *sessions.EndOptions) { o.Keep = 9 }, "0 1 2 3 4"},
+		{"idle", func(o *sessions.EndOptions) { o.IdleFor = 16 * time.Minute }, "2 3 4"},
+		{"idle for less than the last one", func(o *sessions.EndOptions) { o.IdleFor = time.Minute }, "4"},
+		{"idle, all", func(o *sessions.EndOptions) { o.IdleFor, o.Keep = time.Minute, 0 }, ""},
+		{"virtual proxy", func(o *sessions.EndOptions) { o.VirtualProxies = []string{"sales"} }, "0 2 4"},
+		{"virtual proxy of the last one", func(o *sessions.EndOptions) { o.VirtualProxies = []string{"/"} }, "1 3 4"},
+		{"virtual proxy, all", func(o *sessions.EndOptions) { o.VirtualProxies, o.Keep = []string{"/"}, 0 }, "1 3"},
+		{"node", func(o *sessions.EndOptions) { o.Nodes = []string{"qlik2"} }, "0 2 3 4"},
+		{"dry run", func(o *sessions.EndOptions) { o.Keep, o.DryRun = 0, true }, "0 1 2 3 4"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, site := start(t, nil)
+				for i, prefix := range []string{"", "sales", "", "sales", ""} {
+					login(t, server, "anna", fmt.Sprint(i), prefix, fmt.Sprint("qlik", 1+i%3))
+					time.Sleep(5 * time.Minute)
+				}
+				if text, err := commands(site).end(t, "anna", test.change); err != nil {
+					t.Errorf("%v: %s", err, text)
+				}
+				var left []string
+				for _, session := range server.Sessions() {
+					left = append(left, session.Device)
+				}
+				slices.Sort(left)
+				if got := strings.Join(left, " "); got != test.want {
+					t.Errorf("left: %q, want %q", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// TestEndUnknownActivity: without usage rows nobody knows which window is in use,
+// so the choice is left to who asks.
+func TestEndUnknownActivity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, withoutRows)
+		for i, prefix := range []string{"", "sales", "sales", "", "qmc"} {
+			login(t, server, "anna", fmt.Sprint(i), prefix, "qlik1")
+		}
+		c := commands(site)
+		for what, change := range map[string]func(*sessions.EndOptions){
+			"--all with --virtual-proxy or --node": nil,
+			"--all, or those of a place":           func(o *sessions.EndOptions) { o.Keep = 2; o.VirtualProxies = []string{"/", "/sales"} },
+			"--idle-for cannot choose":             func(o *sessions.EndOptions) { o.IdleFor = time.Minute },
+		} {
+			what, _, _ = strings.Cut(what, " with")
+			text, err := c.end(t, "anna", change)
+			if err == nil || !strings.Contains(err.Error(), what) || !strings.Contains(text, "\nkeep  /qmc           qlik1  unknown ") {
+				t.Errorf("%s: %v\n%s", what, err, text)
+			}
+		}
+		if left := len(server.Sessions()); left != 5 {
+			t.Errorf("%d left", left)
+		}
+		text, err := c.end(t, "anna", func(o *sessions.EndOptions) { o.VirtualProxies = []string{"/sales"} })
+		if err != nil || len(server.Sessions()) != 3 {
+			t.Errorf("%v, %d left: %s", err, len(server.Sessions()), text)
+		}
+		text, err = c.end(t, "anna", func(o *sessions.EndOptions) { o.Keep = 0; o.VirtualProxies = []string{"/"} })
+		if err != nil || !strings.HasSuffix(text, `Ended 2 sessions of LAB\anna.
+The window on /qmc at qlik1 goes on at once, unless it was refused before.
+A new window works from `+clock(time.Now().Add(5*time.Minute))+` on: until then slots that were freed at the limit stay taken.
+Without usage rows that is counted from sessions: slots that were freed before, or are left over, are not seen.
+`) {
+			t.Errorf("%v: %s", err, text)
+		}
+	})
+}
+
+// TestEndRefuses: what no administrator means to do needs more than a name.
+func TestEndRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, nil)
+		for _, id := range []string{"anna", "bert", "robot", "reload", "anonymous1f"} {
+			login(t, server, id, "laptop", "portal", "qlik1")
+		}
+		if _, err := server.Login("INTERNAL", "sa_scheduler", "task", "", "qlik1"); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 11 {
+			login(t, server, "carla", fmt.Sprint(i), "", "qlik1")
+		}
+		before := len(server.Sessions())
+		for _, test := range []struct {
+			user   string
+			change func(*sessions.EndOptions)
+			want   string
+		}{
+			{`LAB\robot`, all, `LAB\robot is an unlimited user`},
+			{`LAB\reload`, all, `LAB\reload is a service account`},
+			{"sa_scheduler", all, `INTERNAL\sa_scheduler is a service account`},
+			{"anonymous", all, `NONE\anonymous stands for all anonymous users`},
+			{"carla", all, `11 sessions of LAB\carla are more than a person has; to end them all the same, add --force`},
+			{"berg", all, "\"berg\" matches 5 users; write one of them in full:\n  LAB\\carla (11 sessions)\n"},
+			{"nobody", all, `no user with sessions matches "nobody"`},
+			{"ann", all, `"ann" is a part of a name; with --yes write the user in full: LAB\anna`},
+			{"anna", func(o *sessions.EndOptions) { o.Keep, o.Yes = 0, false }, "there is no terminal to ask on; to end them without being asked, add --yes"},
+			{"anna", func(o *sessions.EndOptions) { o.Keep, o.AuditLogFile = 0, "/nowhere/audit.log" }, "--audit-log-file: open /nowhere/audit.log"},
+		} {
+			c := commands(site)
+			text, err := c.end(t, test.user, test.change)
+			if err == nil || errors.Is(err, sessions.ErrIncomplete) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: %v, want %q\n%s", test.user, err, test.want, text)
+			}
+			if c.log.Len() > 0 {
+				t.Errorf("%s: %s", test.user, &c.log)
+			}
+		}
+		if left := len(server.Sessions()); left != before {
+			t.Errorf("%d of %d left", left, before)
+		}
+		if text, err := commands(site).end(t, "carla", func(o *sessions.EndOptions) { o.Keep, o.Force = 0, true }); err != nil || len(server.Sessions()) != before-11 {
+			t.Errorf("%v: %s", err, text)
+		}
+	})
+}
+
+// readerFunc is somebody at the terminal.
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestEndAsks: on a terminal nothing ends without a yes, and a login while the
+// question stands is left alone.
+func TestEndAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, nil)
+		first := login(t, server, "anna", "laptop", "", "qlik1")
+		time.Sleep(time.Second)
+		second := login(t, server, "anna", "phone", "", "qlik2")
+		c := commands(site)
+		c.Terminal = true
+		ask := func(o *sessions.EndOptions) { o.Yes = false }
+
+		for _, answer := range []string{"", "\n", "n\n", "yesterday\n"} {
+			c.In = strings.NewReader(answer)
+			text, err := c.end(t, "ann", ask)
+			if err != nil || !strings.HasSuffix(text, "\n\nEnd 1 session of LAB\\anna? [y/N] Nothing was ended.\n") || len(server.Sessions()) != 2 {
+				t.Errorf("%q: %v: %s", answer, err, text)
+			}
+		}
+		var third qliktest.Session
+		c.In = readerFunc(func(p []byte) (int, error) {
+			server.Logout(first.ID)
+			third = login(t, server, "anna", "tablet", "sales", "qlik3")
+			return copy(p, "Y\n"), io.EOF
+		})
+		text, err := c.end(t, "ann", ask)
+		if err != nil || !strings.HasSuffix(text, `Ended 0 sessions of LAB\anna; 1 had already gone.
+The window on / at qlik2 goes on at once.
+1 session began meanwhile and was left alone.
+A new window works now: 3 slots are free.
+`) {
+			t.Errorf("%v: %s", err, text)
+		}
+		if left := server.Sessions(); len(left) != 2 || left[0].ID != second.ID || left[1].ID != third.ID {
+			t.Errorf("left: %+v", left)
+		}
+	})
+}
+
+// TestEndWithOneProxyDown: what can be ended is ended, and what cannot is said.
+func TestEndWithOneProxyDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, nil)
+		for i := range 5 {
+			login(t, server, "anna", fmt.Sprint(i), "", fmt.Sprint("qlik", 1+i%3))
+		}
+		c := commands(site)
+		c.Terminal = true
+		c.In = readerFunc(func(p []byte) (int, error) {
+			server.SetProxyFault("qlik2", qliktest.ServerError)
+			return copy(p, "y\n"), nil
+		})
+		text, err := c.end(t, "anna", func(o *sessions.EndOptions) { o.Keep, o.Yes = 0, false })
+		if !errors.Is(err, sessions.ErrIncomplete) || !strings.Contains(text, "Ended 3 sessions of LAB\\anna.\n"+
+			"Failed: / at qlik2: DELETE https://qlik2:4243/qps/session/[session id]: status: 500 Internal Server Error\nFailed: / at qlik2: ") {
+			t.Errorf("%v: %s", err, text)
+		}
+		if left := server.Sessions(); len(left) != 2 || left[0].Node != "qlik2" {
+			t.Errorf("left: %+v", left)
+		}
+		for _, session := range server.Sessions() {
+			if strings.Contains(text+c.log.String(), session.ID) {
+				t.Error("the id of a session is told")
+			}
+		}
+		for _, node := range []string{"qlik1", "qlik2", "qlik3"} {
+			server.SetProxyFault(node, qliktest.NoFault)
+		}
+		c.In = readerFunc(func(p []byte) (int, error) {
+			for _, node := range []string{"qlik1", "qlik2", "qlik3"} {
+				server.SetProxyFault(node, qliktest.Refused)
+			}
+			return copy(p, "y\n"), nil
+		})
+		text, err = c.end(t, "anna", func(o *sessions.EndOptions) { o.Keep, o.Yes = 0, false })
+		if !errors.Is(err, sessions.ErrIncomplete) || !strings.Contains(text, "What the user can do now is not known: nothing is known of the sessions") {
+			t.Errorf("%v: %s", err, text)
+		}
+	})
+}
+
+// TestEndStillListed: a proxy that says yes and does nothing is not believed.
+func TestEndStillListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, nil)
+		session := login(t, server, "anna", "laptop", "", "qlik1")
+		server.SetAnswer("qlik1", "", fmt.Appendf(nil, `[{"UserDirectory":"LAB","UserId":"anna","SessionId":%q}]`, session.ID))
+		text, err := commands(site).end(t, "anna", all)
+		if !errors.Is(err, sessions.ErrIncomplete) || !strings.Contains(text, "Ended 0 sessions of LAB\\anna.\nFailed: / at qlik1: it is still listed\n") {
+			t.Errorf("%v: %s", err, text)
+		}
+	})
+}
+
+// TestAuditLog: each run that ended anything leaves a line, with who ran it, whom
+// it hit and how many sessions, and without their ids.
+func TestAuditLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, nil)
+		var ids []string
+		c := commands(site)
+		t.Setenv("SUDO_USER", "kim")
+		for range 2 {
+			for i := range 3 {
+				ids = append(ids, login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1").ID)
+			}
+			if _, err := c.end(t, "anna", func(o *sessions.EndOptions) { o.Keep, o.AuditLogFile = 0, path }); err != nil {
+				t.Error(err)
+			}
+		}
+		written, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const line = `msg="Ended sessions" by="kim as [^"]+@[^"]+" user=LAB\\anna ended=3 already_gone=0 failed=0\n`
+		if !regexp.MustCompile(`^(ts=\S+Z ` + line + `){2}$`).Match(written) {
+			t.Errorf("file:\n%s", written)
+		}
+		if !regexp.MustCompile(`^(level=info ` + line + `){2}$`).Match(c.log.Bytes()) {
+			t.Errorf("log:\n%s", &c.log)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
+			t.Errorf("%v, %v", info, err)
+		}
+		for _, id := range ids {
+			if bytes.Contains(written, []byte(id)) || strings.Contains(c.log.String(), id) {
+				t.Error("the id of a session is told")
+			}
+		}
+	})
+}
+
+// TestHarmless: whatever users are called, nothing that reads the output acts on
+// it.
+func TestHarmless(t *testing.T) {
+	const directory = "LAB"
+	names := []string{
+		"<script>alert(1)</script>", `=cmd|' /c calc'!a1`, "+1", "-1", "@sum(a1)", "\t=1", "\r=1",
+		"\x1b[2j\x1b]0;title\a", "abc\u202etxt.exe", "c1\u009b2j", "line\nfeed", "a,b\"c", "tag\U000e0041",
+	}
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, nil)
+		for _, name := range names {
+			if _, err := server.Login(directory, name, "laptop", "", "qlik1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := commands(site)
+		table := c.list(t, sessions.Query{}, 0, sessions.FormatTable)
+		csv := c.list(t, sessions.Query{}, 0, sessions.FormatCSV)
+		answer := c.list(t, sessions.Query{}, 0, sessions.FormatJSON)
+		var prompts string
+		for _, name := range names {
+			text, err := c.end(t, directory+`\`+name, func(o *sessions.EndOptions) { o.Keep, o.DryRun = 0, true })
+			if err != nil {
+				t.Errorf("%q: %v", name, err)
+			}
+			prompts += text
+		}
+		text, err := c.end(t, directory+`\`+names[7], all)
+		if err != nil || !strings.Contains(c.log.String(), "‹U+001B›") {
+			t.Errorf("%v: %s", err, &c.log)
+		}
+		_, ambiguous := c.end(t, "a", nil)
+
+		for what, text := range map[string]string{
+			"table": table, "csv": csv, "json": answer, "prompts": prompts, "report": text, "log": c.log.String(), "error": ambiguous.Error(),
+		} {
+			for _, unsafe := range []string{"\x1b", "\a", "\r", "\u202e", "\u009b", "\U000e0041"} {
+				if strings.Contains(text, unsafe) {
+					t.Errorf("%s contains %q", what, unsafe)
+				}
+			}
+		}
+		if lines := strings.Count(table, "\n"); lines != 1+len(names) {
+			t.Errorf("the table has %d lines:\n%s", lines, table)
+		}
+		for _, want := range []string{
+			",<script>alert(1)</script>,", ",'=cmd|' /c calc'!a1,", ",'+1,", ",'-1,", ",'@sum(a1),", ",'‹U+0009›=1,", ",'‹U+000D›=1,",
+			",‹U+001B›[2j‹U+001B›]0;title‹U+0007›,", `,"a,b""c",`,
+		} {
+			if !strings.Contains(csv, "\nLAB"+want) {
+				t.Errorf("csv has no %s:\n%s", want, csv)
+			}
+		}
+		var parsed struct {
+			Users []struct {
+				ID string `json:"user_id"`
+			} `json:"users"`
+		}
+		if err := json.Unmarshal([]byte(answer), &parsed); err != nil {
+			t.Fatal(err)
+		}
+		for _, user := range parsed.Users {
+			if !slices.Contains(names, user.ID) {
+				t.Errorf("json changes a name to %q", user.ID)
+			}
+		}
+		if len(parsed.Users) != len(names) {
+			t.Errorf("%d users in json", len(parsed.Users))
+		}
+	})
+}

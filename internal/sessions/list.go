@@ -1,0 +1,271 @@
+package sessions
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode/utf16"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+// Formats of List.
+const (
+	FormatTable = "table"
+	FormatJSON  = "json"
+	FormatCSV   = "csv"
+)
+
+// List shows who has which sessions, and what the limit leaves to them; only those
+// with at least so many sessions or taken slots. The error is ErrIncomplete where
+// some links did not answer.
+func (c *Commands) List(ctx context.Context, query Query, atLeast int, format string) error {
+	snapshot, err := c.read(ctx)
+	if err != nil {
+		return err
+	}
+	rows, _ := c.match(ctx, Rows(snapshot), query.User)
+	rows = slices.DeleteFunc(rows, func(row Row) bool {
+		return max(row.Sessions+row.CoolingSlots, row.LicensedSessions) < atLeast || !query.anywhere(&row)
+	})
+	switch format {
+	case FormatJSON:
+		err = c.writeJSON(snapshot, rows)
+	case FormatCSV:
+		// A file of which the first line is not its header is no use to anybody.
+		err = cmp.Or(sayIncomplete(c.Err, snapshot), c.writeCSV(snapshot, rows))
+	default:
+		err = cmp.Or(sayIncomplete(c.Out, snapshot), c.writeTable(snapshot, rows))
+	}
+	if err == nil && !snapshot.Complete() {
+		err = ErrIncomplete
+	}
+	return err
+}
+
+// anywhere says whether a user has sessions at a place that is meant.
+func (q *Query) anywhere(row *Row) bool {
+	return len(q.VirtualProxies) == 0 && len(q.Nodes) == 0 ||
+		slices.ContainsFunc(row.Places, func(p Place) bool { return q.at(p.VirtualProxy, p.Node) })
+}
+
+// Colours of lines on a terminal.
+const (
+	red    = "\x1b[31m"
+	yellow = "\x1b[33m"
+	plain  = "\x1b[0m"
+)
+
+func (c *Commands) writeTable(snapshot *qlik.Snapshot, rows []Row) error {
+	if len(rows) == 0 {
+		_, err := fmt.Fprintf(c.Out, "No user to show: of %s with sessions or taken slots, none matches.\n", count(len(Rows(snapshot)), "user"))
+		return err
+	}
+	var table bytes.Buffer
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "FREE\tUSER\tSESSIONS\tCOOLING OR LEFT OVER\tLICENCE\tIDLE\tNEXT SLOT BY\tWHERE")
+	for i := range rows {
+		row := &rows[i]
+		free, without, idle := "no limit", "", ""
+		if row.Limited {
+			free = strconv.Itoa(row.EffectiveHeadroom)
+		}
+		if slots, known := takenWithout(row, snapshot); !known {
+			without = "?"
+		} else if slots > 0 {
+			without = strconv.Itoa(slots)
+		}
+		if !row.LastActivity.IsZero() {
+			idle = duration(snapshot.Time.Sub(row.LastActivity))
+		}
+		cells := []string{
+			free, visible(row.User.String()), sessionsText(row, snapshot), without,
+			strings.ReplaceAll(row.License, "_", " "), idle, c.nextSlot(row, snapshot), where(row.Places),
+		}
+		for i := range cells {
+			cells[i] = cmp.Or(cells[i], "-")
+		}
+		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	_ = w.Flush() // into memory
+	for i, line := range strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n") {
+		line = strings.TrimRight(line, " ")
+		switch {
+		case !c.Color || i == 0 || !rows[i-1].Limited:
+		case rows[i-1].EffectiveHeadroom <= 0:
+			line = red + line + plain
+		case rows[i-1].EffectiveHeadroom == 1:
+			line = yellow + line + plain
+		}
+		if _, err := fmt.Fprintln(c.Out, line); err != nil {
+			return err
+		}
+	}
+	if !rowsCount(snapshot) {
+		_, err := fmt.Fprintln(c.Out, "\nWithout usage rows FREE is counted from sessions: slots that cool, or are left over, are not seen.")
+		return err
+	}
+	return nil
+}
+
+// nextSlot says when a slot of a user without any frees by itself at the latest,
+// as far as that is known: slots without a session cool, unless they are left over.
+func (c *Commands) nextSlot(row *Row, snapshot *qlik.Snapshot) string {
+	cooled := snapshot.Time.Add(c.CoolingTime)
+	without, known := takenWithout(row, snapshot)
+	switch {
+	case row.Limited && row.EffectiveHeadroom == 0 && known && without > 0 && (row.NextSlot.IsZero() || cooled.Before(row.NextSlot)):
+		return newMoment(cooled, snapshot.Time).Text + " if cooling"
+	case row.NextSlot.IsZero():
+		return ""
+	default:
+		return newMoment(row.NextSlot, snapshot.Time).Text
+	}
+}
+
+// where lists places as "/ qlik1 (2), /sales qlik2".
+func where(places []Place) string {
+	var all []string
+	for _, p := range places {
+		text := visible(p.VirtualProxy) + " " + visible(p.Node)
+		if p.Sessions > 1 {
+			text += fmt.Sprintf(" (%d)", p.Sessions)
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+// list is the answer for programs.
+type list struct {
+	Time       time.Time    `json:"time"`
+	Complete   bool         `json:"complete"`
+	Missing    []missing    `json:"missing"`
+	Limit      int          `json:"limit"`
+	UsageKnown bool         `json:"usage_known"` // rows decide effective headroom
+	Users      []listedUser `json:"users"`
+}
+
+// missing is a link that did not answer.
+type missing struct {
+	VirtualProxy string    `json:"virtual_proxy"`
+	Node         string    `json:"node"`
+	Kind         qlik.Kind `json:"kind"`
+}
+
+// listedUser is a row for programs. What is not known, or does not apply, is
+// absent.
+type listedUser struct {
+	Directory           string    `json:"user_directory"`
+	ID                  string    `json:"user_id"`
+	EffectiveHeadroom   *int      `json:"effective_headroom,omitempty"`
+	Headroom            *int      `json:"headroom,omitempty"`
+	Sessions            int       `json:"sessions"`
+	SessionsWithSlot    *int      `json:"sessions_with_slot,omitempty"`
+	SlotsWithoutSession *int      `json:"slots_without_session,omitempty"` // they cool, or are left over
+	License             string    `json:"license,omitempty"`
+	LastActivity        time.Time `json:"last_activity,omitzero"`
+	NextSlot            time.Time `json:"next_slot,omitzero"`
+	Places              []Place   `json:"places"`
+}
+
+func newListedUser(row *Row, snapshot *qlik.Snapshot) listedUser {
+	user := listedUser{
+		Directory: row.User.Directory, ID: row.User.ID, Sessions: row.Sessions, License: row.License,
+		LastActivity: row.LastActivity.UTC(), NextSlot: row.NextSlot.UTC(), Places: append([]Place{}, row.Places...),
+	}
+	if row.Limited {
+		user.EffectiveHeadroom, user.Headroom = &row.EffectiveHeadroom, &row.Headroom
+	}
+	if rowsCount(snapshot) {
+		user.SessionsWithSlot = &row.WithSlot
+	}
+	if without, known := takenWithout(row, snapshot); known {
+		user.SlotsWithoutSession = &without
+	}
+	return user
+}
+
+func (c *Commands) writeJSON(snapshot *qlik.Snapshot, rows []Row) error {
+	answer := list{
+		Time: snapshot.Time.UTC(), Complete: snapshot.Complete(), Missing: []missing{}, Limit: snapshot.Limit,
+		UsageKnown: rowsCount(snapshot), Users: []listedUser{},
+	}
+	for i := range snapshot.Links {
+		if link := &snapshot.Links[i]; link.Err != nil && !link.Stopped {
+			answer.Missing = append(answer.Missing, missing{link.VirtualProxy, link.Node, qlik.KindOf(link.Err)})
+		}
+	}
+	for i := range rows {
+		answer.Users = append(answer.Users, newListedUser(&rows[i], snapshot))
+	}
+	text, err := json.MarshalIndent(answer, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.Out, "%s\n", harmless(text))
+	return err
+}
+
+// harmless writes characters that a terminal would act on, and which can only be
+// within the strings of JSON, by their numbers. JSON itself does so for the
+// oldest of them only.
+func harmless(text []byte) string {
+	var b strings.Builder
+	for _, r := range string(text) {
+		if r < 0x7f || !invisible(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
+}
+
+func (c *Commands) writeCSV(snapshot *qlik.Snapshot, rows []Row) error {
+	w := csv.NewWriter(c.Out)
+	_ = w.Write([]string{ // Error says whether it could be written
+		"user_directory", "user_id", "effective_headroom", "headroom", "sessions", "sessions_with_slot", "slots_without_session",
+		"license", "last_activity", "next_slot", "places",
+	})
+	number := func(n *int) string {
+		if n == nil {
+			return ""
+		}
+		return strconv.Itoa(*n)
+	}
+	at := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.Format(time.RFC3339)
+	}
+	for i := range rows {
+		user := newListedUser(&rows[i], snapshot)
+		_ = w.Write([]string{
+			cell(user.Directory), cell(user.ID), number(user.EffectiveHeadroom), number(user.Headroom), strconv.Itoa(user.Sessions),
+			number(user.SessionsWithSlot), number(user.SlotsWithoutSession), cell(user.License), at(user.LastActivity), at(user.NextSlot),
+			cell(where(user.Places)),
+		})
+	}
+	w.Flush()
+	return w.Error()
+}
+
+// cell is a text that no spreadsheet takes for a formula.
+func cell(text string) string {
+	if strings.ContainsRune("=+-@\t\r", rune((text + " ")[0])) {
+		text = "'" + text
+	}
+	return visible(text)
+}

@@ -1,0 +1,476 @@
+package sessions
+
+import (
+	"context"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+// answers is a site that answers with one snapshot.
+type answers struct {
+	snapshot *qlik.Snapshot
+	after    time.Duration
+	asked    atomic.Int64
+}
+
+func (a *answers) Snapshot(ctx context.Context) *qlik.Snapshot {
+	a.asked.Add(1)
+	if a.after > 0 {
+		select {
+		case <-time.After(a.after):
+		case <-ctx.Done():
+		}
+	}
+	return a.snapshot
+}
+
+func (*answers) Status() qlik.Status { return qlik.Status{} }
+
+var testLinks = []qlik.LinkResult{
+	{Link: qlik.Link{Node: "qlik1", VirtualProxy: "/"}},
+	{Link: qlik.Link{Node: "qlik1", VirtualProxy: "/sales"}},
+	{Link: qlik.Link{Node: "qlik2", VirtualProxy: "/sales"}},
+}
+
+// snapshotOf makes a snapshot of users, each with as many sessions as said, on
+// the links in turn.
+func snapshotOf(sessions map[string]int) *qlik.Snapshot {
+	s := &qlik.Snapshot{Time: noon, Limit: 5, Links: slices.Clone(testLinks), UsagePlausible: true}
+	s.Tracking.Since = noon.Add(-time.Hour)
+	for name, n := range sessions {
+		user, err := qlik.ParseUser(name)
+		if err != nil {
+			panic(err)
+		}
+		for i := range n {
+			s.Sessions = append(s.Sessions, qlik.Session{ID: qlik.SessionID(fmt.Sprint(name, i)), User: user, Link: &s.Links[i%len(s.Links)].Link})
+		}
+	}
+	s.Users, _ = qlik.CountUsers(s.Sessions, nil, s.Limit, nil)
+	for i := range s.Users {
+		s.Users[i].EffectiveHeadroom = s.Users[i].Headroom
+		s.Users[i].FirstSeen = noon.Add(-time.Duration(i) * time.Minute)
+	}
+	return s
+}
+
+// crowd is a snapshot of so many users with one to six sessions.
+func crowd(users int) *qlik.Snapshot {
+	sessions := make(map[string]int, users)
+	for i := range users {
+		sessions[fmt.Sprintf(`ACME\user%05d`, i)] = 1 + i%97%6
+	}
+	return snapshotOf(sessions)
+}
+
+func pageOf(site Site) http.Handler {
+	recent := NewRecent(site)
+	return NewPage(PageConfig{
+		Names: func() []string { return []string{""} },
+		Use: func(name string) (PageSite, func(), bool) {
+			return PageSite{Recent: recent}, func() {}, name == ""
+		},
+		Now: func() time.Time { return noon },
+	})
+}
+
+func request(tb testing.TB, page http.Handler, target string) *httptest.ResponseRecorder {
+	tb.Helper()
+	recorder := httptest.NewRecorder()
+	page.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, target, http.NoBody))
+	return recorder
+}
+
+func body(t *testing.T, snapshot *qlik.Snapshot, query string) string {
+	t.Helper()
+	answer := request(t, pageOf(&answers{snapshot: snapshot}), "/sessions"+query)
+	if answer.Code != http.StatusOK {
+		t.Fatalf("%s: status %d: %s", query, answer.Code, answer.Body)
+	}
+	return answer.Body.String()
+}
+
+var userCell = regexp.MustCompile(`<th role="rowheader"[^>]*><span class="quiet"><bdi>([^<]*)</bdi>\\</span><bdi>([^<]*)</bdi>`)
+
+// users returns who is on the page, in order.
+func users(page string) string {
+	var all []string
+	for _, cell := range userCell.FindAllStringSubmatch(page, -1) {
+		all = append(all, cell[1]+`\`+cell[2])
+	}
+	return strings.Join(all, " ")
+}
+
+func TestPageFiltersAndSorts(t *testing.T) {
+	snapshot := snapshotOf(map[string]int{`A\anna`: 5, `A\ben`: 1, `B\carl`: 4, `B\dora`: 3, `NONE\anonymous1`: 2})
+	for query, want := range map[string]string{
+		"":                             `A\anna B\carl B\dora A\ben NONE\anonymous`,
+		"?sort=-slots":                 `A\ben B\dora B\carl A\anna NONE\anonymous`,
+		"?sort=user":                   `A\anna A\ben B\carl B\dora NONE\anonymous`,
+		"?sort=-user":                  `NONE\anonymous B\dora B\carl A\ben A\anna`,
+		"?sort=sessions":               `A\anna B\carl B\dora NONE\anonymous A\ben`,
+		"?sort=-sessions":              `A\ben NONE\anonymous B\dora B\carl A\anna`,
+		"?sort=age":                    `NONE\anonymous B\dora B\carl A\ben A\anna`,
+		"?sort=where":                  `A\anna B\carl B\dora A\ben NONE\anonymous`, // no such order
+		"?slots=near":                  `A\anna B\carl`,
+		"?slots=1":                     `B\carl`,
+		"?slots=0":                     `A\anna`,
+		"?slots=x":                     `A\anna B\carl B\dora A\ben NONE\anonymous`,
+		"?q=A%5CAN":                    `A\anna`,
+		"?q=zz":                        ``,
+		"?proxy=/sales":                `A\anna B\carl B\dora NONE\anonymous`,
+		"?node=qlik2":                  `A\anna B\carl B\dora`,
+		"?proxy=/&node=qlik2":          ``, // nobody has a session there, though on both
+		"?node=qlik2&slots=near&q=car": `B\carl`,
+		"?page=7&q=dora":               `B\dora`,
+		"?page=-1&q=dora":              `B\dora`,
+	} {
+		if got := users(body(t, snapshot, query)); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", query, got, want)
+		}
+	}
+}
+
+// TestUnknownComesLast: whoever has no such value is behind the others, whichever
+// way they are sorted.
+func TestUnknownComesLast(t *testing.T) {
+	rows := []Row{{}, {LastActivity: noon}, {LastActivity: noon.Add(-time.Hour)}}
+	for by, want := range map[string][]int{"idle": {2, 1, 0}, "-idle": {1, 2, 0}} {
+		order := []*Row{&rows[0], &rows[1], &rows[2]}
+		sorted(order, by)
+		for i := range want {
+			if order[i] != &rows[want[i]] {
+				t.Errorf("%s: place %d is wrong", by, i)
+			}
+		}
+	}
+}
+
+func TestPageTurns(t *testing.T) {
+	snapshot := crowd(10_000)
+	seen := make(map[string]bool)
+	query, pages := "", 0
+	for next := regexp.MustCompile(`href="([^"]*)" rel="next"`); ; pages++ {
+		page := body(t, snapshot, query)
+		for user := range strings.FieldsSeq(users(page)) {
+			seen[user] = true
+		}
+		found := next.FindStringSubmatch(page)
+		if found == nil {
+			break
+		}
+		query = html.UnescapeString(found[1])
+	}
+	if pages != 99 || len(seen) != 10_000 {
+		t.Errorf("%d pages after the first, %d users; want 99 and 10000", pages, len(seen))
+	}
+}
+
+// TestHostileNames: nothing of a name becomes markup or turns the text around
+// it, and all of it can be seen.
+func TestHostileNames(t *testing.T) {
+	names := map[string]string{ // as it must be read
+		`A\<script>alert(1)</script>`:      `<script>alert(1)</script>`,
+		`A\"><img src=x onerror=alert(1)>`: `"><img src=x onerror=alert(1)>`,
+		"A\\evil\u202egnp.exe":             `evil‹U+202E›gnp.exe`,
+		"A\\tab\tbell\aescape\x1b[31m":     `tab‹U+0009›bell‹U+0007›escape‹U+001B›[31m`,
+		"A\\zero\u200bwidth\u00a0space":    `zero‹U+200B›width‹U+00A0›space`,
+		`A\=cmd|' /C calc'!a0`:             `=cmd|' /c calc'!a0`,
+		`A\$(reboot)`:                      `$(reboot)`,
+		`A\javascript:alert(1)`:            `javascript:alert(1)`,
+		`A\שלום`:                           `שלום`,
+		`A\{{.}}`:                          `{{.}}`,
+	}
+	for name, want := range names {
+		page := body(t, snapshotOf(map[string]int{name: 5}), "")
+		if got := html.UnescapeString(users(page)); got != `A\`+want {
+			t.Errorf("%q: got %s, want %s", name, got, want)
+		}
+		if strings.Contains(page, "qlik_exporter sessions end --user &#34;") {
+			t.Errorf("%q: has a command to paste", name)
+		}
+		if strings.Contains(page, "<script>") || strings.Contains(page, "<img") || strings.ContainsAny(page, "\u202e\a\x1b") {
+			t.Errorf("%q: is in the page as it stands", name)
+		}
+	}
+	// The filter comes back as it was typed, and is as harmless.
+	text := `"><script>alert(1)</script>`
+	page := body(t, snapshotOf(map[string]int{`A\anna`: 1}), "?"+url.Values{"q": {text}, "node": {text}, "proxy": {text}, "sort": {text}}.Encode())
+	if strings.Contains(page, "<script>") || !strings.Contains(page, `value="&#34;&gt;&lt;script&gt;`) {
+		t.Error("what was asked for is in the page as it stands, or gone")
+	}
+}
+
+func TestCommand(t *testing.T) {
+	for _, test := range []struct{ user, site, want string }{
+		{`ACME\anna.berg`, "", `qlik_exporter sessions end --user "ACME\anna.berg"`},
+		{`ACME\anna berg@acme.com`, "", `qlik_exporter sessions end --user "ACME\anna berg@acme.com"`},
+		{`ACME\anna`, "paris", `qlik_exporter sessions end --user "ACME\anna" --site "paris"`},
+		{`ACME\anna`, "pa$ris", ""},
+		{`ACME\anna"; reboot`, "", ""},
+		{"ACME\\anna\nreboot", "", ""},
+		{`ACME\an!na`, "", ""},
+		{`ACME\an%PATH%na`, "", ""},
+		{`--help\anna`, "", ""},
+		{`ÄCME\anna`, "", ""},
+	} {
+		user, err := qlik.ParseUser(test.user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := command(user, test.site); got != test.want {
+			t.Errorf("%q: got %s, want %s", test.user, got, test.want)
+		}
+	}
+}
+
+// row returns the cells of the only user as text.
+func row(t *testing.T, page string) string {
+	t.Helper()
+	_, body, found := strings.Cut(page, "<tbody")
+	body, _, ended := strings.Cut(body, "</tbody>")
+	if !found || !ended {
+		t.Fatal("no table")
+	}
+	text := regexp.MustCompile(`<[^>]*>`).ReplaceAllString("<"+body, " ")
+	return html.UnescapeString(strings.Join(strings.Fields(text), " "))
+}
+
+func TestRowSaysWhatIsKnown(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(s *qlik.Snapshot, u *qlik.UserStatus)
+		want   []string
+	}{
+		{"at the limit", func(_ *qlik.Snapshot, u *qlik.UserStatus) {
+			u.EffectiveHeadroom, u.NextSlot = 0, noon.Add(5*time.Minute)
+		}, []string{"0 free", "5 of 5", "2 on / qlik1", "2 on /sales qlik1", "1 on /sales qlik2", "12:05:00 UTC in 5 min", `--user "A\anna"`}},
+		{"no slot in sight", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.EffectiveHeadroom = 0 }, []string{"Next slot unknown"}},
+		{"cooling", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.CoolingSlots, u.EffectiveHeadroom = 2, -2 }, []string{"0 free", "2 cooling"}},
+		{"there from the start", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.FirstSeen = noon.Add(-time.Hour) }, []string{"Oldest session ≥ 1 h 0 min"}},
+		{"came since", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.FirstSeen = noon.Add(-59 * time.Minute) }, []string{"Oldest session 59 min"}},
+		{"sessions without a slot", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.EffectiveHeadroom = 2 }, []string{"2 free", "5 of 5 3 slots taken"}},
+		{"slots without a session", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.Sessions, u.EffectiveHeadroom = 1, 3 }, []string{"1 of 5 2 slots taken"}},
+		{"beyond the limit", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.Sessions, u.EffectiveHeadroom = 7, 0 }, []string{"7 of 5 2 over the limit 2 on"}},
+		{"unlimited", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.Limited = false }, []string{"no limit", "Sessions 5"}},
+		{"licence", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.License = qlik.LicenseAnalyzerCapacity }, []string{"Licence analyzer capacity"}},
+		{"licences not read", func(*qlik.Snapshot, *qlik.UserStatus) {}, []string{"Licence – unknown", "Idle – unknown"}},
+	} {
+		snapshot := snapshotOf(map[string]int{`A\anna`: 5})
+		// Two on the first, two on the second, one on the third link.
+		test.change(snapshot, &snapshot.Users[0])
+		text := row(t, body(t, snapshot, ""))
+		for _, want := range test.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %q in: %s", test.name, want, text)
+			}
+		}
+	}
+}
+
+// TestFailureIsNeverAnEmptyPage: what did not answer is said, and a page without
+// users says whether that means anything.
+func TestFailureIsNeverAnEmptyPage(t *testing.T) {
+	failed := &qlik.Error{Op: "GET", Target: "https://qlik2:4243/qps/sales/session", Kind: qlik.KindNotJSON, Err: io.ErrUnexpectedEOF}
+	for _, test := range []struct {
+		name   string
+		change func(s *qlik.Snapshot)
+		want   []string
+		not    []string
+	}{
+		{
+			"all answered, nobody there", func(*qlik.Snapshot) {},
+			[]string{"Nobody has a session.", "complete: all 3 links answered", "usage rows of the repository are not known"},
+			[]string{"Incomplete", "Nothing is known"},
+		},
+		{
+			"one failed, nobody there", func(s *qlik.Snapshot) { s.Links[2].Err = failed },
+			[]string{"Incomplete: 2 of 3 links answered", "<bdi>qlik2</bdi></b> <bdi>/sales</bdi>: <bdi>not json: unexpected EOF", "the others may have some", "<title>Incomplete: at least 0 users without"},
+			[]string{"Nobody has a session", "complete: all"},
+		},
+		{
+			"one has stopped", func(s *qlik.Snapshot) { s.Links[2].Err, s.Links[2].Stopped = failed, true },
+			[]string{"complete: 2 links answered, 1 of proxies that have stopped", "Nobody has a session."},
+			[]string{"Incomplete", "not json"},
+		},
+		{"all failed", func(s *qlik.Snapshot) {
+			for i := range s.Links {
+				s.Links[i].Err = failed
+			}
+		}, []string{"Nothing is known", "none of 3 links answered", "<bdi>/</bdi>, <bdi>/sales</bdi>"}, []string{"Nobody has a session", "<form", "without a free slot"}},
+		{
+			"no link known", func(s *qlik.Snapshot) { s.Links = nil },
+			[]string{"Nothing is known", "no repository answered"},
+			[]string{"Nobody has a session", "<form"},
+		},
+	} {
+		snapshot := snapshotOf(nil)
+		test.change(snapshot)
+		page := body(t, snapshot, "")
+		for _, want := range test.want {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: no %q", test.name, want)
+			}
+		}
+		for _, not := range test.not {
+			if strings.Contains(page, not) {
+				t.Errorf("%s: %q", test.name, not)
+			}
+		}
+	}
+}
+
+func TestPageIsReadOnlyAndLoadsNothingElse(t *testing.T) {
+	page := pageOf(&answers{snapshot: snapshotOf(map[string]int{`A\anna`: 5})})
+	for target, contentType := range map[string]string{
+		"/sessions": "text/html; charset=utf-8", "/sessions/page.css": "text/css; charset=utf-8", "/sessions/page.js": "text/javascript; charset=utf-8",
+	} {
+		answer := request(t, page, target)
+		header := answer.Header()
+		if answer.Code != http.StatusOK || header.Get("Content-Type") != contentType || header.Get("X-Content-Type-Options") != "nosniff" ||
+			header.Get("Referrer-Policy") != "no-referrer" || !strings.HasPrefix(header.Get("Content-Security-Policy"), "default-src 'none'; ") {
+			t.Errorf("%s: %d %v", target, answer.Code, header)
+		}
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+			recorder := httptest.NewRecorder()
+			page.ServeHTTP(recorder, httptest.NewRequest(method, target, http.NoBody))
+			if recorder.Code != http.StatusMethodNotAllowed {
+				t.Errorf("%s %s: %d", method, target, recorder.Code)
+			}
+		}
+	}
+	answer := request(t, page, "/sessions")
+	if answer.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("who has sessions may be kept: %v", answer.Header())
+	}
+	for _, bad := range []string{" style=", " onclick=", "<style", "http:", "https:"} {
+		if strings.Contains(answer.Body.String(), bad) {
+			t.Errorf("the page has %q", bad)
+		}
+	}
+}
+
+func TestHiddenNamesNeedAuthentication(t *testing.T) {
+	site := &answers{snapshot: snapshotOf(map[string]int{`A\anna`: 5})}
+	config := PageConfig{
+		Names: func() []string { return []string{"paris", "rome"} },
+		Use: func(name string) (PageSite, func(), bool) {
+			return PageSite{Recent: NewRecent(site), NamesHidden: name == "rome"}, func() {}, name == "paris" || name == "rome"
+		},
+	}
+	open := NewPage(config)
+	config.Authenticated = func() bool { return true }
+	closed := NewPage(config)
+	for _, test := range []struct {
+		page   http.Handler
+		query  string
+		status int
+		text   string
+	}{
+		{open, "", 200, "anna"},
+		{open, "?site=paris", 200, `href="?site=rome"`},
+		{open, "?site=rome", 403, "--web.config.file"},
+		{open, "?site=oslo", 404, "no site"},
+		{closed, "?site=rome", 200, `--site &#34;rome&#34;`},
+	} {
+		answer := request(t, test.page, "/sessions"+test.query)
+		if answer.Code != test.status || !strings.Contains(answer.Body.String(), test.text) {
+			t.Errorf("%s: %d without %s", test.query, answer.Code, test.text)
+		}
+	}
+	if answer := request(t, open, "/sessions?site=rome"); strings.Contains(answer.Body.String(), "anna") {
+		t.Error("a name is shown to whoever asks")
+	}
+}
+
+func TestSnapshotIsSharedForFiveSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		site := &answers{snapshot: snapshotOf(map[string]int{`A\anna`: 5}), after: time.Second}
+		recent := NewRecent(site)
+		look := func(people int) {
+			var all sync.WaitGroup
+			for range people {
+				all.Go(func() { recent.recently(t.Context()) })
+			}
+			all.Wait()
+		}
+		for _, step := range []struct {
+			name  string
+			do    func()
+			asked int64
+		}{
+			{"a hundred at once", func() { look(100) }, 1},
+			{"within five seconds", func() { time.Sleep(keepFor - time.Millisecond); look(100) }, 1},
+			{"after five seconds", func() { time.Sleep(time.Millisecond); look(100) }, 2},
+			{"a scrape", func() { time.Sleep(keepFor); recent.Snapshot(t.Context()) }, 3},
+			{"right after a scrape", func() { look(100) }, 3},
+			{"a scrape always asks", func() { recent.Snapshot(t.Context()) }, 4},
+			{"an incomplete scrape", func() {
+				time.Sleep(keepFor)
+				site.snapshot = snapshotOf(nil)
+				site.snapshot.Links[0].Err = io.EOF
+				recent.Snapshot(t.Context())
+			}, 5},
+			{"is not for people", func() { look(100) }, 6},
+			{"but is shared if they asked", func() { look(100) }, 6},
+		} {
+			step.do()
+			if asked := site.asked.Load(); asked != step.asked {
+				t.Errorf("%s: asked %d times, want %d", step.name, asked, step.asked)
+			}
+		}
+	})
+}
+
+// TestWaitIsBounded: a link that hangs delays the page by ten seconds, also where
+// whoever asked first has left.
+func TestWaitIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recent := NewRecent(&answers{snapshot: snapshotOf(nil), after: time.Hour})
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		begin := time.Now()
+		recent.recently(ctx)
+		if waited := time.Since(begin); waited != maxWait {
+			t.Errorf("waited %s, want %s", waited, maxWait)
+		}
+	})
+}
+
+func BenchmarkPage(b *testing.B) {
+	page := pageOf(&answers{snapshot: crowd(10_000)})
+	request(b, page, "/sessions") // counts the rows
+	for name, target := range map[string]string{
+		"first": "/sessions", "filter": "/sessions?q=user09&proxy=/sales", "sorted by user": "/sessions?sort=-user", "last": "/sessions?page=100",
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if answer := request(b, page, target); answer.Code != http.StatusOK {
+					b.Fatal(answer.Code)
+				}
+			}
+		})
+	}
+	b.Run("rows", func(b *testing.B) {
+		snapshot := crowd(10_000)
+		for b.Loop() {
+			Rows(snapshot)
+		}
+	})
+}
