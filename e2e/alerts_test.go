@@ -36,6 +36,24 @@ func (p pace) shorten(d document, key string) {
 	}
 }
 
+// writeRules writes the shipped rules.
+func (p pace) writeRules(t *testing.T, file string) {
+	t.Helper()
+	rules := readYAML(t, rulesFile)
+	for _, group := range rules.list("groups") {
+		if group["interval"] == nil {
+			group["interval"] = p.interval.String()
+		} else {
+			p.shorten(group, "interval")
+		}
+		for _, rule := range group.list("rules") {
+			p.shorten(rule, "for")
+			p.shorten(rule, "keep_firing_for")
+		}
+	}
+	writeYAML(t, file, rules)
+}
+
 // pager is what turns metrics into notifications.
 type pager struct {
 	pace
@@ -50,19 +68,7 @@ type pager struct {
 func startPager(t *testing.T, pace pace, sites ...*site) *pager {
 	t.Helper()
 	dir := t.TempDir()
-	rules := readYAML(t, rulesFile)
-	for _, group := range rules.list("groups") {
-		if group["interval"] == nil {
-			group["interval"] = pace.interval.String()
-		} else {
-			pace.shorten(group, "interval")
-		}
-		for _, rule := range group.list("rules") {
-			pace.shorten(rule, "for")
-			pace.shorten(rule, "keep_firing_for")
-		}
-	}
-	writeYAML(t, filepath.Join(dir, "rules.yml"), rules)
+	pace.writeRules(t, filepath.Join(dir, "rules.yml"))
 
 	p := &pager{pace: pace, inbox: startInbox(t)}
 	config := readYAML(t, amFile)

@@ -188,7 +188,9 @@ func checkFormats(t *testing.T, e *instance) {
 // server is a Prometheus that runs.
 type server struct {
 	*program
-	api prometheusv1.API
+	api     prometheusv1.API
+	address string // host:port
+	data    string // folder of its database
 }
 
 // startPrometheus starts a Prometheus on a free port, with the configuration
@@ -200,18 +202,27 @@ func startPrometheus(t *testing.T, config func(address string) string) *server {
 	configFile := filepath.Join(dir, "prometheus.yml")
 	writeFile(t, configFile, []byte(config(address)))
 	shell(t, "promtool check config --syntax-only "+configFile)
+	data := filepath.Join(dir, "data")
 	p := start(t, exec.Command("prometheus",
 		"--config.file="+configFile,
-		"--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--storage.tsdb.path="+data,
 		"--web.listen-address="+address,
+		"--web.enable-admin-api", // for snapshots of the database
+		"--web.enable-remote-write-receiver",
 		"--log.level=debug", // failed scrapes are logged from there on
 	))
 	p.waitReady(t, "http://"+address+"/-/ready")
+	return &server{p, queryAPI(t, address), address, data}
+}
+
+// queryAPI asks a Prometheus, or what answers like one.
+func queryAPI(t *testing.T, address string) prometheusv1.API {
+	t.Helper()
 	client, err := api.NewClient(api.Config{Address: "http://" + address, Client: httpClient})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &server{p, prometheusv1.NewAPI(client)}
+	return prometheusv1.NewAPI(client)
 }
 
 // history is what a Prometheus has seen.

@@ -1,0 +1,681 @@
+package dashboards
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v2"
+)
+
+type dashboard struct {
+	UID, Title, Description, Timezone, Refresh string
+	ID                                         *int
+	SchemaVersion                              int
+	Editable                                   bool
+	Tags                                       []string
+	Links                                      []struct {
+		Type, Title, URL      string
+		IncludeVars, KeepTime bool
+	}
+	Templating  struct{ List []variable }
+	Annotations struct {
+		List []struct {
+			Name       string
+			Datasource json.RawMessage
+			Target     struct{ Expr string }
+		}
+	}
+	Panels []panel
+}
+
+type variable struct {
+	Name, Label, Type, AllValue string
+	Multi, IncludeAll           bool
+	Refresh                     int
+	Query                       any
+	Current                     struct{ Text, Value any }
+	Datasource                  json.RawMessage
+}
+
+type panel struct {
+	ID                       int
+	Type, Title, Description string
+	GridPos                  struct{ X, Y, W, H int }
+	Datasource               json.RawMessage
+	Targets                  []target
+	FieldConfig              struct {
+		Defaults  struct{ Unit, NoValue string }
+		Overrides []struct {
+			Matcher    struct{ ID, Options string }
+			Properties []struct {
+				ID    string
+				Value json.RawMessage
+			}
+		}
+	}
+	Options struct {
+		Content string
+		SortBy  []struct{ DisplayName string }
+	}
+	Transformations []struct {
+		ID      string
+		Options struct {
+			ExcludeByName map[string]bool
+			IndexByName   map[string]int
+			RenameByName  map[string]string
+		}
+	}
+	Panels []panel
+}
+
+type target struct {
+	RefID, Expr, Format, LegendFormat string
+	Instant                           bool
+	Datasource                        json.RawMessage
+}
+
+// names are those of the dashboards, which alerts link to.
+var names = []string{"qlik-capacity", "qlik-exporter", "qlik-overview", "qlik-user"}
+
+// panelTypes are those that dashboards are made of.
+var panelTypes = []string{"bargauge", "row", "stat", "table", "text", "timeseries"}
+
+// readAll reads every dashboard, by name.
+func readAll(t *testing.T) map[string]*dashboard {
+	t.Helper()
+	paths, err := fs.Glob(files, "*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]*dashboard)
+	for _, path := range paths {
+		content, err := files.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := new(dashboard)
+		if err := json.Unmarshal(content, d); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		all[strings.TrimSuffix(path, ".json")] = d
+		var laidOut bytes.Buffer
+		if err := json.Indent(&laidOut, bytes.TrimSpace(content), "", "  "); err != nil {
+			t.Fatal(err)
+		}
+		if laidOut.String()+"\n" != string(content) {
+			t.Errorf("%s is not laid out with two spaces, as Grafana does", path)
+		}
+	}
+	if found := slices.Sorted(maps.Keys(all)); !slices.Equal(found, names) {
+		t.Errorf("dashboards: %q, want %q", found, names)
+	}
+	return all
+}
+
+// every panel, also those in collapsed rows.
+func (d *dashboard) every() []panel {
+	var every []panel
+	for _, p := range d.Panels {
+		every = append(append(every, p), p.Panels...)
+	}
+	return every
+}
+
+// shows reports whether a panel shows data.
+func (p *panel) shows() bool { return p.Type != "text" && p.Type != "row" }
+
+// variables are the names of the dashboard's variables.
+func (d *dashboard) variables() []string {
+	var variables []string
+	for _, v := range d.Templating.List {
+		variables = append(variables, v.Name)
+	}
+	return variables
+}
+
+func TestDashboards(t *testing.T) {
+	t.Parallel()
+	titles := make(map[string]string)
+	for name, d := range readAll(t) {
+		if d.UID != name {
+			t.Errorf("%s: uid %q", name, d.UID)
+		}
+		if other := titles[d.Title]; other != "" || d.Title == "" {
+			t.Errorf("%s: title %q, as %s", name, d.Title, other)
+		}
+		titles[d.Title] = name
+		if d.ID != nil || d.Editable || d.SchemaVersion != 41 || d.Timezone != "browser" || !slices.Equal(d.Tags, []string{"qlik"}) || d.Description == "" {
+			t.Errorf("%s: id %v, editable %t, schema %d, time zone %s, tags %q, description %q", name, d.ID, d.Editable, d.SchemaVersion, d.Timezone, d.Tags, d.Description)
+		}
+		refresh := map[string]string{"qlik-overview": "30s", "qlik-user": "30s"}[name]
+		if refresh != "" && d.Refresh != refresh {
+			t.Errorf("%s refreshes every %q", name, d.Refresh)
+		}
+		if len(d.Annotations.List) == 0 {
+			t.Errorf("%s does not show when alerts fired", name)
+		}
+		ids := make(map[int]bool)
+		panelTitles := make(map[string]bool)
+		for _, p := range d.every() {
+			if p.ID == 0 || ids[p.ID] {
+				t.Errorf("%s, %s: id %d is not unique", name, p.Title, p.ID)
+			}
+			ids[p.ID] = true
+			if p.Title == "" || panelTitles[p.Title] {
+				t.Errorf("%s: title %q is not unique", name, p.Title)
+			}
+			panelTitles[p.Title] = true
+			if !slices.Contains(panelTypes, p.Type) {
+				t.Errorf("%s, %s: type %s", name, p.Title, p.Type)
+			}
+			if !p.shows() {
+				continue
+			}
+			if p.Description == "" || p.FieldConfig.Defaults.Unit == "" {
+				t.Errorf("%s, %s: description %q, unit %q", name, p.Title, p.Description, p.FieldConfig.Defaults.Unit)
+			}
+			if p.Type != "timeseries" && p.FieldConfig.Defaults.NoValue == "" {
+				t.Errorf("%s, %s does not say what it means to be empty", name, p.Title)
+			}
+			checkTargets(t, name+", "+p.Title, p.Targets)
+		}
+	}
+}
+
+func checkTargets(t *testing.T, where string, targets []target) {
+	t.Helper()
+	if len(targets) == 0 {
+		t.Errorf("%s has no query", where)
+	}
+	refs := make(map[string]bool)
+	for _, target := range targets {
+		if target.RefID == "" || refs[target.RefID] {
+			t.Errorf("%s: query %q is not unique", where, target.RefID)
+		}
+		refs[target.RefID] = true
+		for _, call := range rates.FindAllStringSubmatch(target.Expr, -1) {
+			if window := call[2]; window != "$__rate_interval" && (call[1] == "rate" || window != "$__range") {
+				t.Errorf("%s: %s over %s", where, call[1], window)
+			}
+		}
+		if strings.Count(target.Expr, "rate(")+strings.Count(target.Expr, "increase(") != len(rates.FindAllString(target.Expr, -1)) {
+			t.Errorf("%s: a rate that is not of a plain selector: %s", where, target.Expr)
+		}
+	}
+}
+
+var rates = regexp.MustCompile(`\b(rate|increase)\([\w:]+(?:\{[^}]*\})?\[([^\]]*)\]`)
+
+// TestDataSource makes sure that whoever chooses another data source sees all of
+// it, and nothing else.
+func TestDataSource(t *testing.T) {
+	t.Parallel()
+	check := func(where string, source json.RawMessage) {
+		var parsed struct{ Type, UID string }
+		if err := json.Unmarshal(source, &parsed); err != nil || parsed.Type != "prometheus" || parsed.UID != "${datasource}" {
+			t.Errorf("%s: data source %s", where, source)
+		}
+	}
+	for name, d := range readAll(t) {
+		for _, v := range d.Templating.List {
+			if v.Type == "query" {
+				check(name+", variable "+v.Name, v.Datasource)
+			}
+		}
+		for _, a := range d.Annotations.List {
+			check(name+", "+a.Name, a.Datasource)
+		}
+		for _, p := range d.every() {
+			if p.shows() {
+				check(name+", "+p.Title, p.Datasource)
+			}
+			for _, target := range p.Targets {
+				check(name+", "+p.Title+" "+target.RefID, target.Datasource)
+			}
+		}
+	}
+}
+
+func TestVariables(t *testing.T) {
+	t.Parallel()
+	for name, d := range readAll(t) {
+		want := []string{"datasource", "job", "site"}
+		if name == "qlik-user" {
+			want = append(want, "user_directory", "user_id")
+		}
+		if found := d.variables(); !slices.Equal(found, want) {
+			t.Errorf("%s: variables %q, want %q", name, found, want)
+			continue
+		}
+		for _, v := range d.Templating.List[1:] {
+			site := v.Name == "site"
+			if v.Type != "query" || v.Refresh != 2 || v.Label == "" || v.Multi != site || v.IncludeAll != site || site && v.AllValue != ".*" {
+				t.Errorf("%s: variable %+v", name, v)
+			}
+		}
+		if job := d.Templating.List[1].Current; job.Text != DefaultJob || job.Value != DefaultJob {
+			t.Errorf("%s begins with job %v", name, job)
+		}
+		for _, expr := range d.expressions() {
+			for _, use := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(expr, -1) {
+				if !slices.Contains(want, use[1]) && !slices.Contains([]string{"__range", "__rate_interval", "__interval", "1"}, use[1]) {
+					t.Errorf("%s has no variable %s, in %s", name, use[1], expr)
+				}
+			}
+			for _, matcher := range regexp.MustCompile(`(\w+)(=~?)"\$(\w+)\|?"`).FindAllStringSubmatch(expr, -1) {
+				if label, operator := matcher[1], matcher[2]; label != matcher[3] || (operator == "=~") != (label == "site") {
+					t.Errorf("%s: %s, in %s", name, matcher[0], expr)
+				}
+			}
+		}
+	}
+}
+
+// expressions are all of a dashboard: of panels, variables and annotations.
+func (d *dashboard) expressions() []string {
+	var expressions []string
+	for _, p := range d.every() {
+		for _, target := range p.Targets {
+			expressions = append(expressions, target.Expr)
+		}
+	}
+	for _, a := range d.Annotations.List {
+		expressions = append(expressions, a.Target.Expr)
+	}
+	for _, v := range d.Templating.List {
+		if query, ok := v.Query.(map[string]any); ok {
+			expressions = append(expressions, fmt.Sprint(query["query"]))
+		}
+	}
+	return expressions
+}
+
+// TestGrid makes sure that panels fill every row from side to side, and that none
+// covers another.
+func TestGrid(t *testing.T) {
+	t.Parallel()
+	const width = 24
+	check := func(where string, panels []panel) {
+		taken := make(map[[2]int]string)
+		bottom, top := 0, 1<<30
+		for _, p := range panels {
+			g := p.GridPos
+			if g.X < 0 || g.W < 1 || g.X+g.W > width || g.Y < 0 || g.H < 1 {
+				t.Errorf("%s, %s: %+v", where, p.Title, g)
+				continue
+			}
+			top, bottom = min(top, g.Y), max(bottom, g.Y+g.H)
+			for x := g.X; x < g.X+g.W; x++ {
+				for y := g.Y; y < g.Y+g.H; y++ {
+					if other := taken[[2]int{x, y}]; other != "" {
+						t.Fatalf("%s: %s covers %s", where, p.Title, other)
+					}
+					taken[[2]int{x, y}] = p.Title
+				}
+			}
+		}
+		if len(panels) > 0 && len(taken) != width*(bottom-top) {
+			t.Errorf("%s: there are gaps between panels", where)
+		}
+	}
+	for name, d := range readAll(t) {
+		check(name, d.Panels)
+		for _, p := range d.Panels {
+			check(name+", "+p.Title, p.Panels)
+		}
+	}
+}
+
+// TestLinks makes sure that links lead to dashboards that there are, with
+// variables that these have.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	all := readAll(t)
+	for name, d := range all {
+		var linked []string
+		for _, link := range d.Links {
+			to := strings.TrimPrefix(link.URL, "/d/")
+			linked = append(linked, to)
+			keepsTime := name != "qlik-capacity" && to != "qlik-capacity"
+			if link.Type != "link" || link.Title == "" || !link.IncludeVars || link.KeepTime != keepsTime {
+				t.Errorf("%s: link %+v", name, link)
+			}
+		}
+		slices.Sort(linked)
+		if others := slices.DeleteFunc(slices.Clone(names), func(other string) bool { return other == name }); !slices.Equal(linked, others) {
+			t.Errorf("%s links to %q, want %q", name, linked, others)
+		}
+		for _, p := range d.every() {
+			for _, override := range p.FieldConfig.Overrides {
+				for _, property := range override.Properties {
+					if property.ID == "links" {
+						checkDataLinks(t, name+", "+p.Title, property.Value, d, all, &p)
+					}
+				}
+			}
+		}
+	}
+}
+
+func checkDataLinks(t *testing.T, where string, value json.RawMessage, from *dashboard, all map[string]*dashboard, p *panel) {
+	t.Helper()
+	var links []struct{ Title, URL string }
+	if err := json.Unmarshal(value, &links); err != nil || len(links) == 0 {
+		t.Fatalf("%s: %v", where, err)
+	}
+	for _, link := range links {
+		parsed, err := url.Parse(link.URL)
+		if err != nil {
+			t.Fatalf("%s: %v", where, err)
+		}
+		to := all[strings.TrimPrefix(parsed.Path, "/d/")]
+		if to == nil {
+			t.Errorf("%s: there is no %s", where, parsed.Path)
+			continue
+		}
+		sets := regexp.MustCompile(`var-(\w+)=`).FindAllStringSubmatch(link.URL, -1)
+		if len(sets) == 0 {
+			t.Errorf("%s: %s fills in nothing", where, link.URL)
+		}
+		for _, set := range sets {
+			if !slices.Contains(to.variables(), set[1]) {
+				t.Errorf("%s: %s has no variable %s", where, to.UID, set[1])
+			}
+		}
+		for _, use := range regexp.MustCompile(`\$\{([\w.]+)`).FindAllStringSubmatch(link.URL, -1) {
+			field, ofRow := strings.CutPrefix(use[1], "__data.fields.")
+			switch {
+			case ofRow && !slices.ContainsFunc(p.Targets, func(target target) bool { return strings.Contains(target.Expr, field) }):
+				t.Errorf("%s: there is no field %s", where, field)
+			case !ofRow && use[1] != "__url_time_range" && !slices.Contains(from.variables(), use[1]):
+				t.Errorf("%s: there is no variable %s", where, use[1])
+			}
+		}
+	}
+}
+
+// TestFields makes sure that what is said of a column or a line is said of one
+// that there is.
+func TestFields(t *testing.T) {
+	t.Parallel()
+	template := regexp.MustCompile(`\{\{(\w+)\}\}`)
+	for name, d := range readAll(t) {
+		for _, p := range d.every() {
+			where := name + ", " + p.Title
+			fields := make(map[string]bool)
+			anyName, all := false, ""
+			for _, target := range p.Targets {
+				all += target.Expr + "\n"
+				for _, label := range template.FindAllStringSubmatch(target.LegendFormat, -1) {
+					anyName = true
+					if !regexp.MustCompile(`\b` + label[1] + `\b`).MatchString(target.Expr) {
+						t.Errorf("%s: nothing in the expression has a label %s", where, label[1])
+					}
+				}
+				fields[target.LegendFormat] = true
+				fields["Value"], fields["Value #"+target.RefID] = len(p.Targets) == 1, len(p.Targets) > 1
+			}
+			known := func(field string) bool {
+				return fields[field] || field == "Time" || p.Type == "table" && regexp.MustCompile(`\b`+regexp.QuoteMeta(field)+`\b`).MatchString(all)
+			}
+			for _, transformation := range p.Transformations {
+				o := transformation.Options
+				for field := range o.IndexByName {
+					if !known(field) {
+						t.Errorf("%s: there is no field %q to order", where, field)
+					}
+				}
+				for field := range o.ExcludeByName {
+					if !known(field) {
+						t.Errorf("%s: there is no field %q to leave out", where, field)
+					}
+				}
+				for field, shown := range o.RenameByName {
+					if !known(field) {
+						t.Errorf("%s: there is no field %q to rename", where, field)
+					}
+					fields[shown] = true
+				}
+			}
+			for _, sort := range p.Options.SortBy {
+				if !known(sort.DisplayName) {
+					t.Errorf("%s: there is no column %q to sort by", where, sort.DisplayName)
+				}
+			}
+			for _, override := range p.FieldConfig.Overrides {
+				if override.Matcher.ID == "byName" && !known(override.Matcher.Options) && !anyName {
+					t.Errorf("%s: there is no field %q", where, override.Matcher.Options)
+				}
+			}
+		}
+	}
+}
+
+// series are the names of metrics with their labels.
+type series map[string]map[string]bool
+
+func (s series) add(metric string, labels ...string) {
+	if s[metric] == nil {
+		s[metric] = map[string]bool{"job": true, "instance": true, "pod": true, "site": true}
+	}
+	for _, label := range labels {
+		s[metric][label] = true
+	}
+}
+
+// labels are those of all metrics.
+func (s series) labels() []string {
+	labels := make(map[string]bool)
+	for _, of := range s {
+		maps.Copy(labels, of)
+	}
+	return slices.Collect(maps.Keys(labels))
+}
+
+// knownSeries are those that the exporter's own tests compare with, those that
+// the rules record, and a few of every Go program and of Prometheus.
+func knownSeries(t *testing.T) series {
+	t.Helper()
+	known := make(series)
+	expositions, err := filepath.Glob(filepath.Join("..", "collector", "testdata", "*.prom"))
+	if err != nil || len(expositions) == 0 {
+		t.Fatalf("no expositions: %v", err)
+	}
+	for _, path := range expositions {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, family := range families {
+			for _, metric := range family.GetMetric() {
+				var labels []string
+				for _, label := range metric.GetLabel() {
+					labels = append(labels, label.GetName())
+				}
+				known.add(name, labels...)
+			}
+			if family.GetMetric()[0].GetHistogram() != nil {
+				known.add(name+"_bucket", "le")
+				known.add(name + "_sum")
+				known.add(name + "_count")
+			}
+		}
+	}
+	known.add("qlik_exporter_build_info", "version", "revision", "goversion")
+	for _, metric := range []string{
+		"up", "scrape_duration_seconds", "scrape_samples_scraped", "process_start_time_seconds", "process_resident_memory_bytes",
+		"process_cpu_seconds_total", "process_open_fds", "go_memstats_heap_inuse_bytes", "go_goroutines",
+	} {
+		known.add(metric)
+	}
+	content, err := os.ReadFile(filepath.Join("..", "alerts", "qlik.rules.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Which labels a recorded series has only Prometheus knows; one that nothing
+	// has is found all the same.
+	known.add("ALERTS", append(known.labels(), "alertname", "alertstate", "severity", "scope")...)
+	labels := append(known.labels(), "certificate")
+	for _, record := range regexp.MustCompile(`(?m)^ +- record: (\S+)$`).FindAllStringSubmatch(string(content), -1) {
+		known.add(record[1], labels...)
+	}
+	return known
+}
+
+// words are those of PromQL that are neither metrics nor labels, and of Grafana's
+// queries for variables.
+var words = strings.Fields(`and or unless on ignoring by without group_left group_right bool offset
+	sum min max avg count topk bottomk quantile
+	abs ceil changes clamp_max clamp_min count_over_time avg_over_time max_over_time min_over_time sum_over_time last_over_time
+	quantile_over_time day_of_week hour histogram_quantile increase label_join label_replace predict_linear rate round scalar sort sort_desc time
+	timestamp vector deriv label_values`)
+
+var (
+	strs      = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	replaces  = regexp.MustCompile(`"(\w+)", "[^"]*", "\w*", "[^"]*"\s*\)`) // of label_replace: the label it makes
+	windows   = regexp.MustCompile(`\[[^\]]*\]|\boffset\s+\S+|\b\d[\w.]*`)
+	selectors = regexp.MustCompile(`([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}`)
+	matchers  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)`)
+	tokens    = regexp.MustCompile(`[a-zA-Z_:][\w:]*`)
+)
+
+// check returns what an expression uses that there is not. It is no parser:
+// Prometheus is, and gets to see all of them in e2e.
+func (s series) check(expr string) (faults []string) {
+	labels := s.labels()
+	for _, made := range replaces.FindAllStringSubmatch(expr, -1) {
+		labels = append(labels, made[1])
+	}
+	bare := windows.ReplaceAllString(strs.ReplaceAllString(expr, `""`), " ")
+	for _, selector := range selectors.FindAllStringSubmatch(bare, -1) {
+		for _, matcher := range matchers.FindAllStringSubmatch(selector[2], -1) {
+			if s[selector[1]] != nil && !s[selector[1]][matcher[1]] {
+				faults = append(faults, fmt.Sprintf("%s has no label %s", selector[1], matcher[1]))
+			}
+		}
+	}
+	for _, token := range tokens.FindAllString(bare, -1) {
+		if s[token] == nil && !slices.Contains(labels, token) && !slices.Contains(words, token) {
+			faults = append(faults, "there is no "+token)
+		}
+	}
+	return faults
+}
+
+// TestMetrics makes sure that no query asks for what is not exported.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	known := knownSeries(t)
+	for name, d := range readAll(t) {
+		for _, expr := range d.expressions() {
+			for _, fault := range known.check(expr) {
+				t.Errorf("%s: %s, in %s", name, fault, expr)
+			}
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	known := make(series)
+	known.add("qlik_sessions", "node")
+	known.add("qlik_users", "headroom")
+	for expr, right := range map[string]bool{
+		`sum without (instance) (qlik_sessions{node=~"a|b",job="$job"} offset $__range) > 2 * time()`: true,
+		`max by (node) (last_over_time(qlik_sessions[5m]))`:                                           true,
+		`max by (kind) (label_replace(qlik_sessions, "kind", "a", "", ""))`:                           true,
+		`label_values(qlik_sessions{job="$job"}, node)`:                                               true,
+		`qlik_session > 0`:                           false,
+		`qlik_sessions{headroom="a"}`:                false,
+		`sum by (nodes) (qlik_sessions)`:             false,
+		`summ(qlik_sessions)`:                        false,
+		`label_values(qlik_sessions{job="x"}, kind)`: false,
+	} {
+		if faults := known.check(expr); (len(faults) == 0) != right {
+			t.Errorf("%s: faults %q", expr, faults)
+		}
+	}
+}
+
+// TestTexts makes sure that texts use variables that there are.
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	for name, d := range readAll(t) {
+		for _, p := range d.every() {
+			for _, use := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(p.Options.Content, -1) {
+				if !slices.Contains(d.variables(), use[1]) {
+					t.Errorf("%s, %s: there is no variable %s", name, p.Title, use[1])
+				}
+			}
+			if (p.Type == "text") != (p.Options.Content != "") {
+				t.Errorf("%s, %s: content %q", name, p.Title, p.Options.Content)
+			}
+		}
+	}
+}
+
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	const job = "qlik \"sense\"\\ \u00e4"
+	for _, options := range []Options{{}, {Job: job}} {
+		dir := filepath.Join(t.TempDir(), "new", "folder")
+		if err := Write(dir, options); err != nil {
+			t.Fatal(err)
+		}
+		want := options.Job
+		if want == "" {
+			want = DefaultJob
+		}
+		for name, original := range readAll(t) {
+			content, err := os.ReadFile(filepath.Join(dir, "dashboards", name+".json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			written := new(dashboard)
+			if err := json.Unmarshal(content, written); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if current := &written.Templating.List[1].Current; current.Text != want || current.Value != want {
+				t.Errorf("%s begins with job %v, want %s", name, *current, want)
+			} else {
+				current.Text, current.Value = DefaultJob, DefaultJob
+			}
+			if !reflect.DeepEqual(written, original) {
+				t.Errorf("%s: more than the job is changed", name)
+			}
+		}
+		for _, name := range []string{"provisioning/dashboards/qlik.yml", "provisioning/datasources/prometheus.yml"} {
+			content, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var parsed struct {
+				APIVersion int `yaml:"apiVersion"`
+			}
+			if err := yaml.Unmarshal(content, &parsed); err != nil || parsed.APIVersion != 1 {
+				t.Errorf("%s: version %d, %v", name, parsed.APIVersion, err)
+			}
+		}
+	}
+	if err := Write(t.TempDir(), Options{Job: "\xff"}); err == nil {
+		t.Error("a job that is not UTF-8 was accepted")
+	}
+}

@@ -1,0 +1,402 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// look is somebody's look at a dashboard.
+type look struct {
+	prometheus *server
+	dashboard  string            // its uid
+	variables  map[string]string // what is chosen above it, by name
+	begin, end time.Time
+	interval   time.Duration // between scrapes, as Grafana's data source is told
+	// Queries that may be without data, and why: a panel's title and the letter of
+	// the query, "variable" and its name, or "annotation" and its name.
+	empty map[string]string
+}
+
+// answer is what Prometheus says to a query of a dashboard.
+type answer struct {
+	query string  // as in look.empty
+	total float64 // of all numbers
+	found bool
+	took  time.Duration
+}
+
+// check fails the test if a query of the dashboard fails, or is without data when
+// it may not be.
+func (l *look) check(t *testing.T) []answer {
+	t.Helper()
+	answers := l.ask(t)
+	known := make(map[string]bool)
+	var empty []string
+	for _, a := range answers {
+		known[a.query] = true
+		if !a.found {
+			empty = append(empty, a.query)
+			if l.empty[a.query] == "" {
+				t.Errorf("%s with %v: %s is without data", l.dashboard, l.variables, a.query)
+			}
+		}
+	}
+	for query := range l.empty {
+		if !known[query] {
+			t.Errorf("%s has no query %s", l.dashboard, query)
+		}
+	}
+	expect(t, len(answers) > 5, l.dashboard+" was looked at", fmt.Sprintf("%d queries with %v; without data: %q", len(answers), l.variables, empty))
+	return answers
+}
+
+// ask asks every query of the dashboard: of variables, annotations and panels.
+func (l *look) ask(t *testing.T) []answer {
+	t.Helper()
+	type panel struct {
+		Title   string
+		Targets []struct {
+			RefID, Expr string
+			Instant     bool
+		}
+		Panels []json.RawMessage
+	}
+	var file struct {
+		Templating struct {
+			List []struct {
+				Name, Type string
+				Query      json.RawMessage
+			}
+		}
+		Annotations struct {
+			List []struct {
+				Name   string
+				Target struct{ Expr string }
+			}
+		}
+		Panels []json.RawMessage
+	}
+	content, err := os.ReadFile(filepath.Join(repository, "dashboards", l.dashboard+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(content, &file); err != nil {
+		t.Fatal(err)
+	}
+	var answers []answer
+	for _, v := range file.Templating.List {
+		if v.Type != "query" {
+			continue
+		}
+		var query struct{ Query string }
+		if err := json.Unmarshal(v.Query, &query); err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, l.labelValues(t, "variable "+v.Name, query.Query))
+	}
+	for _, a := range file.Annotations.List {
+		answers = append(answers, l.query(t, "annotation "+a.Name, a.Target.Expr, false))
+	}
+	for len(file.Panels) > 0 {
+		var p panel
+		if err := json.Unmarshal(file.Panels[0], &p); err != nil {
+			t.Fatal(err)
+		}
+		file.Panels = append(file.Panels[1:], p.Panels...)
+		for _, target := range p.Targets {
+			answers = append(answers, l.query(t, p.Title+" "+target.RefID, target.Expr, target.Instant))
+		}
+	}
+	return answers
+}
+
+var grafanaVariable = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
+
+// step is what Grafana chooses for a graph of a thousand pixels.
+func (l *look) step() time.Duration {
+	return max(l.interval, l.end.Sub(l.begin)/1000).Round(time.Second)
+}
+
+// fill puts values in the place of Grafana's variables.
+func (l *look) fill(t *testing.T, expr string) string {
+	t.Helper()
+	return grafanaVariable.ReplaceAllStringFunc(expr, func(use string) string {
+		name := strings.Trim(use, "${}")
+		seconds := func(d time.Duration) string { return fmt.Sprintf("%.0fs", d.Seconds()) }
+		switch name {
+		case "__range":
+			return seconds(l.end.Sub(l.begin))
+		case "__interval":
+			return seconds(l.step())
+		case "__rate_interval":
+			return seconds(max(l.step()+l.interval, 4*l.interval))
+		case "1":
+			return use // of label_replace
+		}
+		value, chosen := l.variables[name]
+		if !chosen {
+			t.Errorf("%s: nothing is chosen for %s", l.dashboard, use)
+		}
+		return value
+	})
+}
+
+func (l *look) query(t *testing.T, name, expr string, instant bool) answer {
+	t.Helper()
+	expr = l.fill(t, expr)
+	var value model.Value
+	var warnings prometheusv1.Warnings
+	var err error
+	begin := time.Now()
+	if instant {
+		value, warnings, _, err = l.prometheus.api.Query(t.Context(), expr, l.end)
+	} else {
+		value, warnings, _, err = l.prometheus.api.QueryRange(t.Context(), expr, prometheusv1.Range{Start: l.begin, End: l.end, Step: l.step()})
+	}
+	a := answer{query: name, took: time.Since(begin)}
+	if err != nil || len(warnings) > 0 {
+		t.Errorf("%s, %s: %v, %v; %s", l.dashboard, name, err, warnings, expr)
+		return a
+	}
+	add := func(value model.SampleValue) {
+		if number := float64(value); !math.IsNaN(number) {
+			a.total += number
+			a.found = true
+		}
+	}
+	switch value := value.(type) {
+	case model.Vector:
+		for _, sample := range value {
+			add(sample.Value)
+		}
+	case model.Matrix:
+		for _, series := range value {
+			for _, sample := range series.Values {
+				add(sample.Value)
+			}
+		}
+	default:
+		t.Errorf("%s, %s: answered with %T", l.dashboard, name, value)
+	}
+	return a
+}
+
+var labelValues = regexp.MustCompile(`^label_values\((.*), (\w+)\)$`)
+
+func (l *look) labelValues(t *testing.T, name, query string) answer {
+	t.Helper()
+	parts := labelValues.FindStringSubmatch(query)
+	if parts == nil {
+		t.Fatalf("%s, %s: not understood: %s", l.dashboard, name, query)
+	}
+	begin := time.Now()
+	values, warnings, _, err := l.prometheus.api.LabelValues(t.Context(), parts[2], []string{l.fill(t, parts[1])}, l.begin, l.end)
+	if err != nil || len(warnings) > 0 {
+		t.Errorf("%s, %s: %v, %v; %s", l.dashboard, name, err, warnings, query)
+	}
+	return answer{query: name, found: len(values) > 0, took: time.Since(begin)}
+}
+
+// As the dashboards are meant for: a site with two exporters, a site whose users
+// are not named, and one exporter alone without the label site.
+const dashboardsConfig = `
+global: {scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 2s}
+rule_files: ['%[1]s']
+scrape_configs:
+  - job_name: qlik
+    static_configs:
+      - {targets: ['%[2]s', '%[3]s'], labels: {site: demo}}
+      - {targets: ['%[4]s'], labels: {site: unnamed}}
+  - job_name: alone
+    static_configs: [{targets: ['%[2]s']}]
+`
+
+// noUsers are the queries of the user's dashboard, and why they are without data.
+func noUsers(t *testing.T, l *look) map[string]string {
+	t.Helper()
+	empty := make(map[string]string)
+	for _, a := range l.ask(t) {
+		empty[a.query] = "users are not named"
+	}
+	for _, query := range []string{"variable job", "variable site", "Sessions by virtual proxy C", "What occupies the slots D", "Licence A"} {
+		if empty[query] == "" {
+			t.Errorf("%s has no query %s", l.dashboard, query)
+		}
+		delete(empty, query) // which is of the site
+	}
+	return empty
+}
+
+// TestDashboards looks at each dashboard as people do, with the demo behind it.
+func TestDashboards(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t)
+	second := startExporter(t, "@"+filepath.Join(d.folder, "flags"))
+	unnamed := startExporter(t, "demo", "--user-labels=none")
+	rules, err := filepath.Abs(rulesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startPrometheus(t, func(string) string {
+		return fmt.Sprintf(dashboardsConfig, rules, d.address, second.address, unnamed.address)
+	})
+	begin := time.Now()
+	time.Sleep(happensWithin)
+	// Somebody who has all that can be had: a slot that cools, and a login refused.
+	var user model.Metric
+	now := &history{prometheus: p, begin: begin}
+	p.waitFor(t, "a user at the limit who was refused", 2*time.Minute, func() bool {
+		now.end = time.Now()
+		found := now.vector(t, `max by (user_directory, user_id) (
+			qlik_user_next_slot_timestamp_seconds{site="demo"}
+				and on (user_directory, user_id) qlik_user_cooling_slots{site="demo"}
+				and on (user_directory, user_id) qlik_user_oldest_session_first_seen_timestamp_seconds{site="demo"}
+				and on (user_directory, user_id) qlik_user_access_denied_total{site="demo",reason="session_limit"})
+			and on (user_directory, user_id) ALERTS{alertstate="firing",scope="user",job="qlik"}
+			and on (user_directory, user_id) ALERTS{alertstate="firing",scope="user",job="alone"}`)
+		if len(found) > 0 {
+			user = found[0].Metric
+		}
+		return len(found) > 0
+	})
+
+	lookAt := func(dashboard, job, site string) *look {
+		return &look{prometheus: p, dashboard: dashboard, begin: begin, end: now.end, interval: time.Second, variables: map[string]string{
+			"job": job, "site": site, "user_directory": string(user["user_directory"]), "user_id": string(user["user_id"]),
+		}, empty: map[string]string{}}
+	}
+	const all = ".*" // what the variable site is where nothing else is chosen
+	for _, l := range []*look{
+		lookAt("qlik-overview", "qlik", "demo"), lookAt("qlik-overview", "qlik", all), lookAt("qlik-overview", "alone", all), lookAt("qlik-overview", "alone", ""),
+		lookAt("qlik-overview", "qlik", "unnamed"),
+		lookAt("qlik-user", "qlik", "demo"), lookAt("qlik-user", "qlik", all), lookAt("qlik-user", "alone", all), lookAt("qlik-user", "alone", ""),
+		lookAt("qlik-user", "qlik", "unnamed"),
+		lookAt("qlik-exporter", "qlik", "demo"), lookAt("qlik-exporter", "qlik", all), lookAt("qlik-exporter", "alone", all), lookAt("qlik-exporter", "alone", ""),
+		lookAt("qlik-exporter", "qlik", "unnamed"),
+	} {
+		t.Run(fmt.Sprintf("%s of job %s, site %q", l.dashboard, l.variables["job"], l.variables["site"]), func(t *testing.T) {
+			t.Parallel()
+			if l.variables["job"] == "alone" {
+				l.empty["variable site"] = "the label is not there"
+			}
+			l.empty["annotation Alerts of the site"] = "the site is well"
+			switch l.dashboard {
+			case "qlik-exporter":
+				l.empty["Failed requests by kind A"] = "no request failed"
+			case "qlik-user":
+				if l.variables["site"] == "unnamed" {
+					l.empty = noUsers(t, l)
+				}
+			case "qlik-overview":
+				if l.variables["site"] == "unnamed" {
+					l.empty["Cooling A"] = "not known without users"
+					for _, letter := range "ABCDEF" {
+						l.empty[fmt.Sprintf("Users near the limit %c", letter)] = "users are not named"
+					}
+				}
+			}
+			l.check(t)
+		})
+	}
+	// The exporter's dashboard is about exporters, so it adds them up.
+	for _, dashboard := range []string{"qlik-overview", "qlik-user"} {
+		t.Run(dashboard+" shows the same with two exporters as with one", func(t *testing.T) {
+			t.Parallel()
+			one := lookAt(dashboard, "alone", "").ask(t)
+			two := lookAt(dashboard, "qlik", "demo").ask(t)
+			compared := 0
+			for i := range one {
+				if one[i].total < 10 {
+					continue // a difference says nothing
+				}
+				compared++
+				if ratio := two[i].total / one[i].total; ratio < 0.7 || ratio > 1.4 {
+					t.Errorf("%s: %g with two exporters, %g with one", one[i].query, two[i].total, one[i].total)
+				}
+			}
+			expect(t, compared >= 5, "numbers to compare", compared)
+		})
+	}
+}
+
+// TestOverviewIsFast: the dashboard that hangs on the wall is quick with a large
+// site, too. It is not parallel, since it measures.
+func TestOverviewIsFast(t *testing.T) {
+	const sessions = 10_000
+	const most = 100 * time.Millisecond
+	company := qliktest.Company(sessions)
+	s := startSite(t, "large", company)
+	prefixes := []string{"", "", "", "sales", "finance", "mobile", "portal"}
+	for i, opened := 0, 0; opened < sessions; i++ {
+		user := company.Users[i]
+		wants := map[int]int{0: 5, 1: 4}[i%20] // one in ten is near the limit
+		for browser := range max(1, wants) {
+			if _, err := s.Login(user.Directory, user.ID, fmt.Sprint(browser), prefixes[(i+browser)%len(prefixes)], ""); err != nil {
+				t.Fatal(err)
+			}
+			if opened++; opened == sessions {
+				break
+			}
+		}
+	}
+	rules, err := filepath.Abs(rulesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startPrometheus(t, func(string) string {
+		return fmt.Sprintf(`
+global: {scrape_interval: 5s, evaluation_interval: 5s}
+rule_files: ['%s']
+scrape_configs:
+  - {job_name: qlik, static_configs: [{targets: ['%s'], labels: {site: large}}]}
+`, rules, s.address)
+	})
+	now := &history{prometheus: p, begin: time.Now()}
+	p.waitFor(t, "a minute of it", 2*time.Minute, func() bool {
+		now.end = time.Now()
+		found := now.vector(t, fmt.Sprintf(`count_over_time((qlik_sessions >= %d)[5m:5s]) >= 12 and on (site) site:qlik_users_limit_reached:count`, sessions))
+		return len(found) == 1
+	})
+	named := now.number(t, `count(qlik_user_effective_headroom)`)
+	near := now.number(t, `sum(site:qlik_users_near_limit:count)`)
+	t.Logf("%d sessions, %g users, %g of them near the limit", sessions, named, near)
+	expect(t, near >= 500, "many users are near the limit", near)
+
+	// Of several answers the fastest tells what a query costs; the others, what else
+	// this machine has to do.
+	best := make(map[string]time.Duration)
+	slowest := ""
+	l := &look{
+		prometheus: p, dashboard: "qlik-overview", begin: now.end.Add(-3 * time.Hour), end: now.end, interval: 5 * time.Second,
+		variables: map[string]string{"job": "qlik", "site": ".*"},
+	}
+	for begin := time.Now(); slowest == "" || best[slowest] > most && time.Since(begin) < time.Minute; {
+		for _, a := range l.ask(t) {
+			if took, asked := best[a.query]; !asked || a.took < took {
+				best[a.query] = a.took
+			}
+		}
+		for query, took := range best {
+			if took > best[slowest] {
+				slowest = query
+			}
+		}
+	}
+	expect(t, best[slowest] <= most, fmt.Sprintf("each of %d queries is answered within %s", len(best), most), slowest+" in "+best[slowest].String())
+	took := slices.Sorted(maps.Values(best))
+	t.Logf("half of them within %s", took[len(took)/2])
+}

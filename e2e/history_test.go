@@ -1,0 +1,160 @@
+package e2e
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
+)
+
+// TestHistory imports a year of the demo's past into a real Prometheus, and looks
+// at it as those do who plan for the next.
+func TestHistory(t *testing.T) {
+	const days = 365
+	dir := t.TempDir()
+	text := filepath.Join(dir, "history.om")
+	file, err := os.Create(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// In the evening of a day on which a node was away while users were near the
+	// limit, so that the rules have something to hold.
+	end := time.Date(2026, time.September, 11, 20, 0, 0, 0, time.UTC)
+	begin := time.Now()
+	command := exec.Command(exporter, "demo", "history", fmt.Sprintf("--days=%d", days), "--end="+end.Format(time.RFC3339), "--site=demo")
+	command.Stdout, command.Stderr = file, os.Stderr
+	if err := command.Run(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d days are written in %s: %d MB", days, since(begin), info.Size()>>20)
+
+	data := filepath.Join(dir, "data")
+	begin = time.Now()
+	// Every block takes a reading of the whole file, hence few of them.
+	output, err := exec.Command("promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=13122h", text, data).CombinedOutput()
+	if err != nil {
+		t.Fatalf("promtool: %v\n%s", err, output)
+	}
+	t.Logf("promtool imports them in %s", since(begin))
+
+	address := "127.0.0.1:" + freePort(t)
+	p := start(t, exec.Command("prometheus", "--config.file=/dev/null", "--storage.tsdb.path="+data,
+		"--storage.tsdb.retention.time=10y", // by default it would delete most of the history
+		"--web.listen-address="+address))
+	p.waitReady(t, "http://"+address+"/-/ready")
+	prometheus := &server{p, queryAPI(t, address), address, data}
+
+	t.Run("the dashboard shows the year", func(t *testing.T) {
+		for _, site := range []string{"demo", ".*"} {
+			l := &look{
+				prometheus: prometheus, dashboard: "qlik-capacity", begin: end.AddDate(0, 0, -days), end: end, interval: time.Minute,
+				variables: map[string]string{"job": "qlik", "site": site},
+				empty:     map[string]string{"annotation Alerts of the site": "alerts are not part of the history"},
+			}
+			answers := l.check(t)
+			slowest := slices.MaxFunc(answers, func(a, b answer) int { return cmp.Compare(a.took, b.took) })
+			expect(t, slowest.took < time.Second, fmt.Sprintf("each of %d queries over %d days is answered within a second", len(answers), days),
+				fmt.Sprintf("%s in %s", slowest.query, slowest.took))
+		}
+	})
+	t.Run("rules say the same", func(t *testing.T) {
+		// A second after each sample, so that no window has one at its very edge.
+		checkRecorded(t, prometheus, prometheusv1.Range{Start: end.Add(-24*time.Hour + time.Second), End: end.Add(time.Second), Step: 5 * time.Minute})
+	})
+}
+
+// checkRecorded makes sure that what rules recorded, by the history, is what
+// they make of the rest of the history.
+func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
+	t.Helper()
+	var file struct {
+		Groups []struct {
+			Rules []struct {
+				Record, Expr string
+				Labels       model.LabelSet
+			}
+		}
+	}
+	if err := yaml.Unmarshal(readFile(t, rulesFile), &file); err != nil {
+		t.Fatal(err)
+	}
+	untold := map[string]string{ // and why
+		"certificate:qlik_certificate_expiry_timestamp_seconds:min": "the history knows no certificates",
+		`site:qlik_users_at_limit:timestamp`:                        "users are named",
+		`user:qlik_limit_state:timestamp{state="shared"}`:           "nobody shares an account",
+	}
+	compared := 0
+	for _, group := range file.Groups {
+		for _, rule := range group.Rules {
+			if rule.Record == "" {
+				continue
+			}
+			record := rule.Record
+			if len(rule.Labels) > 0 {
+				record += rule.Labels.String()
+			}
+			recorded, evaluated := samples(t, p, record, nil, times), samples(t, p, rule.Expr, rule.Labels, times)
+			if why := untold[record]; why != "" {
+				expect(t, len(recorded) == 0 && len(evaluated) == 0, record+" is absent: "+why, len(recorded)+len(evaluated))
+				continue
+			}
+			different := 0
+			for at := range evaluated {
+				if _, ok := recorded[at]; !ok {
+					different++
+					t.Logf("%s %s: the rule gives %g, the history has nothing", record, at, evaluated[at])
+				}
+			}
+			for at, value := range recorded {
+				tolerance := 1e-9 * math.Abs(value)
+				if strings.HasSuffix(rule.Record, ":timestamp") {
+					tolerance = 1 // the second after the sample
+				}
+				if want, ok := evaluated[at]; !ok || math.Abs(value-want) > tolerance {
+					different++
+					t.Logf("%s %s: the history has %g, the rule gives %g, %t", record, at, value, want, ok)
+				}
+			}
+			compared += len(recorded)
+			expect(t, different == 0, record+" is what its rule gives", fmt.Sprintf("%d of %d samples differ", different, len(recorded)))
+			expect(t, len(recorded) > 0, record+" is part of the history", len(recorded))
+		}
+	}
+	expect(t, compared > 10_000, "samples were compared", compared)
+}
+
+// samples returns the values of a query by labels, with more of them, and time.
+func samples(t *testing.T, p *server, query string, more model.LabelSet, times prometheusv1.Range) map[string]float64 {
+	t.Helper()
+	value, warnings, _, err := p.api.QueryRange(t.Context(), query, times)
+	matrix, ok := value.(model.Matrix)
+	if err != nil || len(warnings) > 0 || !ok {
+		t.Fatalf("%s: %T, %v, %v", query, value, warnings, err)
+	}
+	found := make(map[string]float64)
+	for _, series := range matrix {
+		delete(series.Metric, model.MetricNameLabel)
+		labels := model.LabelSet(series.Metric).Merge(more).String()
+		for _, sample := range series.Values {
+			found[labels+" at "+sample.Timestamp.Time().UTC().Format(time.DateTime)] = float64(sample.Value)
+		}
+	}
+	return found
+}

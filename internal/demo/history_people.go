@@ -1,0 +1,371 @@
+package demo
+
+import (
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// person is somebody who works for the company, for a while.
+type person struct {
+	number          int
+	directory, id   string
+	license         qliktest.License
+	admin, service  bool
+	joined, left    int64   // days since 1970
+	released        int64   // the day when the seat is given to others
+	keen            float64 // how likely the person works on a day
+	second, logsOut float64 // how likely a visit needs a second place, and ends in order
+	embeds, hoards  bool    // uses the intranet page; leaves windows open everywhere
+	places          [6]int  // virtual proxies, each on another device
+	hours           uint32  // of the day at hand in which the licence was used, one bit each
+	lastUsed        int64   // hours since 1970; 0 is never
+	recent          []seen  // the last days, from history.userBegin on
+}
+
+// seen is what the exporter knows of a user at one moment.
+type seen struct {
+	proxies           [proxies]uint8 // sessions
+	sessions, cooling uint8
+	near, reached     bool  // held by the rules
+	over              bool  // the same
+	denied            uint8 // logins refused in the last five minutes
+	oldest, next      int   // minute of the day when the oldest session began, and when the next one ends
+}
+
+// session is one of a person's, in minutes of a day.
+type session struct {
+	place      int
+	begin, end int
+}
+
+// popular are the virtual proxies that people use, some more than others. Nobody
+// logs in to the last one.
+var popular = [...]int{0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 6}
+
+// employ hires the people of the company, as many as it needed at the time.
+func (h *history) employ(users []qliktest.User) {
+	r := h.draw(drawPeople, 0)
+	order := r.Perm(len(users))
+	for number, user := range users {
+		p := &person{
+			number: number, directory: user.Directory, id: user.ID, license: user.License, admin: user.Admin,
+			service: user.ID == qliktest.CompanyServiceAccount,
+			left:    math.MaxInt64, released: math.MaxInt64,
+			keen:   0.45 + 0.5*math.Sqrt(r.Float64()),
+			second: 0.35 * r.Float64(), logsOut: 0.5 * r.Float64(),
+			embeds: r.Float64() < 0.35, hoards: r.Float64() < 0.04,
+		}
+		if p.license == qliktest.Unlicensed && !p.admin {
+			p.keen /= 10
+		}
+		age := int64(365 / growth * -math.Log((float64(order[number])+0.5)/float64(len(users))))
+		p.joined = h.finalDay - age
+		if r.Float64() < leaves && !p.admin && !p.service {
+			p.left = h.finalDay - int64(r.Float64()*float64(age))
+			for p.released = h.finalDay - cleanUp; p.released-365 >= p.left+releaseAfter; {
+				p.released -= 365
+			}
+			for p.released < p.left+releaseAfter {
+				p.released += 365
+			}
+		}
+		for device := range p.places {
+			p.places[device] = popular[r.IntN(len(popular))]
+		}
+		if p.admin || p.service {
+			p.places[0] = 0
+		}
+		h.people = append(h.people, p)
+	}
+}
+
+// busyness is how much of an ordinary day's work is done on a day.
+func busyness(day int64) float64 {
+	date := time.Unix(day*daySeconds, 0).UTC()
+	_, month, d := date.Date()
+	weekday := [...]float64{0.03, 1, 1.03, 1.04, 1, 0.88, 0.05}[date.Weekday()]
+	switch {
+	case month == time.January && d == 1, month == time.May && d == 1, month == time.December && (d == 25 || d == 26):
+		return 0.02
+	case month == time.December && d >= 21, month == time.January && d <= 5:
+		return 0.4 * weekday
+	case month == time.July && d >= 15, month == time.August:
+		return 0.75 * weekday
+	}
+	return weekday
+}
+
+// closing reports whether the finance department closes a month's books.
+func closing(day int64) bool { return time.Unix(day*daySeconds, 0).UTC().Day() <= 5 }
+
+// live lets a person live through a day, and adds to its steps what the
+// exporter sees of that.
+func (h *history) live(p *person, day int64) {
+	var today [daySteps]seen
+	sessions, refused := h.spend(p, day)
+	for _, s := range sessions {
+		h.show(p, day, s, &today)
+	}
+	for _, minute := range refused {
+		k := minute/5 + 1
+		today[k].denied++
+		if s := h.at(day, k); s != nil {
+			s.denied[boolToInt(p.license == qliktest.Unlicensed)]++
+		}
+	}
+	h.hold(p, day, &today)
+	for k := range today {
+		if s := h.at(day, k); s != nil {
+			h.add(p, &today[k], s)
+		}
+		if h.index(day, k) >= h.userBegin() && h.index(day, k) < len(h.steps) {
+			p.recent = append(p.recent, today[k])
+		}
+	}
+}
+
+// userBegin is the first step with series of users.
+func (h *history) userBegin() int { return max(0, len(h.steps)-userDays*daySteps) }
+
+// spend returns the sessions of a person on a day, and when logins were refused.
+func (h *history) spend(p *person, day int64) (sessions []session, refused []int) {
+	if day < p.joined || day >= p.left {
+		return nil, nil
+	}
+	r := h.draw(p.number, day)
+	busy := busyness(day)
+	switch {
+	case p.service: // reloads, night and day, and never logs out
+		for begin := r.IntN(10); begin < 24*60; begin += 12 {
+			sessions = append(sessions, session{0, begin, min(begin+30, 24*60)})
+		}
+		return sessions, nil
+	case r.Float64() > p.keen*busy:
+		return nil, nil
+	case p.admin: // has a window for everything
+		for range limit + 1 {
+			sessions = append(sessions, session{0, 8*60 + r.IntN(30), 17*60 + r.IntN(30)})
+		}
+		return sessions, nil
+	}
+	d := &workday{person: p, random: r}
+	second := p.second * (0.7 + 0.3*h.progress(day))
+	if p.places[0] == h.finance && closing(day) {
+		second *= 2
+	}
+	broken := p.embeds && day >= h.finalDay-portalBegins && day < h.finalDay-portalEnds
+	minute := 8*60 + 25 + int(40*r.NormFloat64())
+	leaving := min(minute+8*60+int(50*r.NormFloat64()), 22*60)
+	for minute = max(minute, 6*60); minute < leaving; {
+		work := 5 + int(30*r.ExpFloat64())
+		d.visit(0, minute, work)
+		if r.Float64() < second {
+			d.visit(1+r.IntN(2), minute+r.IntN(10), work)
+		}
+		if p.hoards {
+			for range 2 {
+				d.visit(1+r.IntN(len(p.places)-1), minute+r.IntN(20), 2*work)
+			}
+		}
+		if broken { // each view is a session of its own
+			for range 1 + r.IntN(3) {
+				d.open(-1, minute+r.IntN(work), 1)
+			}
+		}
+		minute += work + int(55*r.ExpFloat64())
+	}
+	return d.sessions, d.refused
+}
+
+// progress is 0 a year before the end, and 1 there.
+func (h *history) progress(day int64) float64 {
+	return max(0, 1-float64(h.finalDay-day)/365)
+}
+
+// workday is what somebody does on a day.
+type workday struct {
+	person   *person
+	random   *rand.Rand
+	sessions []session
+	refused  []int
+}
+
+const (
+	timeout    = 30 // minutes without activity
+	lastMinute = 23 * 60
+)
+
+// visit uses a place for some minutes, in the session that is open there or else
+// in a new one.
+func (d *workday) visit(place, begin, minutes int) {
+	for i := range d.sessions {
+		s := &d.sessions[i]
+		if s.place == place && s.begin <= begin && begin < s.end {
+			s.end = min(max(s.end, begin+minutes+timeout), lastMinute)
+			return
+		}
+	}
+	d.open(place, begin, minutes)
+}
+
+// open logs in, which is refused where the limit is reached or a licence is
+// missing. A refused session is there until it times out.
+func (d *workday) open(place, begin, minutes int) {
+	open := 0
+	for _, s := range d.sessions {
+		if s.begin <= begin && begin < s.end {
+			open++
+		}
+	}
+	end := begin + minutes + timeout
+	switch {
+	case open > limit: // has given up
+		return
+	case open == limit || d.person.license == qliktest.Unlicensed:
+		d.refused = append(d.refused, min(begin, lastMinute))
+		end = begin + timeout
+	case d.random.Float64() < d.person.logsOut:
+		end = begin + minutes
+	}
+	d.sessions = append(d.sessions, session{place, begin, min(end, lastMinute)})
+}
+
+// proxy returns the virtual proxy of a place; -1 is the intranet page.
+func (h *history) proxy(p *person, place int) int {
+	if place < 0 {
+		return h.portal
+	}
+	return p.places[place]
+}
+
+// link returns where the load balancer sends a person who opens a virtual proxy.
+func (h *history) link(p *person, proxy int) int {
+	served := h.served[proxy]
+	return served[p.number%len(served)]
+}
+
+// show enters a session into the steps at which the exporter sees it.
+func (h *history) show(p *person, day int64, s session, today *[daySteps]seen) {
+	proxy := h.proxy(p, s.place)
+	node := h.links[h.link(p, proxy)].node
+	from, to := (s.begin+4)/5, (s.end+4)/5
+	if from >= to {
+		return
+	}
+	for k := from; k < to; k++ {
+		at := h.at(day, k)
+		if at != nil && at.down&(1<<node) != 0 {
+			continue
+		}
+		if today[k].sessions == 0 {
+			today[k].oldest, today[k].next = s.begin, s.end
+		}
+		today[k].proxies[proxy]++
+		today[k].sessions++
+		today[k].oldest = min(today[k].oldest, s.begin)
+		today[k].next = min(today[k].next, s.end)
+		if p.license != qliktest.Unlicensed {
+			p.hours |= 1 << (k / hourSteps)
+		}
+	}
+	if at := h.at(day, from); at != nil && at.down == 0 {
+		at.started[proxy]++
+	}
+	if at := h.at(day, to); at != nil && at.down == 0 {
+		at.ended[proxy]++
+	}
+}
+
+// hold enters the slots that cool, and the states that the rules hold.
+func (h *history) hold(p *person, day int64, today *[daySteps]seen) {
+	complete := -1 // the last step at which all nodes answered
+	near, reached, over := -1, -1, -1
+	for k := range today {
+		s := &today[k]
+		at := h.at(day, k)
+		if at == nil || at.down == 0 {
+			if k > 0 && complete == k-1 && today[k-1].sessions+today[k-1].cooling >= limit && s.sessions < today[k-1].sessions {
+				s.cooling = min(today[k-1].sessions-s.sessions, limit-min(s.sessions, limit))
+			}
+			complete = k
+		}
+		if p.license != qliktest.Unlicensed && s.present() {
+			if s.effective() <= 1 {
+				near = k
+			}
+			if s.effective() <= 0 {
+				reached = k
+			}
+			if s.sessions > limit {
+				over = k
+			}
+		}
+		held := func(last int) bool { return last >= 0 && last >= complete && k-last < hourSteps }
+		s.near, s.reached, s.over = held(near), held(reached), held(over)
+	}
+}
+
+func (s *seen) present() bool { return s.sessions > 0 || s.cooling > 0 }
+
+// effective is what the next login finds.
+func (s *seen) effective() int { return max(0, limit-int(s.sessions)-int(s.cooling)) }
+
+// add adds a user to the counts of a step.
+func (h *history) add(p *person, s *seen, to *step) {
+	if s.reached {
+		to.reached++
+	}
+	if s.near {
+		to.near++
+	}
+	if s.present() {
+		to.withSeries++
+	}
+	if s.sessions == 0 {
+		return
+	}
+	if s.sessions > limit {
+		to.users[limit+1]++
+	} else {
+		to.users[limit-s.sessions]++
+	}
+	for proxy, sessions := range s.proxies {
+		if sessions > 0 {
+			link := h.link(p, proxy)
+			to.sessions[link] += uint16(sessions)
+			to.linkUsers[link]++
+		}
+	}
+}
+
+// countSeat adds the seat of a person to the counts of the hours of a day.
+func (p *person) countSeat(day int64, hours *[24]seats) {
+	for hour := range hours {
+		counts := &hours[hour]
+		counts.allocated++
+		last := p.lastUsed
+		if used := p.hours & (1<<(hour+1) - 1); used != 0 {
+			last = day*24 + int64(bits.Len32(used)) - 1
+		}
+		if last == 0 {
+			continue
+		}
+		counts.used++
+		for i, days := range activeWindows {
+			if day*24+int64(hour)-last < days*24 {
+				counts.active[i]++
+			}
+		}
+	}
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,393 @@
+package demo
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"io"
+	"maps"
+	"math/bits"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+var historyEnd = time.Date(2026, time.November, 19, 16, 2, 30, 0, time.UTC) // a Thursday
+
+func writeHistory(t *testing.T, options HistoryOptions) string {
+	t.Helper()
+	var text bytes.Buffer
+	if err := WriteHistory(&text, options); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+func TestHistoryFollowsFromOptions(t *testing.T) {
+	t.Parallel()
+	seen := make(map[[sha256.Size]byte]HistoryOptions)
+	for _, options := range []HistoryOptions{
+		{End: historyEnd, Days: 1, Users: 50},
+		{End: historyEnd, Days: 2, Users: 50},
+		{End: historyEnd, Days: 1, Users: 60},
+		{End: historyEnd, Days: 1, Users: 50, Site: "oslo"},
+		{End: historyEnd.Add(5 * time.Minute), Days: 1, Users: 50},
+	} {
+		text := writeHistory(t, options)
+		if text != writeHistory(t, options) {
+			t.Errorf("%+v: not the same twice", options)
+		}
+		sum := sha256.Sum256([]byte(text))
+		if other, ok := seen[sum]; ok {
+			t.Errorf("%+v: the same as %+v", options, other)
+		}
+		seen[sum] = options
+	}
+}
+
+func TestHistoryRefuses(t *testing.T) {
+	t.Parallel()
+	for _, options := range []HistoryOptions{
+		{End: historyEnd},
+		{End: historyEnd, Days: -1},
+		{End: historyEnd, Days: 4000},
+		{End: historyEnd, Days: 1, Users: -1},
+		{End: historyEnd, Days: 1, Users: 10_000},
+	} {
+		var text bytes.Buffer
+		if err := WriteHistory(&text, options); err == nil || text.Len() > 0 {
+			t.Errorf("%+v: %v, %d bytes", options, err, text.Len())
+		}
+	}
+}
+
+// sampled is a history that was read again: values by series and time.
+type sampled map[string]map[int64]float64
+
+var sampleLine = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)\{(.+)\} (\S+) (\d+)$`)
+
+// readHistory reads what was written, and makes sure that it is laid out as
+// OpenMetrics demands: family by family, series by series, in the order of time.
+func readHistory(t *testing.T, text string) sampled {
+	t.Helper()
+	history := make(sampled)
+	families := make(map[string]bool)
+	family, series, last := "", "", int64(0)
+	lines := strings.Split(text, "\n")
+	if !strings.HasSuffix(text, "\n# EOF\n") {
+		t.Fatalf("it ends with %q", lines[len(lines)-2:])
+	}
+	for _, line := range lines[:len(lines)-2] {
+		if declared, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			name, kind, _ := strings.Cut(declared, " ")
+			if families[name] {
+				t.Fatalf("%s comes twice", name)
+			}
+			families[name] = true
+			if family = name; kind == "counter" {
+				family += "_total"
+			}
+			continue
+		}
+		parts := sampleLine.FindStringSubmatch(line)
+		if parts == nil {
+			t.Fatalf("not a sample: %s", line)
+		}
+		value, err := strconv.ParseFloat(parts[3], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := strconv.ParseInt(parts[4], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := parts[1] + "{" + parts[2] + "}"
+		switch {
+		case parts[1] != family:
+			t.Fatalf("in the family %s: %s", family, line)
+		case key != series && history[key] != nil:
+			t.Fatalf("%s comes again after another", key)
+		case key == series && at <= last:
+			t.Fatalf("not later than the sample before: %s", line)
+		case at > historyEnd.Unix():
+			t.Fatalf("after the end: %s", line)
+		}
+		if history[key] == nil {
+			history[key] = make(map[int64]float64)
+		}
+		history[key][at] = value
+		series, last = key, at
+	}
+	return history
+}
+
+// sum adds up the series of a metric whose labels contain all of some words.
+func (s sampled) sum(metric string, words ...string) map[int64]float64 {
+	sums := make(map[int64]float64)
+	for key, values := range s {
+		if !strings.HasPrefix(key, metric+"{") || slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(key, word) }) {
+			continue
+		}
+		for at, value := range values {
+			sums[at] += value
+		}
+	}
+	return sums
+}
+
+// count is how many series of a metric have a value that is accepted, each time.
+func (s sampled) count(metric string, accept func(key string, value float64) bool, words ...string) map[int64]float64 {
+	counted := make(sampled)
+	for key, values := range s {
+		accepted := make(map[int64]float64)
+		for at, value := range values {
+			if strings.HasPrefix(key, metric+"{") && accept(key, value) {
+				accepted[at] = 1
+			}
+		}
+		counted[key] = accepted
+	}
+	return counted.sum(metric, words...)
+}
+
+func sameSums(t *testing.T, what string, a, b map[int64]float64) {
+	t.Helper()
+	if len(a) == 0 {
+		t.Errorf("%s: nothing to compare", what)
+	}
+	for at := range maps.Keys(a) {
+		if a[at] != b[at] {
+			t.Errorf("%s: %g and %g at %s", what, a[at], b[at], time.Unix(at, 0).UTC())
+			return
+		}
+	}
+	for at := range maps.Keys(b) {
+		if _, ok := a[at]; !ok && b[at] != 0 {
+			t.Errorf("%s: nothing and %g at %s", what, b[at], time.Unix(at, 0).UTC())
+			return
+		}
+	}
+}
+
+// userOf is the end of a series' labels, which is the user.
+func userOf(key string) string {
+	_, user, _ := strings.Cut(key, "user_directory=")
+	return user
+}
+
+// TestHistoryAddsUp makes sure that the numbers of different metrics are of one
+// company.
+func TestHistoryAddsUp(t *testing.T) {
+	t.Parallel()
+	h := readHistory(t, writeHistory(t, HistoryOptions{End: historyEnd, Days: 2, Users: 300, Site: "a"}))
+	sessions := h.sum("qlik_sessions")
+	if busiest := slices.Max(slices.Collect(maps.Values(sessions))); busiest < 120 {
+		t.Errorf("at most %g sessions on a working day", busiest)
+	}
+	sameSums(t, "sessions and those of links", sessions, h.sum("qlik_virtual_proxy_sessions"))
+	sameSums(t, "sessions and those of users", sessions, h.sum("qlik_user_sessions"))
+	sameSums(t, "sessions as recorded", sessions, h.sum("site:qlik_sessions:max"))
+	sameSums(t, "sessions by virtual proxy as recorded", sessions, h.sum("virtual_proxy:qlik_virtual_proxy_sessions:sum"))
+	sameSums(t, "sessions by node as recorded", sessions, h.sum("node:qlik_virtual_proxy_sessions:sum"))
+	sameSums(t, "users as recorded", h.sum("qlik_users"), h.sum("site:qlik_users:sum"))
+	sameSums(t, "users with series", h.count("qlik_session_limit_headroom", func(string, float64) bool { return true }), h.sum("site:qlik_users_with_series:count"))
+	for name, accept := range map[string]func(string, float64) bool{
+		"over": func(_ string, headroom float64) bool { return headroom < 0 },
+		"0":    func(_ string, headroom float64) bool { return headroom == 0 },
+		"1":    func(_ string, headroom float64) bool { return headroom == 1 },
+		"4":    func(_ string, headroom float64) bool { return headroom == 4 },
+	} {
+		sameSums(t, "users with headroom "+name, h.count("qlik_session_limit_headroom", accept), h.sum("qlik_users", `headroom="`+name+`"`))
+	}
+	// By the definitions of the rules, where all nodes answer.
+	licensed := make(map[string]bool)
+	for key := range h {
+		if strings.HasPrefix(key, "qlik_user_license_info{") && !strings.Contains(key, `license="none"`) {
+			licensed[userOf(key)] = true
+		}
+	}
+	for record, most := range map[string]float64{"site:qlik_users_near_limit:count": 1, "site:qlik_users_limit_reached:count": 0} {
+		counted := h.count("qlik_user_effective_headroom", func(key string, headroom float64) bool {
+			return headroom <= most && licensed[userOf(key)]
+		})
+		if slices.Max(slices.Collect(maps.Values(counted))) < 2 {
+			t.Errorf("%s: there are never two", record)
+		}
+		sameSums(t, record, counted, h.sum(record))
+	}
+	minutes, reached := 0.0, 0.0
+	for _, value := range h.sum("site:qlik_user_minutes_at_limit:sum1m") {
+		minutes += value
+	}
+	for at, value := range h.sum("site:qlik_users_limit_reached:count") {
+		if at != historyEnd.Unix()/stepSeconds*stepSeconds { // of which a minute has been
+			reached += 5 * value
+		} else {
+			reached += value
+		}
+	}
+	if minutes != reached || minutes == 0 {
+		t.Errorf("%g user-minutes at the limit, counted otherwise %g", minutes, reached)
+	}
+	for _, license := range []string{"professional", "analyzer"} {
+		label := `license="` + license + `"`
+		left := h.sum("qlik_license_seats_available", label)
+		given := h.sum("qlik_license_seats_allocated", label)
+		active, used := h.sum("qlik_license_users_active", label, `window="90d"`), h.sum("qlik_license_seats_used", label)
+		for at, bought := range h.sum("qlik_license_seats", label) {
+			if left[at]+given[at] != bought || left[at] < 0 || active[at] > used[at] || used[at] > given[at] || active[at] < 0.5*given[at] {
+				t.Fatalf("%s: %g seats, %g given, %g left, %g used, %g of these lately", license, bought, given[at], left[at], used[at], active[at])
+			}
+		}
+	}
+}
+
+// TestHistoryOutage makes sure that what does not answer is unknown, and that
+// users are held at the limit meanwhile.
+func TestHistoryOutage(t *testing.T) {
+	t.Parallel()
+	h := newHistory(HistoryOptions{End: historyEnd, Days: 2, Users: users})
+	h.takeDown(h.finalDay, 6*hourSteps, 7*hourSteps, 0b111)
+	for hour := 8; hour < 16; hour++ {
+		h.takeDown(h.finalDay, hour*hourSteps, hour*hourSteps+hourSteps/2, 0b110)
+	}
+	h.simulate()
+	held, partial, total := false, 0, 0
+	for i := range h.steps {
+		s := &h.steps[i]
+		switch bits.OnesCount8(s.down) {
+		case 0:
+			continue
+		case len(h.nodes):
+			if total++; h.usersAt(i) != 0 {
+				t.Fatalf("%d users while no node answers", h.usersAt(i))
+			}
+		default:
+			partial++
+			held = held || i > 0 && h.steps[i-1].down == 0 && s.reached > 0 && s.users[0]+s.users[limit+1] < s.reached
+		}
+		for link := range h.links {
+			if !h.answers(i, link) && (s.sessions[link] != 0 || s.linkUsers[link] != 0) {
+				t.Fatalf("sessions of a node that does not answer: %+v", s)
+			}
+		}
+		if _, ok := h.sum(i, []int{len(h.links) - 1}, &s.sessions); ok != h.answers(i, len(h.links)-1) {
+			t.Fatal("what nobody answers for is recorded")
+		}
+	}
+	if partial < 8*hourSteps/2 || total != hourSteps || !held {
+		t.Errorf("%d steps without a node, %d without all; a user was held at the limit: %t", partial, total, held)
+	}
+}
+
+// TestHistoryIsPlausible looks at a year as somebody does who plans for the next.
+func TestHistoryIsPlausible(t *testing.T) {
+	t.Parallel()
+	h := newHistory(HistoryOptions{End: historyEnd, Days: 365, Users: users})
+	h.simulate()
+	peak, minutes := make([]int, 366), make([]int, 366) // by day
+	weekday := make([]time.Weekday, 366)
+	for i := range h.steps {
+		day := h.time(i)/daySeconds - h.begin/daySeconds
+		peak[day] = max(peak[day], h.usersAt(i))
+		minutes[day] += 5 * int(h.steps[i].reached)
+		weekday[day] = time.Unix(h.time(i), 0).UTC().Weekday()
+	}
+	sum := func(of []int, from, to int) (sum int) {
+		for _, value := range of[from:to] {
+			sum += value
+		}
+		return sum
+	}
+	if first, last := slices.Max(peak[:28]), slices.Max(peak[338:]); last*100 < first*115 || last*100 > first*170 {
+		t.Errorf("at most %d users in the first weeks, %d in the last", first, last)
+	}
+	work, rest := 0, 0
+	for day := 330; day < 358; day++ {
+		if weekday[day] == time.Saturday || weekday[day] == time.Sunday {
+			rest = max(rest, peak[day])
+		} else {
+			work = max(work, peak[day])
+		}
+	}
+	if rest*4 > work {
+		t.Errorf("%d users on working days, %d at weekends", work, rest)
+	}
+	broken := sum(minutes, 365-portalBegins, 365-portalEnds)
+	if before := sum(minutes, 365-portalBegins-12, 365-portalBegins); broken < 2*before || before == 0 {
+		t.Errorf("%d user-minutes at the limit with the broken page, %d before", broken, before)
+	}
+	for number, license := range seatLicenses {
+		bought, steps := h.steps[0].seats[number].bought, 0
+		for i := range h.steps {
+			s := h.steps[i].seats[number]
+			if s.bought < bought || s.allocated > s.bought {
+				t.Fatalf("%s: %+v after %d had been bought", license, s, bought)
+			}
+			if s.bought > bought {
+				bought, steps = s.bought, steps+1
+			}
+		}
+		if steps < 1 || steps > 8 {
+			t.Errorf("%s: seats were bought %d times", license, steps)
+		}
+	}
+}
+
+// TestCompanyFits makes sure that the demo's company has as many virtual proxies
+// and links as there is room for.
+func TestCompanyFits(t *testing.T) {
+	t.Parallel()
+	h := newHistory(HistoryOptions{End: historyEnd, Days: 1, Users: users})
+	if len(h.proxies) != proxies || len(h.links) != maxLinks || len(h.nodes) > 8 {
+		t.Errorf("%d virtual proxies, %d links, %d nodes", len(h.proxies), len(h.links), len(h.nodes))
+	}
+	last := qliktest.Company(1).VirtualProxies[proxies-1]
+	if last.AnonymousAccess == 0 || slices.Contains(popular[:], proxies-1) {
+		t.Errorf("the last virtual proxy is not only for anonymous visitors: %+v", last)
+	}
+}
+
+func TestPromtoolTakesHistory(t *testing.T) {
+	t.Parallel()
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not in PATH (Debian: package prometheus), so Prometheus itself has not looked at the history")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "history.om")
+	text := writeHistory(t, HistoryOptions{End: historyEnd, Days: 3, Users: 100, Site: `a "site" \ of ours`})
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.CommandContext(t.Context(), promtool, "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=576h", path, filepath.Join(dir, "data")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	imported := 0
+	for line := range strings.SplitSeq(string(output), "\n") {
+		if fields := strings.Fields(line); len(fields) == 8 {
+			if n, err := strconv.Atoi(fields[4]); err == nil {
+				imported += n
+			}
+		}
+	}
+	if samples := strings.Count(text, "\n") - strings.Count(text, "\n#") - 1; imported != samples {
+		t.Errorf("%d samples were imported, %d written:\n%s", imported, samples, output)
+	}
+}
+
+func BenchmarkHistory(b *testing.B) {
+	for b.Loop() {
+		if err := WriteHistory(io.Discard, HistoryOptions{End: historyEnd, Days: 365}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
