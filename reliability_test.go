@@ -52,7 +52,7 @@ type answer struct {
 	took     time.Duration
 }
 
-const scrapeTimeout = 2 * time.Second
+const scrapeTimeout = 5 * time.Second
 
 func (f *faulty) scrape(metrics string) answer {
 	f.t.Helper()

@@ -6,12 +6,15 @@ package collector
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
@@ -32,15 +35,18 @@ type view struct {
 	status   qlik.Status
 	users    []userRow // that get series, in the order of their labels
 	dropped  int       // users that the cap left without
+
+	families []*userFamily // what the collectors say of users
 }
 
 // Collector is one group of metrics that can be switched off.
 type Collector interface {
 	// Describe sends the descriptors of all metrics that Update may send.
 	Describe(ch chan<- *prometheus.Desc)
-	// Update sends the metrics of one scrape, those of a family in the order of
-	// their labels. It returns an error when the collector as a whole has nothing
-	// true to say; what failed in part shows in metrics of its own.
+	// Update sends the metrics of one scrape; those of users it adds to the view,
+	// in the order of their labels. It returns an error when the collector as a
+	// whole has nothing true to say; what failed in part shows in metrics of its
+	// own.
 	Update(ctx context.Context, v *view, ch chan<- prometheus.Metric) error
 }
 
@@ -118,9 +124,8 @@ func NewExporter(site Site, config Config, logger log.Logger) (*Exporter, error)
 	return e, nil
 }
 
-// Scrape asks the links of the site and returns a prometheus.Collector of what is
-// known then, to be used once and in a registry of its own. What has not answered
-// when ctx ends is reported as unknown.
+// Scrape asks the links of the site and returns what is known then, to be gathered
+// once. What has not answered when ctx ends is reported as unknown.
 func (e *Exporter) Scrape(ctx context.Context) *Scrape {
 	begin := time.Now()
 	s := &Scrape{ctx: ctx, exporter: e, view: view{snapshot: e.site.Snapshot(ctx)}}
@@ -140,8 +145,8 @@ var (
 		[]string{"collector"}, nil)
 )
 
-// Scrape is an Exporter with the deadline of one request. It holds a context
-// because prometheus.Collector has no place for one.
+// Scrape is the metrics of one scrape. It holds the context of the request because
+// prometheus.Gatherer has no place for one.
 type Scrape struct {
 	exporter *Exporter
 	ctx      context.Context //nolint:containedctx // see above
@@ -149,12 +154,26 @@ type Scrape struct {
 	view     view
 }
 
-var _ prometheus.Collector = (*Scrape)(nil)
+var _ prometheus.Gatherer = (*Scrape)(nil)
 
 // Asked is how long the scrape waited for Qlik's answers.
 func (s *Scrape) Asked() time.Duration { return s.asked }
 
-// Describe implements prometheus.Collector.
+// Gather implements prometheus.Gatherer.
+func (s *Scrape) Gather() ([]*dto.MetricFamily, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collection{s})
+	families, err := registry.Gather()
+	for _, family := range s.view.families {
+		if len(family.Metric) > 0 {
+			families = append(families, &family.MetricFamily)
+		}
+	}
+	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return families, err
+}
+
+// Describe sends the descriptors of all metrics that a scrape may have.
 func (s *Scrape) Describe(ch chan<- *prometheus.Desc) {
 	ch <- scrapeSuccess
 	ch <- scrapeDuration
@@ -164,8 +183,11 @@ func (s *Scrape) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
+// collection is a Scrape as a prometheus.Collector of what is not about users.
+type collection struct{ *Scrape }
+
 // Collect implements prometheus.Collector.
-func (s *Scrape) Collect(ch chan<- prometheus.Metric) {
+func (s collection) Collect(ch chan<- prometheus.Metric) {
 	e, v := s.exporter, &s.view
 	v.users, v.dropped = e.users.rows(v.snapshot.Users)
 	e.own.update(v, ch)

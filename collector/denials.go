@@ -28,14 +28,10 @@ var (
 		prometheus.BuildFQName(namespace, "access", "denied_total"),
 		"Logins that Qlik refused since the start, by reason, from the audit security logs that are read; a lower bound while qlik_audit_log_up is 0 for any node.",
 		[]string{"reason"}, nil)
-	userAccessDenied = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "user", "access_denied_total"),
-		"Logins of the user that Qlik refused, from the audit security logs; kept until 24 hours after the last one.",
-		append([]string{"reason"}, userLabels...), nil)
-	userLastAccessDenied = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "user", "last_access_denied_timestamp_seconds"),
-		"When Qlik last refused a login of the user, by the audit security log's own time; kept for 24 hours.",
-		append([]string{"reason"}, userLabels...), nil)
+	userAccessDenied = userCounter("user_access_denied_total",
+		"Logins of the user that Qlik refused, from the audit security logs; kept until 24 hours after the last one.")
+	userLastAccessDenied = userGauge("user_last_access_denied_timestamp_seconds",
+		"When Qlik last refused a login of the user, by the audit security log's own time; kept for 24 hours.")
 	auditLogUp = prometheus.NewDesc(
 		prometheus.BuildFQName(namespace, "audit_log", "up"),
 		"1 if the audit security log of the repository on that node is read; 0 for every repository of the site whose log is not.",
@@ -131,8 +127,8 @@ func newDenials(config Config, users *userSelection) Collector {
 // Describe implements Collector.
 func (c *denialsCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- accessDenied
-	ch <- userAccessDenied
-	ch <- userLastAccessDenied
+	ch <- userAccessDenied.desc
+	ch <- userLastAccessDenied.desc
 	ch <- auditLogUp
 	ch <- auditLogLastRead
 }
@@ -146,7 +142,7 @@ func (c *denialsCollector) Update(_ context.Context, v *view, ch chan<- promethe
 		ch <- counter(accessDenied, float64(c.denials.counts[reason]), string(reason))
 	}
 	if c.users.perUser {
-		c.sendUsers(c.denials.remembered(v.snapshot.Time), ch)
+		c.addUsers(v, c.denials.remembered(v.snapshot.Time))
 	}
 	return nil
 }
@@ -176,7 +172,7 @@ func (c *denialsCollector) sendLogs(snapshot *qlik.Snapshot, ch chan<- prometheu
 	}
 }
 
-func (c *denialsCollector) sendUsers(users map[deniedUser]deniedCount, ch chan<- prometheus.Metric) {
+func (c *denialsCollector) addUsers(v *view, users map[deniedUser]deniedCount) {
 	type row struct {
 		deniedCount
 
@@ -191,12 +187,13 @@ func (c *denialsCollector) sendUsers(users map[deniedUser]deniedCount, ch chan<-
 	slices.SortFunc(rows, func(a, b row) int {
 		return cmp.Or(strings.Compare(a.reason, b.reason), strings.Compare(a.directory, b.directory), strings.Compare(a.id, b.id))
 	})
+	times, last := v.family(userAccessDenied), v.family(userLastAccessDenied)
 	for i := range rows {
 		r := &rows[i]
 		labels := []*dto.LabelPair{
 			{Name: &reasonName, Value: &r.reason}, {Name: &userDirectoryName, Value: &r.directory}, {Name: &userIDName, Value: &r.id},
 		}
-		ch <- &userMetric{desc: userAccessDenied, labels: labels, value: float64(r.times), counter: true}
-		ch <- &userMetric{desc: userLastAccessDenied, labels: labels, value: seconds(r.last)}
+		times.add(float64(r.times), labels)
+		last.add(seconds(r.last), labels)
 	}
 }

@@ -15,14 +15,10 @@ import (
 const fromAccessLists = " From the repository, which is asked every five minutes."
 
 var (
-	userLicenseInfo = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "user", "license_info"),
-		"Always 1. The licence of the user: professional, analyzer, user, login or analyzer_capacity, of several the first of these; none only when that is certain, else unknown."+fromAccessLists,
-		append([]string{licenseName}, userLabels...), nil)
-	userLicensedSessions = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "user", "licensed_sessions"),
-		"Slots that the user occupies by the repository's own records (usage rows), cooling and leftover ones included; up to 15 s old, absent when they could not be read.",
-		userLabels, nil)
+	userLicenseInfo = userGauge("user_license_info",
+		"Always 1. The licence of the user: professional, analyzer, user, login or analyzer_capacity, of several the first of these; none only when that is certain, else unknown."+fromAccessLists)
+	userLicensedSessions = userGauge("user_licensed_sessions",
+		"Slots that the user occupies by the repository's own records (usage rows), cooling and leftover ones included; up to 15 s old, absent when they could not be read.")
 	licenseUsagePlausible = prometheus.NewDesc(
 		prometheus.BuildFQName(namespace, "license", "usage_plausible"),
 		"0 if usage rows evidently do not reflect sessions, as on a release that does not write them; then they are not used. Absent when they could not be read.",
@@ -72,8 +68,10 @@ func newLicenses(config Config, _ *userSelection) Collector {
 
 // Describe implements Collector.
 func (*licenses) Describe(ch chan<- *prometheus.Desc) {
+	ch <- userLicenseInfo.desc
+	ch <- userLicensedSessions.desc
 	for _, desc := range []*prometheus.Desc{
-		userLicenseInfo, userLicensedSessions, licenseUsagePlausible, serviceAccountLicensed,
+		licenseUsagePlausible, serviceAccountLicensed,
 		licenseSeats, licenseSeatsAllocated, licenseSeatsUsed, licenseSeatsAvailable, licenseSeatsExcess, licenseSeatsQuarantined,
 		licenseUsersActive, licenseCapacity, licenseExpiry,
 	} {
@@ -92,12 +90,12 @@ func (c *licenses) Update(_ context.Context, v *view, ch chan<- prometheus.Metri
 	if v.snapshot.UsageKnown {
 		ch <- gauge(licenseUsagePlausible, boolean(v.snapshot.UsagePlausible))
 		if v.snapshot.Up() {
-			sendUsers(ch, userLicensedSessions, v.users, func(u *userRow) (float64, bool) {
+			v.addUsers(userLicensedSessions, func(u *userRow) (float64, bool) {
 				return float64(u.LicensedSessions), u.Limited && u.Present()
 			})
 		}
 	}
-	sendLicenseInfo(v.users, ch)
+	addLicenseInfo(v)
 	for _, account := range c.serviceAccounts {
 		for _, license := range qlik.AllocatedLicenses() {
 			ch <- gauge(serviceAccountLicensed, boolean(known.Holds(account, license)), license, account.Directory, account.ID)
@@ -107,19 +105,20 @@ func (c *licenses) Update(_ context.Context, v *view, ch chan<- prometheus.Metri
 	return nil
 }
 
-// sendLicenseInfo sends the users licence by licence, since that label is the
-// first in the order.
-func sendLicenseInfo(users []userRow, ch chan<- prometheus.Metric) {
+// addLicenseInfo adds the users licence by licence, since that label is the first
+// in the order.
+func addLicenseInfo(v *view) {
 	byLicense := make(map[string][]*userRow)
-	for i := range users {
-		if users[i].Present() {
-			byLicense[users[i].License] = append(byLicense[users[i].License], &users[i])
+	for i := range v.users {
+		if v.users[i].Present() {
+			byLicense[v.users[i].License] = append(byLicense[v.users[i].License], &v.users[i])
 		}
 	}
+	family := v.family(userLicenseInfo)
 	for _, name := range slices.Sorted(maps.Keys(byLicense)) {
 		license := &dto.LabelPair{Name: &licenseName, Value: &name}
 		for _, user := range byLicense[name] {
-			ch <- &userMetric{desc: userLicenseInfo, value: 1, labels: append([]*dto.LabelPair{license}, user.labels...)}
+			family.add(1, append([]*dto.LabelPair{license}, user.labels...))
 		}
 	}
 }

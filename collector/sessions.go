@@ -16,26 +16,16 @@ import (
 var (
 	linkLabels = []string{"node", virtualProxyName}
 
-	userSessions = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "user", "sessions"),
-		"Sessions of the user on the virtual proxy, over all nodes, as the proxies list them in this scrape.",
-		append(slices.Clone(userLabels), virtualProxyName), nil)
-	sessionLimitHeadroom = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "session_limit", "headroom"),
-		"Session limit minus the sessions of the user over all virtual proxies and nodes; negative beyond the limit.",
-		userLabels, nil)
-	userEffectiveHeadroom = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "user", "effective_headroom"),
-		"Slots that the next login of the user really finds: session limit minus usage rows of the repository where those are known (up to 15 s old) and plausible, else minus sessions and cooling slots.",
-		userLabels, nil)
-	userCoolingSlots = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "user", "cooling_slots"),
-		"Slots of the user that are not free yet because a session ended at the limit less than the cooling time ago; absent where there are none.",
-		userLabels, nil)
-	userNextSlot = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "user", "next_slot_timestamp_seconds"),
-		"For a user without effective headroom: when a slot frees by itself if there is no more activity, that is when a slot has cooled or a session has timed out and cooled; absent if unknown.",
-		userLabels, nil)
+	userSessions = userGauge("user_sessions",
+		"Sessions of the user on the virtual proxy, over all nodes, as the proxies list them in this scrape.")
+	sessionLimitHeadroom = userGauge("session_limit_headroom",
+		"Session limit minus the sessions of the user over all virtual proxies and nodes; negative beyond the limit.")
+	userEffectiveHeadroom = userGauge("user_effective_headroom",
+		"Slots that the next login of the user really finds: session limit minus usage rows of the repository where those are known (up to 15 s old) and plausible, else minus sessions and cooling slots.")
+	userCoolingSlots = userGauge("user_cooling_slots",
+		"Slots of the user that are not free yet because a session ended at the limit less than the cooling time ago; absent where there are none.")
+	userNextSlot = userGauge("user_next_slot_timestamp_seconds",
+		"For a user without effective headroom: when a slot frees by itself if there is no more activity, that is when a slot has cooled or a session has timed out and cooled; absent if unknown.")
 	sessionsStarted = prometheus.NewDesc(
 		prometheus.BuildFQName(namespace, "sessions", "started_total"),
 		"Sessions that began, seen between two answers of the same node; one that is shorter than the time between them is missed.",
@@ -52,18 +42,12 @@ var (
 		prometheus.BuildFQName(namespace, "exporter", "tracking_since_timestamp_seconds"),
 		"First snapshot of this exporter. Nothing is known of starts, ends, cooling slots and ages before it.",
 		nil, nil)
-	userOldestSession = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "user", "oldest_session_first_seen_timestamp_seconds"),
-		"When the oldest session of the user was first seen by this exporter; only for users with at most one effective slot.",
-		userLabels, nil)
-	userLimitReached = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "user", "limit_reached_total"),
-		"How often sessions and cooling slots of the user went from below the limit to it or beyond; kept until 24 hours after the last session.",
-		userLabels, nil)
-	userLastLimitReached = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "user", "last_limit_reached_timestamp_seconds"),
-		"When sessions and cooling slots of the user last went from below the limit to it or beyond; kept until 24 hours after the last session.",
-		userLabels, nil)
+	userOldestSession = userGauge("user_oldest_session_first_seen_timestamp_seconds",
+		"When the oldest session of the user was first seen by this exporter; only for users with at most one effective slot.")
+	userLimitReached = userCounter("user_limit_reached_total",
+		"How often sessions and cooling slots of the user went from below the limit to it or beyond; kept until 24 hours after the last session.")
+	userLastLimitReached = userGauge("user_last_limit_reached_timestamp_seconds",
+		"When sessions and cooling slots of the user last went from below the limit to it or beyond; kept until 24 hours after the last session.")
 	sessionLimit = prometheus.NewDesc(
 		prometheus.BuildFQName(namespace, "", "session_limit"),
 		"How many sessions Qlik's licence grants one user at once, as configured.",
@@ -128,11 +112,15 @@ func newSessions(config Config, _ *userSelection) Collector {
 
 // Describe implements Collector.
 func (c *sessionsCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{
-		userSessions, sessionLimitHeadroom, userEffectiveHeadroom, sessionLimit, userCoolingSlots, userNextSlot,
-		users, sessions, usersOnSeveralNodes, usersDropped, userSeriesMinSessions,
-		sessionsStarted, sessionsEnded, proxyRestarts, trackingSince,
+	for _, metric := range []*userMetric{
+		userSessions, sessionLimitHeadroom, userEffectiveHeadroom, userCoolingSlots, userNextSlot,
 		userOldestSession, userLimitReached, userLastLimitReached,
+	} {
+		ch <- metric.desc
+	}
+	for _, desc := range []*prometheus.Desc{
+		sessionLimit, users, sessions, usersOnSeveralNodes, usersDropped, userSeriesMinSessions,
+		sessionsStarted, sessionsEnded, proxyRestarts, trackingSince,
 		virtualProxyUp, virtualProxyScrapeDuration, virtualProxySessions, virtualProxyUsers,
 		virtualProxyInfo, virtualProxyInactivityTimeout,
 	} {
@@ -152,7 +140,7 @@ func (c *sessionsCollector) Update(_ context.Context, v *view, ch chan<- prometh
 	ch <- gauge(userSeriesMinSessions, float64(c.minSessions))
 	sendVirtualProxies(snapshot, ch)
 	c.sendTracking(snapshot, ch)
-	sendRemembered(v.users, ch)
+	addRemembered(v)
 	if !snapshot.Up() {
 		return errNoAnswer
 	}
@@ -167,48 +155,48 @@ func (c *sessionsCollector) Update(_ context.Context, v *view, ch chan<- prometh
 	}
 	ch <- gauge(users, float64(over), "over")
 	ch <- gauge(usersDropped, float64(v.dropped))
-	sendSessions(v.users, ch)
+	addSessions(v)
 	return nil
 }
 
-// sendSessions sends what users have now.
-func sendSessions(rows []userRow, ch chan<- prometheus.Metric) {
+// addSessions adds what users have now.
+func addSessions(v *view) {
 	virtualProxies := make(map[string]*dto.LabelPair)
-	for i := range rows {
-		for _, v := range rows[i].VirtualProxies {
-			virtualProxy, known := virtualProxies[v.VirtualProxy]
+	family := v.family(userSessions)
+	for i := range v.users {
+		user := &v.users[i]
+		for _, count := range user.VirtualProxies {
+			virtualProxy, known := virtualProxies[count.VirtualProxy]
 			if !known {
-				virtualProxy = &dto.LabelPair{Name: &virtualProxyName, Value: &v.VirtualProxy}
-				virtualProxies[v.VirtualProxy] = virtualProxy
+				virtualProxy = &dto.LabelPair{Name: &virtualProxyName, Value: &count.VirtualProxy}
+				virtualProxies[count.VirtualProxy] = virtualProxy
 			}
-			ch <- &userMetric{desc: userSessions, value: float64(v.Sessions), labels: append(slices.Clip(rows[i].labels), virtualProxy)}
+			family.add(float64(count.Sessions), append(slices.Clip(user.labels), virtualProxy))
 		}
 	}
-	sendUsers(ch, sessionLimitHeadroom, rows, func(u *userRow) (float64, bool) {
+	v.addUsers(sessionLimitHeadroom, func(u *userRow) (float64, bool) {
 		return float64(u.Headroom), u.Limited && u.Sessions+u.CoolingSlots > 0
 	})
-	sendUsers(ch, userEffectiveHeadroom, rows, func(u *userRow) (float64, bool) {
+	v.addUsers(userEffectiveHeadroom, func(u *userRow) (float64, bool) {
 		return float64(u.EffectiveHeadroom), u.Limited && u.Present()
 	})
-	sendUsers(ch, userCoolingSlots, rows, func(u *userRow) (float64, bool) {
+	v.addUsers(userCoolingSlots, func(u *userRow) (float64, bool) {
 		return float64(u.CoolingSlots), u.CoolingSlots > 0
 	})
-	sendUsers(ch, userNextSlot, rows, func(u *userRow) (float64, bool) {
+	v.addUsers(userNextSlot, func(u *userRow) (float64, bool) {
 		return seconds(u.NextSlot), !u.NextSlot.IsZero()
 	})
-	sendUsers(ch, userOldestSession, rows, func(u *userRow) (float64, bool) {
+	v.addUsers(userOldestSession, func(u *userRow) (float64, bool) {
 		return seconds(u.FirstSeen), !u.FirstSeen.IsZero() && u.Limited && u.EffectiveHeadroom <= 1
 	})
 }
 
-// sendRemembered sends what users did, whether or not anything is known of now.
-func sendRemembered(rows []userRow, ch chan<- prometheus.Metric) {
-	for i := range rows {
-		if rows[i].LimitReached > 0 {
-			ch <- &userMetric{desc: userLimitReached, labels: rows[i].labels, value: float64(rows[i].LimitReached), counter: true}
-		}
-	}
-	sendUsers(ch, userLastLimitReached, rows, func(u *userRow) (float64, bool) {
+// addRemembered adds what users did, whether or not anything is known of now.
+func addRemembered(v *view) {
+	v.addUsers(userLimitReached, func(u *userRow) (float64, bool) {
+		return float64(u.LimitReached), u.LimitReached > 0
+	})
+	v.addUsers(userLastLimitReached, func(u *userRow) (float64, bool) {
 		return seconds(u.LastLimitReached), u.LimitReached > 0
 	})
 }

@@ -100,8 +100,6 @@ func (s *userSelection) rows(users []qlik.UserStatus) (rows []userRow, dropped i
 		slices.SortStableFunc(rows, func(a, b userRow) int { return cmp.Compare(b.Sessions, a.Sessions) })
 		rows = rows[:s.maxUsers]
 	}
-	// Unsorted rows make gathering several times slower; plain ones mostly are
-	// sorted already.
 	slices.SortFunc(rows, func(a, b userRow) int {
 		return cmp.Or(strings.Compare(a.directory, b.directory), strings.Compare(a.id, b.id))
 	})
@@ -128,42 +126,90 @@ var (
 
 var userLabels = []string{userDirectoryName, userIDName}
 
-// userMetric is a metric of a user. There are tens of thousands of them in a
-// scrape, so they share their label pairs instead of making them anew as
-// prometheus.NewConstMetric does.
+// userMetric is a metric of users. There are tens of thousands of series of them
+// in a scrape. They are made in bulk and do not go through a registry, which would
+// take most of the time of a scrape to find out what holds anyway: that users are
+// distinct, in order, and have valid labels.
 type userMetric struct {
-	desc    *prometheus.Desc
-	labels  []*dto.LabelPair // in the order of their names
+	desc       *prometheus.Desc
+	name, help string
+	kind       dto.MetricType
+}
+
+func userGauge(name, help string) *userMetric { return newUserMetric(name, help, dto.MetricType_GAUGE) }
+
+func userCounter(name, help string) *userMetric {
+	return newUserMetric(name, help, dto.MetricType_COUNTER)
+}
+
+func newUserMetric(name, help string, kind dto.MetricType) *userMetric {
+	name = prometheus.BuildFQName(namespace, "", name)
+	return &userMetric{desc: prometheus.NewDesc(name, help, nil, nil), name: name, help: help, kind: kind}
+}
+
+// userFamily is the series of a userMetric in one scrape.
+type userFamily struct {
+	dto.MetricFamily
+
+	// Made in portions, which never grow: there are pointers into them.
+	gauges   []userGaugeSeries
+	counters []userCounterSeries
+}
+
+type userGaugeSeries struct {
+	metric dto.Metric
+	gauge  dto.Gauge
+	value  float64
+}
+
+type userCounterSeries struct {
+	metric  dto.Metric
+	counter dto.Counter
 	value   float64
-	counter bool
 }
 
-var _ prometheus.Metric = (*userMetric)(nil)
+// family begins the family of a metric.
+func (v *view) family(metric *userMetric) *userFamily {
+	family := new(userFamily)
+	family.Name, family.Help, family.Type = &metric.name, &metric.help, &metric.kind
+	v.families = append(v.families, family)
+	return family
+}
 
-// Desc implements prometheus.Metric.
-func (m *userMetric) Desc() *prometheus.Desc { return m.desc }
+// portion is how many series are made at once.
+const portion = 256
 
-// Write implements prometheus.Metric.
-func (m *userMetric) Write(out *dto.Metric) error {
-	out.Label = m.labels
-	if m.counter {
-		out.Counter = &dto.Counter{Value: &m.value}
+// add adds a series. Its labels are in the order of their names, and it comes
+// behind the others in the order of labels.
+func (f *userFamily) add(value float64, labels []*dto.LabelPair) {
+	var metric *dto.Metric
+	if f.GetType() == dto.MetricType_COUNTER {
+		if len(f.counters) == cap(f.counters) {
+			f.counters = make([]userCounterSeries, 0, portion)
+		}
+		f.counters = f.counters[:len(f.counters)+1]
+		series := &f.counters[len(f.counters)-1]
+		series.value, series.counter.Value, series.metric.Counter = value, &series.value, &series.counter
+		metric = &series.metric
 	} else {
-		out.Gauge = &dto.Gauge{Value: &m.value}
+		if len(f.gauges) == cap(f.gauges) {
+			f.gauges = make([]userGaugeSeries, 0, portion)
+		}
+		f.gauges = f.gauges[:len(f.gauges)+1]
+		series := &f.gauges[len(f.gauges)-1]
+		series.value, series.gauge.Value, series.metric.Gauge = value, &series.value, &series.gauge
+		metric = &series.metric
 	}
-	return nil
+	metric.Label = labels
+	f.Metric = append(f.Metric, metric)
 }
 
-// sendUsers sends a gauge of each user for whom value gives one.
-func sendUsers(ch chan<- prometheus.Metric, desc *prometheus.Desc, rows []userRow, value func(*userRow) (float64, bool)) {
-	var metrics []userMetric // made in portions, which never grow: there are pointers into them
-	for i := range rows {
-		if v, ok := value(&rows[i]); ok {
-			if len(metrics) == cap(metrics) {
-				metrics = make([]userMetric, 0, 256)
-			}
-			metrics = append(metrics, userMetric{desc: desc, labels: rows[i].labels, value: v})
-			ch <- &metrics[len(metrics)-1]
+// addUsers adds a series of each user for whom value gives one.
+func (v *view) addUsers(metric *userMetric, value func(*userRow) (float64, bool)) {
+	family := v.family(metric)
+	for i := range v.users {
+		if value, ok := value(&v.users[i]); ok {
+			family.add(value, v.users[i].labels)
 		}
 	}
 }

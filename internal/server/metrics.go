@@ -8,12 +8,15 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // scrapeTimeoutHeader is how Prometheus says how long it will wait.
@@ -24,8 +27,7 @@ const scrapeTimeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 // for itself.
 const maxAnswers = 4
 
-// metrics answers scrapes. Each has a registry of its own, because the collectors
-// of a site are bound to the deadline of one request.
+// metrics answers scrapes.
 type metrics struct {
 	process *prometheus.Registry // what is not about a site
 	sites   Sites
@@ -53,14 +55,12 @@ func newMetrics(process *prometheus.Registry, sites Sites, offset time.Duration,
 // own answers with the metrics of the exporter itself, and of its site where it
 // has but one.
 func (m *metrics) own(w http.ResponseWriter, r *http.Request) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.process)
 	if site, done, found := m.sites.Use(""); found {
 		defer done()
-		m.scrape(w, r, "", site, registry)
+		m.scrape(w, r, "", site, m.process)
 		return
 	}
-	promhttp.HandlerFor(registry, m.options).ServeHTTP(w, r)
+	promhttp.HandlerFor(m.process, m.options).ServeHTTP(w, r)
 }
 
 // probe answers with the metrics of one of several sites.
@@ -76,11 +76,11 @@ func (m *metrics) probe(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
-	m.scrape(w, r, targets[0], site, prometheus.NewRegistry())
+	m.scrape(w, r, targets[0], site)
 }
 
-// scrape answers with the metrics of a site, and with what is in the registry.
-func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, site func(context.Context) Scrape, registry *prometheus.Registry) {
+// scrape answers with the metrics of a site, and with others.
+func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, site func(context.Context) Scrape, others ...prometheus.Gatherer) {
 	begin := time.Now()
 	m.mu.Lock()
 	ownWork := m.ownWork[name]
@@ -99,8 +99,7 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 		defer cancel()
 	}
 	scrape := site(ctx)
-	registry.MustRegister(scrape)
-	answer := m.make(registry, r)
+	answer := m.make(append(joined{scrape}, others...), r)
 	if answer == nil {
 		return // nobody waits for it
 	}
@@ -116,7 +115,7 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 // make makes the answer to a scrape when its turn has come, or returns nil if the
 // client leaves before that. It is made as a whole, so that a client that reads
 // slowly, or never, holds up nobody else.
-func (m *metrics) make(registry *prometheus.Registry, r *http.Request) *answer {
+func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request) *answer {
 	select {
 	case m.making <- struct{}{}:
 		defer func() { <-m.making }()
@@ -124,8 +123,25 @@ func (m *metrics) make(registry *prometheus.Registry, r *http.Request) *answer {
 		return nil
 	}
 	answer := &answer{header: make(http.Header), status: http.StatusOK}
-	promhttp.HandlerFor(registry, m.options).ServeHTTP(answer, r)
+	promhttp.HandlerFor(gatherer, m.options).ServeHTTP(answer, r)
 	return answer
+}
+
+// joined are gatherers that have no metric in common. prometheus.Gatherers would
+// check each series for that, which takes longer than all the rest.
+type joined []prometheus.Gatherer
+
+// Gather implements prometheus.Gatherer.
+func (j joined) Gather() ([]*dto.MetricFamily, error) {
+	var families []*dto.MetricFamily
+	var failed prometheus.MultiError
+	for _, gatherer := range j {
+		gathered, err := gatherer.Gather()
+		failed.Append(err)
+		families = append(families, gathered...)
+	}
+	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return families, failed.MaybeUnwrap()
 }
 
 // answer is an http.ResponseWriter that keeps what is written to it.

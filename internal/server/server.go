@@ -61,9 +61,9 @@ type Sites interface {
 	Reload() error
 }
 
-// Scrape collects the metrics of a site once.
+// Scrape is the metrics of a site, to be gathered once.
 type Scrape interface {
-	prometheus.Collector
+	prometheus.Gatherer
 
 	// Asked is how long it waited for Qlik's answers.
 	Asked() time.Duration

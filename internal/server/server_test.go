@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/exporter-toolkit/web"
 	"go.uber.org/goleak"
 )
@@ -48,12 +49,17 @@ func TestScrapeTimeout(t *testing.T) {
 	}
 }
 
-// collect is a collector made of a function.
+// collect is a scrape made of a function.
 type collect func(ch chan<- prometheus.Metric)
 
 func (collect) Asked() time.Duration                  { return 0 }
 func (collect) Describe(ch chan<- *prometheus.Desc)   { ch <- seen }
 func (c collect) Collect(ch chan<- prometheus.Metric) { c(ch) }
+func (c collect) Gather() ([]*dto.MetricFamily, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(c)
+	return registry.Gather()
+}
 
 // only is a site that is scraped by a function, the only one.
 type only func(ctx context.Context) Scrape

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-kit/log"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
@@ -69,9 +68,7 @@ func started(t *testing.T, set *Set, name string) float64 {
 		return -1
 	}
 	defer done()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(site.Exporter.Scrape(t.Context()))
-	families, err := registry.Gather()
+	families, err := site.Exporter.Scrape(t.Context()).Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
