@@ -37,10 +37,24 @@ func CountUsers(sessions []Session, others []User, limit int, unlimited map[User
 		index[user] = i
 		users[i].User, users[i].Limited = user, limited(user, unlimited)
 	}
+	owners := make([]int32, len(sessions))
 	for i := range sessions {
-		users[index[folded(sessions[i].User)]].add(sessions[i].Link)
+		owner := index[folded(sessions[i].User)]
+		owners[i] = int32(owner) //nolint:gosec // far fewer users than that
+		users[owner].Sessions++
+	}
+	// One piece of memory for all: no user has more virtual proxies than sessions.
+	counts := make([]VirtualProxyCount, len(sessions))
+	for i := range users {
+		users[i].VirtualProxies, counts = counts[:0:users[i].Sessions], counts[users[i].Sessions:]
+	}
+	for i := range sessions {
+		users[owners[i]].countLink(sessions[i].Link)
 	}
 	for i := range users {
+		if len(users[i].VirtualProxies) == 0 {
+			users[i].VirtualProxies = nil
+		}
 		if users[i].Limited {
 			users[i].Headroom = limit - users[i].Sessions
 		}
@@ -61,10 +75,9 @@ func limited(user User, unlimited map[User]bool) bool {
 	return user != AnonymousUser && !unlimited[user]
 }
 
-// add counts one session. A user has few virtual proxies, so a sorted slice is
-// smaller and faster than a map.
-func (u *UserStatus) add(link *Link) {
-	u.Sessions++
+// countLink counts one session on its virtual proxy. A user has few of them, so a
+// sorted slice is smaller and faster than a map.
+func (u *UserStatus) countLink(link *Link) {
 	i, known := slices.BinarySearchFunc(u.VirtualProxies, link.VirtualProxy, func(v VirtualProxyCount, name string) int {
 		return strings.Compare(v.VirtualProxy, name)
 	})
