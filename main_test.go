@@ -243,6 +243,9 @@ func TestDemo(t *testing.T) {
 	if len(again["qlik_virtual_proxy_up"].GetMetric()) != len(families["qlik_virtual_proxy_up"].GetMetric()) {
 		t.Error("the flags that were written reach another site")
 	}
+	if out, err := command(t, "check", "@"+files[0]).CombinedOutput(); err != nil {
+		t.Errorf("check: %v\n%s", err, out)
+	}
 
 	if runtime.GOOS == "windows" {
 		_ = exporter.Process.Kill() // has no signal to stop
@@ -260,6 +263,22 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+func TestDemoHistory(t *testing.T) {
+	out, err := command(t, "demo", "history", "--days=1", "--end=2026-09-30T18:04:00+02:00", "--site=oslo", "--users=20").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(out)
+	if !strings.HasSuffix(text, "\n# EOF\n") || !regexp.MustCompile(`(?m)^site:qlik_users:sum\{job="qlik",site="oslo"\} \d+ 1790784000$`).MatchString(text) {
+		t.Errorf("not a history of the site: %d bytes, beginning with %.200s", len(text), text)
+	}
+	for _, flag := range []string{"--days=0", "--users=-1", "--end=yesterday"} {
+		if out, err := command(t, "demo", "history", flag).CombinedOutput(); err == nil || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("%s: want one line and an error, got %.200s", flag, out)
+		}
+	}
+}
+
 func TestAssets(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	if out, err := command(t, "assets", dir, "--job=sense", "--reached-severity=warning").CombinedOutput(); err != nil {
@@ -269,11 +288,74 @@ func TestAssets(t *testing.T) {
 	if err != nil || !strings.Contains(string(rules), `up{job="sense"}`) || strings.Contains(string(rules), `job="qlik"`) {
 		t.Errorf("the rules do not ask for the job: %v", err)
 	}
+	overview, err := os.ReadFile(filepath.Join(dir, "dashboards", "qlik-overview.json"))
+	if err != nil || !strings.Contains(string(overview), `"sense"`) {
+		t.Errorf("the dashboards do not begin with the job: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "provisioning", "dashboards", "qlik.yml")); err != nil {
+		t.Error(err)
+	}
 	for _, args := range [][]string{
 		{"assets"}, {"assets", dir, "--reached-severity=page"}, {"assets", dir, "--runbook-url=wiki"}, {"assets", os.Args[0]},
 	} {
 		if out, err := command(t, args...).CombinedOutput(); err == nil || strings.Count(string(out), "\n") != 1 {
 			t.Errorf("%q: want one line and an error, got %s", args, out)
+		}
+	}
+}
+
+// TestCheck: exit codes and forms of the report. What it says is tested where it
+// is written.
+func TestCheck(t *testing.T) {
+	server, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
+	check := func(code int, want string, args ...string) {
+		t.Helper()
+		exporter := command(t, append([]string{"check"}, args...)...)
+		var stdout, stderr bytes.Buffer
+		exporter.Stdout, exporter.Stderr = &stdout, &stderr
+		_ = exporter.Run()
+		if got := exporter.ProcessState.ExitCode(); got != code || !strings.Contains(stdout.String()+stderr.String(), want) ||
+			strings.Contains(stdout.String(), "\x1b") || (stdout.Len() > 0) == (stderr.Len() > 0) {
+			t.Errorf("%q: exit code %d, want %d and %q in\n%s%s", args, got, code, want, &stdout, &stderr)
+		}
+	}
+	check(0, "0 failed", flags...)
+	check(0, `"ok": true`, append(flags, "--output=json")...)
+	check(1, "qlik_exporter: error: --qlik.host: is missing")
+	check(1, "qlik_exporter: error: --site: is for the sites of --config.file", append(flags, "--site=production")...)
+	server.SetProxyFault("qlik1", qliktest.Forbidden)
+	check(1, "FAIL  request", flags...)
+	check(1, `"ok": false`, append(flags, "--output=json")...)
+}
+
+func TestServiceArguments(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := filepath.Abs("certs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, _ := newApp()
+	got, err := serviceArguments(app, []string{
+		"service", "install", `--service.account=ACME\exporter$`, "--qlik.host", "qlik1", "--qlik.host=qlik2",
+		"--qlik.cert-dir=certs", "--no-collector.licenses", "--web.enable-pprof", `--qlik.user=ACME\an admin`,
+	})
+	want := []string{
+		"--qlik.host=qlik1", "--qlik.host=qlik2", "--qlik.cert-dir=" + here,
+		"--no-collector.licenses", "--web.enable-pprof", `--qlik.user=ACME\an admin`,
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got  %q (%v)\nwant %q", got, err, want)
+	}
+}
+
+func TestServiceElsewhere(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("would install it")
+	}
+	for _, action := range []string{"install", "start", "stop", "uninstall"} {
+		out, err := command(t, "service", action).CombinedOutput()
+		if err == nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), "on Windows only") {
+			t.Errorf("service %s: %v, want one line that says so: %s", action, err, out)
 		}
 	}
 }
@@ -338,11 +420,16 @@ func flagTable() string {
 	for _, f := range app.Model().Flags {
 		row("", f)
 	}
-	for _, command := range app.Model().Commands {
-		for _, f := range command.Flags {
-			row(command.Name+" ", f)
+	var rows func(commands []*kingpin.CmdModel)
+	rows = func(commands []*kingpin.CmdModel) {
+		for _, command := range commands {
+			for _, f := range command.Flags {
+				row(command.FullCommand+" ", f)
+			}
+			rows(command.Commands)
 		}
 	}
+	rows(app.Model().Commands)
 	return table.String()
 }
 

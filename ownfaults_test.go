@@ -58,11 +58,11 @@ func TestThousandScrapes(t *testing.T) {
 	before := f.Requests().SessionLists
 	var asking sync.WaitGroup
 	failed := make(chan string, scrapes)
-	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: scrapes}}
-	defer client.CloseIdleConnections()
+	crowd := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: scrapes}}
+	defer crowd.CloseIdleConnections()
 	for range scrapes {
 		asking.Go(func() {
-			response, err := client.Get(metrics)
+			response, err := crowd.Get(metrics)
 			if err != nil {
 				failed <- err.Error()
 				return
@@ -97,7 +97,7 @@ func TestClientsThatNeverRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer connection.Close()
+		t.Cleanup(func() { _ = connection.Close() })
 		if _, err := io.WriteString(connection, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestOversizedHeader(t *testing.T) {
 	}
 	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strings.Repeat("1", 2<<20))
 	// The exporter may hang up before it has read all of it.
-	if response, err := http.DefaultClient.Do(request); err == nil {
+	if response, err := client.Do(request); err == nil {
 		response.Body.Close()
 		if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 			t.Errorf("got %s", response.Status)

@@ -45,6 +45,9 @@ func newFaulty(t *testing.T) *faulty {
 	return &faulty{server, t, flags}
 }
 
+// client asks exporters.
+var client = &http.Client{Timeout: 30 * time.Second}
+
 // answer is what the exporter says in one scrape.
 type answer struct {
 	status   string // HTTP
@@ -62,7 +65,7 @@ func (f *faulty) scrape(metrics string) answer {
 	}
 	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", fmt.Sprint(scrapeTimeout.Seconds()))
 	begin := time.Now()
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return answer{status: err.Error()}
 	}

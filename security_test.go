@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -47,7 +48,7 @@ func TestEveryEndpointWantsThePassword(t *testing.T) {
 		if password != "" {
 			request.SetBasicAuth("prometheus", password)
 		}
-		response, err := http.DefaultClient.Do(request)
+		response, err := client.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,11 +109,12 @@ func TestSecretsStaySecret(t *testing.T) {
 		}
 		return path
 	}
-	flags := append(f.flags,
-		"--qlik.key-passphrase-file="+file("passphrase", secrets["passphrase"]),
-		"--user-labels=hashed", "--user-labels.key-file="+file("labels", secrets["key of user labels"]),
-		"--web.config.file="+file("web.yml", "basic_auth_users: {prometheus: "+webHash+"}\n"),
-		"--web.enable-pprof", "--log.level=debug", "--qlik.timeout=500ms", "--qlik.service-account=ACME\\anna")
+	flags := slices.Concat(f.flags, []string{
+		"--qlik.key-passphrase-file=" + file("passphrase", secrets["passphrase"]),
+		"--user-labels=hashed", "--user-labels.key-file=" + file("labels", secrets["key of user labels"]),
+		"--web.config.file=" + file("web.yml", "basic_auth_users: {prometheus: "+webHash+"}\n"),
+		"--web.enable-pprof", "--log.level=debug", "--qlik.timeout=500ms", "--qlik.service-account=ACME\\anna",
+	})
 	leaks := func(where, text string) {
 		t.Helper()
 		for what, secret := range secrets {
@@ -138,7 +140,7 @@ func TestSecretsStaySecret(t *testing.T) {
 				t.Fatal(err)
 			}
 			request.SetBasicAuth("prometheus", webPassword)
-			response, err := http.DefaultClient.Do(request)
+			response, err := client.Do(request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -177,7 +179,9 @@ func TestSecretsStaySecret(t *testing.T) {
 	leaks("log", log.String())
 
 	for _, arguments := range [][]string{
-		{"--help"}, {"--version"}, {"help", "assets"},
+		{"--help"},
+		{"--version"},
+		{"help", "assets"},
 		{"--qlik.key-passphrase-file=" + file("wrong", "marker-wrong-passphrase")},
 		{"--user-labels.key-file=" + file("short", "marker-short")},
 	} {

@@ -20,18 +20,18 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // simulated starts a simulated site and returns the settings that reach it.
-func simulated(t testing.TB, name string) (*qliktest.Site, config.Site) {
-	t.Helper()
+func simulated(tb testing.TB, name string) (*qliktest.Site, config.Site) {
+	tb.Helper()
 	server, err := qliktest.Start(qliktest.Config{Nodes: []qliktest.Node{{Name: name + "1"}}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	site := config.Default()
 	site.Name = name
-	site.CertDir = t.TempDir()
+	site.CertDir = tb.TempDir()
 	if err := server.WriteCertificates(site.CertDir); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(server.RepositoryAddress(name + "1"))
 	site.Host = []string{net.JoinHostPort(name+"1", port)}
