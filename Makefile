@@ -35,6 +35,11 @@ test: ## Run the tests
 race: ## Run the tests in random order under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
 
+.PHONY: bench
+bench: build ## Measure the program and its parts (half an hour; Linux)
+	cd e2e && go run ./bench -exporter ../$(BINARY)
+	go test -run '^$$' -bench . ./...
+
 .PHONY: lint
 lint: ## Run golangci-lint (v2.15.0)
 	$(GOLANGCI_LINT) run ./...
@@ -43,10 +48,18 @@ lint: ## Run golangci-lint (v2.15.0)
 format: ## Format the Go code
 	$(GOLANGCI_LINT) fmt
 
+.PHONY: chart
+chart: ## Copy rules and dashboards into the Helm chart, which cannot read outside of itself
+	cp alerts/qlik.rules.yml dashboards/*.json deploy/kubernetes/qlik-exporter/files/
+
+.PHONY: packages
+packages: ## Build the deb, rpm and MSI packages into dist/packages (needs wixl and msitools)
+	deploy/packages.sh
+
 .PHONY: demo
 demo: build ## Run the exporter with a simulated Qlik Sense site
 	./$(BINARY) demo
 
 .PHONY: clean
-clean: ## Remove the binary
-	rm -f qlik_exporter qlik_exporter.exe
+clean: ## Remove what was built
+	rm -rf qlik_exporter qlik_exporter.exe dist

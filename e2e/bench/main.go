@@ -96,7 +96,7 @@ func measure(exporter string, all bool, sessions, links int, latency time.Durati
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	site, nodes, err := startSite(dir, sessions, links, latency)
 	if err != nil {
 		return nil, err
@@ -134,21 +134,21 @@ func measure(exporter string, all bool, sessions, links int, latency time.Durati
 
 	m := &measured{sessions: float64(sessions)}
 	for range 3 { // connections are opened, memory has grown to its size
-		text, _, err := ours.get("/metrics")
+		text, _, err := ours.get()
 		if err != nil {
 			return nil, err
 		}
 		if got := value(text, "qlik_sessions"); got != float64(sessions) {
 			return nil, fmt.Errorf("a scrape has %v sessions", got)
 		}
-		if text, _, err = floor.get("/metrics"); err != nil || value(text, "sessions") != float64(sessions) {
+		if text, _, err = floor.get(); err != nil || value(text, "sessions") != float64(sessions) {
 			return nil, fmt.Errorf("the floor has %v sessions: %w", value(text, "sessions"), err)
 		}
 	}
 	var walls, floors []float64
 	cpu, floorCPU := 0.0, 0.0
 	requests := site.Requests()
-	before, _, err := ours.get("/metrics")
+	before, _, err := ours.get()
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func measure(exporter string, all bool, sessions, links int, latency time.Durati
 	for range scrapes {
 		begin := ours.cpu()
 		var took time.Duration
-		if text, took, err = ours.get("/metrics"); err != nil {
+		if text, took, err = ours.get(); err != nil {
 			return nil, err
 		}
 		cpu += ours.cpu() - begin
@@ -164,7 +164,7 @@ func measure(exporter string, all bool, sessions, links int, latency time.Durati
 		m.bytes = float64(len(text))
 
 		begin = floor.cpu()
-		if _, took, err = floor.get("/metrics"); err != nil {
+		if _, took, err = floor.get(); err != nil {
 			return nil, err
 		}
 		floorCPU += floor.cpu() - begin
@@ -214,7 +214,11 @@ func startSite(dir string, sessions, links int, latency time.Duration) (*qliktes
 	for _, name := range names {
 		site.SetProxyLatency(name, latency)
 	}
-	return site, names, site.WriteCertificates(dir)
+	if err := site.WriteCertificates(dir); err != nil {
+		site.Close()
+		return nil, nil, err
+	}
+	return site, names, nil
 }
 
 // process is a program that is measured.
@@ -263,10 +267,10 @@ func (p *process) stop() {
 }
 
 // get asks the program and returns its answer, and how long it took.
-func (p *process) get(path string) (text string, took time.Duration, err error) {
+func (p *process) get() (text string, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.address+path, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.address+"/metrics", http.NoBody)
 	if err != nil {
 		return "", 0, err
 	}

@@ -3,9 +3,11 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -91,7 +93,7 @@ func Run(ctx context.Context, config Config) error {
 	}
 	server := &http.Server{
 		Handler:           handler,
-		ErrorLog:          slog.NewLogLogger(config.Slog.Handler(), slog.LevelError),
+		ErrorLog:          stdlog.New(serverLog{config.Slog}, "", 0),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      writeTimeout,
@@ -112,6 +114,20 @@ func Run(ctx context.Context, config Config) error {
 		err = errors.Join(err, served)
 	}
 	return err
+}
+
+// serverLog is where the HTTP server complains. Handshakes that are not finished
+// are what probes and load balancers do all day, and no fault.
+type serverLog struct{ logger *slog.Logger }
+
+// Write implements io.Writer.
+func (l serverLog) Write(line []byte) (int, error) {
+	minimum := slog.LevelError
+	if bytes.Contains(line, []byte("TLS handshake error")) {
+		minimum = slog.LevelDebug
+	}
+	l.logger.Log(context.Background(), minimum, strings.TrimSpace(string(line))) //nolint:forbidigo // a log has no deadline
+	return len(line), nil
 }
 
 func newHandler(config Config) (http.Handler, error) {

@@ -262,3 +262,17 @@ func TestClientsThatNeverRead(t *testing.T) {
 	close(until)
 	asking.Wait()
 }
+
+// TestServerLog: a probe that only connects is not an error.
+func TestServerLog(t *testing.T) {
+	var log strings.Builder
+	l := serverLog{slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))}
+	for _, line := range []string{"http: TLS handshake error from 10.0.0.1:1: EOF\n", "http: panic serving 10.0.0.1:1: broken\n"} {
+		if n, err := l.Write([]byte(line)); n != len(line) || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	if !strings.Contains(log.String(), `level=ERROR msg="http: panic serving`) || strings.Contains(log.String(), "handshake") {
+		t.Errorf("got %s", &log)
+	}
+}

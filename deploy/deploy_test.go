@@ -1,0 +1,331 @@
+// Package deploy tests what is in this folder, as far as that needs nothing but
+// Go; kubernetes/check tests the chart with Helm.
+package deploy
+
+import (
+	"bytes"
+	"maps"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const repository = ".."
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// readYAML reads a file that has no other keys than into.
+func readYAML(t *testing.T, file string, into any) {
+	t.Helper()
+	decoder := yaml.NewDecoder(bytes.NewReader(read(t, file)))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+// service is one of compose.yaml. What can refer to something is known by name.
+type service struct {
+	Build       string
+	Image       string
+	Command     []string
+	Ports       []string
+	Volumes     []string
+	DependsOn   []string `yaml:"depends_on"`
+	Environment map[string]string
+
+	ReadOnly    bool     `yaml:"read_only"`
+	Tmpfs       []string `yaml:"tmpfs"`
+	CapDrop     []string `yaml:"cap_drop"`
+	SecurityOpt []string `yaml:"security_opt"`
+}
+
+// ports are those that a service listens on by itself.
+var ports = map[string]string{"exporter": "9986", "prometheus": "9090", "alertmanager": "9093", "grafana": "3000"}
+
+func services(t *testing.T) map[string]service {
+	t.Helper()
+	var file struct{ Services map[string]service }
+	readYAML(t, "compose/compose.yaml", &file)
+	return file.Services
+}
+
+// host returns where a path in the service's container is on the machine, or ""
+// where nothing is mounted there.
+func (s *service) host(inContainer string) string {
+	for _, volume := range s.Volumes {
+		parts := strings.Split(volume, ":")
+		if rest, below := strings.CutPrefix(inContainer, parts[1]); below && (rest == "" || rest[0] == '/') {
+			return filepath.Join("compose", parts[0], filepath.FromSlash(rest))
+		}
+	}
+	return ""
+}
+
+func TestCompose(t *testing.T) {
+	t.Parallel()
+	all := services(t)
+	if got, want := slices.Sorted(maps.Keys(all)), slices.Sorted(maps.Keys(ports)); !slices.Equal(got, want) {
+		t.Fatalf("the services are %q, want %q", got, want)
+	}
+	for name, s := range all {
+		// Nobody but this machine can reach it, since there are no passwords.
+		if want := []string{net.JoinHostPort("127.0.0.1", ports[name]) + ":" + ports[name]}; !slices.Equal(s.Ports, want) {
+			t.Errorf("%s publishes %q, want %q", name, s.Ports, want)
+		}
+		for _, other := range s.DependsOn {
+			if _, there := all[other]; !there {
+				t.Errorf("%s depends on %s, which is not there", name, other)
+			}
+		}
+		for _, volume := range s.Volumes {
+			parts := strings.Split(volume, ":")
+			if len(parts) != 3 || parts[2] != "ro" || !path.IsAbs(parts[1]) {
+				t.Errorf("%s mounts %s: write SOURCE:TARGET:ro", name, volume)
+				continue
+			}
+			// Docker would make a missing source, as an empty folder.
+			if _, err := os.Stat(s.host(parts[1])); err != nil {
+				t.Errorf("%s mounts %s: %v", name, parts[0], err)
+			}
+		}
+		if s.Build != "" {
+			if _, err := os.Stat(filepath.Join("compose", s.Build, "Dockerfile")); err != nil {
+				t.Errorf("%s is built: %v", name, err)
+			}
+		} else if tag := path.Base(s.Image); !strings.Contains(tag, ":v") && !strings.Contains(tag, ":1") {
+			t.Errorf("%s is of %s, which has no version", name, s.Image)
+		}
+	}
+	for name, file := range map[string]string{
+		"prometheus":   "/etc/prometheus/prometheus.yml",
+		"alertmanager": "/etc/alertmanager/alertmanager.yml",
+		"grafana":      all["grafana"].Environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"],
+	} {
+		if s := all[name]; !isFile(s.host(file)) {
+			t.Errorf("%s reads %s, where nothing is mounted", name, file)
+		}
+	}
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// address makes sure that a service listens there.
+func address(t *testing.T, who, address string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || ports[host] != port {
+		t.Errorf("%s asks %s, where nobody listens", who, address)
+	}
+}
+
+type targets []struct {
+	Targets []string
+	Labels  map[string]string
+}
+
+func TestPrometheus(t *testing.T) {
+	t.Parallel()
+	var config struct {
+		Global    map[string]string
+		RuleFiles []string `yaml:"rule_files"`
+		Alerting  struct {
+			Alertmanagers []struct {
+				Static targets `yaml:"static_configs"`
+			}
+		}
+		Scrape []struct {
+			Job    string  `yaml:"job_name"`
+			Static targets `yaml:"static_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	const file = "compose/prometheus.yml"
+	readYAML(t, file, &config)
+	if len(config.RuleFiles) != 1 || len(config.Alerting.Alertmanagers) != 1 || len(config.Scrape) != 1 {
+		t.Fatalf("unexpected: %+v", config)
+	}
+	if config.Scrape[0].Job != "qlik" {
+		t.Errorf("the job is %s, but rules and dashboards know qlik", config.Scrape[0].Job)
+	}
+	for _, target := range slices.Concat(config.Alerting.Alertmanagers[0].Static, config.Scrape[0].Static) {
+		for _, target := range target.Targets {
+			address(t, file, target)
+		}
+	}
+	prometheus := services(t)["prometheus"]
+	rules := prometheus.host(config.RuleFiles[0])
+	if !isFile(rules) {
+		t.Fatalf("%s reads %s, where nothing is mounted", file, config.RuleFiles[0])
+	}
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not there to check the rest (Debian: prometheus)")
+	}
+	// With the paths of this machine.
+	adjusted := filepath.Join(t.TempDir(), "prometheus.yml")
+	absolute, err := filepath.Abs(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := bytes.ReplaceAll(read(t, file), []byte(config.RuleFiles[0]), []byte(absolute))
+	if err := os.WriteFile(adjusted, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command(promtool, "check", "config", adjusted).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+}
+
+// The demo routes and inhibits like the example, and tells nobody.
+func TestAlertmanager(t *testing.T) {
+	t.Parallel()
+	type config struct {
+		Global, Route map[string]any
+		Templates     []string
+		InhibitRules  []any `yaml:"inhibit_rules"`
+		TimeIntervals []any `yaml:"time_intervals"`
+		Receivers     []map[string]any
+	}
+	var demo, example config
+	readYAML(t, "compose/alertmanager.yml", &demo)
+	readYAML(t, filepath.Join(repository, "alerts", "alertmanager.yml"), &example)
+	if !reflect.DeepEqual(demo.Route, example.Route) {
+		t.Errorf("route is\n%v\nwant that of the example,\n%v", demo.Route, example.Route)
+	}
+	if !reflect.DeepEqual(demo.InhibitRules, example.InhibitRules) {
+		t.Errorf("inhibit_rules are\n%v\nwant those of the example,\n%v", demo.InhibitRules, example.InhibitRules)
+	}
+	if !reflect.DeepEqual(demo.TimeIntervals, example.TimeIntervals) {
+		t.Errorf("time_intervals are\n%v\nwant those of the example,\n%v", demo.TimeIntervals, example.TimeIntervals)
+	}
+	var want []map[string]any
+	for _, receiver := range example.Receivers {
+		want = append(want, map[string]any{"name": receiver["name"]})
+	}
+	if !reflect.DeepEqual(demo.Receivers, want) {
+		t.Errorf("receivers are %v, want %v", demo.Receivers, want)
+	}
+}
+
+func TestGrafana(t *testing.T) {
+	t.Parallel()
+	grafana := services(t)["grafana"]
+	found := 0
+	for _, kind := range []string{"datasources", "dashboards"} {
+		dir := grafana.host("/etc/grafana/provisioning/" + kind)
+		files, err := filepath.Glob(filepath.Join(dir, "*.yml"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("Grafana finds no %s in %q: %v", kind, dir, err)
+		}
+		for _, file := range files {
+			var config struct {
+				Datasources []struct{ URL string }
+				Providers   []struct{ Options struct{ Path string } }
+			}
+			if err := yaml.Unmarshal(read(t, file), &config); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			for _, source := range config.Datasources {
+				at, err := url.Parse(source.URL)
+				if err != nil {
+					t.Fatal(err)
+				}
+				address(t, file, at.Host)
+				found++
+			}
+			for _, provider := range config.Providers {
+				if boards, err := filepath.Glob(filepath.Join(grafana.host(provider.Options.Path), "*.json")); len(boards) < 4 || err != nil {
+					t.Errorf("%s: %s has the dashboards %q: %v", file, provider.Options.Path, boards, err)
+				}
+				found++
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("Grafana is told of %d data sources and folders, want one of each", found)
+	}
+}
+
+// Helm cannot read outside of the chart, so it has copies.
+func TestChartFiles(t *testing.T) {
+	t.Parallel()
+	originals := []string{filepath.Join(repository, "alerts", "qlik.rules.yml")}
+	boards, err := filepath.Glob(filepath.Join(repository, "dashboards", "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	originals = append(originals, boards...)
+	const dir = "kubernetes/qlik-exporter/files"
+	copies, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(copies) != len(originals) {
+		t.Errorf("%s has %d files, want %d; make chart copies them", dir, len(copies), len(originals))
+	}
+	for _, original := range originals {
+		content, err := os.ReadFile(filepath.Join(dir, filepath.Base(original)))
+		if err != nil || !bytes.Equal(content, read(t, original)) {
+			t.Errorf("%s in the chart is not %s; make chart copies it (%v)", filepath.Base(original), original, err)
+		}
+	}
+}
+
+// The image is built from what .dockerignore lets through: all packages of the
+// program, with what they embed.
+func TestDockerignore(t *testing.T) {
+	t.Parallel()
+	var let []string
+	for line := range strings.Lines(string(read(t, filepath.Join(repository, ".dockerignore")))) {
+		if name, found := strings.CutPrefix(strings.TrimSpace(line), "!"); found {
+			let = append(let, name)
+		}
+	}
+	list := exec.Command("go", "list", "-deps", "-f",
+		`{{if .Module}}{{if .Module.Main}}{{range .GoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`, ".")
+	list.Dir = repository
+	output, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	root, err := filepath.Abs(repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := strings.Fields(string(output))
+	if len(files) < 20 {
+		t.Fatalf("the program has but %d files: %q", len(files), files)
+	}
+	for _, file := range files {
+		name, err := filepath.Rel(root, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		top, _, _ := strings.Cut(filepath.ToSlash(name), "/")
+		if !slices.ContainsFunc(let, func(pattern string) bool {
+			matches, _ := path.Match(pattern, top)
+			return matches
+		}) {
+			t.Errorf("%s is needed, and left out by .dockerignore", name)
+		}
+	}
+}

@@ -1,0 +1,372 @@
+// Package check tests the Helm chart from outside: Helm lints and renders it for
+// several sets of values, the manifests are decoded strictly into the types of the
+// Kubernetes API, and the exporter is started the way the manifests say.
+//
+//	go test -v ./...
+//
+// needs a Unix, and builds Helm and the exporter, which takes minutes the first
+// time.
+package check
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"log"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	namevalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	chart      = "../qlik-exporter"
+	repository = "../../.."
+	namespace  = "monitoring"
+)
+
+// helm and exporter are the paths of the programs, built by TestMain.
+var helm, exporter string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "qlik_exporter-chart-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	exporter = filepath.Join(dir, "qlik_exporter")
+	if output, err := exec.Command("go", "build", "-C", repository, "-o", exporter, ".").CombinedOutput(); err != nil {
+		log.Fatalf("building the exporter: %v\n%s", err, output)
+	}
+	path, err := exec.Command("go", "tool", "-n", "helm").Output()
+	if err != nil {
+		log.Fatalf("building Helm: %v", err)
+	}
+	helm = strings.TrimSpace(string(path))
+	m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		log.Print(err)
+	}
+}
+
+// variants are the sets of values in testdata, with the kinds of objects that
+// each makes.
+var variants = map[string][]string{
+	"demo":           {"Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
+	"one-site":       {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
+	"several-sites":  {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
+	"authentication": {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
+	"no-operator":    {"ConfigMap", "Deployment", "Service"},
+}
+
+func valuesFile(variant string) string { return filepath.Join("testdata", variant+".yaml") }
+
+// manifests are the objects of a release.
+type manifests struct {
+	deployment    *appsv1.Deployment
+	service       *corev1.Service
+	configuration *corev1.ConfigMap
+	dashboards    map[string]string // content by file name
+	networkPolicy *networkingv1.NetworkPolicy
+	monitor       *monitoringv1.ServiceMonitor
+	rules         *monitoringv1.PrometheusRule
+	kinds         []string // sorted, dashboards counted at the end
+}
+
+// render has Helm render the chart and decodes the result. An unknown or repeated
+// key is an error.
+func render(t *testing.T, arguments ...string) *manifests {
+	t.Helper()
+	output, err := runHelm(append([]string{"template", "qlik", chart, "--namespace=" + namespace}, arguments...)...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	known := runtime.NewScheme()
+	if err := errors.Join(scheme.AddToScheme(known), monitoringv1.AddToScheme(known)); err != nil {
+		t.Fatal(err)
+	}
+	decoder := serializer.NewCodecFactory(known, serializer.EnableStrict).UniversalDeserializer()
+	m := &manifests{dashboards: make(map[string]string)}
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(output)))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		object, _, err := decoder.Decode(document, nil, nil)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, document[:min(len(document), 1000)])
+		}
+		if kind := m.add(t, object); kind != "" {
+			m.kinds = append(m.kinds, kind)
+		}
+	}
+	slices.Sort(m.kinds)
+	if n := len(m.dashboards); n > 0 {
+		m.kinds = append(m.kinds, strconv.Itoa(n)+" dashboards")
+	}
+	return m
+}
+
+func (m *manifests) add(t *testing.T, object runtime.Object) (kind string) {
+	t.Helper()
+	switch object := object.(type) {
+	case *appsv1.Deployment:
+		m.deployment = object
+	case *corev1.Service:
+		m.service = object
+	case *networkingv1.NetworkPolicy:
+		m.networkPolicy = object
+	case *monitoringv1.ServiceMonitor:
+		m.monitor = object
+	case *monitoringv1.PrometheusRule:
+		m.rules = object
+	case *corev1.ConfigMap:
+		if object.Labels["grafana_dashboard"] == "" {
+			m.configuration = object
+			break
+		}
+		maps.Copy(m.dashboards, object.Data)
+		return ""
+	default:
+		t.Errorf("unexpected object %T", object)
+	}
+	return object.GetObjectKind().GroupVersionKind().Kind
+}
+
+func runHelm(arguments ...string) ([]byte, error) {
+	return exec.Command(helm, arguments...).CombinedOutput()
+}
+
+func TestLint(t *testing.T) {
+	t.Parallel()
+	for variant := range variants {
+		output, err := runHelm("lint", "--strict", "--values="+valuesFile(variant), chart)
+		if err != nil || !bytes.Contains(output, []byte("0 chart(s) failed")) {
+			t.Errorf("%s: %v\n%s", variant, err, output)
+		}
+	}
+}
+
+func TestManifests(t *testing.T) {
+	t.Parallel()
+	for variant, kinds := range variants {
+		t.Run(variant, func(t *testing.T) {
+			t.Parallel()
+			m := render(t, "--values="+valuesFile(variant))
+			if !slices.Equal(m.kinds, kinds) {
+				t.Fatalf("there is %q, want %q", m.kinds, kinds)
+			}
+			checkPod(t, m)
+			checkReferences(t, m)
+			checkSecurity(t, m)
+		})
+	}
+}
+
+// checkPod makes sure that names and labels are such that Kubernetes takes them,
+// and that volumes and their mounts fit.
+func checkPod(t *testing.T, m *manifests) {
+	t.Helper()
+	pod := m.deployment.Spec.Template
+	for _, set := range []map[string]string{m.deployment.Labels, pod.Labels} {
+		if faults := validation.ValidateLabels(set, field.NewPath("labels")); len(faults) > 0 {
+			t.Error(faults)
+		}
+	}
+	for _, fault := range namevalidation.IsDNS1123Subdomain(m.deployment.Name) {
+		t.Errorf("%s: %s", m.deployment.Name, fault)
+	}
+	volumes := make(map[string]bool)
+	for _, volume := range pod.Spec.Volumes {
+		volumes[volume.Name] = true
+		for _, fault := range namevalidation.IsDNS1123Label(volume.Name) {
+			t.Errorf("volume %s: %s", volume.Name, fault)
+		}
+		if config := volume.ConfigMap; config != nil && config.Name != m.configuration.Name {
+			t.Errorf("volume %s is of the ConfigMap %s, which is not there", volume.Name, config.Name)
+		}
+	}
+	for _, mount := range pod.Spec.Containers[0].VolumeMounts {
+		if !volumes[mount.Name] {
+			t.Errorf("%s is mounted, but there is no such volume", mount.Name)
+		}
+		delete(volumes, mount.Name)
+	}
+	if len(volumes) > 0 {
+		t.Errorf("not mounted: %v", volumes)
+	}
+}
+
+// checkReferences makes sure that what selects something finds it, at a port that
+// it has.
+func checkReferences(t *testing.T, m *manifests) {
+	t.Helper()
+	pod := labels.Set(m.deployment.Spec.Template.Labels)
+	container := m.deployment.Spec.Template.Spec.Containers[0]
+	port := container.Ports[0].Name
+	selects := func(who string, selector map[string]string, set labels.Set) {
+		t.Helper()
+		if len(selector) == 0 || !labels.SelectorFromSet(selector).Matches(set) {
+			t.Errorf("%s selects %v, but there is %v", who, selector, set)
+		}
+	}
+	selects("Deployment", m.deployment.Spec.Selector.MatchLabels, pod)
+	selects("Service", m.service.Spec.Selector, pod)
+	if got := m.service.Spec.Ports[0].TargetPort.String(); got != port {
+		t.Errorf("Service leads to port %s, not %s", got, port)
+	}
+	for name, probe := range map[string]*corev1.Probe{"readiness": container.ReadinessProbe, "liveness": container.LivenessProbe} {
+		switch {
+		case probe.HTTPGet != nil && probe.HTTPGet.Port.String() == port:
+		case probe.TCPSocket != nil && probe.TCPSocket.Port.String() == port:
+		default:
+			t.Errorf("the %s probe does not ask port %s: %v", name, port, probe)
+		}
+	}
+	if policy := m.networkPolicy; policy != nil {
+		selects("NetworkPolicy", policy.Spec.PodSelector.MatchLabels, pod)
+		if got := policy.Spec.Ingress[0].Ports[0].Port.String(); got != port {
+			t.Errorf("NetworkPolicy opens port %s, not %s", got, port)
+		}
+	}
+	if monitor := m.monitor; monitor != nil {
+		selects("ServiceMonitor", monitor.Spec.Selector.MatchLabels, m.service.Labels)
+		for _, endpoint := range monitor.Spec.Endpoints {
+			if endpoint.Port != m.service.Spec.Ports[0].Name {
+				t.Errorf("ServiceMonitor scrapes port %s, not %s", endpoint.Port, m.service.Spec.Ports[0].Name)
+			}
+		}
+	}
+}
+
+func checkSecurity(t *testing.T, m *manifests) {
+	t.Helper()
+	yes, no, user := true, false, int64(65532)
+	pod := m.deployment.Spec.Template.Spec
+	wantPod := &corev1.PodSecurityContext{
+		RunAsNonRoot: &yes, RunAsUser: &user, RunAsGroup: &user, FSGroup: &user,
+		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+	wantContainer := &corev1.SecurityContext{
+		AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
+		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+	if !reflect.DeepEqual(pod.SecurityContext, wantPod) {
+		t.Errorf("pod: %v", pod.SecurityContext)
+	}
+	if !reflect.DeepEqual(pod.Containers[0].SecurityContext, wantContainer) {
+		t.Errorf("container: %v", pod.Containers[0].SecurityContext)
+	}
+	if token := pod.AutomountServiceAccountToken; token == nil || *token {
+		t.Error("the pod gets a token of a service account")
+	}
+	if memory := pod.Containers[0].Resources.Limits.Memory(); memory.IsZero() {
+		t.Error("memory has no limit")
+	}
+	for _, volume := range pod.Volumes {
+		switch { // 0440: its group, which is fsGroup, can read it
+		case volume.Secret != nil && *volume.Secret.DefaultMode != 0o440,
+			volume.Projected != nil && *volume.Projected.DefaultMode != 0o440:
+			t.Errorf("volume %s has another mode than 0440", volume.Name)
+		}
+	}
+}
+
+// What the chart installs is what the exporter itself writes with the same
+// settings.
+func TestAssets(t *testing.T) {
+	t.Parallel()
+	for variant, flags := range map[string][]string{
+		"one-site": nil,
+		"several-sites": {
+			"--job=qlik-sense", "--reached-severity=warning",
+			"--runbook-url=https://wiki.company.com/qlik", "--dashboard-url=https://grafana.company.com/",
+		},
+	} {
+		t.Run(variant, func(t *testing.T) {
+			t.Parallel()
+			m := render(t, "--values="+valuesFile(variant))
+			dir := t.TempDir()
+			if output, err := exec.Command(exporter, slices.Concat([]string{"assets"}, flags, []string{dir})...).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, output)
+			}
+			var rules monitoringv1.PrometheusRuleSpec
+			if err := yaml.UnmarshalStrict(read(t, filepath.Join(dir, "qlik.rules.yml")), &rules); err != nil {
+				t.Fatal(err)
+			}
+			if len(rules.Groups) == 0 || !reflect.DeepEqual(m.rules.Spec, rules) {
+				t.Error("the rules are not those of qlik_exporter assets")
+			}
+			for name, content := range m.dashboards {
+				if content != string(read(t, filepath.Join(dir, "dashboards", name))) {
+					t.Errorf("%s is not that of qlik_exporter assets", name)
+				}
+			}
+		})
+	}
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// A value that cannot work is refused before anything is installed, by a message
+// that names it.
+func TestRefusedValues(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ set, want string }{
+		{"sites=null", "sites is empty"},
+		{"demo=true", "either demo or sites"},
+		{"replica=2", "'replica'"},
+		{"image.registry=x", "'registry'"},
+		{"sites.production.settings.hosts={a}", "'hosts'"},
+		{"sites.production.settings.cert_dir=/certs", "'cert_dir'"},
+		{"sites.production.settings.session_limit=0", "session_limit"},
+		{"sites.production.settings.timeout=10", "timeout"},
+		{"sites.production.settings.user_labels=hashed", "userLabelsKey"},
+		{"sites.production.settings.host=null", "host"},
+		{"sites.production.certificatesSecret=null", "certificatesSecret"},
+		{"sites.a b.certificatesSecret=x", "a b"},
+		{"log.level=verbose", "level"},
+		{"web.configSecret=Not_A_Name", "configSecret"},
+		{"serviceMonitor.scheme=tcp", "scheme"},
+		{"prometheusRule.reachedSeverity=page", "reachedSeverity"},
+		{"dashboards.grafanaURL=grafana", "grafanaURL"},
+		{"networkPolicy.qlikPorts={http}", "qlikPorts"},
+	} {
+		output, err := runHelm("template", "qlik", chart, "--values="+valuesFile("one-site"), "--set", test.set)
+		if err == nil {
+			t.Errorf("%s: was taken", test.set)
+		} else if !bytes.Contains(output, []byte(test.want)) {
+			t.Errorf("%s: the message lacks %q:\n%s", test.set, test.want, output)
+		}
+	}
+}

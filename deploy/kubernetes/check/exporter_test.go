@@ -1,0 +1,307 @@
+package check
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"maps"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"golang.org/x/crypto/bcrypt"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// The exporter takes the configuration that the chart gives it, passes the
+// probes, and serves what Prometheus is told to scrape.
+func TestExporterRuns(t *testing.T) {
+	t.Parallel()
+	for variant := range variants {
+		t.Run(variant, func(t *testing.T) {
+			t.Parallel()
+			m := render(t, "--values="+valuesFile(variant))
+			p := startPod(t, m)
+			p.checkProbes(t)
+			if m.monitor != nil {
+				p.checkEndpoints(t, m.monitor)
+			}
+		})
+	}
+}
+
+// pod is an exporter that runs as a manifest says.
+type pod struct {
+	container     corev1.Container
+	address       string // host:port
+	log           *bytes.Buffer
+	scheme        string
+	authenticated bool
+}
+
+const password = "secret enough"
+
+// webConfig is what the Secret of the variant authentication would hold.
+func webConfig(t *testing.T) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "tls_server_config: {cert_file: tls.pem, key_file: tls_key.pem}\nbasic_auth_users: {prometheus: " + string(hash) + "}\n"
+}
+
+// startPod writes what the manifest mounts to a folder and starts the exporter
+// with its arguments, the paths in them being those of the folder.
+func startPod(t *testing.T, m *manifests) *pod {
+	t.Helper()
+	p := &pod{container: m.deployment.Spec.Template.Spec.Containers[0], address: freeAddress(t), log: new(bytes.Buffer), scheme: "http"}
+	root := t.TempDir()
+	write := func(path, content string) {
+		t.Helper()
+		path = filepath.Join(root, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	certificate, key := newCertificate(t)
+	secrets := map[string]string{
+		"client.pem": certificate, "root.pem": certificate, "client_key.pem": key, // of the example sites
+		"passphrase": "not needed", "key": "sixteen bytes or more",
+		"web-config.yml": webConfig(t), "tls.pem": certificate, "tls_key.pem": key,
+	}
+	paths := make(map[string]string)
+	for _, mount := range p.container.VolumeMounts {
+		paths[mount.Name] = mount.MountPath
+	}
+	for _, volume := range m.deployment.Spec.Template.Spec.Volumes {
+		switch {
+		case volume.ConfigMap != nil:
+			for name, content := range m.configuration.Data {
+				write(filepath.Join(paths[volume.Name], name), strings.ReplaceAll(content, "/etc/qlik_exporter", root+"/etc/qlik_exporter"))
+			}
+		case volume.Projected != nil:
+			for _, source := range volume.Projected.Sources {
+				for _, item := range source.Secret.Items {
+					if secrets[item.Key] == "" {
+						t.Fatalf("no Secret of the example has the key %s", item.Key)
+					}
+					write(filepath.Join(paths[volume.Name], item.Path), secrets[item.Key])
+				}
+			}
+		case volume.Secret != nil:
+			p.scheme, p.authenticated = "https", true
+			for _, name := range []string{"web-config.yml", "tls.pem", "tls_key.pem"} {
+				write(filepath.Join(paths[volume.Name], name), secrets[name])
+			}
+		}
+	}
+	var arguments []string
+	for _, argument := range p.container.Args {
+		argument = strings.ReplaceAll(argument, "=/etc/qlik_exporter", "="+root+"/etc/qlik_exporter")
+		arguments = append(arguments, strings.ReplaceAll(argument, "--web.listen-address=:9986", "--web.listen-address="+p.address))
+	}
+	command := exec.Command(exporter, arguments...)
+	command.Env = append(os.Environ(), "TMPDIR="+root)
+	command.Stderr = p.log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		if err := command.Wait(); err != nil || t.Failed() {
+			t.Errorf("the exporter: %v\n%s", err, p.log)
+		}
+	})
+	return p
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// newCertificate returns a certificate, which is its own authority, and its key.
+func newCertificate(t *testing.T) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "QlikClient"}, DNSNames: []string{"qlik-exporter.company.com"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+}
+
+// checkProbes does what the kubelet does, which cannot log in.
+func (p *pod) checkProbes(t *testing.T) {
+	t.Helper()
+	for name, probe := range map[string]*corev1.Probe{"readiness": p.container.ReadinessProbe, "liveness": p.container.LivenessProbe} {
+		passes := func() bool {
+			if probe.HTTPGet != nil {
+				status, _ := p.get(probe.HTTPGet.Path, "")
+				return status == http.StatusOK
+			}
+			connection, err := net.Dial("tcp", p.address)
+			if err == nil {
+				_ = connection.Close()
+			}
+			return err == nil
+		}
+		for deadline := time.Now().Add(20 * time.Second); !passes(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the %s probe fails", name)
+			}
+		}
+	}
+	if p.authenticated {
+		if status, _ := p.get("/-/ready", ""); status != http.StatusUnauthorized {
+			t.Errorf("without a password the exporter answers %d, want 401: a connection is all that a probe can ask for", status)
+		}
+	}
+}
+
+// get returns status and body of an answer, or 0 if there is none.
+func (p *pod) get(path string, user string) (status int, body string) {
+	request, err := http.NewRequest(http.MethodGet, p.scheme+"://"+p.address+path, http.NoBody)
+	if err != nil {
+		return 0, err.Error()
+	}
+	if user != "" {
+		request.SetBasicAuth(user, password)
+	}
+	client := http.Client{
+		Timeout: 20 * time.Second,
+		// Like the kubelet, which does not check certificates.
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = response.Body.Close() }()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return response.StatusCode, string(content)
+}
+
+// checkEndpoints scrapes what the ServiceMonitor says, and compares the sites with
+// those that the exporter tells a Prometheus without operator.
+func (p *pod) checkEndpoints(t *testing.T, monitor *monitoringv1.ServiceMonitor) {
+	t.Helper()
+	var user string
+	if p.authenticated {
+		user = "prometheus"
+	}
+	sites := make(map[string]bool)
+	for _, endpoint := range monitor.Spec.Endpoints {
+		if scheme := *endpoint.Scheme; !strings.EqualFold(string(scheme), p.scheme) {
+			t.Errorf("%s is scraped with %s, but served with %s", endpoint.Path, scheme, p.scheme)
+		}
+		path := endpoint.Path
+		for _, target := range endpoint.Params["target"] {
+			path += "?target=" + target
+			sites[target] = true
+			if !slices.ContainsFunc(endpoint.RelabelConfigs, func(r monitoringv1.RelabelConfig) bool {
+				return r.TargetLabel == "site" && *r.Replacement == target
+			}) {
+				t.Errorf("%s gets no label site", path)
+			}
+		}
+		status, body := p.get(path, user)
+		if status != http.StatusOK {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+		// No Qlik is there but in the demo: down is what must be told.
+		if wants := path != "/metrics" || p.container.Args[0] == "demo"; wants != strings.Contains(body, "\nqlik_up ") {
+			t.Errorf("%s: metrics of a site: %t", path, !wants)
+		}
+	}
+	status, body := p.get("/sd", user)
+	var groups []struct{ Labels map[string]string }
+	if err := json.Unmarshal([]byte(body), &groups); status != http.StatusOK || err != nil {
+		t.Fatalf("/sd: %d %s", status, body)
+	}
+	found := make(map[string]bool)
+	for _, group := range groups {
+		found[group.Labels["site"]] = true
+	}
+	if !maps.Equal(found, sites) {
+		t.Errorf("the ServiceMonitor scrapes the sites %v, the exporter has %v", sites, found)
+	}
+}
+
+// The schema knows every setting of a site that the exporter has, and no other.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "sites.yml")
+	if err := os.WriteFile(file, []byte("sites: {a: {nonsense: 1}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.Command(exporter, "--config.file="+file).CombinedOutput()
+	list := regexp.MustCompile(`the settings are (.*)`).FindSubmatch(output)
+	if err == nil || list == nil {
+		t.Fatalf("the exporter does not list its settings: %v\n%s", err, output)
+	}
+	exporters := strings.Split(string(list[1]), ", ")
+
+	var schema struct {
+		Definitions struct {
+			Site struct {
+				Properties struct {
+					Settings struct{ Properties map[string]any }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(read(t, filepath.Join(chart, "values.schema.json")), &schema); err != nil {
+		t.Fatal(err)
+	}
+	// These say where the chart mounts Secrets.
+	charts := slices.Concat(slices.Collect(maps.Keys(schema.Definitions.Site.Properties.Settings.Properties)),
+		[]string{"cert_dir", "key_passphrase_file", "user_labels_key_file"})
+	slices.Sort(exporters)
+	slices.Sort(charts)
+	if !slices.Equal(exporters, charts) {
+		t.Errorf("the exporter has %q\nthe chart has    %q", exporters, charts)
+	}
+}

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Builds the deb, rpm and MSI packages of the checked-out commit into dist/packages:
+#
+#   deploy/packages.sh [VERSION]
+#
+# Needs Go and git, and Debian's wixl and msitools for the MSI.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=${1:-$(git describe --tags --always)}
+version=${version#v}
+if [[ ! $version =~ ^[0-9]+\.[0-9]+\.[0-9]+ ]]; then
+  version=0.0.0-$version # no tag yet
+fi
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH VERSION=$version
+
+stage=dist/stage
+rm -rf $stage dist/packages
+mkdir -p $stage dist/packages
+
+build() { # GOOS GOARCH FILE
+  GOOS=$1 GOARCH=$2 make --no-print-directory build BINARY="$3"
+}
+
+# What the program says of itself is the same for all.
+build "$(go env GOHOSTOS)" "$(go env GOHOSTARCH)" $stage/qlik_exporter
+$stage/qlik_exporter assets $stage/assets
+$stage/qlik_exporter --completion-script-bash >$stage/completion.bash
+$stage/qlik_exporter --completion-script-zsh >$stage/completion.zsh
+# In front of the first section stands what --version prints, which is no title, and
+# a backslash of a help text is none of the page's own.
+{
+  printf '.TH qlik_exporter 1 "" "%s"\n' "$version"
+  $stage/qlik_exporter --help-man | sed -n '/^\.SH "NAME"/,$p' |
+    perl -pe 's/\\(?!f[BIR])/\\e/g; s/^(qlik_exporter)$/$1 \\- Prometheus exporter for Qlik Sense/'
+} | gzip -9n >$stage/qlik_exporter.1.gz
+
+(cd tools/nfpm && CGO_ENABLED=0 go build -o ../../$stage/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm)
+for arch in amd64 arm64; do
+  build linux $arch $stage/$arch/qlik_exporter
+  for packager in deb rpm; do
+    GOARCH=$arch $stage/nfpm package --config deploy/nfpm.yaml --packager $packager --target dist/packages/
+  done
+done
+
+# wixl knows no arm64, whose Windows runs programs for amd64.
+build windows amd64 $stage/qlik_exporter.exe
+msi=dist/packages/qlik_exporter-$version-amd64.msi
+wixl --arch x64 -D VERSION="${version%%[-+]*}" -o "$msi" deploy/windows/qlik_exporter.wxs
+# What wixl has no word for: 16 is "permanent", 128 "never overwrite", 256 "64 bit".
+msibuild "$msi" -q "UPDATE Component SET Attributes = 400 WHERE Component = 'Flags'"
+
+ls -l dist/packages
