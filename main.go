@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -25,11 +26,17 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/alerts"
 	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/dashboards"
+	"github.com/qlik-exporter/qlik_exporter/internal/check"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/demo"
 	"github.com/qlik-exporter/qlik_exporter/internal/server"
+	"github.com/qlik-exporter/qlik_exporter/internal/service"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/sites"
 	"github.com/qlik-exporter/qlik_exporter/internal/slogbridge"
+	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 func main() {
@@ -41,11 +48,11 @@ func main() {
 		// without this the garbage of one scrape is half of the memory in use.
 		debug.SetGCPercent(50)
 	}
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(service.Run(context.Background(), run))
 }
 
 // run is main without the exit, so that deferred work is done.
-func run(args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app, o := newApp()
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
@@ -54,17 +61,34 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s%s, try --help\n", impossibleFlag(app, args), err)
 		return 1
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 
 	switch command {
-	case "demo":
+	case "demo serve":
 		err = o.demo(ctx, stdout, stderr)
+	case "demo history":
+		err = o.writeHistory(stdout)
 	case "assets":
-		if err = alerts.Write(o.assetsDir, o.assets); err == nil {
-			_, err = fmt.Fprintf(stdout, "Wrote rules, Alertmanager example, templates and runbook to %s.\n", o.assetsDir)
+		err = o.writeAssets(stdout)
+	case "sessions list", "sessions end":
+		if err = o.showOrEnd(ctx, command, stdout, stderr); errors.Is(err, sessions.ErrIncomplete) {
+			return 2 // has been said
 		}
+	case "check":
+		var passed bool
+		if passed, err = o.check(ctx, stdout); err == nil && !passed {
+			return 1
+		}
+	case "service install":
+		err = o.installService(app, args, stdout)
+	case "service start":
+		err = service.Start(ctx)
+	case "service stop":
+		err = service.Stop(ctx)
+	case "service uninstall":
+		err = service.Uninstall(ctx)
 	default:
 		err = o.serve(ctx, stderr)
 	}
@@ -119,6 +143,19 @@ type options struct {
 
 	assetsDir string
 	assets    alerts.Options
+
+	history    demo.HistoryOptions
+	historyEnd string
+
+	serviceAccount string
+
+	siteName  string // the one that a command is about
+	query     sessions.Query
+	atLeast   int
+	output    string
+	end       sessions.EndOptions
+	endAll    bool
+	keepIsSet bool
 }
 
 func newApp() (*kingpin.Application, *options) {
@@ -128,10 +165,15 @@ func newApp() (*kingpin.Application, *options) {
 	app.HelpFlag.Short('h')
 	app.DefaultEnvars()
 	app.Command("serve", "Serve the metrics of a site (the default command).").Default()
-	app.Command("demo", "Start a simulated Qlik Sense site on loopback and serve its metrics.")
 
 	o := &options{site: config.Default()}
-	o.assetFlags(app.Command("assets", "Write Prometheus rules, an Alertmanager example with templates, and the runbook into a folder."))
+	o.demoFlags(app.Command("demo", "Start a simulated Qlik Sense site on loopback and serve its metrics."))
+	o.assetFlags(app.Command("assets", "Write Grafana dashboards, Prometheus rules, an Alertmanager example with templates, and the runbook into a folder."))
+	o.sessionsFlags(app.Command("sessions", "Show who has which sessions, and end those of a user. "+
+		"Exit status: 0 done; 1 not done; 2 done in part: some virtual proxies did not answer, or some sessions could not be ended."))
+	o.checkFlags(app.Command("check", "Try everything from the name of a server to the sessions of each virtual proxy, and say of what fails why, and what to do. "+
+		"Exit status: 0 if nothing failed, whatever was warned of; 1 if something did, or if the flags are wrong."))
+	o.serviceFlags(app.Command("service", "Install, start, stop or uninstall the Windows service."))
 	o.siteFlags(app)
 	app.Flag("config.file", "File that describes several sites, instead of the flags for one.").
 		StringVar(&o.configFile)
@@ -197,6 +239,15 @@ func (o *options) siteFlags(app *kingpin.Application) {
 		StringsVar(&site.ExcludeUser)
 }
 
+func (o *options) demoFlags(command *kingpin.CmdClause) {
+	command.Command("serve", "Start the simulated site and serve its metrics (the default).").Default()
+	history := command.Command("history", "Write a plausible past of the simulated site to standard output, as OpenMetrics text for promtool tsdb create-blocks-from.")
+	history.Flag("days", "How far back it goes.").Default("365").NoEnvar().IntVar(&o.history.Days)
+	history.Flag("end", "When it ends, as in 2026-09-30T18:00:00Z; now unless given.").NoEnvar().StringVar(&o.historyEnd)
+	history.Flag("users", "Users at the end of it; 0 is as many as the simulated site has.").Default("0").NoEnvar().IntVar(&o.history.Users)
+	history.Flag("site", "Target label site of all series; empty for none.").NoEnvar().StringVar(&o.history.Site)
+}
+
 // assetFlags are what the written files can be adjusted to.
 func (o *options) assetFlags(command *kingpin.CmdClause) {
 	command.Arg("dir", "Folder to write to.").Required().StringVar(&o.assetsDir)
@@ -210,9 +261,109 @@ func (o *options) assetFlags(command *kingpin.CmdClause) {
 		Default(alerts.DefaultReachedSeverity).EnumVar(&o.assets.ReachedSeverity, alerts.Severities()...)
 }
 
+func (o *options) writeAssets(stdout io.Writer) error {
+	if err := alerts.Write(o.assetsDir, o.assets); err != nil {
+		return err
+	}
+	if err := dashboards.Write(o.assetsDir, dashboards.Options{Job: o.assets.Job}); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(stdout, "Wrote rules, Alertmanager example, templates, runbook, dashboards and their provisioning to %s.\n", o.assetsDir)
+	return err
+}
+
+// sessionsFlags: whose sessions end, and how many, never comes from the
+// environment.
+func (o *options) sessionsFlags(command *kingpin.CmdClause) {
+	command.Flag("site", "Site of --config.file, where that describes several.").StringVar(&o.siteName)
+	command.Flag("user", `User, as DIRECTORY\id, id, part of an id or of a display name, or the hash from a label.`).
+		NoEnvar().StringVar(&o.query.User)
+	command.Flag("virtual-proxy", "Only sessions on this virtual proxy (its prefix; / is the default one). Repeatable.").
+		NoEnvar().StringsVar(&o.query.VirtualProxies)
+	command.Flag("node", "Only sessions on this node. Repeatable.").
+		NoEnvar().StringsVar(&o.query.Nodes)
+
+	list := command.Command("list", "Show users and what the limit leaves to them, the fewest free slots first (the default).").Default()
+	list.Flag("at-least", "Only users with at least so many sessions or taken slots.").
+		NoEnvar().IntVar(&o.atLeast)
+	list.Flag("output", "Format: table, json or csv.").
+		Default(sessions.FormatTable).EnumVar(&o.output, sessions.FormatTable, sessions.FormatJSON, sessions.FormatCSV)
+
+	end := command.Command("end", "End sessions of one user, and nobody else's. It shows them and asks first. Unless told otherwise the most recently "+
+		"active one stays, because who loses all at the limit cannot log in again for five minutes.")
+	end.Flag("all", "Let none stay.").NoEnvar().BoolVar(&o.endAll)
+	end.Flag("keep", "Let so many stay, the most recently active ones.").
+		Default("1").NoEnvar().IsSetByUser(&o.keepIsSet).IntVar(&o.end.Keep)
+	end.Flag("idle-for", "Only sessions without activity for so long.").NoEnvar().DurationVar(&o.end.IdleFor)
+	end.Flag("dry-run", "Show what would end, and end nothing.").NoEnvar().BoolVar(&o.end.DryRun)
+	end.Flag("yes", "Do not ask. Needs the user in full.").NoEnvar().BoolVar(&o.end.Yes)
+	end.Flag("force", "End even more than ten sessions.").NoEnvar().BoolVar(&o.end.Force)
+	end.Flag("audit-log-file", "File to which a line is added: who ended whose sessions, and how many.").StringVar(&o.end.AuditLogFile)
+}
+
+func (o *options) checkFlags(command *kingpin.CmdClause) {
+	command.Flag("site", "Site of --config.file, where that describes several.").StringVar(&o.siteName)
+	command.Flag("output", "Form of the report: table or json.").Default("table").EnumVar(&o.output, "table", "json")
+}
+
+func (o *options) serviceFlags(command *kingpin.CmdClause) {
+	install := command.Command("install", "Install the service; all other flags given here are those that it runs with.")
+	install.Flag("service.account", "Account of the service: a virtual, managed or built-in one, which have no password.").
+		Default(service.DefaultAccount).StringVar(&o.serviceAccount)
+	command.Command("start", "Start the service.")
+	command.Command("stop", "Stop the service.")
+	command.Command("uninstall", "Stop and remove the service.")
+}
+
 // serve serves the sites that are configured.
 func (o *options) serve(ctx context.Context, stderr io.Writer) error {
 	return o.serveSites(ctx, o.sites, stderr)
+}
+
+// installService installs the service with the flags on the command line.
+func (o *options) installService(app *kingpin.Application, args []string, stdout io.Writer) error {
+	arguments, err := serviceArguments(app, args)
+	if err != nil {
+		return err
+	}
+	if err := service.Install(o.serviceAccount, arguments); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "Installed the service %s, which runs as %s with these flags: %s. "+
+		"Let that account read the certificates, then start it: docs/windows.md.\n",
+		service.Name, o.serviceAccount, strings.Join(arguments, " "))
+	return err
+}
+
+// serviceArguments returns the flags that the service runs with: all that are given
+// but those of the command itself.
+func serviceArguments(app *kingpin.Application, args []string) ([]string, error) {
+	parsed, err := app.ParseContext(args)
+	if err != nil {
+		return nil, err
+	}
+	var arguments []string
+	for _, element := range parsed.Elements {
+		flag, ok := element.Clause.(*kingpin.FlagClause)
+		if !ok || element.Value == nil {
+			continue
+		}
+		model := flag.Model()
+		switch {
+		case model.Name == "service.account":
+		case model.IsBoolFlag() && *element.Value == "false":
+			arguments = append(arguments, "--no-"+model.Name)
+		case model.IsBoolFlag():
+			arguments = append(arguments, "--"+model.Name)
+		default:
+			value, err := service.Argument(model.Name, *element.Value)
+			if err != nil {
+				return nil, err
+			}
+			arguments = append(arguments, "--"+model.Name+"="+value)
+		}
+	}
+	return arguments, nil
 }
 
 // sites returns the sites of the configuration file, or the only one of the flags.
@@ -225,6 +376,32 @@ func (o *options) sites() (*config.File, error) {
 		return nil, err
 	}
 	return &config.File{Sites: []config.Site{o.site}}, nil
+}
+
+// check writes what works and what does not, and returns whether all does.
+func (o *options) check(ctx context.Context, stdout io.Writer) (passed bool, err error) {
+	site, err := o.chosenSite()
+	if err != nil {
+		return false, err
+	}
+	var checked check.Config
+	if checked.Site, err = site.Qlik(); err != nil {
+		return false, err
+	}
+	if checked.AuditLogs, err = site.AuditLogs(); err != nil {
+		return false, err
+	}
+	if checked.ServiceAccounts, err = site.ServiceAccounts(); err != nil {
+		return false, err
+	}
+	report, err := check.Run(ctx, checked)
+	if err != nil {
+		return false, err
+	}
+	if o.output == "json" {
+		return report.OK(), report.WriteJSON(stdout)
+	}
+	return report.OK(), report.WriteTable(stdout, terminal.Colors(stdout))
 }
 
 // demo serves a simulated site.
@@ -257,6 +434,19 @@ func (o *options) demo(ctx context.Context, stdout, stderr io.Writer) (err error
 	return o.serveSites(ctx, func() (*config.File, error) { return simulated, nil }, stderr)
 }
 
+// writeHistory writes the past of the simulated site.
+func (o *options) writeHistory(w io.Writer) error {
+	o.history.End = time.Now()
+	if o.historyEnd != "" {
+		end, err := time.Parse(time.RFC3339, o.historyEnd)
+		if err != nil {
+			return fmt.Errorf("--end: %w", err)
+		}
+		o.history.End = end
+	}
+	return demo.WriteHistory(w, o.history)
+}
+
 // serveSites serves the sites that load returns until ctx ends.
 func (o *options) serveSites(ctx context.Context, load func() (*config.File, error), stderr io.Writer) error {
 	if o.timeoutOffset < 0 {
@@ -280,6 +470,7 @@ func (o *options) serveSites(ctx context.Context, load func() (*config.File, err
 	}
 	return server.Run(ctx, server.Config{
 		Sites:         servedSites{set},
+		Sessions:      o.sessionsPage(set),
 		TelemetryPath: o.telemetryPath,
 		TimeoutOffset: o.timeoutOffset,
 		Pprof:         o.pprof,
@@ -316,6 +507,87 @@ func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrap
 		return nil, nil, false
 	}
 	return func(ctx context.Context) server.Scrape { return site.Exporter.Scrape(ctx) }, done, true
+}
+
+// sessionsPage is the page that shows the sites to people.
+func (o *options) sessionsPage(set *sites.Set) http.Handler {
+	return sessions.NewPage(sessions.PageConfig{
+		Names: set.Names,
+		Use: func(name string) (page sessions.PageSite, done func(), found bool) {
+			site, done, found := set.Use(name)
+			if !found {
+				return sessions.PageSite{}, nil, false
+			}
+			return sessions.PageSite{Recent: site.Recent, NamesHidden: site.Config.UserLabels != collector.UserLabelsPlain}, done, true
+		},
+		Authenticated: func() bool { return server.Authenticates(*o.web.WebConfigFile) },
+	})
+}
+
+// showOrEnd runs the commands about sessions.
+func (o *options) showOrEnd(ctx context.Context, command string, stdout, stderr io.Writer) error {
+	settings, err := o.chosenSite()
+	if err != nil {
+		return err
+	}
+	client, err := settings.Qlik()
+	if err != nil {
+		return err
+	}
+	labels, err := settings.Labels()
+	if err != nil {
+		return err
+	}
+	logger, _ := newLoggers(stderr, o.logLevel, o.logFormat)
+	ofSite := o.logLevel
+	if ofSite == "info" {
+		ofSite = "warn" // what goes well is in the answer
+	}
+	client.Logger, _ = newLoggers(stderr, ofSite, o.logFormat)
+	site, err := qlik.New(client)
+	if err != nil {
+		return err
+	}
+	defer site.Close()
+	c := &sessions.Commands{
+		Site: site, Logger: logger, CoolingTime: client.CoolingTime, ServiceAccounts: labels.Plain,
+		In: os.Stdin, Out: stdout, Err: stderr,
+		Terminal: terminal.Is(os.Stdin) && terminal.Is(stdout),
+		Color:    terminal.Colors(stdout),
+	}
+	if labels.Key != nil {
+		c.Hash = func(user qlik.User) string { return collector.HashUser(labels.Key, user) }
+	}
+	if command == "sessions list" {
+		return c.List(ctx, o.query, o.atLeast, o.output)
+	}
+	o.end.Query = o.query
+	if o.endAll {
+		if o.keepIsSet {
+			return errors.New("--all: lets none stay, so that --keep makes no sense")
+		}
+		o.end.Keep = 0
+	}
+	return c.End(ctx, o.end)
+}
+
+// chosenSite returns the only site, or that of --site.
+func (o *options) chosenSite() (config.Site, error) {
+	file, err := o.sites()
+	if err != nil {
+		return config.Site{}, err
+	}
+	var names []string
+	for _, site := range file.Sites {
+		if site.Name == o.siteName || o.siteName == "" && len(file.Sites) == 1 {
+			return site, nil
+		}
+		names = append(names, site.Name)
+	}
+	if o.configFile == "" {
+		return config.Site{}, errors.New("--site: is for the sites of --config.file")
+	}
+	return config.Site{}, fmt.Errorf("--site: must be one of %s, not %q", strings.Join(names, ", "), o.siteName)
 }
 
 // newLoggers returns the program's logger, and the same log for libraries that

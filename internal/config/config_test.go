@@ -39,7 +39,7 @@ sites:
   apac:
     <<: *emea
     host: [qlik1.apac.example]
-    cert_dir: ` + elsewhere + `
+    cert_dir: `+elsewhere+`
 `))
 	if err != nil {
 		t.Fatal(err)

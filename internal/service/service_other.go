@@ -1,0 +1,30 @@
+//go:build !windows
+
+package service
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+)
+
+var errNotWindows = errors.New("service: there are services of this kind on Windows only; " +
+	"on Linux, the packages and deploy/systemd bring a systemd unit")
+
+// Run runs the program, and returns its exit code.
+func Run(ctx context.Context, run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) int {
+	return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+}
+
+// Install fails.
+func Install(string, []string) error { return errNotWindows }
+
+// Start fails.
+func Start(context.Context) error { return errNotWindows }
+
+// Stop fails.
+func Stop(context.Context) error { return errNotWindows }
+
+// Uninstall fails.
+func Uninstall(context.Context) error { return errNotWindows }

@@ -1,0 +1,236 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/svc"
+	"golang.org/x/sys/windows/svc/eventlog"
+	"golang.org/x/sys/windows/svc/mgr"
+)
+
+const (
+	// stopTimeout is longer than the exporter lets requests under way end.
+	stopTimeout = 20 * time.Second
+	// settleTime is how long it must have run to be called started: wrong flags end
+	// it at once.
+	settleTime = 2 * time.Second
+)
+
+// Run runs the program, and returns its exit code. As a service, ctx ends when the
+// service is stopped, and what is written goes to the event log.
+func Run(ctx context.Context, run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) int {
+	if isService, err := svc.IsWindowsService(); err != nil || !isService {
+		return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	}
+	events, err := eventlog.Open(Name)
+	if err != nil {
+		return 1 // and nowhere to say so
+	}
+	defer func() { _ = events.Close() }()
+	program := program{ctx, run, eventWriter{events}}
+	if err := svc.Run(Name, program); err != nil {
+		_, _ = fmt.Fprintf(program.log, "qlik_exporter: error: service: %s\n", err)
+		return 1
+	}
+	return 0
+}
+
+// program is what the service control manager starts and stops.
+type program struct {
+	ctx context.Context
+	run func(ctx context.Context, args []string, stdout, stderr io.Writer) int
+	log io.Writer
+}
+
+// Execute runs the program until it ends or is told to. The arguments are those of
+// a single start and not used: those of the service are on its command line.
+func (p program) Execute(_ []string, requests <-chan svc.ChangeRequest, states chan<- svc.Status) (isOwnCode bool, code uint32) {
+	ctx, stop := context.WithCancel(p.ctx)
+	defer stop()
+	ended := make(chan int, 1)
+	go func() { ended <- p.run(ctx, os.Args[1:], p.log, p.log) }()
+	states <- svc.Status{State: svc.Running, Accepts: svc.AcceptStop | svc.AcceptShutdown}
+	for {
+		select {
+		case code := <-ended:
+			if ctx.Err() != nil {
+				return false, 0 // an error here would make Windows start it again
+			}
+			return true, uint32(max(code, 1)) //nolint:gosec // 1 or 2
+		case request := <-requests:
+			if request.Cmd == svc.Interrogate {
+				states <- request.CurrentStatus
+				continue
+			}
+			stop() // nothing else is accepted
+			states <- svc.Status{State: svc.StopPending, WaitHint: uint32(stopTimeout / time.Millisecond)}
+		}
+	}
+}
+
+// eventWriter writes each line as an event of its level.
+type eventWriter struct{ log *eventlog.Log }
+
+func (w eventWriter) Write(line []byte) (int, error) {
+	const id = 1 // EventCreate.exe, which gives the events their text, has 1 to 1000
+	text := strings.ReplaceAll(strings.TrimSpace(string(line)), "\x00", " ")
+	report := w.log.Info
+	switch levelOf(text) {
+	case "warn":
+		report = w.log.Warning
+	case "error":
+		report = w.log.Error
+	}
+	return len(line), report(id, text)
+}
+
+// Install registers the program that is running as a service with these arguments,
+// started with the machine and again when it fails.
+func Install(account string, arguments []string) error {
+	executable, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("service install: %w", err)
+	}
+	manager, err := mgr.Connect()
+	if err != nil {
+		return explain("install", err)
+	}
+	defer func() { _ = manager.Disconnect() }()
+	service, err := manager.CreateService(Name, executable, mgr.Config{
+		DisplayName:      "Qlik Sense exporter for Prometheus",
+		Description:      "Shows Prometheus the sessions of the users of a Qlik Sense site, and what the session limit leaves to each.",
+		StartType:        mgr.StartAutomatic,
+		ErrorControl:     mgr.ErrorNormal,
+		DelayedAutoStart: true,
+		ServiceStartName: account,
+	}, arguments...)
+	if err != nil {
+		return explain("install", err)
+	}
+	defer func() { _ = service.Close() }()
+	if err := configure(service); err != nil {
+		return errors.Join(explain("install", err), service.Delete())
+	}
+	return nil
+}
+
+// configure sets what Windows does when the service fails, and tells the event log
+// of it.
+func configure(service *mgr.Service) error {
+	err := service.SetRecoveryActions([]mgr.RecoveryAction{
+		{Type: mgr.ServiceRestart, Delay: 5 * time.Second},
+		{Type: mgr.ServiceRestart, Delay: 30 * time.Second},
+		{Type: mgr.ServiceRestart, Delay: time.Minute}, // and ever after
+	}, uint32((24 * time.Hour).Seconds()))
+	if err != nil {
+		return fmt.Errorf("recovery: %w", err)
+	}
+	if err := service.SetRecoveryActionsOnNonCrashFailures(true); err != nil {
+		return fmt.Errorf("recovery: %w", err)
+	}
+	_ = eventlog.Remove(Name) // left by an installation that was not finished
+	if err := eventlog.InstallAsEventCreate(Name, eventlog.Info|eventlog.Warning|eventlog.Error); err != nil {
+		return fmt.Errorf("event log: %w", err)
+	}
+	return nil
+}
+
+// Start starts the service, and waits whether it ends again.
+func Start(ctx context.Context) error {
+	return control("start", func(service *mgr.Service) error {
+		if err := service.Start(); err != nil {
+			return err
+		}
+		switch err := awaitEnd(ctx, service, settleTime); {
+		case err == nil:
+			return errors.New("it ended again at once; the event log (Application) says why")
+		case errors.Is(err, context.DeadlineExceeded):
+			return nil
+		default:
+			return err
+		}
+	})
+}
+
+// Stop stops the service and waits until it has ended.
+func Stop(ctx context.Context) error {
+	return control("stop", func(service *mgr.Service) error { return stop(ctx, service) })
+}
+
+// Uninstall stops the service and removes all that Install made.
+func Uninstall(ctx context.Context) error {
+	return control("uninstall", func(service *mgr.Service) error {
+		if err := stop(ctx, service); err != nil && !errors.Is(err, windows.ERROR_SERVICE_NOT_ACTIVE) {
+			return err
+		}
+		_ = eventlog.Remove(Name) // another program cannot have made it
+		return service.Delete()
+	})
+}
+
+func stop(ctx context.Context, service *mgr.Service) error {
+	if _, err := service.Control(svc.Stop); err != nil {
+		return err
+	}
+	return awaitEnd(ctx, service, stopTimeout)
+}
+
+// control opens the service to do something with it.
+func control(action string, do func(*mgr.Service) error) error {
+	manager, err := mgr.Connect()
+	if err != nil {
+		return explain(action, err)
+	}
+	defer func() { _ = manager.Disconnect() }()
+	service, err := manager.OpenService(Name)
+	if err != nil {
+		return explain(action, err)
+	}
+	defer func() { _ = service.Close() }()
+	return explain(action, do(service))
+}
+
+// awaitEnd waits until the service has ended.
+func awaitEnd(ctx context.Context, service *mgr.Service, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	poll := time.NewTicker(100 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		status, err := service.Query()
+		if err != nil || status.State == svc.Stopped {
+			return err
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return fmt.Errorf("it has not ended: %w", ctx.Err())
+		}
+	}
+}
+
+// explain says what failed, and for what is easily mended, how.
+func explain(action string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, windows.ERROR_ACCESS_DENIED):
+		err = errors.New("access is denied; run it as an administrator")
+	case errors.Is(err, windows.ERROR_SERVICE_EXISTS):
+		err = errors.New("the service exists; to change its flags, uninstall it first")
+	case errors.Is(err, windows.ERROR_SERVICE_DOES_NOT_EXIST):
+		err = errors.New("the service is not installed")
+	case errors.Is(err, windows.ERROR_SERVICE_NOT_ACTIVE):
+		err = errors.New("the service does not run")
+	case errors.Is(err, windows.ERROR_SERVICE_ALREADY_RUNNING):
+		err = errors.New("the service runs already")
+	}
+	return fmt.Errorf("service %s: %w", action, err)
+}
