@@ -188,6 +188,9 @@ func TestFaults(t *testing.T) {
 				f := newFaulty(t)
 				proxy := f.whileRunning(fault)
 				known, ofProxy, ofRepository := f.sinceTheStart(fault)
+				if fault == qliktest.EndlessBody { // a fast machine reads too much before the time is over
+					ofProxy, ofRepository = timeoutOrTooLarge(ofProxy), timeoutOrTooLarge(ofRepository)
+				}
 				rows[i] = fmt.Sprintf("| %s | %s | %s | nothing | %s | %s |\n", faultWords[fault], proxy, ofProxy, known, ofRepository)
 			})
 		}
@@ -195,6 +198,13 @@ func TestFaults(t *testing.T) {
 	checkTable(t, "docs/reliability.md", "faults",
 		"| what the service does | a node's proxy | kind | the repository, topology known | both, since the start | kind |\n"+
 			"| --- | --- | --- | --- | --- | --- |\n"+strings.Join(rows, ""))
+}
+
+func timeoutOrTooLarge(kinds string) string {
+	if strings.Trim(kinds, "`timeoulrg_, ") == "" {
+		return "`timeout` or `too_large`"
+	}
+	return kinds
 }
 
 // whileRunning lets a proxy and then the repository fail under an exporter that
