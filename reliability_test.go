@@ -201,7 +201,8 @@ func TestFaults(t *testing.T) {
 }
 
 func timeoutOrTooLarge(kinds string) string {
-	if strings.Trim(kinds, "`timeoulrg_, ") == "" {
+	switch kinds {
+	case "`timeout`", "`too_large`", "`timeout`, `too_large`":
 		return "`timeout` or `too_large`"
 	}
 	return kinds
