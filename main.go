@@ -302,8 +302,8 @@ func (o *options) sessionsFlags(command *kingpin.CmdClause) {
 }
 
 func (o *options) checkFlags(command *kingpin.CmdClause) {
-	command.Flag("site", "Site of --config.file, where that describes several.").StringVar(&o.siteName)
-	command.Flag("output", "Form of the report: table or json.").Default("table").EnumVar(&o.output, "table", "json")
+	command.Flag("site", "Site of --config.file; all of them unless given.").StringVar(&o.siteName)
+	command.Flag("output", "Form of the report: table or json, one object for each site.").Default("table").EnumVar(&o.output, "table", "json")
 }
 
 func (o *options) serviceFlags(command *kingpin.CmdClause) {
@@ -378,30 +378,61 @@ func (o *options) sites() (*config.File, error) {
 	return &config.File{Sites: []config.Site{o.site}}, nil
 }
 
-// check writes what works and what does not, and returns whether all does.
+// check writes what works and what does not, of one site or of all, and returns
+// whether all does.
 func (o *options) check(ctx context.Context, stdout io.Writer) (passed bool, err error) {
-	site, err := o.chosenSite()
+	file, err := o.sites()
 	if err != nil {
 		return false, err
 	}
+	chosen := file.Sites
+	if o.siteName != "" || o.configFile == "" {
+		site, err := o.chosenSite()
+		if err != nil {
+			return false, err
+		}
+		chosen = []config.Site{site}
+	}
+	passed = true
+	for i := range chosen {
+		report, err := checkSite(ctx, &chosen[i])
+		if err != nil {
+			return false, file.Locate(chosen[i].Name, err)
+		}
+		passed = passed && report.OK()
+		if o.output == "json" {
+			err = report.WriteJSON(stdout)
+		} else {
+			if i > 0 {
+				_, _ = fmt.Fprintln(stdout)
+			}
+			err = report.WriteTable(stdout, terminal.Colors(stdout))
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return passed, nil
+}
+
+func checkSite(ctx context.Context, site *config.Site) (*check.Report, error) {
 	var checked check.Config
+	var err error
 	if checked.Site, err = site.Qlik(); err != nil {
-		return false, err
+		return nil, err
 	}
 	if checked.AuditLogs, err = site.AuditLogs(); err != nil {
-		return false, err
+		return nil, err
 	}
 	if checked.ServiceAccounts, err = site.ServiceAccounts(); err != nil {
-		return false, err
+		return nil, err
 	}
 	report, err := check.Run(ctx, checked)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	if o.output == "json" {
-		return report.OK(), report.WriteJSON(stdout)
-	}
-	return report.OK(), report.WriteTable(stdout, terminal.Colors(stdout))
+	report.Site = site.Name
+	return report, nil
 }
 
 // demo serves a simulated site.

@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -128,23 +131,7 @@ func TestOversizedHeader(t *testing.T) {
 // counter.
 func TestHangupStorm(t *testing.T) {
 	f := newFaulty(t)
-	var file strings.Builder
-	file.WriteString("sites:\n  emea:\n")
-	for _, flag := range f.flags {
-		key, value, _ := strings.Cut(strings.TrimPrefix(flag, "--qlik."), "=")
-		switch key = strings.ReplaceAll(key, "-", "_"); key {
-		case "cert_dir":
-			fmt.Fprintf(&file, "    cert_dir: %s\n", value)
-		case "host":
-			fmt.Fprintf(&file, "    host: [%s]\n    node_address:\n", value)
-		case "node_address":
-			fmt.Fprintf(&file, "      - %s\n", value)
-		}
-	}
-	path := filepath.Join(t.TempDir(), "sites.yml")
-	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := writeSites(t, map[string][]string{"emea": f.flags})
 	address := freeAddress(t)
 	exporter := command(t, "--config.file="+path, "--web.listen-address="+address)
 	probe := strings.TrimSuffix(start(t, address, exporter), "/metrics") + "/probe?target=emea"
@@ -187,4 +174,32 @@ func TestStopInTheMiddle(t *testing.T) {
 	if err := exporter.Wait(); err != nil {
 		t.Errorf("exit: %v", err)
 	}
+}
+
+// writeSites writes a configuration file for sites that flags describe.
+func writeSites(t *testing.T, sites map[string][]string) (path string) {
+	t.Helper()
+	var file strings.Builder
+	file.WriteString("sites:\n")
+	for _, name := range slices.Sorted(maps.Keys(sites)) {
+		fmt.Fprintf(&file, "  %s:\n", name)
+		settings := make(map[string][]string)
+		for _, flag := range sites[name] {
+			key, value, _ := strings.Cut(strings.TrimPrefix(flag, "--qlik."), "=")
+			key = strings.ReplaceAll(key, "-", "_")
+			settings[key] = append(settings[key], strconv.Quote(value))
+		}
+		for _, key := range slices.Sorted(maps.Keys(settings)) {
+			value := "[" + strings.Join(settings[key], ", ") + "]"
+			if key == "cert_dir" {
+				value = settings[key][0]
+			}
+			fmt.Fprintf(&file, "    %s: %s\n", key, value)
+		}
+	}
+	path = filepath.Join(t.TempDir(), "sites.yml")
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -32,6 +32,7 @@ type Rung struct {
 // Report is what was found. Its texts hold nothing that a terminal would act
 // upon, whatever the site calls its parts.
 type Report struct {
+	Site   string   `json:"site,omitempty"` // its name, where there are several
 	Rungs  []Rung   `json:"rungs"`
 	Advice []string `json:"advice"` // about the site, which answers all the same
 }
@@ -81,6 +82,9 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 		target = max(target, utf8.RuneCountInString(r.Rungs[i].Target))
 	}
 	var table strings.Builder
+	if r.Site != "" {
+		fmt.Fprintf(&table, "Site %s\n\n", r.Site)
+	}
 	for _, rung := range r.Rungs {
 		mark := fmt.Sprintf("%-4s", rung.Mark)
 		if color {
@@ -107,5 +111,5 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return encoder.Encode(struct {
 		OK bool `json:"ok"`
 		*Report
-	}{r.OK(), &Report{Rungs: slices.Concat([]Rung{}, r.Rungs), Advice: slices.Concat([]string{}, r.Advice)}})
+	}{r.OK(), &Report{Site: r.Site, Rungs: slices.Concat([]Rung{}, r.Rungs), Advice: slices.Concat([]string{}, r.Advice)}})
 }
