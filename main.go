@@ -20,6 +20,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
@@ -59,6 +60,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	command, err := app.Parse(args)
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s%s, try --help\n", impossibleFlag(app, args), err)
+		return 1
+	}
+	if err := o.besideFile(app, args); err != nil {
+		_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", err)
 		return 1
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
@@ -127,6 +132,24 @@ func impossibleFlag(app *kingpin.Application, args []string) string {
 	return ""
 }
 
+// besideFile refuses settings of a site on the command line where a configuration
+// file has them: to ignore them silently could show names that were to be hidden.
+func (o *options) besideFile(app *kingpin.Application, args []string) error {
+	if o.configFile == "" {
+		return nil
+	}
+	parsed, err := app.ParseContext(args)
+	if err != nil {
+		return err
+	}
+	for _, element := range parsed.Elements {
+		if flag, ok := element.Clause.(*kingpin.FlagClause); ok && config.IsSetting(flag.Model().Name) {
+			return fmt.Errorf("--%s: is not used where there is a --config.file; write it into the file", flag.Model().Name)
+		}
+	}
+	return nil
+}
+
 // options are the values of all flags.
 type options struct {
 	site         config.Site
@@ -162,7 +185,8 @@ func newApp() (*kingpin.Application, *options) {
 	app := kingpin.New("qlik_exporter",
 		"Prometheus exporter for the sessions of Qlik Sense Enterprise on Windows: who is about to reach the session limit, and where.")
 	app.Version(version.Print("qlik_exporter"))
-	app.HelpFlag.Short('h')
+	app.HelpFlag.Short('h').NoEnvar()
+	app.VersionFlag.NoEnvar()
 	app.DefaultEnvars()
 	app.Command("serve", "Serve the metrics of a site (the default command).").Default()
 
@@ -170,7 +194,7 @@ func newApp() (*kingpin.Application, *options) {
 	o.demoFlags(app.Command("demo", "Start a simulated Qlik Sense site on loopback and serve its metrics."))
 	o.assetFlags(app.Command("assets", "Write Grafana dashboards, Prometheus rules, an Alertmanager example with templates, and the runbook into a folder."))
 	o.sessionsFlags(app.Command("sessions", "Show who has which sessions, and end those of a user. "+
-		"Exit status: 0 done; 1 not done; 2 done in part: some virtual proxies did not answer, or some sessions could not be ended."))
+		"Exit status: 0 done, or not wanted; 1 an error; 2 incomplete: some virtual proxies did not answer, or some sessions could not be ended."))
 	o.checkFlags(app.Command("check", "Try everything from the name of a server to the sessions of each virtual proxy, and say of what fails why, and what to do. "+
 		"Exit status: 0 if nothing failed, whatever was warned of; 1 if something did, or if the flags are wrong."))
 	o.serviceFlags(app.Command("service", "Install, start, stop or uninstall the Windows service."))
@@ -214,9 +238,9 @@ func (o *options) siteFlags(app *kingpin.Application) {
 		StringsVar(&site.Proxy)
 	app.Flag("qlik.virtual-proxy", "Ask for this virtual proxy (its prefix; / is the default one) instead of all. Repeatable.").
 		StringsVar(&site.VirtualProxy)
-	app.Flag("qlik.service-account", `Service account, DIRECTORY\id: watched for a licence, and shown plain where others are hashed. Repeatable.`).
+	app.Flag("qlik.service-account", `Service account, DIRECTORY\id: watched for a licence, shown plain where others are hashed, and never ended. Repeatable.`).
 		StringsVar(&site.ServiceAccount)
-	app.Flag("qlik.unlimited-user", `Technical user, DIRECTORY\id, to whom the limit does not apply: has series but no headroom. Repeatable.`).
+	app.Flag("qlik.unlimited-user", `Technical user, DIRECTORY\id, to whom the limit does not apply: has series but no headroom, and is never ended. Repeatable.`).
 		StringsVar(&site.UnlimitedUser)
 	app.Flag("qlik.timeout", "Upper bound for one request to Qlik; the deadline of the scrape comes first.").
 		Default(site.Timeout.String()).DurationVar(&site.Timeout)
@@ -233,7 +257,7 @@ func (o *options) siteFlags(app *kingpin.Application) {
 	}
 	app.Flag("collector.sessions.min-sessions", "Series only for users with at least so many sessions and cooling slots, or usage rows.").
 		Default(fmt.Sprint(site.MinSessions)).IntVar(&site.MinSessions)
-	app.Flag("collector.sessions.max-users", "Series for at most so many users, those with most sessions first.").
+	app.Flag("collector.sessions.max-users", "Series for at most so many users, those with most sessions or taken slots first.").
 		Default(fmt.Sprint(site.MaxUsers)).IntVar(&site.MaxUsers)
 	app.Flag("collector.sessions.exclude-user", `No series for users that match this anchored regular expression on DIRECTORY\id. Repeatable.`).
 		StringsVar(&site.ExcludeUser)
@@ -287,7 +311,7 @@ func (o *options) sessionsFlags(command *kingpin.CmdClause) {
 	list.Flag("at-least", "Only users with at least so many sessions or taken slots.").
 		NoEnvar().IntVar(&o.atLeast)
 	list.Flag("output", "Format: table, json or csv.").
-		Default(sessions.FormatTable).EnumVar(&o.output, sessions.FormatTable, sessions.FormatJSON, sessions.FormatCSV)
+		Default(sessions.FormatTable).NoEnvar().EnumVar(&o.output, sessions.FormatTable, sessions.FormatJSON, sessions.FormatCSV)
 
 	end := command.Command("end", "End sessions of one user, and nobody else's. It shows them and asks first. Unless told otherwise the most recently "+
 		"active one stays, because who loses all at the limit cannot log in again for five minutes.")
@@ -298,12 +322,12 @@ func (o *options) sessionsFlags(command *kingpin.CmdClause) {
 	end.Flag("dry-run", "Show what would end, and end nothing.").NoEnvar().BoolVar(&o.end.DryRun)
 	end.Flag("yes", "Do not ask. Needs the user in full.").NoEnvar().BoolVar(&o.end.Yes)
 	end.Flag("force", "End even more than ten sessions.").NoEnvar().BoolVar(&o.end.Force)
-	end.Flag("audit-log-file", "File to which a line is added: who ended whose sessions, and how many.").StringVar(&o.end.AuditLogFile)
+	end.Flag("audit-log-file", "File to which a line is added: who ended whose sessions, and how many. It is not Qlik's audit log.").StringVar(&o.end.AuditLogFile)
 }
 
 func (o *options) checkFlags(command *kingpin.CmdClause) {
 	command.Flag("site", "Site of --config.file; all of them unless given.").StringVar(&o.siteName)
-	command.Flag("output", "Form of the report: table or json, one object for each site.").Default("table").EnumVar(&o.output, "table", "json")
+	command.Flag("output", "Form of the report: table or json, one object for each site.").Default("table").NoEnvar().EnumVar(&o.output, "table", "json")
 }
 
 func (o *options) serviceFlags(command *kingpin.CmdClause) {
@@ -532,12 +556,12 @@ func reloadOnHangup(set *sites.Set) (stop func()) {
 // servedSites are the sites as the server wants them.
 type servedSites struct{ *sites.Set }
 
-func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrape, done func(), found bool) {
+func (s servedSites) Use(name string) (scrape func(context.Context) prometheus.Gatherer, done func(), found bool) {
 	site, done, found := s.Set.Use(name)
 	if !found {
 		return nil, nil, false
 	}
-	return func(ctx context.Context) server.Scrape { return site.Exporter.Scrape(ctx) }, done, true
+	return func(ctx context.Context) prometheus.Gatherer { return site.Exporter.Scrape(ctx) }, done, true
 }
 
 // sessionsPage is the page that shows the sites to people.
@@ -569,6 +593,10 @@ func (o *options) showOrEnd(ctx context.Context, command string, stdout, stderr 
 	if err != nil {
 		return err
 	}
+	serviceAccounts, err := settings.ServiceAccounts()
+	if err != nil {
+		return err
+	}
 	logger, _ := newLoggers(stderr, o.logLevel, o.logFormat)
 	ofSite := o.logLevel
 	if ofSite == "info" {
@@ -581,7 +609,7 @@ func (o *options) showOrEnd(ctx context.Context, command string, stdout, stderr 
 	}
 	defer site.Close()
 	c := &sessions.Commands{
-		Site: site, Logger: logger, CoolingTime: client.CoolingTime, ServiceAccounts: labels.Plain,
+		Site: site, Logger: logger, CoolingTime: client.CoolingTime, ServiceAccounts: serviceAccounts,
 		In: os.Stdin, Out: stdout, Err: stderr,
 		Terminal: terminal.Is(os.Stdin) && terminal.Is(stdout),
 		Color:    terminal.Colors(stdout),

@@ -163,6 +163,8 @@ func TestCannotStart(t *testing.T) {
 		{append(flags, "--qlik.unlimited-user=robot"), `--qlik.unlimited-user: "robot" is not a user`},
 		{append(flags, "--qlik.service-account=robot"), `--qlik.service-account: "robot" is not a user`},
 		{append(flags, "--qlik.node-address=qlik1"), `--qlik.node-address: "qlik1": write NODE=HOST or NODE=HOST:PORT`},
+		{append(flags, "--config.file=sites.yml"), "--qlik.cert-dir: is not used where there is a --config.file"},
+		{[]string{"--config.file=sites.yml", "--no-collector.licenses"}, "--collector.licenses: is not used where there is a --config.file"},
 		{append(flags, "--collector.sessions.exclude-user=("), "--collector.sessions.exclude-user: error parsing regexp"},
 		{append(flags, "--collector.sessions.max-users=0"), "--collector.sessions.max-users: must be at least 1"},
 		{append(flags, "--user-labels=md5"), "--user-labels: "},

@@ -127,9 +127,7 @@ func NewExporter(site Site, config Config, logger log.Logger) (*Exporter, error)
 // Scrape asks the links of the site and returns what is known then, to be gathered
 // once. What has not answered when ctx ends is reported as unknown.
 func (e *Exporter) Scrape(ctx context.Context) *Scrape {
-	begin := time.Now()
 	s := &Scrape{ctx: ctx, exporter: e, view: view{snapshot: e.site.Snapshot(ctx)}}
-	s.asked = time.Since(begin)
 	s.view.status = e.site.Status()
 	return s
 }
@@ -150,14 +148,10 @@ var (
 type Scrape struct {
 	exporter *Exporter
 	ctx      context.Context //nolint:containedctx // see above
-	asked    time.Duration
 	view     view
 }
 
 var _ prometheus.Gatherer = (*Scrape)(nil)
-
-// Asked is how long the scrape waited for Qlik's answers.
-func (s *Scrape) Asked() time.Duration { return s.asked }
 
 // Gather implements prometheus.Gatherer.
 func (s *Scrape) Gather() ([]*dto.MetricFamily, error) {

@@ -70,7 +70,7 @@ var (
 		nil, nil)
 	userSeriesMinSessions = prometheus.NewDesc(
 		prometheus.BuildFQName(namespace, "", "user_series_min_sessions"),
-		"Sessions from which on a user has series, as configured by --collector.sessions.min-sessions.",
+		"Sessions and cooling slots, or usage rows, from which on a user has series, as configured by --collector.sessions.min-sessions.",
 		nil, nil)
 
 	virtualProxyUp = prometheus.NewDesc(

@@ -12,12 +12,13 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// UsersConfig says which users get series of their own, in every collector.
-// Bounded counts include every user all the same.
+// UsersConfig says which users get series of their own. Bounded counts include
+// every user all the same. Users who were refused a login have series of that
+// whatever their sessions, up to a number of their own.
 type UsersConfig struct {
 	Labels       UserLabels
-	MinSessions  int      // users with fewer sessions and cooling slots have no series
-	MaxUsers     int      // at most so many users have series, those with most sessions first
+	MinSessions  int      // users with fewer sessions and cooling slots, or usage rows, have no series
+	MaxUsers     int      // at most so many users have series, those with most of these first
 	ExcludeUsers []string // anchored regular expressions on DIRECTORY\id, in any case
 }
 
@@ -87,9 +88,8 @@ func (s *userSelection) rows(users []qlik.UserStatus) (rows []userRow, dropped i
 	rows = make([]userRow, 0, len(users))
 	for i := range users {
 		user := &users[i]
-		occupied := max(user.Sessions+user.CoolingSlots, user.LicensedSessions)
 		switch {
-		case user.Present() && occupied < s.minSessions:
+		case user.Present() && occupied(user) < s.minSessions:
 			continue
 		case s.excludes(user.User):
 			continue
@@ -97,7 +97,7 @@ func (s *userSelection) rows(users []qlik.UserStatus) (rows []userRow, dropped i
 		rows = append(rows, userRow{UserStatus: user, directory: user.User.Directory, id: s.namer.id(user.User)})
 	}
 	if dropped = len(rows) - s.maxUsers; dropped > 0 {
-		slices.SortStableFunc(rows, func(a, b userRow) int { return cmp.Compare(b.Sessions, a.Sessions) })
+		slices.SortStableFunc(rows, func(a, b userRow) int { return cmp.Compare(occupied(b.UserStatus), occupied(a.UserStatus)) })
 		rows = rows[:s.maxUsers]
 	}
 	slices.SortFunc(rows, func(a, b userRow) int {
@@ -113,6 +113,11 @@ func (s *userSelection) rows(users []qlik.UserStatus) (rows []userRow, dropped i
 		rows[i].labels = append(rows[i].labels, directory, id)
 	}
 	return rows, max(dropped, 0)
+}
+
+// occupied is how many sessions or slots a user has, whichever are more.
+func occupied(user *qlik.UserStatus) int {
+	return max(user.Sessions+user.CoolingSlots, user.LicensedSessions)
 }
 
 // The names of labels that are shared by pointer.

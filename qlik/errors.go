@@ -60,8 +60,8 @@ func KindOf(err error) Kind {
 	return ""
 }
 
-// kindError marks the kind of a failure where it is found; client.get turns it
-// into an *Error.
+// kindError marks the kind of a failure where it is found; client.request
+// turns it into an *Error.
 type kindError struct {
 	kind   Kind
 	status int
@@ -76,7 +76,8 @@ func kindErrorf(kind Kind, format string, args ...any) error {
 	return &kindError{kind: kind, err: fmt.Errorf(format, args...)}
 }
 
-// notFound says whether err is the answer 404: a release without that interface.
+// notFound says whether err is the answer 404: a release without that interface,
+// or a session that is gone.
 func notFound(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Status == http.StatusNotFound

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,6 +74,12 @@ func (s *Site) settings() []setting {
 		{"exclude_user", "collector.sessions.exclude-user", &s.ExcludeUser},
 		{"collector", "collector", &s.Collector},
 	}
+}
+
+// IsSetting says whether a flag is a setting of a site.
+func IsSetting(flag string) bool {
+	return strings.HasPrefix(flag, "collector.") ||
+		slices.ContainsFunc(new(Site).settings(), func(s setting) bool { return s.flag == flag })
 }
 
 // Default returns the settings that apply unless something else is said.

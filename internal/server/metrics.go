@@ -36,7 +36,7 @@ type metrics struct {
 	making  chan struct{} // holds one element for each answer that is being made
 
 	mu      sync.Mutex
-	ownWork map[string]time.Duration // by site, what its last scrape took beside Qlik's answers
+	ownWork map[string]time.Duration // by site, what its last answer took to make
 }
 
 func newMetrics(process *prometheus.Registry, sites Sites, offset time.Duration, errorLog *stdlog.Logger) *metrics {
@@ -80,12 +80,11 @@ func (m *metrics) probe(w http.ResponseWriter, r *http.Request) {
 }
 
 // scrape answers with the metrics of a site, and with others.
-func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, site func(context.Context) Scrape, others ...prometheus.Gatherer) {
-	begin := time.Now()
+func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, site func(context.Context) prometheus.Gatherer, others ...prometheus.Gatherer) {
 	m.mu.Lock()
 	ownWork := m.ownWork[name]
 	m.mu.Unlock()
-	// Where tens of thousands of users make the answer large, writing it takes
+	// Where tens of thousands of users make the answer large, making it takes
 	// longer than the configured offset.
 	timeout, err := scrapeTimeout(r.Header, max(m.offset, 3*ownWork/2))
 	if err != nil {
@@ -99,7 +98,7 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 		defer cancel()
 	}
 	scrape := site(ctx)
-	answer := m.make(append(joined{scrape}, others...), r)
+	answer := m.make(append(joined{scrape}, others...), r, name)
 	if answer == nil {
 		return // nobody waits for it
 	}
@@ -107,21 +106,24 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout))
 	}
 	answer.writeTo(w)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.ownWork[name] = time.Since(begin) - scrape.Asked()
 }
 
 // make makes the answer to a scrape when its turn has come, or returns nil if the
 // client leaves before that. It is made as a whole, so that a client that reads
 // slowly, or never, holds up nobody else.
-func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request) *answer {
+func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request, site string) *answer {
 	select {
 	case m.making <- struct{}{}:
 		defer func() { <-m.making }()
 	case <-r.Context().Done():
 		return nil
 	}
+	begin := time.Now()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.ownWork[site] = time.Since(begin)
+	}()
 	answer := &answer{header: make(http.Header), status: http.StatusOK}
 	promhttp.HandlerFor(gatherer, m.options).ServeHTTP(answer, r)
 	return answer

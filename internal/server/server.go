@@ -52,23 +52,15 @@ type Config struct {
 type Sites interface {
 	prometheus.Collector // of the state of the configuration
 
-	// Use returns what begins a scrape of the site of that name, which must be
-	// told when it is done. The only site of an exporter has no name.
-	Use(name string) (scrape func(ctx context.Context) Scrape, done func(), found bool)
+	// Use returns what scrapes the site of that name, to be gathered once; done must
+	// be called after that. The only site of an exporter has no name.
+	Use(name string) (scrape func(ctx context.Context) prometheus.Gatherer, done func(), found bool)
 	// Names returns the names of the sites.
 	Names() []string
 	// Format returns the configuration in force.
 	Format() ([]byte, error)
 	// Reload takes the configuration into use as it is now.
 	Reload() error
-}
-
-// Scrape is the metrics of a site, to be gathered once.
-type Scrape interface {
-	prometheus.Gatherer
-
-	// Asked is how long it waited for Qlik's answers.
-	Asked() time.Duration
 }
 
 // checkTelemetryPath refuses paths that are taken or would mean something else.

@@ -52,7 +52,6 @@ func TestScrapeTimeout(t *testing.T) {
 // collect is a scrape made of a function.
 type collect func(ch chan<- prometheus.Metric)
 
-func (collect) Asked() time.Duration                  { return 0 }
 func (collect) Describe(ch chan<- *prometheus.Desc)   { ch <- seen }
 func (c collect) Collect(ch chan<- prometheus.Metric) { c(ch) }
 func (c collect) Gather() ([]*dto.MetricFamily, error) {
@@ -62,18 +61,18 @@ func (c collect) Gather() ([]*dto.MetricFamily, error) {
 }
 
 // only is a site that is scraped by a function, the only one.
-type only func(ctx context.Context) Scrape
+type only func(ctx context.Context) prometheus.Gatherer
 
 func (only) Describe(chan<- *prometheus.Desc) {}
 func (only) Collect(chan<- prometheus.Metric) {}
 func (only) Names() []string                  { return []string{""} }
 func (only) Format() ([]byte, error)          { return []byte("sites: {}\n"), nil }
 func (only) Reload() error                    { return errors.New("is broken") }
-func (o only) Use(name string) (scrape func(context.Context) Scrape, done func(), found bool) {
+func (o only) Use(name string) (scrape func(context.Context) prometheus.Gatherer, done func(), found bool) {
 	return o, func() {}, name == ""
 }
 
-var nothing = only(func(context.Context) Scrape { return collect(func(chan<- prometheus.Metric) {}) })
+var nothing = only(func(context.Context) prometheus.Gatherer { return collect(func(chan<- prometheus.Metric) {}) })
 
 var seen = prometheus.NewDesc("seen", "A metric.", []string{"label"}, nil)
 
@@ -140,7 +139,7 @@ func TestWrongTimeoutHeaderIsRefused(t *testing.T) {
 
 func TestDeadlineReachesTheSite(t *testing.T) {
 	var left time.Duration
-	h := handler(t, Config{TelemetryPath: "/metrics", TimeoutOffset: time.Second, Sites: only(func(ctx context.Context) Scrape {
+	h := handler(t, Config{TelemetryPath: "/metrics", TimeoutOffset: time.Second, Sites: only(func(ctx context.Context) prometheus.Gatherer {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
 		return collect(func(chan<- prometheus.Metric) {})
@@ -154,7 +153,7 @@ func TestDeadlineReachesTheSite(t *testing.T) {
 // TestDuplicateCostsOneSeries: the same series twice is a defect, but the rest
 // of the scrape is worth having. It is counted.
 func TestDuplicateCostsOneSeries(t *testing.T) {
-	h := handler(t, Config{TelemetryPath: "/metrics", Sites: only(func(context.Context) Scrape {
+	h := handler(t, Config{TelemetryPath: "/metrics", Sites: only(func(context.Context) prometheus.Gatherer {
 		return collect(func(ch chan<- prometheus.Metric) {
 			for _, label := range []string{"a", "b", "a"} {
 				ch <- prometheus.MustNewConstMetric(seen, prometheus.GaugeValue, 1, label)
@@ -198,7 +197,7 @@ func TestTelemetryPath(t *testing.T) {
 // the time that the next one has.
 func TestOwnWorkIsReserved(t *testing.T) {
 	var left time.Duration
-	m := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) Scrape {
+	m := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) prometheus.Gatherer {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
 		return collect(func(chan<- prometheus.Metric) {})

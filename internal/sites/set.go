@@ -62,7 +62,6 @@ func (s *Set) Collect(ch chan<- prometheus.Metric) {
 func (s *Set) Reload() error {
 	err := s.use()
 	if err != nil {
-		s.successful.Set(0)
 		_ = level.Error(s.logger).Log("msg", "Configuration refused; the last good one stays in force", "err", err)
 		return err
 	}
@@ -70,9 +69,14 @@ func (s *Set) Reload() error {
 	return nil
 }
 
-func (s *Set) use() error {
+func (s *Set) use() (err error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	defer func() {
+		if err != nil {
+			s.successful.Set(0)
+		}
+	}()
 	file, err := s.load()
 	if err != nil {
 		return err

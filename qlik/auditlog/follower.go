@@ -198,12 +198,12 @@ func (f *Follower) report(err error) {
 	if err == nil {
 		f.status.LastRead = time.Now()
 		if !before.Up {
-			level.Info(f.logger).Log("msg", "following the audit log", "file", f.config.Glob)
+			_ = level.Info(f.logger).Log("msg", "Following the audit log", "file", f.config.Glob)
 		}
 		return
 	}
 	if before.Up || before.Err.Error() != err.Error() {
-		level.Warn(f.logger).Log("msg", "the audit log cannot be followed, refused logins go unseen", "file", f.config.Glob, "err", err)
+		_ = level.Warn(f.logger).Log("msg", "The audit log cannot be followed, refused logins go unseen", "file", f.config.Glob, "err", err)
 	}
 }
 
@@ -214,6 +214,6 @@ func (f *Follower) skipped(reason error) {
 	f.mu.Unlock()
 	if !f.reported[reason] {
 		f.reported[reason] = true
-		level.Warn(f.logger).Log("msg", "skipped a line of the audit log; further ones of this kind are only counted", "file", f.config.Glob, "reason", reason)
+		_ = level.Warn(f.logger).Log("msg", "Skipped a line of the audit log; further ones of this kind are only counted", "file", f.config.Glob, "reason", reason)
 	}
 }

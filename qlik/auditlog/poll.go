@@ -223,7 +223,7 @@ func (f *Follower) rollOver(ctx context.Context, next *os.File, h head) error {
 	}
 	maps.DeleteFunc(f.archives, func(name string, _ archive) bool { return !listed[name] })
 	if !complete {
-		level.Warn(f.logger).Log("msg", "the audit log was replaced and the rest of it cannot be found; refused logins may be missing", "file", f.config.Glob)
+		_ = level.Warn(f.logger).Log("msg", "The audit log was replaced and the rest of it cannot be found; refused logins may be missing", "file", f.config.Glob)
 	}
 	return nil
 }
@@ -279,7 +279,7 @@ func (f *Follower) openMissed(archives []fs.DirEntry) ([]source, error) {
 		case errors.As(err, new(*fs.PathError)):
 			return missed, err
 		case err != nil:
-			level.Warn(f.logger).Log("msg", "an archive of the audit log cannot be understood", "file", filepath.Join(f.dir, m.name), "err", err)
+			_ = level.Warn(f.logger).Log("msg", "An archive of the audit log cannot be understood", "file", filepath.Join(f.dir, m.name), "err", err)
 			f.archives[m.name] = m.archive
 		case m.size == 0: // without entry
 			closeFile(m.file)

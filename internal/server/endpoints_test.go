@@ -18,8 +18,8 @@ type two struct{ only }
 
 func (two) Names() []string { return []string{"emea", "apac"} }
 
-func (t two) Use(name string) (scrape func(context.Context) Scrape, done func(), found bool) {
-	return func(context.Context) Scrape {
+func (t two) Use(name string) (scrape func(context.Context) prometheus.Gatherer, done func(), found bool) {
+	return func(context.Context) prometheus.Gatherer {
 		return collect(func(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(seen, prometheus.GaugeValue, 1, name)
 		})
