@@ -116,6 +116,8 @@ func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request, site strin
 	case m.making <- struct{}{}:
 		defer func() { <-m.making }()
 	case <-r.Context().Done():
+	}
+	if r.Context().Err() != nil {
 		return nil
 	}
 	begin := time.Now()

@@ -275,3 +275,16 @@ func TestServerLog(t *testing.T) {
 		t.Errorf("got %s", &log)
 	}
 }
+
+// TestWhoLeavesGetsNoAnswer: nor is anything made of what is known by then, which
+// would look like a failure of the site.
+func TestWhoLeavesGetsNoAnswer(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	h := handler(t, Config{TelemetryPath: "/metrics", Sites: only(func(context.Context) prometheus.Gatherer {
+		leave()
+		return collect(func(chan<- prometheus.Metric) { t.Error("gathered") })
+	})})
+	for range 20 {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody).WithContext(ctx))
+	}
+}
