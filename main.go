@@ -411,7 +411,7 @@ func (o *options) check(ctx context.Context, stdout io.Writer) (passed bool, err
 	}
 	chosen := file.Sites
 	if o.siteName != "" || o.configFile == "" {
-		site, err := o.chosenSite()
+		site, err := o.chosenSite(file)
 		if err != nil {
 			return false, err
 		}
@@ -581,7 +581,11 @@ func (o *options) sessionsPage(set *sites.Set) http.Handler {
 
 // showOrEnd runs the commands about sessions.
 func (o *options) showOrEnd(ctx context.Context, command string, stdout, stderr io.Writer) error {
-	settings, err := o.chosenSite()
+	file, err := o.sites()
+	if err != nil {
+		return err
+	}
+	settings, err := o.chosenSite(file)
 	if err != nil {
 		return err
 	}
@@ -605,7 +609,7 @@ func (o *options) showOrEnd(ctx context.Context, command string, stdout, stderr 
 	client.Logger, _ = newLoggers(stderr, ofSite, o.logFormat)
 	site, err := qlik.New(client)
 	if err != nil {
-		return err
+		return file.Locate(settings.Name, err)
 	}
 	defer site.Close()
 	c := &sessions.Commands{
@@ -631,11 +635,7 @@ func (o *options) showOrEnd(ctx context.Context, command string, stdout, stderr 
 }
 
 // chosenSite returns the only site, or that of --site.
-func (o *options) chosenSite() (config.Site, error) {
-	file, err := o.sites()
-	if err != nil {
-		return config.Site{}, err
-	}
+func (o *options) chosenSite(file *config.File) (config.Site, error) {
 	var names []string
 	for _, site := range file.Sites {
 		if site.Name == o.siteName || o.siteName == "" && len(file.Sites) == 1 {

@@ -173,7 +173,7 @@ func TestCannotStart(t *testing.T) {
 		{append(flags, "--web.telemetry-path=metrics"), "--web.telemetry-path: must start with a slash"},
 		{append(flags, "--web.telemetry-path=/metrics{"), `--web.telemetry-path: "/metrics{" is no plain path`},
 		{append(flags, "--web.listen-address=127.0.0.1:70000"), "--web.listen-address"},
-		{append(flags, "--web.config.file=/nowhere"), "open /nowhere"},
+		{append(flags, "--web.config.file=/nowhere", "--web.listen-address=127.0.0.1:0"), "open /nowhere"},
 		{append(flags, "--timeout-offset=-1s"), "--timeout-offset: must not be negative"},
 		{append(flags, "--qlik.hots=qlik1"), "unknown long flag '--qlik.hots', try --help"},
 		{append(flags, "serv"), "serv"},

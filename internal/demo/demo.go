@@ -120,6 +120,10 @@ its people reach 4 sessions, some 5, some are refused, and one proxy restarts.
   nodes         %[1]s
   certificates  %[2]s  (removed at the end)
 
+Who holds what, in a browser, and in a second terminal:
+  http://%[3]s/sessions
+  %[8]s sessions --at-least 4 @%[7]s
+
 Its metrics:
   curl -s http://%[3]s%[4]s | grep ^qlik_session_limit_headroom
 
