@@ -59,7 +59,13 @@ func TestDemoAsNewcomer(t *testing.T) {
 			fmt.Sprintf("%d lines, the first one %s", len(lines), lines[0]))
 	}
 
-	others := commandsOf(introduction, "go run . ")
+	looks := commandsOf(introduction, "go run . sessions ")
+	if len(looks) != 1 {
+		t.Fatalf("the demo prints %d commands that show who holds what", len(looks))
+	}
+	table := shell(t, strings.Replace(looks[0], "go run .", "qlik_exporter", 1))
+	expect(t, strings.HasPrefix(table, "FREE ") && strings.Contains(table, `ACME\adm.kessler`), "it lists those with four sessions or more", tail(table, 3))
+	others := commandsOf(introduction, "go run . --")
 	if len(others) != 1 {
 		t.Fatalf("the demo prints %d commands that start another exporter", len(others))
 	}
