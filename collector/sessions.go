@@ -162,16 +162,23 @@ func (c *sessionsCollector) Update(_ context.Context, v *view, ch chan<- prometh
 // addSessions adds what users have now.
 func addSessions(v *view) {
 	virtualProxies := make(map[string]*dto.LabelPair)
+	series := 0
+	for i := range v.users {
+		series += len(v.users[i].VirtualProxies)
+	}
 	family := v.family(userSessions)
+	labels := make([]*dto.LabelPair, 0, series*(len(userLabels)+1)) // of all of them, in one piece of memory
 	for i := range v.users {
 		user := &v.users[i]
-		for _, count := range user.VirtualProxies {
+		for j := range user.VirtualProxies {
+			count := &user.VirtualProxies[j]
 			virtualProxy, known := virtualProxies[count.VirtualProxy]
 			if !known {
 				virtualProxy = &dto.LabelPair{Name: &virtualProxyName, Value: &count.VirtualProxy}
 				virtualProxies[count.VirtualProxy] = virtualProxy
 			}
-			family.add(float64(count.Sessions), append(slices.Clip(user.labels), virtualProxy))
+			labels = append(append(labels, user.labels...), virtualProxy)
+			family.add(float64(count.Sessions), labels[len(labels)-len(userLabels)-1:])
 		}
 	}
 	v.addUsers(sessionLimitHeadroom, func(u *userRow) (float64, bool) {

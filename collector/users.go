@@ -156,21 +156,7 @@ func newUserMetric(name, help string, kind dto.MetricType) *userMetric {
 type userFamily struct {
 	dto.MetricFamily
 
-	// Made in portions, which never grow: there are pointers into them.
-	gauges   []userGaugeSeries
-	counters []userCounterSeries
-}
-
-type userGaugeSeries struct {
-	metric dto.Metric
-	gauge  dto.Gauge
-	value  float64
-}
-
-type userCounterSeries struct {
-	metric  dto.Metric
-	counter dto.Counter
-	value   float64
+	portion []dto.Metric // being filled; never grows, because there are pointers into it
 }
 
 // family begins the family of a metric.
@@ -181,32 +167,39 @@ func (v *view) family(metric *userMetric) *userFamily {
 	return family
 }
 
-// portion is how many series are made at once.
-const portion = 256
+// portionSize is how many series are made at once.
+const portionSize = 256
 
 // add adds a series. Its labels are in the order of their names, and it comes
 // behind the others in the order of labels.
 func (f *userFamily) add(value float64, labels []*dto.LabelPair) {
-	var metric *dto.Metric
-	if f.GetType() == dto.MetricType_COUNTER {
-		if len(f.counters) == cap(f.counters) {
-			f.counters = make([]userCounterSeries, 0, portion)
-		}
-		f.counters = f.counters[:len(f.counters)+1]
-		series := &f.counters[len(f.counters)-1]
-		series.value, series.counter.Value, series.metric.Counter = value, &series.value, &series.counter
-		metric = &series.metric
-	} else {
-		if len(f.gauges) == cap(f.gauges) {
-			f.gauges = make([]userGaugeSeries, 0, portion)
-		}
-		f.gauges = f.gauges[:len(f.gauges)+1]
-		series := &f.gauges[len(f.gauges)-1]
-		series.value, series.gauge.Value, series.metric.Gauge = value, &series.value, &series.gauge
-		metric = &series.metric
+	if len(f.portion) == cap(f.portion) {
+		f.portion = make([]dto.Metric, 0, portionSize)
 	}
+	f.portion = f.portion[:len(f.portion)+1]
+	metric := &f.portion[len(f.portion)-1]
 	metric.Label = labels
+	if f.GetType() == dto.MetricType_COUNTER {
+		metric.Counter = &dto.Counter{Value: new(value)}
+	} else {
+		metric.Gauge = gaugeOf(value)
+	}
 	f.Metric = append(f.Metric, metric)
+}
+
+// smallGauges are the values 0, 1, 2 and so on, which most series have and share.
+var smallGauges = func() (gauges [64]*dto.Gauge) {
+	for i := range gauges {
+		gauges[i] = &dto.Gauge{Value: new(float64(i))}
+	}
+	return gauges
+}()
+
+func gaugeOf(value float64) *dto.Gauge {
+	if i := int(value); i >= 0 && i < len(smallGauges) && float64(i) == value {
+		return smallGauges[i]
+	}
+	return &dto.Gauge{Value: new(value)}
 }
 
 // addUsers adds a series of each user for whom value gives one.

@@ -17,8 +17,8 @@ type VirtualProxyCount struct {
 // are there whether or not they have any. It also tells where each user is. The
 // limit does not apply to anonymous users, nor to those named as unlimited.
 func CountUsers(sessions []Session, others []User, limit int, unlimited map[User]bool) (users []UserStatus, index map[User]int) {
-	index = make(map[User]int, len(sessions)/2)
-	order := make([]User, 0, len(sessions)/2)
+	index = make(map[User]int, len(sessions))
+	order := make([]User, 0, len(sessions))
 	note := func(user User) {
 		if _, known := index[user]; !known {
 			index[user] = 0

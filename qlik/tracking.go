@@ -217,17 +217,12 @@ func (u *trackedUser) dropCooled(at time.Time) {
 	u.cooling = slices.Delete(u.cooling, 0, u.cooled(at))
 }
 
-// coolingEnds returns when the cooling slots of a user will be free, soonest
-// first. Sessions and cooling slots together never exceed the limit: a session
-// beyond it holds no slot.
-func (t *tracker) coolingEnds(user User, now time.Time) []time.Time {
-	known := t.users[user]
-	if known == nil {
-		return nil
-	}
-	cooling := known.cooling[known.cooled(now):]
-	room := min(max(t.limit-known.sessions, 0), len(cooling))
-	return slices.Clone(cooling[len(cooling)-room:])
+// coolingEnds are the ends of slots that still cool. Sessions and cooling slots
+// together never exceed the limit: a session beyond it holds no slot.
+func (u *trackedUser) coolingEnds(limit int, now time.Time) []time.Time {
+	cooling := u.cooling[u.cooled(now):]
+	room := min(max(limit-u.sessions, 0), len(cooling))
+	return cooling[len(cooling)-room:]
 }
 
 // observeUsers notes who is at the limit, and forgets who left long ago.
@@ -278,6 +273,15 @@ func (t *tracker) user(user User) *trackedUser {
 	return known
 }
 
+// coolingEnds returns when the cooling slots of a user will be free, soonest first.
+func (t *tracker) coolingEnds(user User, now time.Time) []time.Time {
+	known := t.users[user]
+	if known == nil {
+		return nil
+	}
+	return slices.Clone(known.coolingEnds(t.limit, now))
+}
+
 // tracking returns a copy of the counts.
 func (t *tracker) tracking() Tracking {
 	return Tracking{Since: t.since, Totals: Totals{
@@ -322,7 +326,7 @@ func (t *tracker) describe(status *UserStatus, now time.Time) {
 	if user == nil {
 		return
 	}
-	status.CoolingSlots = len(t.coolingEnds(status.User, now))
+	status.CoolingSlots = len(user.coolingEnds(t.limit, now))
 	status.LimitReached, status.LastLimitReached = user.reached, user.lastReached
 	if status.Sessions > 0 && user.oldestInRound == t.round {
 		status.FirstSeen = user.oldest

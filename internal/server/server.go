@@ -149,8 +149,11 @@ func newHandler(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	metrics, err := newMetrics(process, config.Sites, config.TimeoutOffset, slog.NewLogLogger(config.Slog.Handler(), slog.LevelError))
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
-	metrics := newMetrics(process, config.Sites, config.TimeoutOffset, slog.NewLogLogger(config.Slog.Handler(), slog.LevelError))
 	mux.HandleFunc("GET "+config.TelemetryPath, metrics.own)
 	mux.HandleFunc("GET /probe", metrics.probe)
 	mux.HandleFunc("GET /sd", discovery(config.Sites))

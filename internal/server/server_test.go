@@ -197,11 +197,14 @@ func TestTelemetryPath(t *testing.T) {
 // the time that the next one has.
 func TestOwnWorkIsReserved(t *testing.T) {
 	var left time.Duration
-	m := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) prometheus.Gatherer {
+	m, err := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) prometheus.Gatherer {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
 		return collect(func(chan<- prometheus.Metric) {})
 	}), 250*time.Millisecond, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	m.ownWork[""] = 2 * time.Second
 	get(http.HandlerFunc(m.own), "/metrics", scrapeTimeoutHeader, "10")
 	if left < 6500*time.Millisecond || left > 7*time.Second {
