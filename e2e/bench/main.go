@@ -1,9 +1,10 @@
 // Bench measures what a scrape costs, from outside: the exporter as a process of
 // its own against a simulated site, and in turns with it a program that only
 // reads and parses the same answers, which is the floor. It prints tables in
-// Markdown.
+// Markdown. What comes behind its own flags goes to the exporter.
 //
 //	go run ./bench -exporter ../qlik_exporter
+//	go run ./bench -exporter ../qlik_exporter -links 50 -latency 0s -- --collector.sessions.min-sessions=4
 package main
 
 import (
@@ -112,6 +113,7 @@ func measure(exporter string, all bool, sessions, links int, latency time.Durati
 	if !all {
 		arguments = append(arguments, "--no-collector.licenses", "--no-collector.services")
 	}
+	arguments = append(arguments, flag.Args()...)
 	ours, err := start(exec.Command(exporter), arguments...)
 	if err != nil {
 		return nil, err

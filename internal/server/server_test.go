@@ -1,8 +1,10 @@
 package server
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -83,7 +85,9 @@ func handler(t *testing.T, config Config) http.Handler {
 	if config.Sites == nil {
 		config.Sites = nothing
 	}
-	config.Sessions = say("the sessions page")
+	if config.Sessions == nil {
+		config.Sessions = say("the sessions page")
+	}
 	h, err := newHandler(config)
 	if err != nil {
 		t.Fatal(err)
@@ -170,9 +174,24 @@ func TestDuplicateCostsOneSeries(t *testing.T) {
 }
 
 func TestCompressionAndOpenMetrics(t *testing.T) {
-	h := handler(t, Config{TelemetryPath: "/metrics"})
-	if answer := get(h, "/metrics", "Accept-Encoding", "gzip"); answer.Header().Get("Content-Encoding") != "gzip" {
-		t.Errorf("not compressed: %v", answer.Header())
+	h := handler(t, Config{TelemetryPath: "/metrics", Sessions: say(strings.Repeat("anna\n", 1000))})
+	for path, want := range map[string]string{"/metrics": "\ngo_goroutines ", "/sessions": "anna"} {
+		for _, encoding := range []string{"identity", "gzip"} {
+			answer := get(h, path, "Accept-Encoding", encoding)
+			body := io.Reader(answer.Body)
+			if encoding == "gzip" {
+				if answer.Header().Get("Content-Encoding") != "gzip" {
+					t.Errorf("%s is not compressed: %v", path, answer.Header())
+				}
+				var err error
+				if body, err = gzip.NewReader(body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if text, err := io.ReadAll(body); err != nil || !strings.Contains(string(text), want) {
+				t.Errorf("%s as %s: %d bytes without %q, %v", path, encoding, len(text), want, err)
+			}
+		}
 	}
 	answer := get(h, "/metrics", "Accept", "application/openmetrics-text;version=1.0.0")
 	if !strings.HasPrefix(answer.Header().Get("Content-Type"), "application/openmetrics-text") || !strings.HasSuffix(answer.Body.String(), "# EOF\n") {
@@ -197,14 +216,12 @@ func TestTelemetryPath(t *testing.T) {
 // the time that the next one has.
 func TestOwnWorkIsReserved(t *testing.T) {
 	var left time.Duration
-	m, err := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) prometheus.Gatherer {
+	asIs := func(handler http.Handler) http.HandlerFunc { return handler.ServeHTTP }
+	m := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) prometheus.Gatherer {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
 		return collect(func(chan<- prometheus.Metric) {})
-	}), 250*time.Millisecond, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	}), 250*time.Millisecond, asIs, nil)
 	m.ownWork[""] = 2 * time.Second
 	get(http.HandlerFunc(m.own), "/metrics", scrapeTimeoutHeader, "10")
 	if left < 6500*time.Millisecond || left > 7*time.Second {
