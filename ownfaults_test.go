@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -24,7 +26,9 @@ import (
 // stays in use, and at its end the new one is.
 func TestCertificatesHalfReplaced(t *testing.T) {
 	f := newFaulty(t)
-	metrics := startExporter(t, f.flags...)
+	address := freeAddress(t)
+	exporter := command(t, append(f.flags, "--web.listen-address="+address)...)
+	metrics := start(t, address, exporter)
 	f.expect("before", f.scrape(metrics), well)
 	dir := strings.TrimPrefix(f.flags[0], "--qlik.cert-dir=")
 	for _, name := range []string{"client.pem", "client_key.pem", "root.pem"} {
@@ -43,11 +47,25 @@ func TestCertificatesHalfReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.expect("without "+name, f.scrape(metrics), well)
+		f.expect("still without "+name, f.scrape(metrics), well)
 		if err := os.WriteFile(path, whole, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		f.expect("with all of "+name, f.scrape(metrics), well)
 	}
+	const line = "Certificates changed and cannot be used; the last good ones stay in use"
+	if lines := strings.Count(stopped(t, exporter), line); lines != 9 {
+		t.Errorf("%d lines in the log for nine breakages", lines)
+	}
+}
+
+// stopped stops an exporter and returns its log.
+func stopped(t *testing.T, exporter *exec.Cmd) (log string) {
+	t.Helper()
+	if err := errors.Join(exporter.Process.Signal(syscall.SIGTERM), exporter.Wait()); err != nil {
+		t.Errorf("exit: %v", err)
+	}
+	return fmt.Sprint(exporter.Stderr)
 }
 
 // TestThousandScrapes: many at once cost Qlik a few rounds, and each is answered.
@@ -61,7 +79,8 @@ func TestThousandScrapes(t *testing.T) {
 	before := f.Requests().SessionLists
 	var asking sync.WaitGroup
 	failed := make(chan string, scrapes)
-	crowd := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: scrapes}}
+	// Seconds, but minutes where races are looked for on a busy machine.
+	crowd := http.Client{Timeout: 3 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: scrapes}}
 	defer crowd.CloseIdleConnections()
 	for range scrapes {
 		asking.Go(func() {
@@ -90,14 +109,17 @@ func TestThousandScrapes(t *testing.T) {
 	t.Logf("%d rounds of questions, %s bytes resident", (f.Requests().SessionLists-before)/4, last.sum("process_resident_memory_bytes"))
 }
 
-// TestClientsThatNeverRead: who asks and does not read holds up nobody else.
+// TestClientsThatNeverRead: who asks and does not read holds up nobody else, and
+// is hung up on.
 func TestClientsThatNeverRead(t *testing.T) {
+	const timeout = time.Second
 	f := newFaulty(t)
 	metrics := startExporter(t, f.flags...)
 	address := strings.TrimSuffix(strings.TrimPrefix(metrics, "http://"), "/metrics")
+	var connection net.Conn
 	for range 100 {
-		connection, err := net.Dial("tcp", address)
-		if err != nil {
+		var err error
+		if connection, err = net.Dial("tcp", address); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = connection.Close() })
@@ -106,6 +128,20 @@ func TestClientsThatNeverRead(t *testing.T) {
 		}
 	}
 	f.expect("meanwhile", f.scrape(metrics), well)
+
+	// One answer finds room on its way, hundreds do not.
+	request := fmt.Sprintf("GET /metrics HTTP/1.1\r\nHost: x\r\nX-Prometheus-Scrape-Timeout-Seconds: %v\r\n\r\n", timeout.Seconds())
+	if err := connection.SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for err == nil {
+		_, err = io.WriteString(connection, request)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("not hung up on: %v", err)
+	}
+	f.expect("after", f.scrape(metrics), well)
 }
 
 // TestOversizedHeader: is refused, and that is all.
@@ -151,6 +187,32 @@ func TestHangupStorm(t *testing.T) {
 	}
 }
 
+// TestBrokenFileAtHangup: the last good file stays in force, and it is said why.
+func TestBrokenFileAtHangup(t *testing.T) {
+	f := newFaulty(t)
+	path := writeSites(t, map[string][]string{"emea": f.flags})
+	address := freeAddress(t)
+	exporter := command(t, "--config.file="+path, "--web.listen-address="+address)
+	metrics := start(t, address, exporter)
+	if err := os.WriteFile(path, []byte("sites:\n  emea:\n    hots: [qlik1]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := exporter.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		if f.scrape(metrics).sum("qlik_exporter_config_last_reload_successful") == "0" {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	f.expect("after", f.scrape(metrics), map[string]string{"qlik_exporter_config_last_reload_successful": "0"})
+	f.expect("after", f.scrape(strings.TrimSuffix(metrics, "/metrics")+"/probe?target=emea"), well)
+	if log := stopped(t, exporter); !strings.Contains(log, path+":3: sites.emea.hots: is not known") {
+		t.Errorf("the log does not say what is wrong:\n%s", log)
+	}
+}
+
 // TestStopInTheMiddle: a scrape that is under way at SIGTERM is answered in full.
 func TestStopInTheMiddle(t *testing.T) {
 	f := newFaulty(t)
@@ -191,7 +253,7 @@ func writeSites(t *testing.T, sites map[string][]string) (path string) {
 		}
 		for _, key := range slices.Sorted(maps.Keys(settings)) {
 			value := "[" + strings.Join(settings[key], ", ") + "]"
-			if key == "cert_dir" {
+			if key == "cert_dir" || key == "timeout" {
 				value = settings[key][0]
 			}
 			fmt.Fprintf(&file, "    %s: %s\n", key, value)

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,6 +54,7 @@ var client = &http.Client{Timeout: 30 * time.Second}
 // answer is what the exporter says in one scrape.
 type answer struct {
 	status   string // HTTP
+	text     string
 	families map[string]*dto.MetricFamily
 	took     time.Duration
 }
@@ -61,7 +65,7 @@ func (f *faulty) scrape(metrics string) answer {
 	f.t.Helper()
 	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, metrics, http.NoBody)
 	if err != nil {
-		f.t.Fatal(err)
+		return answer{status: err.Error()}
 	}
 	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", fmt.Sprint(scrapeTimeout.Seconds()))
 	begin := time.Now()
@@ -70,12 +74,25 @@ func (f *faulty) scrape(metrics string) answer {
 		return answer{status: err.Error()}
 	}
 	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return answer{status: err.Error()}
+	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(response.Body)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
 	if err != nil {
 		f.t.Errorf("not an exposition: %v", err)
 	}
-	return answer{response.Status, families, time.Since(begin)}
+	return answer{response.Status, string(text), families, time.Since(begin)}
+}
+
+// ofItsOwn are the lines of an answer that another exporter of the same site need
+// not have: comments, and what an exporter says of itself.
+var ofItsOwn = regexp.MustCompile(`^(#|go_|process_|promhttp_|qlik_exporter_|qlik_request|qlik_\w+_(duration|timestamp)_seconds)`)
+
+// ofTheSite is what an answer says of the site.
+func (a answer) ofTheSite() string {
+	return strings.Join(slices.DeleteFunc(strings.SplitAfter(a.text, "\n"), ofItsOwn.MatchString), "")
 }
 
 // sum adds up the series of a metric that have these labels, written NAME=VALUE;
@@ -129,26 +146,22 @@ func (f *faulty) expect(about string, a answer, want map[string]string) {
 	}
 }
 
-// well is what must be said of the site.
+// well is what must be said of the site: all sessions were there before the
+// exporter, and nothing ever ends.
 var well = map[string]string{
+	"qlik_sessions_started_total": "0", "qlik_sessions_ended_total": "0", "qlik_proxy_restarts_total": "0",
 	"qlik_up": "1", "qlik_sessions_complete": "1", "qlik_sessions": "3", "qlik_virtual_proxy_up": "4",
 	"qlik_user_sessions user_id=anna": "3", "qlik_session_limit_headroom": "2",
 }
 
 // half is what must be said of it while a node does not answer.
 var half = map[string]string{
+	"qlik_sessions_started_total": "0", "qlik_sessions_ended_total": "0", "qlik_proxy_restarts_total": "0",
 	"qlik_up": "1", "qlik_sessions_complete": "0", "qlik_sessions": "2",
 	"qlik_virtual_proxy_up node=qlik1": "2", "qlik_virtual_proxy_up node=qlik2": "0",
 	"qlik_virtual_proxy_sessions node=qlik1": "2", "qlik_virtual_proxy_sessions node=qlik2": "absent",
 	"qlik_user_sessions user_id=anna": "2", "qlik_session_limit_headroom": "3",
 }
-
-// halfKnown is the same where all was well before: nothing has ended.
-var halfKnown = func() map[string]string {
-	known := maps.Clone(half)
-	known["qlik_sessions_ended_total"], known["qlik_proxy_restarts_total"] = "0", "0"
-	return known
-}()
 
 // unknown is what must be said of it while nothing is known.
 var unknown = map[string]string{
@@ -156,23 +169,82 @@ var unknown = map[string]string{
 	"qlik_user_sessions": "absent", "qlik_session_limit_headroom": "absent", "qlik_users": "absent",
 }
 
-// endpoints are asked under each fault; none of them is about Qlik's state.
-var endpoints = []string{"/", "/sd", "/config", "/sessions", "/-/healthy", "/-/ready"}
+// What the page says of it then.
+const (
+	pageWell    = "complete: all 4 links answered"
+	pageHalf    = "Incomplete: 2 of 4 links answered"
+	pageUnknown = "Nothing is known of the sessions"
+)
 
-func (f *faulty) expectEndpoints(metrics string) {
+// exporters are two of the faulty site: one that knows it by flags, and one with
+// a file, in which there is another site that has no faults.
+type exporters struct{ flags, file string } // addresses
+
+func (f *faulty) startExporters(other *faulty) exporters {
 	f.t.Helper()
-	for _, path := range endpoints {
-		address := strings.TrimSuffix(metrics, "/metrics") + path
-		response, err := http.Get(address)
-		if err != nil {
-			f.t.Errorf("%s: %v", path, err)
-			continue
-		}
-		if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
-			f.t.Errorf("%s: %s, %v", path, response.Status, err)
-		}
-		response.Body.Close()
+	flags := slices.Concat(f.flags, []string{"--qlik.timeout=1500ms"})
+	file := writeSites(f.t, map[string][]string{"faulty": flags, "other": other.flags})
+	return exporters{
+		strings.TrimSuffix(startExporter(f.t, flags...), "/metrics"),
+		strings.TrimSuffix(startExporter(f.t, "--config.file="+file), "/metrics"),
 	}
+}
+
+// expectOfBoth scrapes the site through both exporters, which must say the same,
+// and the other site, of which all is well.
+func (f *faulty) expectOfBoth(about string, e exporters, want map[string]string) answer {
+	f.t.Helper()
+	var byFlags, byFile, other answer
+	var asking sync.WaitGroup
+	asking.Go(func() { byFlags = f.scrape(e.flags + "/metrics") })
+	asking.Go(func() { byFile = f.scrape(e.file + "/probe?target=faulty") })
+	asking.Go(func() { other = f.scrape(e.file + "/probe?target=other") })
+	asking.Wait()
+	f.expect(about, byFlags, want)
+	f.expect(about+", by file", byFile, want)
+	f.expect(about+", the other site", other, well)
+	if byFlags.ofTheSite() != byFile.ofTheSite() {
+		f.t.Errorf("%s: by flags\n%s\nby file\n%s", about, byFlags.ofTheSite(), byFile.ofTheSite())
+	}
+	for _, api := range []string{"qps", "qrs"} {
+		if a, b := byFlags.kinds(api), byFile.kinds(api); a != b && timeoutOrTooLarge(a) != timeoutOrTooLarge(b) {
+			f.t.Errorf("%s: errors of %s by flags %s, by file %s", about, api, a, b)
+		}
+		if kinds := other.kinds(api); kinds != "" {
+			f.t.Errorf("%s: errors of %s of the other site: %s", about, api, kinds)
+		}
+	}
+	return byFlags
+}
+
+// expectEndpoints asks the other endpoints, all at once. Only the page is about
+// Qlik's state.
+func (f *faulty) expectEndpoints(e exporters, page string) {
+	f.t.Helper()
+	var asking sync.WaitGroup
+	expect := func(address, want string) {
+		asking.Go(func() {
+			response, err := client.Get(address)
+			if err != nil {
+				f.t.Error(err)
+				return
+			}
+			defer response.Body.Close()
+			text, err := io.ReadAll(response.Body)
+			if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(text), want) {
+				f.t.Errorf("%s: %s, %v, want %q in\n%s", address, response.Status, err, want, text)
+			}
+		})
+	}
+	for _, path := range []string{"/", "/sd", "/config", "/-/healthy", "/-/ready"} {
+		expect(e.flags+path, "")
+		expect(e.file+path, "")
+	}
+	expect(e.file+"/metrics", "qlik_exporter_build_info")
+	expect(e.flags+"/sessions", page)
+	expect(e.file+"/sessions?site=faulty", page)
+	expect(e.file+"/sessions?site=other", pageWell)
+	asking.Wait()
 }
 
 // TestFaults: whatever Qlik does, no number is wrong, nothing is lost, and all is
@@ -181,13 +253,14 @@ func (f *faulty) expectEndpoints(metrics string) {
 func TestFaults(t *testing.T) {
 	faults := qliktest.Faults()
 	rows := make([]string, len(faults))
+	other := newFaulty(t)
 	t.Run("fault", func(t *testing.T) {
 		for i, fault := range faults {
 			t.Run(fault.String(), func(t *testing.T) {
 				t.Parallel()
 				f := newFaulty(t)
-				proxy := f.whileRunning(fault)
-				known, ofProxy, ofRepository := f.sinceTheStart(fault)
+				proxy := f.whileRunning(fault, other)
+				known, ofProxy, ofRepository := f.sinceTheStart(fault, other)
 				if fault == qliktest.EndlessBody { // a fast machine reads too much before the time is over
 					ofProxy, ofRepository = timeoutOrTooLarge(ofProxy), timeoutOrTooLarge(ofRepository)
 				}
@@ -208,48 +281,46 @@ func timeoutOrTooLarge(kinds string) string {
 	return kinds
 }
 
-// whileRunning lets a proxy and then the repository fail under an exporter that
-// has seen better days, and says what the former is like.
-func (f *faulty) whileRunning(fault qliktest.Fault) string {
+// whileRunning lets a proxy and then the repository fail under exporters that
+// have seen better days, and says what the former is like.
+func (f *faulty) whileRunning(fault qliktest.Fault, other *faulty) string {
 	f.t.Helper()
-	metrics := startExporter(f.t, append(f.flags, "--qlik.timeout=1500ms")...)
-	f.expect("before", f.scrape(metrics), well)
-	seen, want := "its links unknown, the others right", halfKnown
+	both := f.startExporters(other)
+	f.expectOfBoth("before", both, well)
+	seen, want, page := "its links unknown, the others right", half, pageHalf
 	if fault == qliktest.CloseAfterAnswer {
-		seen, want = "nothing", well
+		seen, want, page = "nothing", well, pageWell
 	}
 	f.SetProxyFault("qlik2", fault)
-	f.expect("proxy", f.scrape(metrics), want)
-	f.expectEndpoints(metrics)
+	f.expectOfBoth("proxy", both, want)
+	f.expectEndpoints(both, page)
 	f.SetProxyFault("qlik2", qliktest.NoFault)
-	f.expect("proxy is back", f.scrape(metrics), well)
+	f.expectOfBoth("proxy is back", both, well)
 	f.SetRepositoryFault("qlik1", fault)
-	f.expect("repository", f.scrape(metrics), well)
+	f.expectOfBoth("repository", both, well)
+	f.expectEndpoints(both, pageWell)
 	f.SetRepositoryFault("qlik1", qliktest.NoFault)
 	return seen
 }
 
-// sinceTheStart starts an exporter while a proxy and the repository fail. It
+// sinceTheStart starts exporters while a proxy and the repository fail. It
 // returns what is known then, and the kinds of error.
-func (f *faulty) sinceTheStart(fault qliktest.Fault) (known, ofProxy, ofRepository string) {
+func (f *faulty) sinceTheStart(fault qliktest.Fault, other *faulty) (known, ofProxy, ofRepository string) {
 	f.t.Helper()
 	f.SetProxyFault("qlik2", fault)
 	f.SetRepositoryFault("qlik1", fault)
-	metrics := startExporter(f.t, append(f.flags, "--qlik.timeout=1500ms")...)
-	first := f.scrape(metrics)
-	known = "nothing known: `qlik_up` 0"
+	both := f.startExporters(other)
 	if fault == qliktest.CloseAfterAnswer {
-		f.expect("since the start", first, well)
+		f.expectOfBoth("since the start", both, well)
 		return "nothing", "", ""
 	}
-	f.expect("since the start", first, unknown)
-	f.expectEndpoints(metrics)
+	first := f.expectOfBoth("since the start", both, unknown)
+	f.expectEndpoints(both, pageUnknown)
 	f.SetRepositoryFault("qlik1", qliktest.NoFault)
-	second := f.scrape(metrics)
-	f.expect("since the start, repository is back", second, half)
+	second := f.expectOfBoth("since the start, repository is back", both, half)
 	f.SetProxyFault("qlik2", qliktest.NoFault)
-	f.expect("since the start, proxy is back", f.scrape(metrics), well)
-	return known, second.kinds("qps"), first.kinds("qrs")
+	f.expectOfBoth("since the start, proxy is back", both, well)
+	return "nothing known: `qlik_up` 0", second.kinds("qps"), first.kinds("qrs")
 }
 
 var faultWords = map[qliktest.Fault]string{

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"testing"
@@ -18,14 +19,14 @@ type site struct {
 	began time.Time
 }
 
-// coolingTime is Qlik's five minutes, made short.
+// coolingTime is Qlik's five minutes, made short where a test wants nothing else.
 const coolingTime = 10 * time.Second
 
 // startSite starts a site and an exporter that finds everything by itself, as in
 // production.
 func startSite(t *testing.T, name string, config qliktest.Config, arguments ...string) *site {
 	t.Helper()
-	config.CoolingTime = coolingTime
+	config.CoolingTime = cmp.Or(config.CoolingTime, coolingTime)
 	config.AuditLogDir = t.TempDir()
 	simulated, err := qliktest.Start(config)
 	if err != nil {
@@ -44,7 +45,7 @@ func startSite(t *testing.T, name string, config qliktest.Config, arguments ...s
 	arguments = append(arguments,
 		"--qlik.host="+net.JoinHostPort(nodes[0].Name, port),
 		"--qlik.cert-dir="+certificates,
-		"--qlik.cooling-time="+coolingTime.String(),
+		"--qlik.cooling-time="+config.CoolingTime.String(),
 	)
 	for _, node := range nodes {
 		arguments = append(arguments,
