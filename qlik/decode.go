@@ -24,20 +24,33 @@ var utf8BOM = []byte("\uFEFF")
 type boundedReader struct {
 	r             io.Reader
 	left, element int64
+	failed        error // why there is no more to read, but for the end
 }
 
-func (b *boundedReader) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, kindErrorf(KindTooLarge, "the answer is larger than %d MiB", maxAnswerBytes>>20)
+func (b *boundedReader) Read(p []byte) (n int, err error) {
+	switch {
+	case b.left <= 0:
+		err = kindErrorf(KindTooLarge, "the answer is larger than %d MiB", maxAnswerBytes>>20)
+	case b.element <= 0:
+		err = kindErrorf(KindTooLarge, "one element of the answer is larger than %d KiB", maxElementBytes>>10)
+	default:
+		n, err = b.r.Read(p[:min(int64(len(p)), b.left, b.element)])
+		b.left -= int64(n)
+		b.element -= int64(n)
 	}
-	if b.element <= 0 {
-		return 0, kindErrorf(KindTooLarge, "one element of the answer is larger than %d KiB", maxElementBytes>>10)
+	if err != nil && err != io.EOF { //nolint:errorlint // as a reader ends
+		b.failed = err
 	}
-	p = p[:min(int64(len(p)), b.left, b.element)]
-	n, err := b.r.Read(p)
-	b.left -= int64(n)
-	b.element -= int64(n)
 	return n, err
+}
+
+// cause returns why a decoder that reads from b failed: what reading failed of,
+// which the decoder may call an error of the JSON, or else its own error.
+func (b *boundedReader) cause(err error) error {
+	if err != nil && b.failed != nil {
+		return b.failed
+	}
+	return err
 }
 
 // tolerant makes the decoder read what encoding/json reads: field names in any
@@ -56,6 +69,7 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 	bounded := &boundedReader{r: body, left: maxAnswerBytes, element: maxElementBytes}
 	decoder := jsontext.NewDecoder(withoutBOM(bounded), tolerant)
 	token, err := decoder.ReadToken()
+	err = bounded.cause(err)
 	switch {
 	case isSyntax(err), errors.Is(err, io.EOF):
 		return kindErrorf(KindNotJSON, "the answer is not JSON; is this the right port?")
@@ -70,17 +84,18 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 		var zero T
 		element = zero
 		if err := json.UnmarshalDecode(decoder, &element); err != nil {
-			return decodeError(err)
+			return decodeError(bounded.cause(err))
 		}
 		if err := each(&element); err != nil {
 			return err
 		}
 	}
 	if _, err := decoder.ReadToken(); err != nil { // the closing bracket
-		return decodeError(err)
+		return decodeError(bounded.cause(err))
 	}
 	bounded.element = maxElementBytes
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
+		err = bounded.cause(err)
 		if err == nil || isSyntax(err) {
 			return kindErrorf(KindDecode, "the answer goes on after the JSON array")
 		}
@@ -93,7 +108,12 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 func decodeObject[T any](body io.Reader) (*T, error) {
 	bounded := &boundedReader{r: body, left: maxElementBytes, element: maxElementBytes}
 	var object *T
-	err := json.UnmarshalDecode(jsontext.NewDecoder(withoutBOM(bounded), tolerant), &object)
+	// What does not end is too large, whatever else is wrong with it.
+	value, err := jsontext.NewDecoder(withoutBOM(bounded), tolerant).ReadValue()
+	if err == nil {
+		err = json.Unmarshal(value, &object, tolerant)
+	}
+	err = bounded.cause(err)
 	if isSyntax(err) || errors.Is(err, io.EOF) {
 		return nil, kindErrorf(KindNotJSON, "the answer is not JSON; is this the right port?")
 	}

@@ -91,7 +91,7 @@ func TestDecodeErrorsQuoteNothing(t *testing.T) {
 // JSON.
 func TestDecodeArrayKeepsErrorsOfTheConnection(t *testing.T) {
 	broken := errors.New("connection reset")
-	for _, start := range []string{"", "[", `[{"SessionId":`, "[]"} {
+	for _, start := range []string{"", "[", `[{"SessionId":`, `[{"Attributes":[{"group":`, "[]"} {
 		body := io.MultiReader(strings.NewReader(start), errorReader{broken})
 		if err := decodeArray(body, func(*sessionRecord) error { return nil }); !errors.Is(err, broken) {
 			t.Errorf("after %q: got %v", start, err)
