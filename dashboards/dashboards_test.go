@@ -521,6 +521,7 @@ func knownSeries(t *testing.T) series {
 	}
 	known.add("qlik_exporter_build_info", "version", "revision", "goversion")
 	for _, metric := range []string{
+		"qlik_exporter_config_last_reload_successful", "qlik_exporter_config_last_reload_success_timestamp_seconds",
 		"up", "scrape_duration_seconds", "scrape_samples_scraped", "process_start_time_seconds", "process_resident_memory_bytes",
 		"process_cpu_seconds_total", "process_open_fds", "go_memstats_heap_inuse_bytes", "go_goroutines",
 	} {
