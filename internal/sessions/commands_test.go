@@ -462,7 +462,7 @@ func TestEndRefuses(t *testing.T) {
 			{"nobody", all, `no user with sessions matches "nobody"`},
 			{"ann", all, `"ann" is a part of a name; with --yes write the user in full: LAB\anna`},
 			{"anna", func(o *sessions.EndOptions) { o.Keep, o.Yes = 0, false }, "there is no terminal to ask on; to end them without being asked, add --yes"},
-			{"anna", func(o *sessions.EndOptions) { o.Keep, o.AuditLogFile = 0, "/nowhere/audit.log" }, "--audit-log-file: open /nowhere/audit.log"},
+			{"anna", func(o *sessions.EndOptions) { o.Keep, o.Journal = 0, "/nowhere/audit.log" }, "--audit-log-file: open /nowhere/audit.log"},
 		} {
 			c := commands(site)
 			text, err := c.end(t, test.user, test.change)
@@ -581,9 +581,9 @@ func TestEndStillListed(t *testing.T) {
 	})
 }
 
-// TestAuditLog: each run that ended anything leaves a line, with who ran it, whom
+// TestJournal: each run that ended anything leaves a line, with who ran it, whom
 // it hit and how many sessions, and without their ids.
-func TestAuditLog(t *testing.T) {
+func TestJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, nil)
@@ -594,7 +594,7 @@ func TestAuditLog(t *testing.T) {
 			for i := range 3 {
 				ids = append(ids, login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1").ID)
 			}
-			if _, err := c.end(t, "anna", func(o *sessions.EndOptions) { o.Keep, o.AuditLogFile = 0, path }); err != nil {
+			if _, err := c.end(t, "anna", func(o *sessions.EndOptions) { o.Keep, o.Journal = 0, path }); err != nil {
 				t.Error(err)
 			}
 		}

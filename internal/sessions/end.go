@@ -27,12 +27,12 @@ const (
 type EndOptions struct {
 	Query
 
-	Keep         int           // so many stay, the most recently active ones
-	IdleFor      time.Duration // only those without activity for so long; 0 is all
-	DryRun       bool
-	Yes          bool // do not ask
-	Force        bool // even more than maxUnforced
-	AuditLogFile string
+	Keep    int           // so many stay, the most recently active ones
+	IdleFor time.Duration // only those without activity for so long; 0 is all
+	DryRun  bool
+	Yes     bool   // do not ask
+	Force   bool   // even more than maxUnforced
+	Journal string // file to which a line is added, --audit-log-file; "" for none
 }
 
 // held is a session of the user in question.
@@ -78,7 +78,7 @@ func (c *Commands) End(ctx context.Context, options EndOptions) error {
 	case row == nil:
 		return cmp.Or(c.printf("%s has no session; nothing to end.\n", visible(options.User)), incomplete)
 	}
-	if err := c.protect(row); err != nil {
+	if err := c.refuse(row); err != nil {
 		return err
 	}
 	sessions := sessionsOf(row.User, snapshot)
@@ -99,13 +99,13 @@ func (c *Commands) End(ctx context.Context, options EndOptions) error {
 	if agreed, err := c.agreed(ctx, what, &options); err != nil || !agreed {
 		return err
 	}
-	audit, err := c.openAuditLog(options.AuditLogFile)
+	journal, err := c.openJournal(options.Journal)
 	if err != nil {
 		return err
 	}
 	results := c.endAll(ctx, snapshot, chosen)
-	audited := audit.record(row.User, results)
-	return cmp.Or(audited, c.report(ctx, row.User, sessions, results))
+	recorded := journal.record(row.User, results)
+	return cmp.Or(recorded, c.report(ctx, row.User, sessions, results))
 }
 
 func (c *Commands) printf(format string, args ...any) error {
@@ -138,18 +138,31 @@ func (c *Commands) one(ctx context.Context, rows []Row, options *EndOptions) (*R
 	return &matching[0], nil
 }
 
-// protect refuses users whose sessions are not a person's to lose.
-func (c *Commands) protect(row *Row) error {
-	name := visible(row.User.String())
+// refuse refuses users whose sessions are not a person's to lose.
+func (c *Commands) refuse(row *Row) error {
+	name, kind := visible(row.User.String()), neverEnded(row, c.ServiceAccounts)
 	switch {
+	case kind == "":
+		return nil
 	case row.User.Anonymous():
 		return fmt.Errorf("%s stands for all anonymous users, to whom the limit does not apply; their sessions are not ended", name)
-	case row.User.Directory == "INTERNAL", slices.Contains(c.ServiceAccounts, row.User):
-		return fmt.Errorf("%s is a service account; its sessions are not ended", name)
-	case !row.Limited:
-		return fmt.Errorf("%s is an unlimited user; its sessions are not ended", name)
+	default:
+		return fmt.Errorf("%s is %s; its sessions are not ended", name, kind)
 	}
-	return nil
+}
+
+// neverEnded says what a user is whose sessions are not ended; "" for all others.
+func neverEnded(row *Row, serviceAccounts []qlik.User) string {
+	switch {
+	case row.User.Anonymous():
+		return "all anonymous users"
+	case row.User.Directory == "INTERNAL", slices.Contains(serviceAccounts, row.User):
+		return "a service account"
+	case !row.Limited:
+		return "an unlimited user"
+	default:
+		return ""
+	}
 }
 
 // sessionsOf returns the sessions of a user, most recently active first and those

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 const rowsPerPage = 100
@@ -33,6 +35,8 @@ type PageConfig struct {
 type PageSite struct {
 	*Recent
 
+	// ServiceAccounts are users whose sessions are never ended.
+	ServiceAccounts []qlik.User
 	// NamesHidden says that the metrics of the site do not show who its users are.
 	// Then the page, which does, is only for those who have authenticated.
 	NamesHidden bool
@@ -110,7 +114,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := site.recently(r.Context())
-	v := newView(answer.Snapshot, answer.rows(), query, p.config.Now())
+	v := newView(answer.Snapshot, answer.rows(), query, site.ServiceAccounts, p.config.Now())
 	if len(names) > 1 {
 		for _, name := range names {
 			v.Sites = append(v.Sites, choice{Value: pageQuery{Site: name}.url(), Text: visible(name), Selected: name == query.Site})

@@ -79,12 +79,12 @@ func crowd(users int) *qlik.Snapshot {
 	return snapshotOf(sessions)
 }
 
-func pageOf(site Site) http.Handler {
+func pageOf(site Source) http.Handler {
 	recent := NewRecent(site)
 	return NewPage(PageConfig{
 		Names: func() []string { return []string{""} },
 		Use: func(name string) (PageSite, func(), bool) {
-			return PageSite{Recent: recent}, func() {}, name == ""
+			return PageSite{Recent: recent, ServiceAccounts: []qlik.User{qlik.NewUser("LAB", "reload")}}, func() {}, name == ""
 		},
 		Now: func() time.Time { return noon },
 	})
@@ -236,6 +236,29 @@ func TestCommand(t *testing.T) {
 		}
 		if got := command(user, test.site); got != test.want {
 			t.Errorf("%q: got %s, want %s", test.user, got, test.want)
+		}
+	}
+}
+
+// TestNeverEnded: whom the command refuses it is not offered for, and the page says
+// why.
+func TestNeverEnded(t *testing.T) {
+	commands := Commands{ServiceAccounts: []qlik.User{qlik.NewUser("LAB", "reload")}}
+	for name, want := range map[string]string{
+		`LAB\anna`:              "",
+		`LAB\reload`:            "Not to be ended: a service account",
+		`INTERNAL\sa_scheduler`: "Not to be ended: a service account",
+		`LAB\robot`:             "Not to be ended: an unlimited user",
+		`NONE\anonymous1`:       "Not to be ended: all anonymous users",
+	} {
+		snapshot := snapshotOf(map[string]int{name: 2})
+		if name == `LAB\robot` {
+			snapshot.Users[0].Limited = false
+		}
+		cells := row(t, body(t, snapshot, ""))
+		refused := commands.refuse(&Rows(snapshot)[0]) != nil
+		if refused != (want != "") || refused == strings.Contains(cells, "qlik_exporter sessions end") || !strings.Contains(cells, want) {
+			t.Errorf("%s: refused %t, want %q in %s", name, refused, want, cells)
 		}
 	}
 }

@@ -169,6 +169,7 @@ type rowView struct {
 	Next          *moment
 	In            string // until then
 	NextUnknown   bool
+	NeverEnded    string // what the user is, where its sessions are not ended
 	Command       string // "" where the name is not safe to paste
 }
 
@@ -180,7 +181,7 @@ type placeView struct {
 }
 
 // newView arranges the rows of a snapshot.
-func newView(snapshot *qlik.Snapshot, rows []Row, query pageQuery, now time.Time) *view {
+func newView(snapshot *qlik.Snapshot, rows []Row, query pageQuery, serviceAccounts []qlik.User, now time.Time) *view {
 	v := &view{
 		Query: query,
 		State: newState(snapshot, now),
@@ -228,7 +229,11 @@ func newView(snapshot *qlik.Snapshot, rows []Row, query pageQuery, now time.Time
 	v.headers()
 	v.paginate(len(matching))
 	for _, row := range matching[v.From:v.To] {
-		v.Rows = append(v.Rows, newRowView(row, snapshot, query.Site, now))
+		r := newRowView(row, snapshot, now)
+		if r.NeverEnded = neverEnded(row, serviceAccounts); r.NeverEnded == "" {
+			r.Command = command(row.User, query.Site)
+		}
+		v.Rows = append(v.Rows, r)
 	}
 	v.From = min(v.From+1, v.To) // people count from 1
 	return v
@@ -373,7 +378,7 @@ func reservation(snapshot *qlik.Snapshot) string {
 // maxDrawn is up to how many slots are drawn.
 const maxDrawn = 10
 
-func newRowView(row *Row, snapshot *qlik.Snapshot, site string, now time.Time) rowView {
+func newRowView(row *Row, snapshot *qlik.Snapshot, now time.Time) rowView {
 	r := rowView{
 		Name:      visible(row.User.String()),
 		Directory: visible(row.User.Directory),
@@ -401,7 +406,6 @@ func newRowView(row *Row, snapshot *qlik.Snapshot, site string, now time.Time) r
 
 	r.Slots = fmt.Sprintf("%d free", max(row.EffectiveHeadroom, 0))
 	r.Sessions = fmt.Sprintf("%d of %d", row.Sessions, snapshot.Limit)
-	r.Command = command(row.User, site)
 	r.Meter = meter(row, snapshot.Limit)
 	switch slotsLeft(row) {
 	case "0":

@@ -21,8 +21,8 @@ const (
 	maxWait = 10 * time.Second
 )
 
-// Site is what scrapes and the page need of a Qlik Sense site.
-type Site interface {
+// Source is what scrapes and the page need of a Qlik Sense site.
+type Source interface {
 	// Snapshot asks all links; what has not answered when ctx ends is unknown.
 	Snapshot(ctx context.Context) *qlik.Snapshot
 	// Status is what the client knows of itself and of the repository.
@@ -32,7 +32,7 @@ type Site interface {
 // Recent is a site that remembers its last snapshot for a moment, so that the
 // page shows what Prometheus was just told instead of asking Qlik again.
 type Recent struct {
-	Site
+	Source
 
 	asking singleflight.Group
 	mu     sync.Mutex
@@ -47,13 +47,13 @@ type answer struct {
 	rows func() []Row // made once, when first wanted
 }
 
-// NewRecent makes a Site remember.
-func NewRecent(site Site) *Recent { return &Recent{Site: site} }
+// NewRecent makes a site remember.
+func NewRecent(site Source) *Recent { return &Recent{Source: site} }
 
 // Snapshot asks the site. An incomplete answer is not remembered, because the
 // caller may just have been in more of a hurry than people are.
 func (r *Recent) Snapshot(ctx context.Context) *qlik.Snapshot {
-	snapshot := r.Site.Snapshot(ctx)
+	snapshot := r.Source.Snapshot(ctx)
 	r.mu.Lock()
 	watched := time.Since(r.looked) < watchedFor
 	r.mu.Unlock()
@@ -76,7 +76,7 @@ func (r *Recent) recently(ctx context.Context) *answer {
 		// Who asks first may leave; the others still want the answer.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxWait)
 		defer cancel()
-		return r.keep(r.Site.Snapshot(ctx)), nil
+		return r.keep(r.Source.Snapshot(ctx)), nil
 	})
 	return asked.(*answer) //nolint:errcheck,forcetypeassert // what the function above returns
 }

@@ -47,7 +47,7 @@ func Rows(snapshot *qlik.Snapshot) []Row {
 	usage := snapshot.Usage()
 	for i := range snapshot.Sessions {
 		session := &snapshot.Sessions[i]
-		row := &rows[index[userOf(session)]]
+		row := &rows[index[session.User.Counted()]]
 		row.place(session.Link)
 		if slot, taken := usage[session.ID]; taken {
 			row.WithSlot++
@@ -72,15 +72,6 @@ func rank(row *Row) int {
 		return 0
 	}
 	return 1
-}
-
-// userOf returns the user as whom a session is counted: all anonymous ones are
-// one.
-func userOf(session *qlik.Session) qlik.User {
-	if session.User.Anonymous() {
-		return qlik.AnonymousUser
-	}
-	return session.User
 }
 
 func (r *Row) place(link *qlik.Link) {

@@ -23,6 +23,8 @@ type Site struct {
 	Recent   *sessions.Recent // the same client, for scrapes and the sessions page
 	Exporter *collector.Exporter
 
+	ServiceAccounts []qlik.User // whose sessions are never ended
+
 	followers []*auditlog.Follower
 	denials   *collector.Denials
 
@@ -49,12 +51,12 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{Config: settings}
+	s := &Site{Config: settings, ServiceAccounts: metrics.ServiceAccounts}
 	byNode := make(map[string]collector.AuditLog)
 	for node, glob := range logs {
 		follower, err := auditlog.New(auditlog.Config{Node: node, Glob: glob, Logger: logger})
 		if err != nil {
-			return nil, &config.Error{Flag: "qlik.audit-log", Err: err}
+			return nil, &qlik.ConfigError{Flag: "qlik.audit-log", Err: err}
 		}
 		s.followers = append(s.followers, follower)
 		byNode[node] = follower

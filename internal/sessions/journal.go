@@ -12,41 +12,39 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// auditLog records who ended whose sessions: in the program's log, and in a file
-// of its own.
-type auditLog struct {
+// journal records who ended whose sessions: in the program's log, and in a file
+// of its own. It is not Qlik's audit log, which package auditlog follows.
+type journal struct {
 	logger log.Logger
-	path   string
 	file   *os.File // nil for none
 }
 
-// openAuditLog is called before anything is ended, so that nothing is ended that
+// openJournal is called before anything is ended, so that nothing is ended that
 // cannot be recorded.
-func (c *Commands) openAuditLog(path string) (*auditLog, error) {
-	a := &auditLog{logger: c.Logger, path: path}
+func (c *Commands) openJournal(path string) (*journal, error) {
 	if path == "" {
-		return a, nil
+		return &journal{logger: c.Logger}, nil
 	}
-	var err error
-	if a.file, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
 		return nil, fmt.Errorf("--audit-log-file: %w; nothing was ended", err)
 	}
-	return a, nil
+	return &journal{logger: c.Logger, file: file}, nil
 }
 
 // record writes one line, which names no session, and closes the file.
-func (a *auditLog) record(of qlik.User, results []result) error {
+func (j *journal) record(of qlik.User, results []result) error {
 	ended, gone, failed := tally(results)
 	line := []any{
 		"msg", "Ended sessions", "by", visible(operator()), "user", visible(of.String()),
 		"ended", ended, "already_gone", gone, "failed", failed,
 	}
-	_ = level.Info(a.logger).Log(line...)
-	if a.file == nil {
+	_ = level.Info(j.logger).Log(line...)
+	if j.file == nil {
 		return nil
 	}
-	logger := log.With(log.NewLogfmtLogger(a.file), "ts", log.DefaultTimestampUTC)
-	if err := cmp.Or(logger.Log(line...), a.file.Sync(), a.file.Close()); err != nil {
+	logger := log.With(log.NewLogfmtLogger(j.file), "ts", log.DefaultTimestampUTC)
+	if err := cmp.Or(logger.Log(line...), j.file.Sync(), j.file.Close()); err != nil {
 		return fmt.Errorf("--audit-log-file: the line about what was ended may be missing: %w", err)
 	}
 	return nil
