@@ -3,41 +3,28 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
-	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
 	"github.com/qlik-exporter/qlik_exporter/alerts"
 	"github.com/qlik-exporter/qlik_exporter/collector"
-	"github.com/qlik-exporter/qlik_exporter/dashboards"
-	"github.com/qlik-exporter/qlik_exporter/internal/check"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/demo"
-	"github.com/qlik-exporter/qlik_exporter/internal/server"
 	"github.com/qlik-exporter/qlik_exporter/internal/service"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
-	"github.com/qlik-exporter/qlik_exporter/internal/sites"
-	"github.com/qlik-exporter/qlik_exporter/internal/slogbridge"
-	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
-	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 func main() {
@@ -59,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app.ErrorWriter(stderr)
 	command, err := app.Parse(args)
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s%s, try --help\n", impossibleFlag(app, args), err)
+		_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s, try --help\n", cmp.Or(impossibleFlag(app, args), err))
 		return 1
 	}
 	if err := o.besideFile(app, args); err != nil {
@@ -77,17 +64,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = o.writeHistory(stdout)
 	case "assets":
 		err = o.writeAssets(stdout)
-	case "sessions list", "sessions end":
-		if err = o.showOrEnd(ctx, command, stdout, stderr); errors.Is(err, sessions.ErrIncomplete) {
-			return 2 // has been said
-		}
+	case "sessions list":
+		err = o.listSessions(ctx, stdout, stderr)
+	case "sessions end":
+		err = o.endSessions(ctx, stdout, stderr)
 	case "check":
 		var passed bool
 		if passed, err = o.check(ctx, stdout); err == nil && !passed {
 			return 1
 		}
 	case "service install":
-		err = o.installService(app, args, stdout)
+		var arguments []string
+		if arguments, err = serviceArguments(app, args); err == nil {
+			err = o.installService(arguments, stdout)
+		}
 	case "service start":
 		err = service.Start(ctx)
 	case "service stop":
@@ -97,6 +87,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	default:
 		err = o.serve(ctx, stderr)
 	}
+	if errors.Is(err, sessions.ErrIncomplete) {
+		return 2 // has been said
+	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", err)
 		return 1
@@ -104,32 +97,39 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// impossibleFlag returns "--flag: " for the first flag whose value cannot be set,
-// from the command line or else from the environment, and "" if there is none.
-// Kingpin's own message does not name it.
-func impossibleFlag(app *kingpin.Application, args []string) string {
+// impossibleFlag names the first flag whose value cannot be set, from the
+// environment or else from the command line, and says why not; kingpin's own
+// message does not name it. It is nil if all can be set.
+func impossibleFlag(app *kingpin.Application, args []string) error {
 	parsed, err := app.ParseContext(args)
 	if err != nil {
-		return "" // not a value, and named by the message
+		return err // names what it is about
 	}
-	given := make(map[string]bool)
+	flags, given := app.Model().Flags, make(map[string]bool)
 	for _, element := range parsed.Elements {
-		flag, ok := element.Clause.(*kingpin.FlagClause)
-		if !ok || element.Value == nil {
-			continue
-		}
-		model := flag.Model()
-		given[model.Name] = true
-		if model.Value.Set(*element.Value) != nil {
-			return "--" + model.Name + ": "
+		switch clause := element.Clause.(type) {
+		case *kingpin.CmdClause:
+			flags = append(flags, clause.Model().Flags...)
+		case *kingpin.FlagClause:
+			given[clause.Model().Name] = true
 		}
 	}
-	for _, model := range app.Model().Flags {
-		if value := os.Getenv(model.Envar); model.Envar != "" && value != "" && !given[model.Name] && model.Value.Set(value) != nil {
-			return "--" + model.Name + " (" + model.Envar + "): "
+	for _, flag := range flags {
+		if value := os.Getenv(flag.Envar); value != "" && !given[flag.Name] {
+			if err := flag.Value.Set(value); err != nil {
+				return fmt.Errorf("--%s (%s): %w", flag.Name, flag.Envar, err)
+			}
 		}
 	}
-	return ""
+	for _, element := range parsed.Elements {
+		if clause, ok := element.Clause.(*kingpin.FlagClause); ok {
+			flag := clause.Model()
+			if err := flag.Value.Set(*element.Value); err != nil {
+				return fmt.Errorf("--%s: %w", flag.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // besideFile refuses settings of a site on the command line where a configuration
@@ -148,6 +148,37 @@ func (o *options) besideFile(app *kingpin.Application, args []string) error {
 		}
 	}
 	return nil
+}
+
+// serviceArguments returns the flags that the service runs with: all that are given
+// but those of the command itself.
+func serviceArguments(app *kingpin.Application, args []string) ([]string, error) {
+	parsed, err := app.ParseContext(args)
+	if err != nil {
+		return nil, err
+	}
+	var arguments []string
+	for _, element := range parsed.Elements {
+		flag, ok := element.Clause.(*kingpin.FlagClause)
+		if !ok || element.Value == nil {
+			continue
+		}
+		model := flag.Model()
+		switch {
+		case model.Name == "service.account":
+		case model.IsBoolFlag() && *element.Value == "false":
+			arguments = append(arguments, "--no-"+model.Name)
+		case model.IsBoolFlag():
+			arguments = append(arguments, "--"+model.Name)
+		default:
+			value, err := service.Argument(model.Name, *element.Value)
+			if err != nil {
+				return nil, err
+			}
+			arguments = append(arguments, "--"+model.Name+"="+value)
+		}
+	}
+	return arguments, nil
 }
 
 // options are the values of all flags.
@@ -285,17 +316,6 @@ func (o *options) assetFlags(command *kingpin.CmdClause) {
 		Default(alerts.DefaultReachedSeverity).EnumVar(&o.assets.ReachedSeverity, alerts.Severities()...)
 }
 
-func (o *options) writeAssets(stdout io.Writer) error {
-	if err := alerts.Write(o.assetsDir, o.assets); err != nil {
-		return err
-	}
-	if err := dashboards.Write(o.assetsDir, dashboards.Options{Job: o.assets.Job}); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(stdout, "Wrote rules, Alertmanager example, templates, runbook, dashboards and their provisioning to %s.\n", o.assetsDir)
-	return err
-}
-
 // sessionsFlags: whose sessions end, and how many, never comes from the
 // environment.
 func (o *options) sessionsFlags(command *kingpin.CmdClause) {
@@ -322,7 +342,7 @@ func (o *options) sessionsFlags(command *kingpin.CmdClause) {
 	end.Flag("dry-run", "Show what would end, and end nothing.").NoEnvar().BoolVar(&o.end.DryRun)
 	end.Flag("yes", "Do not ask. Needs the user in full.").NoEnvar().BoolVar(&o.end.Yes)
 	end.Flag("force", "End even more than ten sessions.").NoEnvar().BoolVar(&o.end.Force)
-	end.Flag("audit-log-file", "File to which a line is added: who ended whose sessions, and how many. It is not Qlik's audit log.").StringVar(&o.end.AuditLogFile)
+	end.Flag("audit-log-file", "File to which a line is added: who ended whose sessions, and how many. It is not Qlik's audit log.").StringVar(&o.end.Journal)
 }
 
 func (o *options) checkFlags(command *kingpin.CmdClause) {
@@ -337,337 +357,4 @@ func (o *options) serviceFlags(command *kingpin.CmdClause) {
 	command.Command("start", "Start the service.")
 	command.Command("stop", "Stop the service.")
 	command.Command("uninstall", "Stop and remove the service.")
-}
-
-// serve serves the sites that are configured.
-func (o *options) serve(ctx context.Context, stderr io.Writer) error {
-	return o.serveSites(ctx, o.sites, stderr)
-}
-
-// installService installs the service with the flags on the command line.
-func (o *options) installService(app *kingpin.Application, args []string, stdout io.Writer) error {
-	arguments, err := serviceArguments(app, args)
-	if err != nil {
-		return err
-	}
-	if err := service.Install(o.serviceAccount, arguments); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(stdout, "Installed the service %s, which runs as %s with these flags: %s. "+
-		"Let that account read the certificates, then start it: docs/windows.md.\n",
-		service.Name, o.serviceAccount, strings.Join(arguments, " "))
-	return err
-}
-
-// serviceArguments returns the flags that the service runs with: all that are given
-// but those of the command itself.
-func serviceArguments(app *kingpin.Application, args []string) ([]string, error) {
-	parsed, err := app.ParseContext(args)
-	if err != nil {
-		return nil, err
-	}
-	var arguments []string
-	for _, element := range parsed.Elements {
-		flag, ok := element.Clause.(*kingpin.FlagClause)
-		if !ok || element.Value == nil {
-			continue
-		}
-		model := flag.Model()
-		switch {
-		case model.Name == "service.account":
-		case model.IsBoolFlag() && *element.Value == "false":
-			arguments = append(arguments, "--no-"+model.Name)
-		case model.IsBoolFlag():
-			arguments = append(arguments, "--"+model.Name)
-		default:
-			value, err := service.Argument(model.Name, *element.Value)
-			if err != nil {
-				return nil, err
-			}
-			arguments = append(arguments, "--"+model.Name+"="+value)
-		}
-	}
-	return arguments, nil
-}
-
-// sites returns the sites of the configuration file, or the only one of the flags.
-func (o *options) sites() (*config.File, error) {
-	if o.configFile != "" {
-		return config.Load(o.configFile)
-	}
-	o.foundLocally = o.site.UseLocalNode(os.Getenv("ProgramData"))
-	if err := o.site.Validate(); err != nil {
-		return nil, err
-	}
-	return &config.File{Sites: []config.Site{o.site}}, nil
-}
-
-// check writes what works and what does not, of one site or of all, and returns
-// whether all does.
-func (o *options) check(ctx context.Context, stdout io.Writer) (passed bool, err error) {
-	file, err := o.sites()
-	if err != nil {
-		return false, err
-	}
-	chosen := file.Sites
-	if o.siteName != "" || o.configFile == "" {
-		site, err := o.chosenSite(file)
-		if err != nil {
-			return false, err
-		}
-		chosen = []config.Site{site}
-	}
-	passed = true
-	for i := range chosen {
-		report, err := checkSite(ctx, &chosen[i])
-		if err != nil {
-			return false, file.Locate(chosen[i].Name, err)
-		}
-		passed = passed && report.OK()
-		if o.output == "json" {
-			err = report.WriteJSON(stdout)
-		} else {
-			if i > 0 {
-				_, _ = fmt.Fprintln(stdout)
-			}
-			err = report.WriteTable(stdout, terminal.Colors(stdout))
-		}
-		if err != nil {
-			return false, err
-		}
-	}
-	return passed, nil
-}
-
-func checkSite(ctx context.Context, site *config.Site) (*check.Report, error) {
-	var checked check.Config
-	var err error
-	if checked.Site, err = site.Qlik(); err != nil {
-		return nil, err
-	}
-	if checked.AuditLogs, err = site.AuditLogs(); err != nil {
-		return nil, err
-	}
-	if checked.ServiceAccounts, err = site.ServiceAccounts(); err != nil {
-		return nil, err
-	}
-	report, err := check.Run(ctx, checked)
-	if err != nil {
-		return nil, err
-	}
-	report.Site = site.Name
-	return report, nil
-}
-
-// demo serves a simulated site.
-func (o *options) demo(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	if o.configFile != "" {
-		return errors.New("--config.file: is not for the demo, which has a site of its own")
-	}
-	if err := o.site.Validate(); err != nil {
-		return err
-	}
-	d, err := demo.Start() //nolint:contextcheck // ended by Close, after the exporter
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	program := os.Args[0]
-	if strings.Contains(program, "go-build") {
-		program = "go run ." // which is what was typed
-	}
-	if err := d.Introduce(stdout, program, (*o.web.WebListenAddresses)[0], o.telemetryPath); err != nil {
-		return err
-	}
-
-	ctx, cancel := context.WithCancel(ctx)
-	var people sync.WaitGroup
-	people.Go(func() { d.Run(ctx) })
-	defer people.Wait()
-	defer cancel()
-	simulated := &config.File{Sites: []config.Site{d.Site(o.site)}}
-	return o.serveSites(ctx, func() (*config.File, error) { return simulated, nil }, stderr)
-}
-
-// writeHistory writes the past of the simulated site.
-func (o *options) writeHistory(w io.Writer) error {
-	o.history.End = time.Now()
-	if o.historyEnd != "" {
-		end, err := time.Parse(time.RFC3339, o.historyEnd)
-		if err != nil {
-			return fmt.Errorf("--end: %w", err)
-		}
-		o.history.End = end
-	}
-	return demo.WriteHistory(w, o.history)
-}
-
-// serveSites serves the sites that load returns until ctx ends.
-func (o *options) serveSites(ctx context.Context, load func() (*config.File, error), stderr io.Writer) error {
-	if o.timeoutOffset < 0 {
-		return fmt.Errorf("--timeout-offset: must not be negative, not %s", o.timeoutOffset)
-	}
-	if o.lifecycle && o.configFile == "" {
-		return errors.New("--web.enable-lifecycle: there is nothing to reload without --config.file")
-	}
-	logger, slogger := newLoggers(stderr, o.logLevel, o.logFormat)
-	set, err := sites.Open(load, logger) //nolint:contextcheck // sites outlive ctx, so that the last scrapes end with true numbers
-	if err != nil {
-		return err
-	}
-	defer set.Close()
-	for _, found := range o.foundLocally {
-		_ = level.Info(logger).Log("msg", "This machine is a Qlik Sense node", "using", found)
-	}
-	_ = level.Info(logger).Log("msg", "Starting qlik_exporter", "version", version.Info(), "build_context", version.BuildContext())
-	if o.configFile != "" {
-		defer reloadOnHangup(set)() //nolint:contextcheck // as above
-	}
-	return server.Run(ctx, server.Config{
-		Sites:         servedSites{set},
-		Sessions:      o.sessionsPage(set),
-		TelemetryPath: o.telemetryPath,
-		TimeoutOffset: o.timeoutOffset,
-		Pprof:         o.pprof,
-		Lifecycle:     o.lifecycle,
-		Web:           o.web,
-		Logger:        logger,
-		Slog:          slogger,
-	})
-}
-
-// reloadOnHangup reloads the configuration at each SIGHUP until stop is called.
-func reloadOnHangup(set *sites.Set) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	var reloading sync.WaitGroup
-	reloading.Go(func() {
-		for range hangups {
-			_ = set.Reload() // is logged
-		}
-	})
-	return func() {
-		signal.Stop(hangups)
-		close(hangups)
-		reloading.Wait()
-	}
-}
-
-// servedSites are the sites as the server wants them.
-type servedSites struct{ *sites.Set }
-
-func (s servedSites) Use(name string) (scrape func(context.Context) prometheus.Gatherer, done func(), found bool) {
-	site, done, found := s.Set.Use(name)
-	if !found {
-		return nil, nil, false
-	}
-	return func(ctx context.Context) prometheus.Gatherer { return site.Exporter.Scrape(ctx) }, done, true
-}
-
-// sessionsPage is the page that shows the sites to people.
-func (o *options) sessionsPage(set *sites.Set) http.Handler {
-	return sessions.NewPage(sessions.PageConfig{
-		Names: set.Names,
-		Use: func(name string) (page sessions.PageSite, done func(), found bool) {
-			site, done, found := set.Use(name)
-			if !found {
-				return sessions.PageSite{}, nil, false
-			}
-			return sessions.PageSite{Recent: site.Recent, NamesHidden: site.Config.UserLabels != collector.UserLabelsPlain}, done, true
-		},
-		Authenticated: func() bool { return server.Authenticates(*o.web.WebConfigFile) },
-	})
-}
-
-// showOrEnd runs the commands about sessions.
-func (o *options) showOrEnd(ctx context.Context, command string, stdout, stderr io.Writer) error {
-	file, err := o.sites()
-	if err != nil {
-		return err
-	}
-	settings, err := o.chosenSite(file)
-	if err != nil {
-		return err
-	}
-	client, err := settings.Qlik()
-	if err != nil {
-		return err
-	}
-	labels, err := settings.Labels()
-	if err != nil {
-		return err
-	}
-	serviceAccounts, err := settings.ServiceAccounts()
-	if err != nil {
-		return err
-	}
-	logger, _ := newLoggers(stderr, o.logLevel, o.logFormat)
-	ofSite := o.logLevel
-	if ofSite == "info" {
-		ofSite = "warn" // what goes well is in the answer
-	}
-	client.Logger, _ = newLoggers(stderr, ofSite, o.logFormat)
-	site, err := qlik.New(client)
-	if err != nil {
-		return file.Locate(settings.Name, err)
-	}
-	defer site.Close()
-	c := &sessions.Commands{
-		Site: site, Logger: logger, CoolingTime: client.CoolingTime, ServiceAccounts: serviceAccounts,
-		In: os.Stdin, Out: stdout, Err: stderr,
-		Terminal: terminal.Is(os.Stdin) && terminal.Is(stdout),
-		Color:    terminal.Colors(stdout),
-	}
-	if labels.Key != nil {
-		c.Hash = func(user qlik.User) string { return collector.HashUser(labels.Key, user) }
-	}
-	if command == "sessions list" {
-		return c.List(ctx, o.query, o.atLeast, o.output)
-	}
-	o.end.Query = o.query
-	if o.endAll {
-		if o.keepIsSet {
-			return errors.New("--all: lets none stay, so that --keep makes no sense")
-		}
-		o.end.Keep = 0
-	}
-	return c.End(ctx, o.end)
-}
-
-// chosenSite returns the only site, or that of --site.
-func (o *options) chosenSite(file *config.File) (config.Site, error) {
-	var names []string
-	for _, site := range file.Sites {
-		if site.Name == o.siteName || o.siteName == "" && len(file.Sites) == 1 {
-			return site, nil
-		}
-		names = append(names, site.Name)
-	}
-	if o.configFile == "" {
-		return config.Site{}, errors.New("--site: is for the sites of --config.file")
-	}
-	return config.Site{}, fmt.Errorf("--site: must be one of %s, not %q", strings.Join(names, ", "), o.siteName)
-}
-
-// newLoggers returns the program's logger, and the same log for libraries that
-// use log/slog.
-func newLoggers(w io.Writer, minimum, format string) (log.Logger, *slog.Logger) {
-	newLogger := log.NewLogfmtLogger
-	if format == "json" {
-		newLogger = log.NewJSONLogger
-	}
-	levels := map[string]struct {
-		gokit level.Option
-		slog  slog.Level
-	}{
-		"debug": {level.AllowDebug(), slog.LevelDebug},
-		"info":  {level.AllowInfo(), slog.LevelInfo},
-		"warn":  {level.AllowWarn(), slog.LevelWarn},
-		"error": {level.AllowError(), slog.LevelError},
-	}
-	base := log.With(newLogger(log.NewSyncWriter(w)), "ts", log.DefaultTimestampUTC)
-	// Five frames lie between the caller and the format when it goes through
-	// level.Info and the filter.
-	logger := level.NewFilter(log.With(base, "caller", log.Caller(5)), levels[minimum].gokit)
-	return logger, slog.New(slogbridge.NewHandler(base, levels[minimum].slog))
 }

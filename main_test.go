@@ -192,6 +192,27 @@ func TestCannotStart(t *testing.T) {
 	}
 }
 
+// TestImpossibleEnvironment: a value from the environment is told with its flag, of
+// the program or of the command.
+func TestImpossibleEnvironment(t *testing.T) {
+	t.Setenv("QLIK_EXPORTER_LOG_LEVEL", "loud")
+	t.Setenv("QLIK_EXPORTER_REACHED_SEVERITY", "page")
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"check"}, "error: --log.level (QLIK_EXPORTER_LOG_LEVEL): enum value must be one of debug,info,warn,error, got 'loud', try --help\n"},
+		{[]string{"assets", t.TempDir(), "--log.level=info"}, "error: --reached-severity (QLIK_EXPORTER_REACHED_SEVERITY): enum value must be one of critical,warning,info, got 'page', try --help\n"},
+		{[]string{"assets", t.TempDir(), "--log.level=info", "--reached-severity=info"}, ""},
+		{[]string{"assets", t.TempDir(), "--log.level=low", "--reached-severity=info"}, "error: --log.level: enum value must be"},
+	} {
+		out, err := command(t, test.args...).CombinedOutput()
+		if (err != nil) != (test.want != "") || !strings.Contains(string(out), test.want) {
+			t.Errorf("%q: %v, want %q, got %s", test.args, err, test.want, out)
+		}
+	}
+}
+
 // TestUnreachable: what cannot be reached now may be reachable later, so the
 // exporter runs and says that the site is down.
 func TestUnreachable(t *testing.T) {

@@ -79,18 +79,8 @@ type Config struct {
 	Denials         *Denials         // refused logins; must be there if that collector is enabled
 }
 
-// ConfigError is a setting that cannot work, named by its flag.
-type ConfigError struct {
-	Flag string // without dashes, e.g. "user-labels"
-	Err  error  // what is wrong and what to change
-}
-
-func (e *ConfigError) Error() string { return "--" + e.Flag + ": " + e.Err.Error() }
-
-func (e *ConfigError) Unwrap() error { return e.Err }
-
 func configErrorf(flag, format string, args ...any) error {
-	return &ConfigError{Flag: flag, Err: fmt.Errorf(format, args...)}
+	return &qlik.ConfigError{Flag: flag, Err: fmt.Errorf(format, args...)}
 }
 
 // Exporter collects the metrics of one site.
@@ -106,7 +96,7 @@ type Exporter struct {
 	failing map[string]string // errors of collectors, as last logged
 }
 
-// NewExporter makes the collectors of a site. The error is a *ConfigError.
+// NewExporter makes the collectors of a site. The error is a *qlik.ConfigError.
 func NewExporter(site Site, config Config, logger log.Logger) (*Exporter, error) {
 	users, err := newUserSelection(config.Users)
 	if err != nil {

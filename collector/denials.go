@@ -86,10 +86,7 @@ func (d *Denials) Denied(denial auditlog.Denial) {
 	if denial.User == (qlik.User{}) {
 		return
 	}
-	key := deniedUser{denial.Reason, denial.User}
-	if denial.User.Anonymous() {
-		key.user = qlik.AnonymousUser
-	}
+	key := deniedUser{denial.Reason, denial.User.Counted()}
 	count := d.users[key]
 	count.times++
 	if denial.Time.After(count.last) {

@@ -56,14 +56,14 @@ func readCertificateFiles(dir, passphraseFile string) (*certificateFiles, error)
 		{rootCertificateFile, &files.root},
 	} {
 		if *file.to, err = os.ReadFile(filepath.Join(dir, file.name)); err != nil {
-			return nil, configErrorf("cert-dir", "%w; it must be a folder with %s, %s and %s as the QMC exports them",
+			return nil, configErrorf("qlik.cert-dir", "%w; it must be a folder with %s, %s and %s as the QMC exports them",
 				err, clientCertificateFile, clientKeyFile, rootCertificateFile)
 		}
 		*file.to = bytes.TrimPrefix(*file.to, utf8BOM)
 	}
 	if passphraseFile != "" {
 		if files.passphrase, err = os.ReadFile(passphraseFile); err != nil {
-			return nil, configErrorf("key-passphrase-file", "%w", err)
+			return nil, configErrorf("qlik.key-passphrase-file", "%w", err)
 		}
 		files.passphrase = bytes.TrimRight(bytes.TrimPrefix(files.passphrase, utf8BOM), "\r\n")
 	}
@@ -99,15 +99,15 @@ func (f *certificateFiles) tlsConfig(dir string) (*tls.Config, Certificates, err
 func (f *certificateFiles) pair(dir string) (tls.Certificate, error) {
 	key, err := decryptKey(f.key, f.passphrase)
 	if err != nil {
-		setting := "cert-dir"
+		flag := "qlik.cert-dir"
 		if errors.Is(err, errPassphrase) {
-			setting = "key-passphrase-file"
+			flag = "qlik.key-passphrase-file"
 		}
-		return tls.Certificate{}, configErrorf(setting, "%s: %w", filepath.Join(dir, clientKeyFile), err)
+		return tls.Certificate{}, configErrorf(flag, "%s: %w", filepath.Join(dir, clientKeyFile), err)
 	}
 	pair, err := tls.X509KeyPair(f.client, key)
 	if err != nil {
-		return tls.Certificate{}, configErrorf("cert-dir", "%s and %s do not make a pair: %w",
+		return tls.Certificate{}, configErrorf("qlik.cert-dir", "%s and %s do not make a pair: %w",
 			filepath.Join(dir, clientCertificateFile), clientKeyFile, err)
 	}
 	return pair, nil
@@ -123,12 +123,12 @@ func (f *certificateFiles) roots(dir string) ([]*x509.Certificate, error) {
 		}
 		root, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, configErrorf("cert-dir", "%s: %w", filepath.Join(dir, rootCertificateFile), err)
+			return nil, configErrorf("qlik.cert-dir", "%s: %w", filepath.Join(dir, rootCertificateFile), err)
 		}
 		roots = append(roots, root)
 	}
 	if len(roots) == 0 {
-		return nil, configErrorf("cert-dir", "%s has no certificate in PEM form; export the certificates again, format PEM",
+		return nil, configErrorf("qlik.cert-dir", "%s has no certificate in PEM form; export the certificates again, format PEM",
 			filepath.Join(dir, rootCertificateFile))
 	}
 	return roots, nil

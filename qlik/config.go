@@ -76,39 +76,42 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.Licenses = c.Licenses && len(c.Hosts) > 0
 	var err error
-	if c.Hosts, err = withPort("host", c.Hosts, repositoryPort); err != nil {
+	if c.Hosts, err = withPort("qlik.host", c.Hosts, repositoryPort); err != nil {
 		return Config{}, err
 	}
-	if c.Proxies, err = withPort("proxy", c.Proxies, proxyPort); err != nil {
+	if c.Proxies, err = withPort("qlik.proxy", c.Proxies, proxyPort); err != nil {
 		return Config{}, err
 	}
 	switch {
 	case c.SessionLimit < 1:
-		return Config{}, configErrorf("session-limit", "must be at least 1, not %d", c.SessionLimit)
+		return Config{}, configErrorf("qlik.session-limit", "must be at least 1, not %d", c.SessionLimit)
 	case c.CoolingTime < 0:
-		return Config{}, configErrorf("cooling-time", "must not be negative, not %s", c.CoolingTime)
+		return Config{}, configErrorf("qlik.cooling-time", "must not be negative, not %s", c.CoolingTime)
 	case c.Timeout < 0:
-		return Config{}, configErrorf("timeout", "must be longer than 0s, not %s", c.Timeout)
-	case len(c.Hosts) == 0 && (len(c.Proxies) == 0 || len(c.VirtualProxies) == 0):
-		return Config{}, configErrorf("host", "is missing; give the registered host name of a repository, or both --qlik.proxy and --qlik.virtual-proxy")
+		return Config{}, configErrorf("qlik.timeout", "must be longer than 0s, not %s", c.Timeout)
+	case len(c.Hosts) == 0 && !c.static():
+		return Config{}, configErrorf("qlik.host", "is missing; give the registered host name of a repository, or both --qlik.proxy and --qlik.virtual-proxy")
 	case c.CertDir == "":
-		return Config{}, configErrorf("cert-dir", "is missing; give the folder with %s, %s and %s as the QMC exports them",
+		return Config{}, configErrorf("qlik.cert-dir", "is missing; give the folder with %s, %s and %s as the QMC exports them",
 			clientCertificateFile, clientKeyFile, rootCertificateFile)
 	}
 	if info, err := os.Stat(c.CertDir); err == nil && !info.IsDir() {
-		return Config{}, configErrorf("cert-dir", "%s is a file; give the folder that holds %s, %s and %s",
+		return Config{}, configErrorf("qlik.cert-dir", "%s is a file; give the folder that holds %s, %s and %s",
 			c.CertDir, clientCertificateFile, clientKeyFile, rootCertificateFile)
 	}
 	return c, nil
 }
 
+// static says whether the links are configured instead of discovered.
+func (c Config) static() bool { return len(c.Proxies) > 0 && len(c.VirtualProxies) > 0 }
+
 // withPort completes addresses given as host or host:port.
-func withPort(setting string, addresses []string, port string) ([]string, error) {
+func withPort(flag string, addresses []string, port string) ([]string, error) {
 	addresses = slices.Clone(addresses)
 	for i, address := range addresses {
 		complete, err := completeAddress(address, port)
 		if err != nil {
-			return nil, configErrorf(setting, "%q: %w", address, err)
+			return nil, configErrorf(flag, "%q: %w", address, err)
 		}
 		addresses[i] = complete
 	}
@@ -153,13 +156,13 @@ func splitAddress(address string) (host, port string, err error) {
 func ParseNodeAddress(s string) (node string, address NodeAddress, err error) {
 	node, target, found := strings.Cut(s, "=")
 	if !found || node == "" {
-		return "", NodeAddress{}, configErrorf("node-address", "%q: write NODE=HOST or NODE=HOST:PORT", s)
+		return "", NodeAddress{}, configErrorf("qlik.node-address", "%q: write NODE=HOST or NODE=HOST:PORT", s)
 	}
 	if _, port, err := splitAddress(node); err != nil || port != "" {
-		return "", NodeAddress{}, configErrorf("node-address", "%q: NODE is the registered host name, without port", s)
+		return "", NodeAddress{}, configErrorf("qlik.node-address", "%q: NODE is the registered host name, without port", s)
 	}
 	if address.Host, address.Port, err = splitAddress(target); err != nil {
-		return "", NodeAddress{}, configErrorf("node-address", "%q: write NODE=HOST or NODE=HOST:PORT", s)
+		return "", NodeAddress{}, configErrorf("qlik.node-address", "%q: write NODE=HOST or NODE=HOST:PORT", s)
 	}
 	return node, address, nil
 }

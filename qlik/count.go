@@ -26,7 +26,7 @@ func CountUsers(sessions []Session, others []User, limit int, unlimited map[User
 		}
 	}
 	for i := range sessions {
-		note(folded(sessions[i].User))
+		note(sessions[i].User.Counted())
 	}
 	for _, user := range others {
 		note(user)
@@ -39,7 +39,7 @@ func CountUsers(sessions []Session, others []User, limit int, unlimited map[User
 	}
 	owners := make([]int32, len(sessions))
 	for i := range sessions {
-		owner := index[folded(sessions[i].User)]
+		owner := index[sessions[i].User.Counted()]
 		owners[i] = int32(owner) //nolint:gosec // far fewer users than that
 		users[owner].Sessions++
 	}
@@ -60,14 +60,6 @@ func CountUsers(sessions []Session, others []User, limit int, unlimited map[User
 		}
 	}
 	return users, index
-}
-
-// folded makes one user of all anonymous ones.
-func folded(user User) User {
-	if user.Anonymous() {
-		return AnonymousUser
-	}
-	return user
 }
 
 // limited says whether the limit applies to a user.

@@ -122,16 +122,16 @@ func classify(err error) Kind {
 	return KindReset
 }
 
-// ConfigError is a setting that cannot work.
+// ConfigError is a setting that cannot work, of a site or of what is made of it.
 type ConfigError struct {
-	Setting string // the flag's name after "--qlik.", e.g. "session-limit"
-	Err     error  // what is wrong and what to change
+	Flag string // without dashes, e.g. "qlik.session-limit"
+	Err  error  // what is wrong and what to change
 }
 
-func (e *ConfigError) Error() string { return fmt.Sprintf("--qlik.%s: %v", e.Setting, e.Err) }
+func (e *ConfigError) Error() string { return "--" + e.Flag + ": " + e.Err.Error() }
 
 func (e *ConfigError) Unwrap() error { return e.Err }
 
-func configErrorf(setting, format string, args ...any) error {
-	return &ConfigError{Setting: setting, Err: fmt.Errorf(format, args...)}
+func configErrorf(flag, format string, args ...any) error {
+	return &ConfigError{Flag: flag, Err: fmt.Errorf(format, args...)}
 }

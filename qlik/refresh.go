@@ -32,7 +32,7 @@ func (s *Site) Refresh() {
 		return
 	}
 	var reading sync.WaitGroup
-	if !s.static() && s.due(SourceTopology, topologyInterval) {
+	if !s.config.static() && s.due(SourceTopology, topologyInterval) {
 		reading.Go(s.loadTopology)
 	} else {
 		reading.Go(s.loadServices)

@@ -63,12 +63,10 @@ func New(config Config) (*Site, error) {
 		return nil, err
 	}
 	s := &Site{
-		config: config,
-		logger: config.Logger,
-		transport: &transport{
-			dir: config.CertDir, passphraseFile: config.KeyPassphraseFile, serverName: config.ServerName,
-			dial: redirectingDialer(config.DialContext, config.NodeAddresses, config.Hosts),
-		},
+		config:    config,
+		logger:    config.Logger,
+		transport: newTransport(&config),
+		links:     staticLinks(config.Proxies, config.VirtualProxies),
 		unlimited: make(map[User]bool),
 		answered:  make(map[string]time.Time),
 		refreshed: make(map[string]time.Time),
@@ -81,9 +79,6 @@ func New(config Config) (*Site, error) {
 	s.client = newClient(s.transport, config.User, config.Timeout)
 	if len(config.Hosts) > 0 {
 		s.repository = newRepository(s.client, config.Hosts)
-	}
-	if len(config.Proxies) > 0 && len(config.VirtualProxies) > 0 {
-		s.links = staticLinks(config.Proxies, config.VirtualProxies)
 	}
 	for _, user := range config.UnlimitedUsers {
 		s.unlimited[user] = true
@@ -124,8 +119,6 @@ func (s *Site) reloadCertificates() {
 		_ = level.Error(s.logger).Log("msg", "Certificates changed and cannot be used; the last good ones stay in use", "err", err)
 	}
 }
-
-func (s *Site) static() bool { return len(s.config.Proxies) > 0 && len(s.config.VirtualProxies) > 0 }
 
 // describe adds to a snapshot what only the site knows. The caller holds
 // s.trackMu.

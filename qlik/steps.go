@@ -19,7 +19,6 @@ import (
 type Steps struct {
 	config    Config
 	transport *transport
-	redirect  func(address string) string
 }
 
 // NewSteps looks at nothing but the configuration. The error is a *ConfigError.
@@ -29,14 +28,7 @@ func NewSteps(config Config) (*Steps, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Steps{
-		config: config,
-		transport: &transport{
-			dir: config.CertDir, passphraseFile: config.KeyPassphraseFile, serverName: config.ServerName,
-			dial: redirectingDialer(config.DialContext, config.NodeAddresses, config.Hosts),
-		},
-		redirect: redirection(config.NodeAddresses, config.Hosts),
-	}, nil
+	return &Steps{config: config, transport: newTransport(&config)}, nil
 }
 
 // Close closes the connections.
@@ -50,12 +42,7 @@ func (s *Steps) Close() {
 func (s *Steps) Config() Config { return s.config }
 
 // Links returns the links that are configured instead of discovered, if they are.
-func (s *Steps) Links() []Link {
-	if len(s.config.Proxies) == 0 || len(s.config.VirtualProxies) == 0 {
-		return nil
-	}
-	return staticLinks(s.config.Proxies, s.config.VirtualProxies)
-}
+func (s *Steps) Links() []Link { return staticLinks(s.config.Proxies, s.config.VirtualProxies) }
 
 // Credentials are the certificate files, read. What is wrong with one of them
 // does not hide the others.
@@ -90,7 +77,7 @@ func (s *Steps) Credentials() (*Credentials, error) {
 }
 
 // Reached returns where a server is dialled whose registered address is given.
-func (s *Steps) Reached(address string) string { return s.redirect(address) }
+func (s *Steps) Reached(address string) string { return s.transport.redirect(address) }
 
 // Dial connects to a server, given its registered address.
 func (s *Steps) Dial(ctx context.Context, address string) (net.Conn, error) {

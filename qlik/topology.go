@@ -66,7 +66,7 @@ func newLink(host, port, prefix string) Link {
 }
 
 // staticLinks is the cross product of proxies (host:port) and virtual proxies,
-// for places from which no repository can be reached.
+// for places from which no repository can be reached; nil unless both are given.
 func staticLinks(proxies, virtualProxies []string) []Link {
 	var links []Link
 	for _, proxy := range proxies {

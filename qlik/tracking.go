@@ -264,7 +264,7 @@ func (t *tracker) observeUsers(now time.Time) {
 
 // user returns what is known of a user; all anonymous users are one.
 func (t *tracker) user(user User) *trackedUser {
-	user = folded(user)
+	user = user.Counted()
 	known := t.users[user]
 	if known == nil {
 		known = &trackedUser{user: user}
@@ -314,7 +314,7 @@ func (t *tracker) owners(rows []usageRow) []rowOwner {
 		if session, live := t.sessions[rows[i].session]; live {
 			owners[i] = rowOwner{session.user.user, true}
 		} else {
-			owners[i] = rowOwner{folded(rows[i].user), false}
+			owners[i] = rowOwner{rows[i].user.Counted(), false}
 		}
 	}
 	return owners

@@ -17,7 +17,8 @@ const maxConnectionsPerNode = 64
 // is the name it registered itself under.
 type transport struct {
 	dir, passphraseFile, serverName string
-	dial                            func(ctx context.Context, network, address string) (net.Conn, error)
+	open                            func(ctx context.Context, network, address string) (net.Conn, error)
+	redirect                        func(address string) string // where a node is reached
 
 	mu           sync.Mutex
 	files        *certificateFiles // that http is made of
@@ -25,6 +26,15 @@ type transport struct {
 	certificates Certificates
 	failed       *certificateFiles // that made no credentials, to say so only once
 	readErr      string            // likewise where they could not be read
+}
+
+// newTransport reads nothing yet: reload does.
+func newTransport(config *Config) *transport {
+	return &transport{
+		dir: config.CertDir, passphraseFile: config.KeyPassphraseFile, serverName: config.ServerName,
+		open:     config.DialContext,
+		redirect: redirection(config.NodeAddresses, config.Hosts),
+	}
 }
 
 // reload reads the certificate files and takes them into use if they have
@@ -79,6 +89,11 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return current.RoundTrip(request)
 }
 
+// dial connects to a node, given its registered address.
+func (t *transport) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return t.open(ctx, network, t.redirect(address))
+}
+
 func (t *transport) inUse() Certificates {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,16 +137,5 @@ func redirection(nodes map[string]NodeAddress, repositories []string) func(addre
 			}
 		}
 		return net.JoinHostPort(host, port)
-	}
-}
-
-// redirectingDialer dials nodes at the addresses given for them.
-func redirectingDialer(
-	dial func(ctx context.Context, network, address string) (net.Conn, error),
-	nodes map[string]NodeAddress, repositories []string,
-) func(ctx context.Context, network, address string) (net.Conn, error) {
-	redirect := redirection(nodes, repositories)
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		return dial(ctx, network, redirect(address))
 	}
 }

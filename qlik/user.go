@@ -45,6 +45,14 @@ func (u User) Anonymous() bool {
 	return u.Directory == AnonymousUser.Directory && strings.HasPrefix(u.ID, AnonymousUser.ID)
 }
 
+// Counted returns the user as whom u is counted: all anonymous ones are one.
+func (u User) Counted() User {
+	if u.Anonymous() {
+		return AnonymousUser
+	}
+	return u
+}
+
 // Compare orders users by directory, then by id: the order in which Prometheus
 // sorts their series.
 func (u User) Compare(other User) int {

@@ -152,9 +152,7 @@ func (c *climber) askRepository(ctx context.Context, s *server) {
 
 // topology finds out which links there are.
 func (c *climber) topology(ctx context.Context) {
-	if links := c.steps.Links(); links != nil {
-		c.links = links
-	}
+	c.links = c.steps.Links()
 	switch {
 	case len(c.Site.Hosts) == 0:
 		c.add("topology", "-", Skipped, "no repository is configured; --qlik.proxy and --qlik.virtual-proxy say what to ask")

@@ -71,7 +71,7 @@ func (c *climber) certificateFiles() {
 
 // keyFailure says why client certificate and key cannot be used.
 func keyFailure(err error) string {
-	if config, ok := errors.AsType[*qlik.ConfigError](err); ok && config.Setting == "cert-dir" {
+	if config, ok := errors.AsType[*qlik.ConfigError](err); ok && config.Flag == "qlik.cert-dir" {
 		return fmt.Sprintf("%v: %s", config.Err, remedyOneExport)
 	}
 	return err.Error() // names the flag for the passphrase

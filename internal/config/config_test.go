@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 func write(t *testing.T, path, content string) string {
@@ -138,8 +140,8 @@ func TestLocate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, err := range map[string]error{
-		":4: sites.emea.exclude_user: is broken": &Error{"collector.sessions.exclude-user", errors.New("is broken")},
-		":2: sites.emea.cert_dir: is missing":    &Error{"qlik.cert-dir", errors.New("is missing")},
+		":4: sites.emea.exclude_user: is broken": &qlik.ConfigError{Flag: "collector.sessions.exclude-user", Err: errors.New("is broken")},
+		":2: sites.emea.cert_dir: is missing":    &qlik.ConfigError{Flag: "qlik.cert-dir", Err: errors.New("is missing")},
 		":2: sites.emea: is broken":              errors.New("is broken"),
 	} {
 		if got := file.Locate("emea", err).Error(); got != path+want {

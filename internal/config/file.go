@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 // File is a configuration, which describes sites.
@@ -30,7 +32,7 @@ type File struct {
 func Load(path string) (*File, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, &Error{"config.file", err}
+		return nil, &qlik.ConfigError{Flag: "config.file", Err: err}
 	}
 	file := &File{path: path, nodes: make(map[string]map[string]yaml.Node), lines: make(map[string]int)}
 	if err := file.parse(content); err != nil {
@@ -50,7 +52,10 @@ func (f *File) Locate(site string, err error) error {
 	if f.path == "" { // the site is described by flags
 		return err
 	}
-	flag, cause := settingOf(err)
+	flag, cause := "", err
+	if setting, ok := errors.AsType[*qlik.ConfigError](err); ok {
+		flag, cause = setting.Flag, setting.Err
+	}
 	line, key := f.lines[site], ""
 	for _, setting := range new(Site).settings() {
 		if setting.flag != flag {

@@ -3,9 +3,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -108,33 +106,8 @@ func collectorNames() []string {
 	return names
 }
 
-// Error is a setting that cannot work, named by its flag.
-type Error struct {
-	Flag string // without dashes, e.g. "qlik.session-limit"
-	Err  error  // what is wrong and what to change
-}
-
-func (e *Error) Error() string { return "--" + e.Flag + ": " + e.Err.Error() }
-
-func (e *Error) Unwrap() error { return e.Err }
-
 func errorf(flag, format string, args ...any) error {
-	return &Error{Flag: flag, Err: fmt.Errorf(format, args...)}
-}
-
-// settingOf returns the flag of the setting that an error of this package, of
-// qlik or of collector is about, and what is wrong with it.
-func settingOf(err error) (flag string, cause error) {
-	if own, ok := errors.AsType[*Error](err); ok {
-		return own.Flag, own.Err
-	}
-	if site, ok := errors.AsType[*qlik.ConfigError](err); ok {
-		return "qlik." + site.Setting, site.Err
-	}
-	if metrics, ok := errors.AsType[*collector.ConfigError](err); ok {
-		return metrics.Flag, metrics.Err
-	}
-	return "", err
+	return &qlik.ConfigError{Flag: flag, Err: fmt.Errorf(format, args...)}
 }
 
 // Qlik returns how the site is reached and counted. An error names the setting.
@@ -164,7 +137,7 @@ func (s *Site) Qlik() (qlik.Config, error) {
 	}
 	var err error
 	if config.User, err = qlik.ParseUser(s.User); err != nil {
-		return qlik.Config{}, &Error{"qlik.user", err}
+		return qlik.Config{}, &qlik.ConfigError{Flag: "qlik.user", Err: err}
 	}
 	if config.UnlimitedUsers, err = parseUsers("qlik.unlimited-user", s.UnlimitedUser); err != nil {
 		return qlik.Config{}, err
@@ -193,7 +166,7 @@ func (s *Site) Metrics() (collector.Config, error) {
 		return collector.Config{}, err
 	}
 	enabled := make(map[string]bool)
-	for name := range maps.Keys(s.Collector) {
+	for name := range s.Collector {
 		enabled[name] = s.enabled(name)
 	}
 	return collector.Config{
@@ -234,7 +207,7 @@ func (s *Site) Labels() (collector.UserLabels, error) {
 	}
 	key, err := os.ReadFile(s.UserLabelsKeyFile)
 	if err != nil {
-		return collector.UserLabels{}, &Error{"user-labels.key-file", err}
+		return collector.UserLabels{}, &qlik.ConfigError{Flag: "user-labels.key-file", Err: err}
 	}
 	labels.Key = []byte(strings.TrimRight(string(key), "\r\n"))
 	return labels, nil
@@ -261,7 +234,7 @@ func parseUsers(flag string, names []string) ([]qlik.User, error) {
 	for _, name := range names {
 		user, err := qlik.ParseUser(name)
 		if err != nil {
-			return nil, &Error{flag, err}
+			return nil, &qlik.ConfigError{Flag: flag, Err: err}
 		}
 		users = append(users, user)
 	}
