@@ -115,10 +115,12 @@ func addLicenseInfo(v *view) {
 		}
 	}
 	family := v.family(userLicenseInfo)
+	labels := make([]*dto.LabelPair, 0, len(v.users)*(1+len(userLabels))) // of all of them, in one piece of memory
 	for _, name := range slices.Sorted(maps.Keys(byLicense)) {
 		license := &dto.LabelPair{Name: &licenseName, Value: &name}
 		for _, user := range byLicense[name] {
-			family.add(1, append([]*dto.LabelPair{license}, user.labels...))
+			labels = append(append(labels, license), user.labels...)
+			family.add(1, labels[len(labels)-1-len(userLabels):])
 		}
 	}
 }

@@ -103,14 +103,17 @@ func (s *userSelection) rows(users []qlik.UserStatus) (rows []userRow, dropped i
 	slices.SortFunc(rows, func(a, b userRow) int {
 		return cmp.Or(strings.Compare(a.directory, b.directory), strings.Compare(a.id, b.id))
 	})
-	pairs := make([]dto.LabelPair, 2*len(rows))
-	labels := make([]*dto.LabelPair, 2*len(rows))
+	labels := make([]*dto.LabelPair, 0, 2*len(rows)) // of all of them, in one piece of memory
+	ids := make([]dto.LabelPair, len(rows))
+	var directory *dto.LabelPair
 	for i := range rows {
-		directory, id := &pairs[2*i], &pairs[2*i+1]
-		directory.Name, directory.Value = &userDirectoryName, &rows[i].directory
-		id.Name, id.Value = &userIDName, &rows[i].id
-		rows[i].labels = labels[2*i : 2*i : 2*i+2]
-		rows[i].labels = append(rows[i].labels, directory, id)
+		row := &rows[i]
+		if directory == nil || directory.GetValue() != row.directory {
+			directory = &dto.LabelPair{Name: &userDirectoryName, Value: &row.directory}
+		}
+		ids[i].Name, ids[i].Value = &userIDName, &row.id
+		labels = append(labels, directory, &ids[i])
+		row.labels = slices.Clip(labels[2*i:])
 	}
 	return rows, max(dropped, 0)
 }
@@ -183,6 +186,9 @@ func (f *userFamily) add(value float64, labels []*dto.LabelPair) {
 		metric.Counter = &dto.Counter{Value: new(value)}
 	} else {
 		metric.Gauge = gaugeOf(value)
+	}
+	if len(f.Metric) == cap(f.Metric) {
+		f.Metric = slices.Grow(f.Metric, max(len(f.Metric), portionSize)) // append grows by less, which costs copies
 	}
 	f.Metric = append(f.Metric, metric)
 }

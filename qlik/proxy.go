@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -59,6 +60,9 @@ func (c *client) listSessions(ctx context.Context, link *Link) (sessions []Sessi
 			}
 			if len(sessions) == maxSessions {
 				return errTooManySessions
+			}
+			if len(sessions) == cap(sessions) {
+				sessions = slices.Grow(sessions, max(len(sessions), 16)) // append grows by less, which costs copies
 			}
 			sessions = append(sessions, Session{
 				ID:   SessionID(record.SessionID),

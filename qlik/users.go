@@ -136,7 +136,7 @@ func (s *Snapshot) isNew(user *UserStatus) bool {
 // absent returns the users who need not have a session to be told of: those who
 // are remembered, and those with rows.
 func (s *Site) absent(owners []rowOwner) []User {
-	var users []User
+	users := make([]User, 0, len(owners))
 	for user, tracked := range s.tracker.users {
 		if len(tracked.cooling) > 0 || tracked.reached > 0 {
 			users = append(users, user)
