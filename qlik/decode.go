@@ -38,7 +38,7 @@ func (b *boundedReader) Read(p []byte) (n int, err error) {
 		b.left -= int64(n)
 		b.element -= int64(n)
 	}
-	if err != nil && err != io.EOF { //nolint:errorlint // as a reader ends
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.failed = err
 	}
 	return n, err
@@ -54,8 +54,9 @@ func (b *boundedReader) cause(err error) error {
 }
 
 // tolerant makes the decoder read what encoding/json reads: field names in any
-// case, a name twice, text that is not UTF-8. It is the one that encoding/json/v2
-// is made of, and takes less than half of the time (docs/performance.md).
+// case, a name twice, text that is not UTF-8. (In names an underscore or a hyphen
+// does not matter to it, either.) It is the one that encoding/json/v2 is made of,
+// and takes less than half of the time (docs/performance.md).
 var tolerant = json.JoinOptions(
 	json.MatchCaseInsensitiveNames(true),
 	jsontext.AllowDuplicateNames(true),

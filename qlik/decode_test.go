@@ -2,10 +2,12 @@ package qlik
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -151,5 +153,20 @@ func FuzzDecodeSessions(f *testing.F) {
 		if err != nil && !strings.Contains(err.Error(), "answer") && !strings.Contains(err.Error(), "JSON") {
 			t.Errorf("an error that does not say what is wrong: %v", err)
 		}
+		compareWithStandard(t, body, records, err)
 	})
+}
+
+// compareWithStandard: what is read is what encoding/json reads, except that an
+// underscore or a hyphen in a name does not matter here, and null is no array.
+func compareWithStandard(t *testing.T, body []byte, got []sessionRecord, err error) {
+	t.Helper()
+	var want []sessionRecord
+	standard := json.Unmarshal(bytes.TrimPrefix(body, utf8BOM), &want)
+	if bytes.ContainsAny(body, "_-") || standard == nil && want == nil {
+		return
+	}
+	if (err == nil) != (standard == nil) || err == nil && !slices.Equal(got, want) {
+		t.Errorf("%q: got %q, %v, encoding/json %q, %v", body, got, err, want, standard)
+	}
 }
