@@ -28,6 +28,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/server"
 	"github.com/qlik-exporter/qlik_exporter/internal/service"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/internal/sites"
 	"github.com/qlik-exporter/qlik_exporter/internal/slogbridge"
 	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
@@ -202,23 +203,23 @@ func (o *options) check(ctx context.Context, stdout io.Writer) (passed bool, err
 	return passed, nil
 }
 
-func checkSite(ctx context.Context, site *config.Site) (*check.Report, error) {
-	var checked check.Config
-	var err error
-	if checked.Site, err = site.Qlik(); err != nil {
+func checkSite(ctx context.Context, settings *config.Site) (*check.Report, error) {
+	run, err := settings.Run()
+	if err != nil {
 		return nil, err
 	}
-	if checked.AuditLogs, err = site.AuditLogs(); err != nil {
+	checked := check.Config{Qlik: run.Client, SessionLimit: run.Headroom.Limit, Licenses: run.Licenses}
+	if checked.AuditLogs, err = settings.AuditLogs(); err != nil {
 		return nil, err
 	}
-	if checked.ServiceAccounts, err = site.ServiceAccounts(); err != nil {
+	if checked.ServiceAccounts, err = settings.ServiceAccounts(); err != nil {
 		return nil, err
 	}
 	report, err := check.Run(ctx, checked)
 	if err != nil {
 		return nil, err
 	}
-	report.Site = site.Name
+	report.Site = settings.Name
 	return report, nil
 }
 
@@ -260,7 +261,7 @@ func (o *options) sessionsCommands(stdout, stderr io.Writer) (*sessions.Commands
 	if err != nil {
 		return nil, err
 	}
-	client, err := settings.Qlik()
+	run, err := settings.Run()
 	if err != nil {
 		return nil, err
 	}
@@ -277,13 +278,13 @@ func (o *options) sessionsCommands(stdout, stderr io.Writer) (*sessions.Commands
 	if ofSite == "info" {
 		ofSite = "warn" // what goes well is in the answer
 	}
-	client.Logger, _ = newLoggers(stderr, ofSite, o.logFormat)
-	site, err := qlik.New(client)
+	run.Logger, _ = newLoggers(stderr, ofSite, o.logFormat)
+	opened, err := site.New(run)
 	if err != nil {
 		return nil, file.Locate(settings.Name, err)
 	}
 	c := &sessions.Commands{
-		Site: site, Logger: logger, CoolingTime: client.CoolingTime, ServiceAccounts: serviceAccounts,
+		Site: opened, Logger: logger, CoolingTime: run.Headroom.CoolingTime, ServiceAccounts: serviceAccounts,
 		In: os.Stdin, Out: stdout, Err: stderr,
 		Terminal: terminal.Is(os.Stdin) && terminal.Is(stdout),
 		Color:    terminal.Colors(stdout),

@@ -281,6 +281,17 @@ func timeoutOrTooLarge(kinds string) string {
 	return kinds
 }
 
+// awaitLinks waits until both exporters know all links. A request that is not
+// answered in time runs on, up to --qlik.timeout, and is not repeated meanwhile.
+func (f *faulty) awaitLinks(e exporters) {
+	f.t.Helper()
+	for _, address := range []string{e.flags + "/metrics", e.file + "/probe?target=faulty"} {
+		for began := time.Now(); f.scrape(address).sum("qlik_sessions_complete") != "1" && time.Since(began) < scrapeTimeout; {
+			time.Sleep(100 * time.Millisecond) // a process of its own
+		}
+	}
+}
+
 // whileRunning lets a proxy and then the repository fail under exporters that
 // have seen better days, and says what the former is like.
 func (f *faulty) whileRunning(fault qliktest.Fault, other *faulty) string {
@@ -295,6 +306,7 @@ func (f *faulty) whileRunning(fault qliktest.Fault, other *faulty) string {
 	f.expectOfBoth("proxy", both, want)
 	f.expectEndpoints(both, page)
 	f.SetProxyFault("qlik2", qliktest.NoFault)
+	f.awaitLinks(both)
 	f.expectOfBoth("proxy is back", both, well)
 	f.SetRepositoryFault("qlik1", fault)
 	f.expectOfBoth("repository", both, well)
@@ -319,6 +331,7 @@ func (f *faulty) sinceTheStart(fault qliktest.Fault, other *faulty) (known, ofPr
 	f.SetRepositoryFault("qlik1", qliktest.NoFault)
 	second := f.expectOfBoth("since the start, repository is back", both, half)
 	f.SetProxyFault("qlik2", qliktest.NoFault)
+	f.awaitLinks(both)
 	f.expectOfBoth("since the start, proxy is back", both, well)
 	return "nothing known: `qlik_up` 0", second.kinds("qps"), first.kinds("qrs")
 }

@@ -8,15 +8,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 const namespace = "qlik"
@@ -24,15 +22,31 @@ const namespace = "qlik"
 // Site is what the collectors need of a Qlik Sense site.
 type Site interface {
 	// Snapshot asks all links; what has not answered when ctx ends is unknown.
-	Snapshot(ctx context.Context) *qlik.Snapshot
-	// Status is what the client knows of itself and of the repository.
-	Status() qlik.Status
+	Snapshot(ctx context.Context) *headroom.Snapshot
+	// Status is what is known of the client and of the repository.
+	Status() Status
+}
+
+// Status is what is known of the client of a site and of its repository.
+type Status struct {
+	Repositories    []RepositoryStatus   // those tried so far
+	Refreshed       map[string]time.Time // last success by source; absent before the first
+	Requests        qlik.RequestCounts
+	SharedSnapshots uint64 // snapshots that took part in a round of questions under way
+	Certificates    qlik.Certificates
+}
+
+// RepositoryStatus is how the last request to a repository went.
+type RepositoryStatus struct {
+	Node              string // as in qlik.Link, or host:port where the host has several repositories
+	Up                bool   // it answered as it should
+	CertificateExpiry time.Time
 }
 
 // view is everything that the collectors of one scrape read.
 type view struct {
-	snapshot *qlik.Snapshot
-	status   qlik.Status
+	snapshot *headroom.Snapshot
+	status   Status
 	users    []userRow // that get series, in the order of their labels
 	dropped  int       // users that the cap left without
 
@@ -77,10 +91,12 @@ type Config struct {
 	ServiceAccounts []qlik.User      // watched for a licence
 	Lifetimes       *SessionDuration // observed lives of sessions; nil for none
 	Denials         *Denials         // refused logins; must be there if that collector is enabled
+	// Ran is told how each run of a collector went. May be nil.
+	Ran func(collector string, err error)
 }
 
-func configErrorf(flag, format string, args ...any) error {
-	return &qlik.ConfigError{Flag: flag, Err: fmt.Errorf(format, args...)}
+func configErrorf(field, format string, args ...any) error {
+	return &qlik.ConfigError{Field: field, Err: fmt.Errorf(format, args...)}
 }
 
 // Exporter collects the metrics of one site.
@@ -90,19 +106,19 @@ type Exporter struct {
 	own        siteCollector
 	names      []string
 	collectors []Collector
-	logger     log.Logger
-
-	mu      sync.Mutex
-	failing map[string]string // errors of collectors, as last logged
+	ran        func(collector string, err error)
 }
 
 // NewExporter makes the collectors of a site. The error is a *qlik.ConfigError.
-func NewExporter(site Site, config Config, logger log.Logger) (*Exporter, error) {
+func NewExporter(site Site, config Config) (*Exporter, error) {
 	users, err := newUserSelection(config.Users)
 	if err != nil {
 		return nil, err
 	}
-	e := &Exporter{site: site, users: users, logger: logger, failing: make(map[string]string)}
+	e := &Exporter{site: site, users: users, ran: config.Ran}
+	if e.ran == nil {
+		e.ran = func(string, error) {}
+	}
 	for _, available := range All() {
 		enabled, said := config.Enabled[available.Name]
 		if said && !enabled || !said && !available.Default {
@@ -178,24 +194,9 @@ func (s collection) Collect(ch chan<- prometheus.Metric) {
 	for i, c := range e.collectors {
 		start := time.Now()
 		err := update(s.ctx, c, v, ch)
-		e.note(e.names[i], err)
+		e.ran(e.names[i], err)
 		ch <- gauge(scrapeSuccess, boolean(err == nil), e.names[i])
 		ch <- gauge(scrapeDuration, time.Since(start).Seconds(), e.names[i])
-	}
-}
-
-// note logs a collector's error when it is another one than in the last scrape.
-func (e *Exporter) note(name string, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	before := e.failing[name]
-	delete(e.failing, name)
-	if err == nil {
-		return
-	}
-	e.failing[name] = err.Error()
-	if err.Error() != before {
-		_ = level.Error(e.logger).Log("msg", "Collector failed", "collector", name, "err", err)
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
@@ -24,8 +23,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
+	running "github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -35,8 +36,8 @@ var update = flag.Bool("update", false, "write the files in testdata anew")
 
 // site is a site whose answers are given.
 type site struct {
-	snapshot *qlik.Snapshot
-	status   qlik.Status
+	snapshot *headroom.Snapshot
+	status   collector.Status
 }
 
 const limit = 5
@@ -46,14 +47,15 @@ type auditLog auditlog.Status
 
 func (l auditLog) Status() auditlog.Status { return auditlog.Status(l) }
 
-func (s *site) Snapshot(context.Context) *qlik.Snapshot { return s.snapshot }
-func (s *site) Status() qlik.Status                     { return s.status }
+func (s *site) Snapshot(context.Context) *headroom.Snapshot { return s.snapshot }
+func (s *site) Status() collector.Status                    { return s.status }
 
 // count counts the users anew, and adds what the tracking and the repository
 // would tell.
 func (s *site) count() {
 	robot := qlik.NewUser("APPS", "robot")
-	s.snapshot.Users, _ = qlik.CountUsers(s.snapshot.Sessions, nil, limit, map[qlik.User]bool{robot: true})
+	counted, _ := headroom.New(headroom.Config{Limit: limit, Unlimited: []qlik.User{robot}}).Observe(headroom.Round{Links: s.snapshot.Links})
+	s.snapshot.Links, s.snapshot.Users = counted.Links, counted.Users
 	for i := range s.snapshot.Users {
 		user := &s.snapshot.Users[i]
 		user.FirstSeen = day("2026-03-01")
@@ -79,7 +81,7 @@ func (s *site) list(link int, directory, id string, n int) {
 	for range n {
 		session := qlik.Session{
 			ID:   qlik.SessionID(strconv.Itoa(len(s.snapshot.Sessions))),
-			User: qlik.NewUser(directory, id),
+			User: qlik.NewUser(directory, id).Counted(),
 			Link: &l.Link,
 		}
 		l.Sessions = append(l.Sessions, session)
@@ -90,7 +92,7 @@ func (s *site) list(link int, directory, id string, n int) {
 // company is a site that has something for every metric to say.
 func company() *site {
 	s := &site{
-		snapshot: &qlik.Snapshot{Time: day("2026-03-01"), Limit: limit, UsageKnown: true, UsagePlausible: true, Links: []qlik.LinkResult{
+		snapshot: &headroom.Snapshot{Time: day("2026-03-01"), Limit: limit, UsageKnown: true, UsagePlausible: true, Links: []headroom.LinkResult{
 			{
 				Link:     qlik.Link{Node: "qlik1", VirtualProxy: "/", Description: "Central Proxy (Default)", AuthenticationMethod: "Ticket", InactivityTimeout: 30 * time.Minute},
 				Duration: 120 * time.Millisecond, CertificateExpiry: day("2031-01-01"),
@@ -108,12 +110,12 @@ func company() *site {
 				Duration: 5 * time.Second, Err: &qlik.Error{Op: "GET", Target: "https://qlik3:14243/qps/session", Kind: qlik.KindTimeout, Err: errors.New("no whole answer in time")},
 			},
 		}},
-		status: qlik.Status{
-			Repositories: []qlik.RepositoryStatus{
+		status: collector.Status{
+			Repositories: []collector.RepositoryStatus{
 				{Node: "qlik0"},
 				{Node: "qlik1", Up: true, CertificateExpiry: day("2030-12-31")},
 			},
-			Refreshed: map[string]time.Time{qlik.SourceTopology: day("2026-01-01"), qlik.SourceServices: day("2026-01-02")},
+			Refreshed: map[string]time.Time{"topology": day("2026-01-01"), "services": day("2026-01-02")},
 			Requests: qlik.RequestCounts{
 				Requests: map[qlik.API]uint64{qlik.APIProxy: 4, qlik.APIRepository: 6},
 				Errors:   map[qlik.API]map[qlik.Kind]uint64{qlik.APIProxy: {qlik.KindTimeout: 1}, qlik.APIRepository: {qlik.KindRefused: 3}},
@@ -122,7 +124,7 @@ func company() *site {
 			Certificates:    qlik.Certificates{ClientExpiry: day("2033-01-01"), RootExpiry: day("2034-01-01")},
 		},
 	}
-	s.snapshot.Tracking = qlik.Tracking{Since: day("2026-01-01"), Totals: qlik.Totals{
+	s.snapshot.Tracking = headroom.Tracking{Since: day("2026-01-01"), Totals: headroom.Totals{
 		Started: map[string]uint64{"/": 20, "/sales": 3}, Ended: map[string]uint64{"/": 10, "/sales": 0}, Restarts: map[string]uint64{"qlik1": 1, "qlik2": 0},
 	}}
 	s.snapshot.Services = []qlik.ServiceState{
@@ -146,14 +148,14 @@ func company() *site {
 	s.list(2, "NONE", "anonymous4711", 1)
 	s.list(0, "APPS", "robot", 8)
 	s.count()
-	anna := slices.IndexFunc(s.snapshot.Users, func(u qlik.UserStatus) bool { return u.User.ID == "anna" })
+	anna := slices.IndexFunc(s.snapshot.Users, func(u headroom.UserStatus) bool { return u.User.ID == "anna" })
 	s.snapshot.Users[anna].NextSlot = day("2026-03-02")
 	s.snapshot.Users[anna].LimitReached, s.snapshot.Users[anna].LastLimitReached = 3, day("2026-03-01")
 	s.snapshot.Users = append(s.snapshot.Users,
 		// One who only has a slot that cools, one who left, one with a row that was left over.
-		qlik.UserStatus{User: qlik.NewUser("LAB", "zoe"), Limited: true, Headroom: 5, CoolingSlots: 1, EffectiveHeadroom: 4, License: qlik.LicenseAnalyzer, LicensedSessions: 1},
-		qlik.UserStatus{User: qlik.NewUser("LAB", "zora"), Limited: true, Headroom: 5, EffectiveHeadroom: 5, License: qlik.LicenseAnalyzer, LimitReached: 1, LastLimitReached: day("2026-02-28")},
-		qlik.UserStatus{User: qlik.NewUser("LAB", "zyx"), Limited: true, Headroom: 5, EffectiveHeadroom: 4, License: qlik.LicenseUnknown, LicensedSessions: 1},
+		headroom.UserStatus{User: qlik.NewUser("LAB", "zoe"), Limited: true, Headroom: 5, CoolingSlots: 1, EffectiveHeadroom: 4, License: qlik.LicenseAnalyzer, LicensedSessions: 1},
+		headroom.UserStatus{User: qlik.NewUser("LAB", "zora"), Limited: true, Headroom: 5, EffectiveHeadroom: 5, License: qlik.LicenseAnalyzer, LimitReached: 1, LastLimitReached: day("2026-02-28")},
+		headroom.UserStatus{User: qlik.NewUser("LAB", "zyx"), Limited: true, Headroom: 5, EffectiveHeadroom: 4, License: qlik.LicenseUnknown, LicensedSessions: 1},
 	)
 	return s
 }
@@ -185,7 +187,7 @@ func config(change func(*collector.UsersConfig)) collector.Config {
 // scrape returns one scrape of a site, gathered with all checks that there are.
 func scrape(t *testing.T, s collector.Site, c collector.Config) prometheus.Gatherer {
 	t.Helper()
-	exporter, err := collector.NewExporter(s, c, log.NewNopLogger())
+	exporter, err := collector.NewExporter(s, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +198,7 @@ func scrape(t *testing.T, s collector.Site, c collector.Config) prometheus.Gathe
 // TestExposition compares the whole answer, so that a metric too many fails as
 // one too few does. In the bubble no time passes, hence all durations are 0.
 func TestExposition(t *testing.T) {
-	empty := &site{snapshot: &qlik.Snapshot{Limit: limit}, status: qlik.Status{Certificates: company().status.Certificates}}
+	empty := &site{snapshot: &headroom.Snapshot{Limit: limit}, status: collector.Status{Certificates: company().status.Certificates}}
 	down := company()
 	down.snapshot.Sessions, down.snapshot.Users = nil, down.snapshot.Users[len(down.snapshot.Users)-2:len(down.snapshot.Users)-1]
 	for i := range down.snapshot.Links {
@@ -246,7 +248,7 @@ func TestExposition(t *testing.T) {
 // metric to say, so that none is missing where its answer is used as a list.
 func TestEveryMetricIsExpected(t *testing.T) {
 	c := config(nil)
-	exporter, err := collector.NewExporter(company(), c, log.NewNopLogger())
+	exporter, err := collector.NewExporter(company(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,13 +359,13 @@ func TestImpossibleConfig(t *testing.T) {
 		change func(*collector.UsersConfig)
 		want   string
 	}{
-		{func(c *collector.UsersConfig) { c.MinSessions = 0 }, "--collector.sessions.min-sessions: "},
-		{func(c *collector.UsersConfig) { c.MaxUsers = 0 }, "--collector.sessions.max-users: "},
-		{func(c *collector.UsersConfig) { c.ExcludeUsers = []string{"ok", "("} }, "--collector.sessions.exclude-user: "},
-		{func(c *collector.UsersConfig) { c.Labels.Mode = collector.UserLabelsHashed }, "--user-labels.key-file: "},
-		{func(c *collector.UsersConfig) { c.Labels.Mode = "md5" }, "--user-labels: "},
+		{func(c *collector.UsersConfig) { c.MinSessions = 0 }, "MinSessions: "},
+		{func(c *collector.UsersConfig) { c.MaxUsers = 0 }, "MaxUsers: "},
+		{func(c *collector.UsersConfig) { c.ExcludeUsers = []string{"ok", "("} }, "ExcludeUsers: "},
+		{func(c *collector.UsersConfig) { c.Labels.Mode = collector.UserLabelsHashed }, "Labels.Key: "},
+		{func(c *collector.UsersConfig) { c.Labels.Mode = "md5" }, "Labels.Mode: "},
 	} {
-		_, err := collector.NewExporter(company(), config(test.change), log.NewNopLogger())
+		_, err := collector.NewExporter(company(), config(test.change))
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("got %v, want one line that starts with %s", err, test.want)
 		}
@@ -375,7 +377,7 @@ func TestRowsComeInLabelOrder(t *testing.T) {
 	for _, mode := range []string{collector.UserLabelsPlain, collector.UserLabelsHashed} {
 		exporter, err := collector.NewExporter(crowd(1000), config(func(c *collector.UsersConfig) {
 			c.Labels = collector.UserLabels{Mode: mode, Key: []byte("0123456789abcdef")}
-		}), log.NewNopLogger())
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -426,11 +428,11 @@ func TestStrangeUsers(t *testing.T) {
 	if err := server.WriteCertificates(dir); err != nil {
 		t.Fatal(err)
 	}
-	client, err := qlik.New(qlik.Config{Hosts: []string{"qlik1"}, CertDir: dir, DialContext: server.DialContext})
+	watched, err := running.New(running.Config{Client: qlik.Config{Hosts: []string{"qlik1"}, CertDir: dir, DialContext: server.DialContext}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
+	defer watched.Close()
 
 	long := strings.Repeat("x", 200)
 	body := `[` + strings.Join([]string{
@@ -448,7 +450,7 @@ func TestStrangeUsers(t *testing.T) {
 	}, ",") + `]`
 	server.SetAnswer("qlik1", "", []byte(body))
 
-	registry := scrape(t, client, config(nil))
+	registry := scrape(t, watched, config(nil))
 	want := map[string]float64{
 		"LAB with space /": 1, `LAB with "quotes" and \ /`: 1, "LAB new\nline /": 1, "LAB 🙂 /": 1, "LAB bad \uFFFD\uFFFD /": 1,
 		"LAB " + long + " /": 1, "LAB twice /": 2, "NONE anonymous /": 2, "ÜBER <script>alert(1)</script> /": 1,
@@ -481,7 +483,7 @@ func TestPanicCostsOneCollector(t *testing.T) {
 // BenchmarkGather is the cost of turning 10,000 users into metrics.
 func BenchmarkGather(b *testing.B) {
 	s := crowd(10_000)
-	exporter, err := collector.NewExporter(s, config(func(c *collector.UsersConfig) { c.MaxUsers = 100_000 }), log.NewNopLogger())
+	exporter, err := collector.NewExporter(s, config(func(c *collector.UsersConfig) { c.MaxUsers = 100_000 }))
 	if err != nil {
 		b.Fatal(err)
 	}

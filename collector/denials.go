@@ -14,6 +14,7 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 const (
@@ -146,7 +147,7 @@ func (c *denialsCollector) Update(_ context.Context, v *view, ch chan<- promethe
 
 // sendLogs says of every repository of the site whether its log is read, and of
 // logs of nodes that the site does not name.
-func (c *denialsCollector) sendLogs(snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) {
+func (c *denialsCollector) sendLogs(snapshot *headroom.Snapshot, ch chan<- prometheus.Metric) {
 	logs := maps.Clone(c.denials.logs)
 	nodes := make(map[string]AuditLog) // by label; nil is not configured
 	for _, service := range snapshot.Services {

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 var (
@@ -145,11 +145,11 @@ func (c *sessionsCollector) Update(_ context.Context, v *view, ch chan<- prometh
 		return errNoAnswer
 	}
 	ch <- gauge(sessions, float64(len(snapshot.Sessions)))
-	spread := qlik.UsersOnSeveralNodes(snapshot)
+	spread := snapshot.UsersOnSeveralNodes()
 	for _, virtualProxy := range slices.Sorted(maps.Keys(spread)) {
 		ch <- gauge(usersOnSeveralNodes, float64(spread[virtualProxy]), virtualProxy)
 	}
-	over, left := qlik.UsersByHeadroom(snapshot.Users, snapshot.Limit)
+	over, left := snapshot.UsersByHeadroom()
 	for headroom, n := range left {
 		ch <- gauge(users, float64(n), strconv.Itoa(headroom))
 	}
@@ -208,7 +208,7 @@ func addRemembered(v *view) {
 	})
 }
 
-func (c *sessionsCollector) sendTracking(snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) {
+func (c *sessionsCollector) sendTracking(snapshot *headroom.Snapshot, ch chan<- prometheus.Metric) {
 	tracking := &snapshot.Tracking
 	if tracking.Since.IsZero() {
 		return
@@ -226,7 +226,7 @@ func (c *sessionsCollector) sendTracking(snapshot *qlik.Snapshot, ch chan<- prom
 	}
 }
 
-func sendVirtualProxies(snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) {
+func sendVirtualProxies(snapshot *headroom.Snapshot, ch chan<- prometheus.Metric) {
 	for i := range snapshot.Links {
 		link := &snapshot.Links[i]
 		labels := []string{link.Node, link.VirtualProxy}
@@ -234,7 +234,7 @@ func sendVirtualProxies(snapshot *qlik.Snapshot, ch chan<- prometheus.Metric) {
 		ch <- gauge(virtualProxyScrapeDuration, link.Duration.Seconds(), labels...)
 		if link.Err == nil {
 			ch <- gauge(virtualProxySessions, float64(len(link.Sessions)), labels...)
-			ch <- gauge(virtualProxyUsers, float64(qlik.DistinctUsers(link.Sessions)), labels...)
+			ch <- gauge(virtualProxyUsers, float64(link.Users), labels...)
 		}
 		if link.AuthenticationMethod != "" {
 			ch <- gauge(virtualProxyInfo, 1, link.Node, link.VirtualProxy, link.Description, link.AuthenticationMethod)

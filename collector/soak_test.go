@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-kit/log"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
+	running "github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
@@ -35,8 +35,8 @@ func TestSoak(t *testing.T) {
 		t.Fatal(err)
 	}
 	lifetimes := collector.NewSessionDuration()
-	site, err := qlik.New(qlik.Config{
-		Hosts: []string{company.Nodes[0].Name}, CertDir: dir, DialContext: server.DialContext, Now: clock.Now,
+	site, err := running.New(running.Config{
+		Client:   qlik.Config{Hosts: []string{company.Nodes[0].Name}, CertDir: dir, DialContext: server.DialContext, Now: clock.Now},
 		Licenses: true, SessionEnded: lifetimes.Ended,
 	})
 	if err != nil {
@@ -45,7 +45,7 @@ func TestSoak(t *testing.T) {
 	defer site.Close()
 	settings := config(nil)
 	settings.Lifetimes = lifetimes
-	exporter, err := collector.NewExporter(site, settings, log.NewNopLogger())
+	exporter, err := collector.NewExporter(site, settings)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// How users appear in labels: the values of --user-labels.
+// How users appear in labels.
 const (
 	UserLabelsPlain  = "plain"  // by directory and id
 	UserLabelsHashed = "hashed" // by directory and a keyed hash
@@ -28,11 +28,11 @@ func (l UserLabels) validate() error {
 		return nil
 	case UserLabelsHashed:
 		if len(l.Key) < 16 {
-			return configErrorf("user-labels.key-file", "a hash needs a key of at least 16 bytes; write some random characters into the file")
+			return configErrorf("Labels.Key", "a hash needs a key of at least 16 bytes; write some random characters into the file")
 		}
 		return nil
 	default:
-		return configErrorf("user-labels", "%q is none of plain, hashed, none", l.Mode)
+		return configErrorf("Labels.Mode", "%q is none of plain, hashed, none", l.Mode)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // UsersConfig says which users get series of their own. Bounded counts include
@@ -36,14 +37,14 @@ func newUserSelection(c UsersConfig) (*userSelection, error) {
 		return nil, err
 	}
 	if c.MinSessions < 1 {
-		return nil, configErrorf("collector.sessions.min-sessions", "must be at least 1, not %d", c.MinSessions)
+		return nil, configErrorf("MinSessions", "must be at least 1, not %d", c.MinSessions)
 	}
 	if c.MaxUsers < 1 {
-		return nil, configErrorf("collector.sessions.max-users", "must be at least 1, not %d; --user-labels=none drops the series of all users", c.MaxUsers)
+		return nil, configErrorf("MaxUsers", "must be at least 1, not %d; without labels of users there are no series of users", c.MaxUsers)
 	}
 	exclude, err := anyOf(c.ExcludeUsers)
 	if err != nil {
-		return nil, configErrorf("collector.sessions.exclude-user", "%w", err)
+		return nil, configErrorf("ExcludeUsers", "%w", err)
 	}
 	return &userSelection{
 		perUser:     c.Labels.Mode != UserLabelsNone,
@@ -73,7 +74,7 @@ func (s *userSelection) excludes(user qlik.User) bool {
 
 // userRow is a user with the labels of its series.
 type userRow struct {
-	*qlik.UserStatus
+	*headroom.UserStatus
 
 	directory, id string
 	labels        []*dto.LabelPair
@@ -81,7 +82,7 @@ type userRow struct {
 
 // rows returns the users that get series, in the order of their labels, and how
 // many the cap left out.
-func (s *userSelection) rows(users []qlik.UserStatus) (rows []userRow, dropped int) {
+func (s *userSelection) rows(users []headroom.UserStatus) (rows []userRow, dropped int) {
 	if !s.perUser {
 		return nil, 0
 	}
@@ -119,7 +120,7 @@ func (s *userSelection) rows(users []qlik.UserStatus) (rows []userRow, dropped i
 }
 
 // occupied is how many sessions or slots a user has, whichever are more.
-func occupied(user *qlik.UserStatus) int {
+func occupied(user *headroom.UserStatus) int {
 	return max(user.Sessions+user.CoolingSlots, user.LicensedSessions)
 }
 

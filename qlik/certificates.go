@@ -39,6 +39,35 @@ func (f *certificateFiles) equal(other *certificateFiles) bool {
 		bytes.Equal(f.root, other.root) && bytes.Equal(f.passphrase, other.passphrase)
 }
 
+// Credentials are the certificate files, read. What is wrong with one of them
+// does not hide the others.
+type Credentials struct {
+	ClientFile, KeyFile, RootFile string
+
+	Client      tls.Certificate
+	ClientError error
+	Roots       []*x509.Certificate
+	RootError   error
+}
+
+// Credentials reads the certificate files as they are now, and takes nothing into
+// use. An error, also one within, is a *ConfigError.
+func (c *Client) Credentials() (*Credentials, error) {
+	dir := c.config.CertDir
+	read := &Credentials{
+		ClientFile: filepath.Join(dir, clientCertificateFile),
+		KeyFile:    filepath.Join(dir, clientKeyFile),
+		RootFile:   filepath.Join(dir, rootCertificateFile),
+	}
+	files, err := readCertificateFiles(dir, c.config.KeyPassphraseFile)
+	if err != nil {
+		return read, err
+	}
+	read.Client, read.ClientError = files.pair(dir)
+	read.Roots, read.RootError = files.roots(dir)
+	return read, nil
+}
+
 // readCertificateFiles reads the files as they are now; passphraseFile may be
 // empty. They are a few kilobytes and read whole every time, because time
 // stamps do not tell every change apart.
@@ -56,14 +85,16 @@ func readCertificateFiles(dir, passphraseFile string) (*certificateFiles, error)
 		{rootCertificateFile, &files.root},
 	} {
 		if *file.to, err = os.ReadFile(filepath.Join(dir, file.name)); err != nil {
-			return nil, configErrorf("qlik.cert-dir", "%w; it must be a folder with %s, %s and %s as the QMC exports them",
+			return nil, configErrorf("CertDir", "%w; it must be a folder with %s, %s and %s as the QMC exports them",
 				err, clientCertificateFile, clientKeyFile, rootCertificateFile)
 		}
-		*file.to = bytes.TrimPrefix(*file.to, utf8BOM)
+		if *file.to = bytes.TrimPrefix(*file.to, utf8BOM); len(*file.to) == 0 {
+			return nil, configErrorf("CertDir", "%s is empty; export the certificates again", filepath.Join(dir, file.name))
+		}
 	}
 	if passphraseFile != "" {
 		if files.passphrase, err = os.ReadFile(passphraseFile); err != nil {
-			return nil, configErrorf("qlik.key-passphrase-file", "%w", err)
+			return nil, configErrorf("KeyPassphraseFile", "%w", err)
 		}
 		files.passphrase = bytes.TrimRight(bytes.TrimPrefix(files.passphrase, utf8BOM), "\r\n")
 	}
@@ -99,15 +130,15 @@ func (f *certificateFiles) tlsConfig(dir string) (*tls.Config, Certificates, err
 func (f *certificateFiles) pair(dir string) (tls.Certificate, error) {
 	key, err := decryptKey(f.key, f.passphrase)
 	if err != nil {
-		flag := "qlik.cert-dir"
+		field := "CertDir"
 		if errors.Is(err, errPassphrase) {
-			flag = "qlik.key-passphrase-file"
+			field = "KeyPassphraseFile"
 		}
-		return tls.Certificate{}, configErrorf(flag, "%s: %w", filepath.Join(dir, clientKeyFile), err)
+		return tls.Certificate{}, configErrorf(field, "%s: %w", filepath.Join(dir, clientKeyFile), err)
 	}
 	pair, err := tls.X509KeyPair(f.client, key)
 	if err != nil {
-		return tls.Certificate{}, configErrorf("qlik.cert-dir", "%s and %s do not make a pair: %w",
+		return tls.Certificate{}, configErrorf("CertDir", "%s and %s do not make a pair: %w",
 			filepath.Join(dir, clientCertificateFile), clientKeyFile, err)
 	}
 	return pair, nil
@@ -123,12 +154,12 @@ func (f *certificateFiles) roots(dir string) ([]*x509.Certificate, error) {
 		}
 		root, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, configErrorf("qlik.cert-dir", "%s: %w", filepath.Join(dir, rootCertificateFile), err)
+			return nil, configErrorf("CertDir", "%s: %w", filepath.Join(dir, rootCertificateFile), err)
 		}
 		roots = append(roots, root)
 	}
 	if len(roots) == 0 {
-		return nil, configErrorf("qlik.cert-dir", "%s has no certificate in PEM form; export the certificates again, format PEM",
+		return nil, configErrorf("CertDir", "%s has no certificate in PEM form; export the certificates again, format PEM",
 			filepath.Join(dir, rootCertificateFile))
 	}
 	return roots, nil

@@ -42,6 +42,16 @@ func writeFiles(t *testing.T, dir string, public, signer any, keyPEM []byte) {
 	}
 }
 
+// load makes a client and loads its certificates.
+func load(config Config) error {
+	client, err := NewClient(config)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.Reload()
+}
+
 func TestKeyForms(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -89,17 +99,17 @@ func TestKeyForms(t *testing.T) {
 		{"encrypted PKCS#8", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), passphraseFile, ""},
 		{"encrypted PKCS#1", rsaKey.Public(), rsaKey, pem.EncodeToMemory(legacy), passphraseFile, ""},
 		{"byte order mark", rsaKey.Public(), rsaKey, append([]byte("\uFEFF"), block("RSA PRIVATE KEY", pkcs1)...), "", ""},
-		{"encrypted PKCS#8, no passphrase", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), "", "--qlik.key-passphrase-file: "},
+		{"encrypted PKCS#8, no passphrase", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), "", "KeyPassphraseFile: "},
 		{"encrypted PKCS#8, wrong passphrase", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), wrongFile, "passphrase does not open it"},
 		{"encrypted PKCS#1, wrong passphrase", rsaKey.Public(), rsaKey, pem.EncodeToMemory(legacy), wrongFile, "passphrase does not open it"},
-		{"passphrase file missing", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), wrongFile + "x", "--qlik.key-passphrase-file: open "},
+		{"passphrase file missing", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), wrongFile + "x", "KeyPassphraseFile: open "},
 		{"key of another certificate", rsaKey.Public(), rsaKey, block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey))), "", "do not make a pair"},
 		{"no key", rsaKey.Public(), rsaKey, []byte("nothing"), "", "do not make a pair"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			writeFiles(t, dir, test.public, test.signer, test.key)
-			_, err := New(Config{Hosts: []string{"qlik1"}, CertDir: dir, KeyPassphraseFile: test.passphrase})
+			err := load(Config{Hosts: []string{"qlik1"}, CertDir: dir, KeyPassphraseFile: test.passphrase})
 			var config *ConfigError
 			switch {
 			case test.wantError == "" && err != nil:
@@ -128,17 +138,17 @@ func TestCertificateFilesMissing(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := New(Config{Hosts: []string{"qlik1"}, CertDir: dir}); err == nil || !strings.Contains(err.Error(), name) {
+		if err := load(Config{Hosts: []string{"qlik1"}, CertDir: dir}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("empty %s: got %v", name, err)
 		}
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := New(Config{Hosts: []string{"qlik1"}, CertDir: dir}); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, name)) {
+		if err := load(Config{Hosts: []string{"qlik1"}, CertDir: dir}); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, name)) {
 			t.Errorf("no %s: got %v", name, err)
 		}
 	}
-	if _, err := New(Config{Hosts: []string{"qlik1"}, CertDir: os.Args[0]}); err == nil || !strings.Contains(err.Error(), "is a file") {
+	if err := load(Config{Hosts: []string{"qlik1"}, CertDir: os.Args[0]}); err == nil || !strings.Contains(err.Error(), "is a file") {
 		t.Errorf("a file instead of the folder: got %v", err)
 	}
 }

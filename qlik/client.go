@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,7 +15,7 @@ import (
 	"time"
 )
 
-// API names one of the two services that are asked. It is the value of the
+// API names one of the two services that a Client asks. It is the value of the
 // label api of qlik_requests_total.
 type API string
 
@@ -27,62 +28,110 @@ const (
 // APIs lists every API.
 func APIs() []API { return []API{APIProxy, APIRepository} }
 
-// client sends single requests with mutual TLS and the headers that Qlik wants,
-// and counts them.
-type client struct {
-	http    http.Client
-	user    string // value of X-Qlik-User
-	timeout time.Duration
-
-	requests map[API]*atomic.Uint64
-	errors   map[API]map[Kind]*atomic.Uint64
+// Client asks one Qlik Sense site. Each method is one question, and an error is
+// an *Error or wraps several. A Client keeps connections, the certificates in
+// use, which repository answered last, and counts of requests; it keeps no
+// answers. It is safe for use by several goroutines.
+type Client struct {
+	config       Config
+	transport    *transport
+	http         http.Client
+	user         string // value of X-Qlik-User
+	counters     *counters
+	repositories *repositories
 }
 
-func newClient(transport http.RoundTripper, user User, timeout time.Duration) *client {
-	c := &client{
-		http: http.Client{
-			Transport: transport,
-			// A redirect leads to a login page; following it would also carry our
-			// identity to a host that nobody configured.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		user:     fmt.Sprintf("UserDirectory=%s; UserId=%s", user.Directory, user.ID),
-		timeout:  timeout,
-		requests: make(map[API]*atomic.Uint64),
-		errors:   make(map[API]map[Kind]*atomic.Uint64),
+// NewClient makes a client. It reads no file and asks nobody: Reload must load
+// the certificates before the first question. The error is a *ConfigError. The
+// caller must Close the client.
+func NewClient(config Config) (*Client, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
 	}
-	for _, api := range APIs() {
-		c.requests[api] = new(atomic.Uint64)
-		c.errors[api] = make(map[Kind]*atomic.Uint64)
-		for _, kind := range Kinds() {
-			c.errors[api][kind] = new(atomic.Uint64)
-		}
+	c := &Client{
+		config:       config,
+		transport:    newTransport(&config),
+		user:         fmt.Sprintf("UserDirectory=%s; UserId=%s", config.User.Directory, config.User.ID),
+		counters:     newCounters(),
+		repositories: newRepositories(config.Hosts),
 	}
-	return c
+	c.http = http.Client{
+		Transport: c.transport,
+		// A redirect leads to a login page. Following it would also carry our
+		// identity to a host that nobody configured.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
 }
 
-// get asks https://address/path and hands the body of the answer to decode. It
-// returns the end of validity of the server's certificate, zero where no
-// certificate was seen. An error is an *Error.
-func (c *client) get(ctx context.Context, api API, address, path string, query url.Values, decode func(io.Reader) error) (certificateExpiry time.Time, err error) {
+// Close closes the connections.
+func (c *Client) Close() { c.transport.close() }
+
+// Config returns the configuration with all defaults.
+func (c *Client) Config() Config { return c.config }
+
+// Reload reads the certificate files and takes them into use if they changed.
+// When they cannot be used, as in the middle of a rotation, the last good ones
+// stay in use. The error is a *ConfigError.
+func (c *Client) Reload() error { return c.transport.reload() }
+
+// Certificates are the ones in use.
+func (c *Client) Certificates() Certificates { return c.transport.inUse() }
+
+// On returns a client of a single repository of the site, host:port as in the
+// configuration. It shares the connections and the counters of c, and is closed
+// with it.
+func (c *Client) On(host string) *Client {
+	one := *c
+	one.repositories = newRepositories([]string{host})
+	return &one
+}
+
+// Reached returns where a server is dialed whose registered address is given.
+func (c *Client) Reached(address string) string { return c.transport.redirect(address) }
+
+// Dial opens a bare connection to a server, given its registered address.
+func (c *Client) Dial(ctx context.Context, address string) (net.Conn, error) {
+	return c.transport.dial(ctx, "tcp", address)
+}
+
+// Answer is what an answer tells besides its content.
+type Answer struct {
+	Took              time.Duration // until the whole answer was read, or given up
+	CertificateExpiry time.Time     // of the server's certificate; zero where none was seen
+	Ahead             time.Duration // of the server's clock against ours, exact to a second
+	Dated             bool          // Ahead is known
+	HTML              bool          // the body is a page for people
+}
+
+// question is a request to be sent.
+type question struct {
+	api    API
+	method string
+	target url.URL
+	shown  string // target in errors, without what must not be told
+}
+
+func get(api API, address, path string, query url.Values) question {
 	target := url.URL{Scheme: "https", Host: address, Path: path}
 	shown := target.String()
 	target.RawQuery = query.Encode()
-	return c.request(ctx, api, http.MethodGet, target, shown, decode)
+	return question{api, http.MethodGet, target, shown}
 }
 
-// request sends a request. In errors its target is shown as given, without what
-// must not be told.
-func (c *client) request(
-	ctx context.Context, api API, method string, target url.URL, shown string, decode func(io.Reader) error,
-) (certificateExpiry time.Time, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+// ask sends a request and hands the body of the answer to decode. An error is an
+// *Error.
+func (c *Client) ask(ctx context.Context, q question, decode func(io.Reader) error) (answer Answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 
-	c.requests[api].Add(1)
-	certificateExpiry, err = c.roundTrip(ctx, method, target, decode)
+	c.counters.requests[q.api].Add(1)
+	begin := time.Now()
+	err = c.roundTrip(ctx, q, &answer, decode)
+	answer.Took = time.Since(begin)
 	if err == nil {
-		return certificateExpiry, nil
+		return answer, nil
 	}
 	kind, status := classify(err), 0
 	if marked, ok := errors.AsType[*kindError](err); ok {
@@ -92,44 +141,55 @@ func (c *client) request(
 		// Whatever broke first, the cause is that time was up.
 		kind, err = KindTimeout, errNotInTime
 	}
-	c.errors[api][kind].Add(1)
+	c.counters.errors[q.api][kind].Add(1)
 	if withURL, ok := errors.AsType[*url.Error](err); ok {
 		err = withURL.Err // the URL would be there twice, and with the XSRF key
 	}
-	return certificateExpiry, &Error{Op: method, Target: shown, Kind: kind, Status: status, Err: err}
+	return answer, &Error{Op: q.method, Target: q.shown, Kind: kind, Status: status, Err: err}
 }
 
-func (c *client) roundTrip(ctx context.Context, method string, target url.URL, decode func(io.Reader) error) (certificateExpiry time.Time, err error) {
+func (c *Client) roundTrip(ctx context.Context, q question, answer *Answer, decode func(io.Reader) error) error {
 	// Qlik wants the same 16 letters and digits in the header and in the query
 	// (docs/qlik.md, "XSRF key").
 	key := rand.Text()[:16]
-	query := target.Query()
+	query := q.target.Query()
 	query.Set("Xrfkey", key)
 	// A plus is a space only to those who read the query as a form.
-	target.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
-	request, err := http.NewRequestWithContext(ctx, method, target.String(), http.NoBody)
+	q.target.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
+	request, err := http.NewRequestWithContext(ctx, q.method, q.target.String(), http.NoBody)
 	if err != nil {
-		return time.Time{}, err
+		return err
 	}
 	request.Header.Set("X-Qlik-Xrfkey", key)
 	request.Header.Set("X-Qlik-User", c.user)
 	request.Header.Set("Accept", "application/json")
 
+	sent := c.config.Now()
 	response, err := c.http.Do(request)
 	if err != nil {
 		if refused, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(refused.UnverifiedCertificates) > 0 {
-			certificateExpiry = refused.UnverifiedCertificates[0].NotAfter
+			answer.CertificateExpiry = refused.UnverifiedCertificates[0].NotAfter
 		}
-		return certificateExpiry, err
+		return err
 	}
 	defer response.Body.Close()
-	if response.TLS != nil && len(response.TLS.PeerCertificates) > 0 {
-		certificateExpiry = response.TLS.PeerCertificates[0].NotAfter
-	}
+	answer.read(response, sent, c.config.Now())
 	if err := checkStatus(response); err != nil {
-		return certificateExpiry, err
+		return err
 	}
-	return certificateExpiry, decode(response.Body)
+	return decode(response.Body)
+}
+
+// read notes what the head of an answer tells.
+func (a *Answer) read(response *http.Response, sent, received time.Time) {
+	if response.TLS != nil && len(response.TLS.PeerCertificates) > 0 {
+		a.CertificateExpiry = response.TLS.PeerCertificates[0].NotAfter
+	}
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		a.Ahead = date.Sub(sent.Add(received.Sub(sent) / 2)) // written somewhere between
+		a.Dated = true
+	}
+	a.HTML = strings.HasPrefix(response.Header.Get("Content-Type"), "text/html")
 }
 
 // checkStatus turns any answer but 200 into an error that tells its kind and
@@ -160,18 +220,37 @@ func checkStatus(response *http.Response) error {
 	}
 }
 
-// RequestCounts are requests since the start, by API and kind.
+// counters count requests.
+type counters struct {
+	requests map[API]*atomic.Uint64
+	errors   map[API]map[Kind]*atomic.Uint64
+}
+
+func newCounters() *counters {
+	c := &counters{requests: make(map[API]*atomic.Uint64), errors: make(map[API]map[Kind]*atomic.Uint64)}
+	for _, api := range APIs() {
+		c.requests[api] = new(atomic.Uint64)
+		c.errors[api] = make(map[Kind]*atomic.Uint64)
+		for _, kind := range Kinds() {
+			c.errors[api][kind] = new(atomic.Uint64)
+		}
+	}
+	return c
+}
+
+// RequestCounts are requests since the client was made, by API and kind.
 type RequestCounts struct {
 	Requests map[API]uint64
 	Errors   map[API]map[Kind]uint64
 }
 
-func (c *client) counts() RequestCounts {
+// Requests returns how many requests were sent, and how many failed.
+func (c *Client) Requests() RequestCounts {
 	counts := RequestCounts{Requests: make(map[API]uint64), Errors: make(map[API]map[Kind]uint64)}
-	for api, n := range c.requests {
+	for api, n := range c.counters.requests {
 		counts.Requests[api] = n.Load()
 		counts.Errors[api] = make(map[Kind]uint64)
-		for kind, n := range c.errors[api] {
+		for kind, n := range c.counters.errors[api] {
 			counts.Errors[api][kind] = n.Load()
 		}
 	}

@@ -46,15 +46,14 @@ func TestImpossibleConfig(t *testing.T) {
 		config Config
 		want   string
 	}{
-		{Config{CertDir: "x"}, "--qlik.host: is missing"},
-		{Config{CertDir: "x", Proxies: []string{"qlik1"}}, "--qlik.host: is missing"},
-		{Config{Hosts: []string{"qlik1"}}, "--qlik.cert-dir: is missing"},
-		{Config{Hosts: []string{"https://qlik1"}, CertDir: "x"}, `--qlik.host: "https://qlik1": write HOST or HOST:PORT`},
-		{Config{Hosts: []string{"qlik1"}, Proxies: []string{"a:b"}, CertDir: "x"}, `--qlik.proxy: "a:b"`},
-		{Config{Hosts: []string{"qlik1"}, CertDir: "x", SessionLimit: -1}, "--qlik.session-limit: must be at least 1"},
-		{Config{Hosts: []string{"qlik1"}, CertDir: "x", Timeout: -1}, "--qlik.timeout: must be longer than 0s"},
+		{Config{CertDir: "x"}, "Hosts: is missing"},
+		{Config{CertDir: "x", Proxies: []string{"qlik1"}}, "Hosts: is missing"},
+		{Config{Hosts: []string{"qlik1"}}, "CertDir: is missing"},
+		{Config{Hosts: []string{"https://qlik1"}, CertDir: "x"}, `Hosts: "https://qlik1": write HOST or HOST:PORT`},
+		{Config{Hosts: []string{"qlik1"}, Proxies: []string{"a:b"}, CertDir: "x"}, `Proxies: "a:b"`},
+		{Config{Hosts: []string{"qlik1"}, CertDir: "x", Timeout: -1}, "Timeout: must be longer than 0s"},
 	} {
-		_, err := New(test.config)
+		_, err := NewClient(test.config)
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("got %v, want one line with %q", err, test.want)
 		}

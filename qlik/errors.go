@@ -122,16 +122,23 @@ func classify(err error) Kind {
 	return KindReset
 }
 
-// ConfigError is a setting that cannot work, of a site or of what is made of it.
-type ConfigError struct {
-	Flag string // without dashes, e.g. "qlik.session-limit"
-	Err  error  // what is wrong and what to change
+var errNotInTime = errors.New("no whole answer in time")
+
+// NotInTime is the error of a question whose answer nobody waits for any longer.
+func NotInTime(link *Link) error {
+	return &Error{Op: http.MethodGet, Target: link.URL(), Kind: KindTimeout, Err: errNotInTime}
 }
 
-func (e *ConfigError) Error() string { return "--" + e.Flag + ": " + e.Err.Error() }
+// ConfigError is a setting that cannot work.
+type ConfigError struct {
+	Field string // of the configuration, e.g. "CertDir"
+	Err   error  // what is wrong and what to change
+}
+
+func (e *ConfigError) Error() string { return e.Field + ": " + e.Err.Error() }
 
 func (e *ConfigError) Unwrap() error { return e.Err }
 
-func configErrorf(flag, format string, args ...any) error {
-	return &ConfigError{Flag: flag, Err: fmt.Errorf(format, args...)}
+func configErrorf(field, format string, args ...any) error {
+	return &ConfigError{Field: field, Err: fmt.Errorf(format, args...)}
 }

@@ -21,19 +21,19 @@ type userRecord struct {
 	Name      string `json:"name"`
 }
 
-// FindUsers returns the users whose id or display name contains a text, in
-// whatever case, ordered by user; none where there is no repository.
-func (s *Site) FindUsers(ctx context.Context, text string) ([]KnownUser, error) {
+// FindUsers asks a repository for the users whose id or display name contains a
+// text, in whatever case, ordered by user; none where there is no repository.
+func (c *Client) FindUsers(ctx context.Context, text string) ([]KnownUser, error) {
 	// How a quote is escaped in a filter is not documented, so the repository is
 	// asked for the longest part without one, and the whole compared here.
 	part := slices.MaxFunc(strings.Split(text, "'"), func(a, b string) int { return cmp.Compare(len(a), len(b)) })
-	if s.repository == nil || part == "" {
+	if len(c.repositories.hosts) == 0 || part == "" {
 		return nil, nil
 	}
 	text = strings.ToLower(text)
 	var users []KnownUser
 	filter := url.Values{"filter": {"userId so '" + part + "' or name so '" + part + "'"}}
-	err := s.repository.ask(ctx, "/qrs/user", filter, func(body io.Reader) error {
+	_, err := c.askRepository(ctx, c.repositories.lastFirst(), "/qrs/user", filter, func(body io.Reader) error {
 		users = nil
 		return decodeArray(body, func(record *userRecord) error {
 			if strings.Contains(strings.ToLower(record.ID), text) || strings.Contains(strings.ToLower(record.Name), text) {

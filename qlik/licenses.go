@@ -56,19 +56,32 @@ type Licenses struct {
 	Seats    map[string]Seats          // by licence
 	Active   map[string]map[string]int // users whose access was used, by licence and window
 	Capacity *Capacity                 // nil where the licence has none
-	Expiry   time.Time                 // zero where the licence does not say
+	Expiry   time.Time                 // zero where the license does not say
 
-	read    time.Time
-	holders map[User]licenseSet
-	certain bool          // who is not among the holders has none
-	inUse   []licenseType // whose usage rows are worth reading
+	ReadAt  time.Time           // when the lists were read
+	Holders map[User]LicenseSet // by the lists of who holds which
+	Certain bool                // whoever is not among the holders has none
+
+	inUse  []licenseType // whose usage rows are worth reading
+	unread []int         // of licenseTypes, whose lists could not be read
 }
 
-// licenseSet are licences of one user: a bit for each of licenseTypes, and one
+// LicenseSet is the licenses of one user: a bit for each of licenseTypes, and one
 // for an access in quarantine, which is neither held nor certainly gone.
-type licenseSet uint8
+type LicenseSet uint8
 
-const quarantined licenseSet = 1 << 7
+const quarantined LicenseSet = 1 << 7
+
+// NewLicenseSet returns a set of licenses, given by their names.
+func NewLicenseSet(names ...string) LicenseSet {
+	var set LicenseSet
+	for i, license := range licenseTypes {
+		if slices.Contains(names, license.name) {
+			set |= 1 << i
+		}
+	}
+	return set
+}
 
 // Seats are the accesses of one licence.
 type Seats struct {
@@ -85,13 +98,13 @@ type Capacity struct{ Allocated, Used, Unavailable time.Duration }
 
 // Of returns the licence of a user.
 func (l *Licenses) Of(user User) string {
-	set, known := l.holders[user]
+	set, known := l.Holders[user]
 	for i, license := range licenseTypes {
 		if set&(1<<i) != 0 {
 			return license.name
 		}
 	}
-	if !known && l.certain && !user.Anonymous() {
+	if !known && l.Certain && !user.Anonymous() {
 		return LicenseNone
 	}
 	return LicenseUnknown
@@ -99,8 +112,7 @@ func (l *Licenses) Of(user User) string {
 
 // Holds says whether a user holds a licence, be it the first or not.
 func (l *Licenses) Holds(user User, license string) bool {
-	i := slices.IndexFunc(licenseTypes, func(t licenseType) bool { return t.name == license })
-	return i >= 0 && l.holders[user]&(1<<i) != 0
+	return l.Holders[user]&NewLicenseSet(license) != 0
 }
 
 type accessRecord struct {
@@ -134,40 +146,40 @@ type licenseRecord struct {
 	Details string `json:"keyDetails"`
 }
 
-// licenses reads who holds which licence, and how many there are. What a
-// release does not know is absent. What cannot be read for another reason is an
-// error; the licences without it, and with the holders known last, come along,
-// unless nothing could be read at all.
-func (r *repository) licenses(ctx context.Context, now time.Time, last *Licenses) (*Licenses, error) {
+// Licenses asks a repository who holds which license, and how many there are.
+// What a release does not know is absent. What cannot be read for another reason
+// is an error; the licenses without it come along, unless no list could be read
+// at all.
+func (c *Client) Licenses(ctx context.Context) (*Licenses, error) {
 	l := &Licenses{
 		Seats:   make(map[string]Seats),
 		Active:  make(map[string]map[string]int),
-		holders: make(map[User]licenseSet),
-		certain: true,
-		read:    now,
+		Holders: make(map[User]LicenseSet),
+		Certain: true,
+		ReadAt:  c.config.Now(),
 	}
 	var failures error
 	answered := false
 	for i := range licenseTypes {
-		switch err := r.readAccess(ctx, i, l, now); {
+		switch err := c.readAccess(ctx, i, l); {
 		case err == nil:
 			answered = true
 		case !notFound(err):
 			failures = cmp.Or(failures, err)
-			l.keep(i, last)
+			l.unread = append(l.unread, i)
 		}
 	}
-	l.certain = l.certain && answered
+	l.Certain = l.Certain && answered && len(l.unread) == 0
 	if !answered && failures != nil {
 		return nil, failures
 	}
-	overview, err := getObject[overviewRecord](ctx, r, "/qrs/license/accesstypeoverview")
+	overview, _, err := getObject[overviewRecord](ctx, c, "/qrs/license/accesstypeoverview")
 	if err != nil && !notFound(err) {
 		failures = cmp.Or(failures, err)
-		l.certain = false // there may be capacity for anybody
+		l.Certain = false // there may be capacity for anybody
 	}
 	l.take(overview)
-	record, err := getObject[licenseRecord](ctx, r, "/qrs/license")
+	record, _, err := getObject[licenseRecord](ctx, c, "/qrs/license")
 	if err != nil && !notFound(err) {
 		failures = cmp.Or(failures, err)
 	}
@@ -177,53 +189,56 @@ func (r *repository) licenses(ctx context.Context, now time.Time, last *Licenses
 	return l, failures
 }
 
-// keep takes over the holders of one type of licence.
-func (l *Licenses) keep(index int, last *Licenses) {
-	l.certain = false
+// CarryOver adds the holders that were known last from the lists that could not
+// be read this time. It must not be called once l is in use.
+func (l *Licenses) CarryOver(last *Licenses) {
 	if last == nil {
 		return
 	}
-	for user, set := range last.holders {
-		if set &= 1 << index; set != 0 {
-			l.holders[user] |= set
+	for _, i := range l.unread {
+		for user, set := range last.Holders {
+			if set &= 1 << i; set != 0 {
+				l.Holders[user] |= set
+			}
 		}
-	}
-	if slices.Contains(last.inUse, licenseTypes[index]) {
-		l.inUse = append(l.inUse, licenseTypes[index])
+		if slices.ContainsFunc(last.inUse, func(t licenseType) bool { return t == licenseTypes[i] }) {
+			l.inUse = append(l.inUse, licenseTypes[i])
+		}
 	}
 }
 
 // readAccess reads the accesses of one type. Where an access names no user it
 // is a rule, which may apply to anybody: then nobody is certainly without
 // licence. A release that does not know the type answers 404.
-func (r *repository) readAccess(ctx context.Context, index int, l *Licenses, now time.Time) error {
+func (c *Client) readAccess(ctx context.Context, index int, l *Licenses) error {
 	license := licenseTypes[index]
-	var holders map[User]licenseSet
+	var holders map[User]LicenseSet
 	var rules int
 	active := make(map[string]int)
-	err := listEntities(ctx, r, license.access,
-		func() { holders, rules = make(map[User]licenseSet), 0; clear(active) },
-		func(access *accessRecord) {
+	err := listEntities(ctx, c, c.repositories.lastFirst(), license.access,
+		func() { holders, rules = make(map[User]LicenseSet), 0; clear(active) },
+		func(access *accessRecord) error {
 			if access.User.ID == "" {
 				rules++
-				return
+				return nil
 			}
-			set := licenseSet(1) << index
+			set := LicenseSet(1) << index
 			if access.Quarantined { // taken away, and not yet given to anybody else
 				set = quarantined
 			}
 			holders[NewUser(access.User.Directory, access.User.ID)] |= set
 			for _, window := range ActiveWindows() {
-				if now.Sub(access.LastUsed.Time) <= window.Duration {
+				if l.ReadAt.Sub(access.LastUsed.Time) <= window.Duration {
 					active[window.Name]++
 				}
 			}
+			return nil
 		})
 	if err != nil {
 		return err
 	}
 	for user, set := range holders {
-		l.holders[user] |= set
+		l.Holders[user] |= set
 	}
 	if license.personal {
 		l.Active[license.name] = active
@@ -232,7 +247,7 @@ func (r *repository) readAccess(ctx context.Context, index int, l *Licenses, now
 		}
 	}
 	if rules > 0 || !license.personal && len(holders) > 0 {
-		l.certain = false
+		l.Certain = false
 	}
 	if len(holders) > 0 || rules > 0 {
 		l.inUse = append(l.inUse, license)
@@ -253,7 +268,7 @@ func (l *Licenses) take(overview *overviewRecord) {
 	minutes := func(n float64) time.Duration { return time.Duration(n * float64(time.Minute)) }
 	if c := overview.AnalyzerTimeAccess; c.Enabled || c.Allocated > 0 {
 		l.Capacity = &Capacity{Allocated: minutes(c.Allocated), Used: minutes(c.Used), Unavailable: minutes(c.Unavailable)}
-		l.certain = false // anybody may draw on it
+		l.Certain = false // anybody may draw on it
 	}
 }
 

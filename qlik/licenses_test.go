@@ -6,12 +6,9 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-kit/log"
 )
 
 // answers is a repository that answers by path; anything else is 404.
@@ -29,11 +26,18 @@ func (a answers) RoundTrip(request *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Request: request}, nil
 }
 
-func (a answers) repository() *repository {
-	return newRepository(newClient(a, NewUser("INTERNAL", "sa_api"), time.Second), []string{"qlik1:4242"})
-}
+// client is a client of a repository that answers so.
+func (a answers) client() *Client { return clientOf(a) }
 
-var discard = log.NewNopLogger()
+// clientOf is a client of a site that answers so.
+func clientOf(site http.RoundTripper) *Client {
+	c, err := NewClient(Config{Hosts: []string{"qlik1"}, CertDir: "unused", Timeout: time.Second, Now: func() time.Time { return today }})
+	if err != nil {
+		panic(err)
+	}
+	c.http.Transport = site
+	return c
+}
 
 var today = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
@@ -86,7 +90,7 @@ func TestLicensesOfUsers(t *testing.T) {
 		},
 		{"a release without any of it", answers{}, map[string]string{"anna": LicenseUnknown}},
 	} {
-		licenses, err := test.answers.repository().licenses(t.Context(), today, nil)
+		licenses, err := test.answers.client().Licenses(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue
@@ -105,7 +109,7 @@ func TestLicensesOfUsers(t *testing.T) {
 }
 
 func TestLicensesHoldsBoth(t *testing.T) {
-	licenses, err := answers{"/professionalaccesstype": list(access("anna", 0, "")), "/analyzeraccesstype": list(access("anna", 0, ""))}.repository().licenses(t.Context(), today, nil)
+	licenses, err := answers{"/professionalaccesstype": list(access("anna", 0, "")), "/analyzeraccesstype": list(access("anna", 0, ""))}.client().Licenses(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +126,7 @@ func TestLicenseNumbers(t *testing.T) {
 		"/accesstypeoverview": `{"professionalAccess":{"enabled":true,"total":10,"allocated":5,"used":4,"available":5,"excess":0,"quarantined":1},
 			"analyzerAccess":{"enabled":false,"total":0},"analyzerTimeAccess":{"enabled":true,"allocatedMinutes":600,"usedMinutes":60,"unavailableMinutes":6}}`,
 		"": `{"key":"secret","lef":"","keyDetails":"Allotment professional: 10\r\nValid To: 2027-05-14\r\n"}`,
-	}.repository().licenses(t.Context(), today, nil)
+	}.client().Licenses(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +172,7 @@ func TestLicenseExpiry(t *testing.T) {
 // TestLicensesInPart: what cannot be read costs itself, and certainty.
 func TestLicensesInPart(t *testing.T) {
 	both := answers{"/professionalaccesstype": list(access("anna", 0, "")), "/analyzeraccesstype": list(access("bert", 0, ""))}
-	last, err := both.repository().licenses(t.Context(), today, nil)
+	last, err := both.client().Licenses(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,11 +189,12 @@ func TestLicensesInPart(t *testing.T) {
 	} {
 		a := maps.Clone(both)
 		maps.Copy(a, test.change)
-		licenses, err := a.repository().licenses(t.Context(), today, test.last)
+		licenses, err := a.client().Licenses(t.Context())
 		if err == nil || licenses == nil {
 			t.Errorf("%s: got %v, %v; want what could be read, and an error", test.name, licenses, err)
 			continue
 		}
+		licenses.CarryOver(test.last)
 		for user, want := range test.want {
 			if got := licenses.Of(NewUser("LAB", user)); got != want {
 				t.Errorf("%s: %s has %s, want %s", test.name, user, got, want)
@@ -200,183 +205,47 @@ func TestLicensesInPart(t *testing.T) {
 	for _, license := range licenseTypes {
 		nothing[strings.TrimPrefix(license.access, "license")] = "!"
 	}
-	if licenses, err := nothing.repository().licenses(t.Context(), today, last); err == nil || licenses != nil {
+	if licenses, err := nothing.client().Licenses(t.Context()); err == nil || licenses != nil {
 		t.Error("no list could be read, and yet there is something new")
 	}
 	// A site without licence answers null.
-	if _, err := (answers{"": "null", "/accesstypeoverview": "null"}).repository().licenses(t.Context(), today, nil); err != nil {
+	if _, err := (answers{"": "null", "/accesstypeoverview": "null"}).client().Licenses(t.Context()); err != nil {
 		t.Errorf("null: %v", err)
 	}
 }
 
 func TestUsageRows(t *testing.T) {
 	a := answers{
+		"/professionalaccesstype": list(access("anna", 0, "")), "/analyzeraccesstype": list(access("anna", 0, "")), "/loginaccesstype": `[{"name":"everybody"}]`,
 		"/professionalaccessusage": `[
 			{"sessionID":"s1","modifiedByUserName":"LAB\\anna","latestActivity":"2026-03-02T11:59:00.000Z","useStartTime":"x"},
 			{"sessionID":"s2","modifiedByUserName":"INTERNAL\\sa_repository"},
 			{"modifiedByUserName":"LAB\\nobody"},
 			{"sessionID":"gone","modifiedByUserName":"lab\\ANNA","latestActivity":null}]`,
 		"/analyzeraccessusage": `[{"sessionID":"s1","modifiedByUserName":"LAB\\anna"}]`, // the same session again
-		"/loginaccessusage":    `[{"user":{"userDirectory":"LAB","userId":"Bert"},"sessions":[{"sessionID":"s3","latestActivity":"2026-03-02T11:58:00Z"},{"sessionID":"s4"}]}]`,
+		"/loginaccessusage": `[{"user":{"userDirectory":"LAB","userId":"Bert"},"sessions":[{"sessionID":"s3","latestActivity":"2026-03-02T11:58:00Z"},{"sessionID":"s4"}]},
+			{"user":{"userDirectory":"none","userId":"anonymous1234"},"sessions":[{"sessionID":"s5"}]}]`,
 	}
-	tracked := newTracker(5, time.Minute, nil)
-	hash := tracked.hash
-	rows, err := a.repository().usage(t.Context(), []licenseType{licenseTypes[0], licenseTypes[1], licenseTypes[3]}, hash)
+	licenses, err := a.client().Licenses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := a.client().UsageRows(t.Context(), licenses)
 	if err != nil {
 		t.Fatal(err)
 	}
 	anna, bert := NewUser("LAB", "anna"), NewUser("LAB", "bert")
-	want := []usageRow{
-		{hash("s1"), anna, LicenseProfessional, today.Add(-time.Minute)},
-		{hash("s2"), User{}, LicenseProfessional, time.Time{}},
-		{hash("gone"), anna, LicenseProfessional, time.Time{}},
-		{hash("s3"), bert, LicenseLogin, today.Add(-2 * time.Minute)},
-		{hash("s4"), bert, LicenseLogin, time.Time{}},
+	key := func(id string) SessionKey { return SessionID(id).Key() }
+	want := []UsageRow{
+		{key("s1"), anna, LicenseProfessional, today.Add(-time.Minute)},
+		{key("s2"), User{}, LicenseProfessional, time.Time{}},
+		{key("gone"), anna, LicenseProfessional, time.Time{}},
+		{key("s3"), bert, LicenseLogin, today.Add(-2 * time.Minute)},
+		{key("s4"), bert, LicenseLogin, time.Time{}},
+		{key("s5"), AnonymousUser, LicenseLogin, time.Time{}},
 	}
 	if !reflect.DeepEqual(rows, want) {
-		t.Fatalf("got  %v\nwant %v", rows, want)
-	}
-
-	hub := &Link{VirtualProxy: "/"}
-	tracked.observe([]LinkResult{{Link: *hub, Sessions: []Session{
-		session("s1", "LAB", "anna", hub), session("s2", "LAB", "carla", hub), session("s5", "LAB", "bert", hub),
-	}}}, today)
-	got := make(map[string]int)
-	for _, owner := range tracked.owners(rows) {
-		got[owner.user.ID]++
-	}
-	if want := (map[string]int{"anna": 2, "carla": 1, "bert": 2}); !reflect.DeepEqual(got, want) {
-		t.Errorf("by user: got %v, want %v", got, want)
-	}
-}
-
-func TestUsageReader(t *testing.T) {
-	var u usageReader
-	now := today
-	if !u.due(now) || u.due(now.Add(14*time.Second)) || !u.due(now.Add(15*time.Second)) {
-		t.Error("not read every 15 s")
-	}
-	now = now.Add(15 * time.Second)
-	u.note([]usageRow{{}}, nil, now, discard)
-	if _, ok := u.known(now.Add(15 * time.Second)); !ok {
-		t.Error("not known after 15 s")
-	}
-	if _, ok := u.known(now.Add(16 * time.Second)); ok {
-		t.Error("known after 16 s")
-	}
-}
-
-func TestUsageBacksOff(t *testing.T) {
-	var u usageReader
-	now := today
-	timeout := &Error{Kind: KindTimeout}
-	for _, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 5 * time.Minute, 5 * time.Minute} {
-		if !u.due(now) {
-			t.Fatalf("not due before a pause of %s", want)
-		}
-		u.note(nil, timeout, now, discard)
-		if _, ok := u.known(now); ok {
-			t.Error("rows are known after a timeout")
-		}
-		if now = now.Add(want - time.Second); u.due(now) {
-			t.Errorf("due before a pause of %s has passed", want)
-		}
-		now = now.Add(time.Second)
-	}
-	if !u.due(now) {
-		t.Fatal("not due")
-	}
-	u.note(nil, nil, now, discard)
-	if now = now.Add(usageInterval); !u.due(now) {
-		t.Error("a success does not end the pauses")
-	}
-}
-
-func TestUsagePlausible(t *testing.T) {
-	long, short := today.Add(-time.Hour), today.Add(-time.Second)
-	type user struct {
-		license              string
-		sessions, rows, live int // rows in all, and those of sessions that are there
-		since                time.Time
-	}
-	judge := func(u *usageReader, users ...user) bool {
-		var statuses []UserStatus
-		var live []int
-		for _, x := range users {
-			statuses = append(statuses, UserStatus{License: x.license, Sessions: x.sessions, LicensedSessions: x.rows, FirstSeen: x.since})
-			live = append(live, x.live)
-		}
-		u.at = today
-		u.judge(statuses, live, 5, today)
-		return u.plausible()
-	}
-	for _, test := range []struct {
-		name  string
-		users []user
-		want  bool
-	}{
-		{"nobody", nil, true},
-		{"a session with its row", []user{{LicenseAnalyzer, 1, 1, 1, long}}, true},
-		{"one with, one without", []user{{LicenseAnalyzer, 1, 1, 1, long}, {LicenseAnalyzer, 1, 0, 0, long}}, true},
-		{"a few without", []user{{LicenseAnalyzer, 1, 1, 1, long}, {LicenseAnalyzer, 1, 0, 0, long}, {LicenseUser, 1, 0, 0, long}}, true},
-		{"most without", append(slices.Repeat([]user{{LicenseAnalyzer, 1, 0, 0, long}}, 9), user{LicenseAnalyzer, 1, 1, 1, long}), false},
-		{"a new session may not have its row yet", []user{{LicenseAnalyzer, 1, 0, 0, short}}, true},
-		{"an old one should", []user{{LicenseAnalyzer, 1, 0, 0, long}}, false},
-		{"so should one of five new ones", []user{{LicenseProfessional, 3, 0, 0, short}, {LicenseAnalyzer, 2, 0, 0, short}}, false},
-		{"a row that was left over speaks for nothing", []user{{LicenseProfessional, 5, 1, 0, long}, {LicenseAnalyzer, 5, 0, 0, long}}, false},
-		{"leftover rows in all slots explain why sessions have none", []user{{LicenseProfessional, 2, 5, 0, long}}, true},
-		{"users without licence have no rows", []user{{LicenseNone, 9, 0, 0, long}, {LicenseUnknown, 9, 0, 0, long}}, true},
-		{"sessions that began after the rows were read", []user{{LicenseProfessional, 9, 0, 0, today.Add(time.Second)}}, true},
-		{"nobody knows since when", []user{{LicenseAnalyzer, 1, 0, 0, time.Time{}}}, true},
-	} {
-		if got := judge(new(usageReader), test.users...); got != test.want {
-			t.Errorf("%s: plausible %t", test.name, got)
-		}
-	}
-	var u usageReader
-	judge(&u, user{LicenseAnalyzer, 1, 0, 0, long})
-	if judge(&u) {
-		t.Error("what was evident is forgotten")
-	}
-	if !judge(&u, user{LicenseAnalyzer, 1, 1, 1, long}) {
-		t.Error("a row that fits does not count")
-	}
-	if !judge(&u, user{LicenseAnalyzer, 1, 0, 0, long}) {
-		t.Error("one user is enough against rows that were right a moment ago")
-	}
-	for activity, want := range map[time.Time]bool{today.Add(-time.Hour): true, today.AddDate(-4, 0, 0): false, today.Add(time.Hour): false} {
-		var u usageReader
-		u.note([]usageRow{{activity: activity}}, nil, today, discard)
-		if got := judge(&u, user{LicenseAnalyzer, 1, 0, 0, long}); got != want {
-			t.Errorf("the latest row is of %s: plausible %t", activity, got)
-		}
-	}
-}
-
-func TestStoppedProxies(t *testing.T) {
-	report := func(state string) []ServiceState {
-		return []ServiceState{{Host: "qlik1", Service: "Engine", State: stateRunning}, {Host: "qlik1", Service: "Proxy", State: state}}
-	}
-	states := report(stateRunning)
-	for i, step := range []struct {
-		elapsed time.Duration
-		state   string
-		want    bool
-	}{
-		{30 * time.Second, "NoCommunication", false},
-		{4 * time.Minute, "NoCommunication", false},
-		{50 * time.Second, "Unknown", false},
-		{10 * time.Second, "NoCommunication", true},
-		{30 * time.Second, stateRunning, false},
-		{10 * time.Minute, "NoCommunication", false}, // nobody knows since when
-	} {
-		states = sinceLast(report(step.state), states, step.elapsed)
-		if got := stopped(states, "QLIK1"); got != step.want {
-			t.Errorf("step %d: stopped %t", i, got)
-		}
-	}
-	if stopped(states, "elsewhere") {
-		t.Error("a proxy that is not reported has not stopped")
+		t.Errorf("got  %v\nwant %v", rows, want)
 	}
 }
 
@@ -395,17 +264,16 @@ func FuzzRepository(f *testing.F) {
 			all[strings.TrimPrefix(license.access, "license")] = body
 			all[strings.TrimPrefix(license.usage, "license")] = body
 		}
-		r := all.repository()
-		if licenses, err := r.licenses(t.Context(), today, nil); err == nil {
+		c := all.client()
+		if licenses, err := c.Licenses(t.Context()); err == nil {
 			licenses.Of(NewUser("LAB", "anna"))
 		}
-		_, _ = r.usage(t.Context(), licenseTypes, func(SessionID) sessionHash { return 1 })
-		every := newRepository(newClient(everyPath(body), NewUser("A", "b"), time.Second), []string{"qlik1:4242"})
-		links, _ := every.topology(t.Context())
-		states, _ := every.services(t.Context())
-		for _, link := range withoutDisabled(links, states) {
-			_ = link.path()
-			stopped(states, hostOf(link.Address))
+		_, _ = c.UsageRows(t.Context(), &Licenses{inUse: licenseTypes})
+		every := clientOf(everyPath(body))
+		links, _ := every.Topology(t.Context())
+		states, _ := every.Services(t.Context())
+		for _, link := range WithoutDisabled(links, states) {
+			_ = link.URL()
 		}
 	})
 }

@@ -15,92 +15,74 @@ import (
 
 const repositoryPort = "4242"
 
-// repository asks one of a site's repositories: the one that answered last, and
-// when that fails the others in order. All of them stand before the same
-// database.
-type repository struct {
-	client   *client
-	hosts    []string // host:port, in order of preference
-	outcomes *outcomes
-	ordered  bool // begin with the first, whichever answered last
-}
+// repositories are the hosts of a site's repositories. All of them stand before
+// the same database, so that any of them can answer a question.
+type repositories struct {
+	hosts []string // host:port, in order of preference
 
-// outcomes is how the hosts answered so far.
-type outcomes struct {
-	mu     sync.Mutex
+	mu     sync.Mutex                  // guards what follows
 	status map[string]RepositoryStatus // by host:port, of those asked so far
-	last   int                         // which of the hosts answered last
-}
-
-// inOrder returns the same repository, but begins with the preferred host. So it
-// is found out that it is back.
-func (r *repository) inOrder() *repository {
-	return &repository{client: r.client, hosts: r.hosts, outcomes: r.outcomes, ordered: true}
+	last   string                      // the one that answered last
 }
 
 // RepositoryStatus is how the last request to a repository went.
 type RepositoryStatus struct {
-	Node              string // as in Link, or host:port where the host has several repositories
+	Host              string // host:port, as configured
 	Up                bool   // it answered as it should
 	CertificateExpiry time.Time
 }
 
-func newRepository(c *client, hosts []string) *repository {
-	return &repository{client: c, hosts: hosts, outcomes: &outcomes{status: make(map[string]RepositoryStatus)}}
+func newRepositories(hosts []string) *repositories {
+	return &repositories{hosts: hosts, status: make(map[string]RepositoryStatus)}
 }
 
-// listEntities asks for all entities of a kind, e.g. "proxyservice", and hands
-// them over one by one. They come unpaged (docs/qlik.md, "Repository"). A host
-// that fails in the middle has handed over some of them already: restart is
-// called before each try.
-func listEntities[T any](ctx context.Context, r *repository, entity string, restart func(), each func(*T)) error {
-	return r.ask(ctx, "/qrs/"+entity+"/full", nil, func(body io.Reader) error {
-		restart()
-		return decodeArray(body, func(e *T) error {
-			each(e)
-			return nil
-		})
-	})
-}
-
-// collectEntities returns all entities of a kind.
-func collectEntities[T any](ctx context.Context, r *repository, entity string) (entities []T, err error) {
-	err = listEntities(ctx, r, entity,
-		func() { entities = nil },
-		func(e *T) { entities = append(entities, *e) })
-	return entities, err
-}
-
-// getObject asks for a single object; nil is Qlik's null.
-func getObject[T any](ctx context.Context, r *repository, path string) (object *T, err error) {
-	err = r.ask(ctx, path, nil, func(body io.Reader) error {
-		object, err = decodeObject[T](body)
-		return err
-	})
-	return object, err
-}
-
-// ask asks the hosts until one answers as it should.
-func (r *repository) ask(ctx context.Context, path string, query url.Values, decode func(io.Reader) error) error {
-	order := make([]int, len(r.hosts))
-	for i := range order {
-		order[i] = i
+// lastFirst returns the hosts in the order in which they are tried: the one that
+// answered last, then the others.
+func (r *repositories) lastFirst() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if i := slices.Index(r.hosts, r.last); i > 0 {
+		return slices.Concat(r.hosts[i:i+1], r.hosts[:i], r.hosts[i+1:])
 	}
-	if !r.ordered {
-		r.outcomes.mu.Lock()
-		last := r.outcomes.last
-		r.outcomes.mu.Unlock()
-		order = slices.Insert(slices.Delete(order, last, last+1), 0, last)
+	return r.hosts
+}
+
+func (r *repositories) note(status RepositoryStatus) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status[status.Host] = status
+	if status.Up {
+		r.last = status.Host
 	}
+}
+
+// Repositories returns the repositories that were asked so far, in the order of
+// the configuration.
+func (c *Client) Repositories() []RepositoryStatus {
+	r := c.repositories
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var statuses []RepositoryStatus
+	for _, host := range r.hosts {
+		if status, asked := r.status[host]; asked {
+			statuses = append(statuses, status)
+		}
+	}
+	return statuses
+}
+
+// askRepository asks hosts until one answers as it should. That is the one whose
+// Answer it returns.
+func (c *Client) askRepository(ctx context.Context, hosts []string, path string, query url.Values, decode func(io.Reader) error) (answer Answer, err error) {
 	var failures error
-	for _, i := range order {
-		expiry, err := r.client.get(ctx, APIRepository, r.hosts[i], path, query, decode)
+	for _, host := range hosts {
+		answer, err = c.ask(ctx, get(APIRepository, host, path, query), decode)
 		// That it does not know a path of other releases is an answer, too.
 		answered := err == nil || notFound(err)
-		r.note(i, answered, expiry)
+		c.repositories.note(RepositoryStatus{Host: host, Up: answered, CertificateExpiry: answer.CertificateExpiry})
 		switch {
 		case answered:
-			return err
+			return answer, err
 		case failures == nil:
 			failures = err
 		case KindOf(err) == KindTimeout: // the kind that matters most is that of the whole
@@ -112,36 +94,57 @@ func (r *repository) ask(ctx context.Context, path string, query url.Values, dec
 			break
 		}
 	}
-	return failures
+	return answer, failures
 }
 
-func (r *repository) note(host int, up bool, expiry time.Time) {
-	r.outcomes.mu.Lock()
-	defer r.outcomes.mu.Unlock()
-	r.outcomes.status[r.hosts[host]] = RepositoryStatus{Up: up, CertificateExpiry: expiry}
-	if up {
-		r.outcomes.last = host
-	}
+// listEntities asks for all entities of a kind, e.g. "proxyservice", and hands
+// them over one by one. They come unpaged (docs/qlik.md, "Repository"). A host
+// that fails in the middle has handed over some of them already: restart is
+// called before each try.
+func listEntities[T any](ctx context.Context, c *Client, hosts []string, entity string, restart func(), each func(*T) error) error {
+	_, err := c.askRepository(ctx, hosts, "/qrs/"+entity+"/full", nil, func(body io.Reader) error {
+		restart()
+		return decodeArray(body, each)
+	})
+	return err
 }
 
-// statuses returns the hosts that were tried so far, in the order of --qlik.host
-// and named as the nodes of links are.
-func (r *repository) statuses(links []Link) []RepositoryStatus {
-	r.outcomes.mu.Lock()
-	defer r.outcomes.mu.Unlock()
-	var statuses []RepositoryStatus
-	for _, address := range r.hosts {
-		status, tried := r.outcomes.status[address]
-		if !tried {
-			continue
+// collectEntities returns all entities of a kind.
+func collectEntities[T any](ctx context.Context, c *Client, hosts []string, entity string) (entities []T, err error) {
+	err = listEntities(ctx, c, hosts, entity,
+		func() { entities = nil },
+		func(e *T) error {
+			entities = append(entities, *e)
+			return nil
+		})
+	return entities, err
+}
+
+// getObject asks for a single object; nil is Qlik's null.
+func getObject[T any](ctx context.Context, c *Client, path string) (object *T, answer Answer, err error) {
+	answer, err = c.askRepository(ctx, c.repositories.lastFirst(), path, nil, func(body io.Reader) error {
+		object, err = decodeObject[T](body)
+		return err
+	})
+	return object, answer, err
+}
+
+// About asks a repository for its version.
+func (c *Client) About(ctx context.Context) (version string, answer Answer, err error) {
+	answer, err = c.askRepository(ctx, c.repositories.lastFirst(), "/qrs/about", nil, func(body io.Reader) error {
+		about, err := decodeObject[struct {
+			Version string `json:"buildVersion"`
+		}](body)
+		switch {
+		case err != nil:
+			return err
+		case about == nil || about.Version == "":
+			return kindErrorf(KindDecode, "the answer does not name a version")
 		}
-		status.Node = nodeOf(hostOf(address), links)
-		if slices.ContainsFunc(statuses, func(s RepositoryStatus) bool { return s.Node == status.Node }) {
-			status.Node = address
-		}
-		statuses = append(statuses, status)
-	}
-	return statuses
+		version = about.Version
+		return nil
+	})
+	return version, answer, err
 }
 
 // enum is a value that the repository writes as a number, and accepts (so may

@@ -5,17 +5,13 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 )
 
-// stoppedAfter is how long the repository must have called a proxy anything but
-// Running before its sessions count as lost.
-const stoppedAfter = 5 * time.Minute
-
+// A service and the states that mean something for the sessions of a node.
 const (
-	serviceProxy  = "Proxy"
-	stateRunning  = "Running"
-	stateDisabled = "Disabled"
+	ServiceProxy  = "Proxy"
+	StateRunning  = "Running"
+	StateDisabled = "Disabled"
 )
 
 // ServiceStates lists the states that the repository can report.
@@ -24,16 +20,15 @@ func ServiceStates() []string { return slices.Clone(serviceStates) }
 // ServiceState is the state of a service of a node, as the repository reports it.
 type ServiceState struct {
 	Host    string // registered host name of the node
-	Node    string // as in Link
+	Node    string // as in Link; empty while nobody knows the links
 	Service string // e.g. "Proxy"
 	State   string // e.g. "Running"
-
-	notRunning time.Duration // for how long it was reported as anything but Running, up to the last report
 }
 
-// services asks the repository for the states of all services.
-func (r *repository) services(ctx context.Context) ([]ServiceState, error) {
-	records, err := collectEntities[serviceStatusRecord](ctx, r, "servicestatus")
+// Services asks a repository for the states of all services, ordered by host and
+// service.
+func (c *Client) Services(ctx context.Context) ([]ServiceState, error) {
+	records, err := collectEntities[serviceStatusRecord](ctx, c, c.repositories.lastFirst(), "servicestatus")
 	if err != nil {
 		return nil, err
 	}
@@ -56,42 +51,12 @@ func compareServices(a, b ServiceState) int {
 	return cmp.Or(strings.Compare(strings.ToLower(a.Host), strings.ToLower(b.Host)), strings.Compare(a.Service, b.Service))
 }
 
-// sinceLast carries over from the last report for how long services have not
-// been running. Time without reports counts only between two that agree.
-func sinceLast(states, last []ServiceState, elapsed time.Duration) []ServiceState {
-	for i := range states {
-		before, found := slices.BinarySearchFunc(last, states[i], compareServices)
-		if found && states[i].State != stateRunning && last[before].State != stateRunning {
-			states[i].notRunning = last[before].notRunning + elapsed
-		}
-	}
-	return states
-}
-
-// proxyState returns what was reported of the proxy of a node.
-func proxyState(states []ServiceState, host string) (ServiceState, bool) {
-	i := slices.IndexFunc(states, func(s ServiceState) bool {
-		return s.Service == serviceProxy && strings.EqualFold(s.Host, host)
-	})
-	if i < 0 {
-		return ServiceState{}, false
-	}
-	return states[i], true
-}
-
-// withoutDisabled drops the links of proxies that the repository calls
-// Disabled: they are switched off on purpose and list no sessions.
-func withoutDisabled(links []Link, states []ServiceState) []Link {
+// WithoutDisabled returns the links without those of proxies that the repository
+// calls Disabled: they are switched off on purpose and list no sessions.
+func WithoutDisabled(links []Link, states []ServiceState) []Link {
 	return slices.DeleteFunc(slices.Clone(links), func(l Link) bool {
-		proxy, known := proxyState(states, hostOf(l.Address))
-		return known && proxy.State == stateDisabled
+		return slices.ContainsFunc(states, func(s ServiceState) bool {
+			return s.Service == ServiceProxy && s.State == StateDisabled && strings.EqualFold(s.Host, l.Host())
+		})
 	})
-}
-
-// stopped says whether the proxy of a node has stopped for so long that Qlik has
-// ended its sessions. A proxy that only we cannot reach is reported as Running,
-// and its sessions stay unknown.
-func stopped(states []ServiceState, host string) bool {
-	proxy, known := proxyState(states, host)
-	return known && proxy.notRunning >= stoppedAfter
 }

@@ -3,7 +3,6 @@ package qlik
 import (
 	"cmp"
 	"context"
-	"io"
 	"net"
 	"path"
 	"slices"
@@ -31,7 +30,14 @@ func (l *Link) compare(other *Link) int {
 	return cmp.Or(strings.Compare(l.Node, other.Node), strings.Compare(l.VirtualProxy, other.VirtualProxy))
 }
 
-func hostOf(address string) string {
+// Host returns the registered host name of the link's node.
+func (l *Link) Host() string { return HostOf(l.Address) }
+
+// URL is what the link is asked for.
+func (l *Link) URL() string { return "https://" + l.Address + l.path() }
+
+// HostOf returns the host of host:port.
+func HostOf(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return address
@@ -39,11 +45,11 @@ func hostOf(address string) string {
 	return host
 }
 
-// nodeOf names the node with a registered host name, so that it is the same
-// string in every metric.
-func nodeOf(host string, links []Link) string {
+// NodeOf names the node with a registered host name as links do, so that it is
+// the same string in every metric.
+func NodeOf(host string, links []Link) string {
 	for i := range links {
-		if strings.EqualFold(hostOf(links[i].Address), host) {
+		if strings.EqualFold(links[i].Host(), host) {
 			return links[i].Node
 		}
 	}
@@ -81,33 +87,41 @@ func staticLinks(proxies, virtualProxies []string) []Link {
 	return sortedLinks(links)
 }
 
-// topology asks the repository which virtual proxies are linked to which nodes.
-func (r *repository) topology(ctx context.Context) ([]Link, error) {
+// Topology asks a repository which virtual proxies are linked to which nodes,
+// and returns those links that the configuration does not leave out. It begins
+// with the preferred repository, so that somebody notices when that is back.
+func (c *Client) Topology(ctx context.Context) ([]Link, error) {
 	var (
+		hosts          = c.repositories.hosts
 		proxies        []proxyServiceRecord
 		virtualProxies []virtualProxyRecord
 	)
 	var group errgroup.Group
 	group.Go(func() (err error) {
-		proxies, err = collectEntities[proxyServiceRecord](ctx, r, "proxyservice")
+		proxies, err = collectEntities[proxyServiceRecord](ctx, c, hosts, "proxyservice")
 		return err
 	})
 	group.Go(func() error {
-		return r.ask(ctx, "/qrs/virtualproxyconfig/full", nil, func(body io.Reader) error {
-			virtualProxies = nil
-			return decodeArray(body, func(v *virtualProxyRecord) error {
+		return listEntities(ctx, c, hosts, "virtualproxyconfig",
+			func() { virtualProxies = nil },
+			func(v *virtualProxyRecord) error {
 				if v.ID == "" {
 					return errNoID // leaving it out would hide its sessions
 				}
 				virtualProxies = append(virtualProxies, *v)
 				return nil
 			})
-		})
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return joinLinks(proxies, virtualProxies), nil
+	return filterLinks(joinLinks(proxies, virtualProxies), c.config.Proxies, c.config.VirtualProxies), nil
+}
+
+// ConfiguredLinks returns the links that are configured instead of discovered;
+// nil where the topology must be asked for.
+func (c *Client) ConfiguredLinks() []Link {
+	return staticLinks(c.config.Proxies, c.config.VirtualProxies)
 }
 
 var errNoID = kindErrorf(KindDecode, "the list has a virtual proxy without id")
@@ -162,7 +176,7 @@ func filterLinks(links []Link, proxies, virtualProxies []string) []Link {
 		matchesProxy := len(proxies) == 0 ||
 			slices.ContainsFunc(proxies, func(p string) bool {
 				host, port, _ := net.SplitHostPort(p)
-				return strings.EqualFold(p, l.Address) || port == proxyPort && strings.EqualFold(host, hostOf(l.Address))
+				return strings.EqualFold(p, l.Address) || port == proxyPort && strings.EqualFold(host, HostOf(l.Address))
 			})
 		matchesPrefix := len(virtualProxies) == 0 ||
 			slices.ContainsFunc(virtualProxies, func(p string) bool { return virtualProxyName(p) == l.VirtualProxy })

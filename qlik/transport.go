@@ -2,6 +2,7 @@ package qlik
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -9,8 +10,10 @@ import (
 	"time"
 )
 
-// maxConnectionsPerNode bounds the requests that one node is asked at once.
-const maxConnectionsPerNode = 64
+// MaxConnectionsPerNode bounds the requests that one node is asked at once.
+const MaxConnectionsPerNode = 64
+
+var errNoCertificates = errors.New("the certificates have not been loaded")
 
 // transport is the connection pool of a site: mutual TLS with certificates that
 // follow their files. Each node is verified against the name in the URL, which
@@ -20,12 +23,12 @@ type transport struct {
 	open                            func(ctx context.Context, network, address string) (net.Conn, error)
 	redirect                        func(address string) string // where a node is reached
 
-	mu           sync.Mutex
+	mu           sync.Mutex        // guards what follows
 	files        *certificateFiles // that http is made of
-	http         *http.Transport
+	http         *http.Transport   // nil before the first reload
 	certificates Certificates
-	failed       *certificateFiles // that made no credentials, to say so only once
-	readErr      string            // likewise where they could not be read
+	failed       *certificateFiles // that made no credentials, so that they are not tried again
+	failure      error             // why
 }
 
 // newTransport reads nothing yet: reload does.
@@ -39,36 +42,33 @@ func newTransport(config *Config) *transport {
 
 // reload reads the certificate files and takes them into use if they have
 // changed. When they cannot be read or do not fit together, as in the middle of
-// a rotation, the last good ones stay in use; the error is returned once.
+// a rotation, the last good ones stay in use.
 func (t *transport) reload() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	files, err := readCertificateFiles(t.dir, t.passphraseFile)
-	if err != nil {
-		if err.Error() == t.readErr {
-			return nil
-		}
-		t.readErr = err.Error()
+	switch {
+	case err != nil:
 		return err
-	}
-	t.readErr = ""
-	if files.equal(t.files) || files.equal(t.failed) {
+	case files.equal(t.files):
 		return nil
+	case files.equal(t.failed):
+		return t.failure
 	}
 	config, certificates, err := files.tlsConfig(t.dir)
 	if err != nil {
-		t.failed = files
+		t.failed, t.failure = files, err
 		return err
 	}
 	config.ServerName = t.serverName
 	old := t.http
-	t.files, t.failed, t.certificates = files, nil, certificates
+	t.files, t.failed, t.failure, t.certificates = files, nil, nil, certificates
 	t.http = &http.Transport{
 		DialContext:         t.dial,
 		TLSClientConfig:     config,
 		TLSHandshakeTimeout: 10 * time.Second,
-		MaxConnsPerHost:     maxConnectionsPerNode,
-		MaxIdleConnsPerHost: maxConnectionsPerNode, // every link's connection is kept for the next scrape
+		MaxConnsPerHost:     MaxConnectionsPerNode,
+		MaxIdleConnsPerHost: MaxConnectionsPerNode, // every link's connection is kept for the next scrape
 		IdleConnTimeout:     5 * time.Minute,       // longer than any scrape interval
 		// Answers are a few hundred kilobytes at most and come in one go; small
 		// buffers matter with hundreds of connections.
@@ -86,6 +86,9 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	t.mu.Lock()
 	current := t.http
 	t.mu.Unlock()
+	if current == nil {
+		return nil, errNoCertificates
+	}
 	return current.RoundTrip(request)
 }
 
@@ -103,7 +106,9 @@ func (t *transport) inUse() Certificates {
 func (t *transport) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.http.CloseIdleConnections()
+	if t.http != nil {
+		t.http.CloseIdleConnections()
+	}
 }
 
 // NodeAddress is where a node is reached when not under its registered name.

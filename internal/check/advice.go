@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 const (
@@ -22,10 +23,10 @@ func (c *climber) advise() {
 	c.advisePrefixes()
 	c.adviseTimeouts()
 	c.adviseSpread()
-	if limit := c.Site.SessionLimit; limit != qlik.DefaultSessionLimit {
-		c.report.advise("--qlik.session-limit is %d, but Qlik's licence grants %d and cannot be changed: leave the flag out", limit, qlik.DefaultSessionLimit)
+	if limit := c.SessionLimit; limit != headroom.DefaultLimit {
+		c.report.advise("--qlik.session-limit is %d, but Qlik's licence grants %d and cannot be changed: leave the flag out", limit, headroom.DefaultLimit)
 	}
-	if c.known != nil && !c.known.Expiry.IsZero() && c.known.Expiry.Sub(c.Site.Now()) < soon {
+	if c.known != nil && !c.known.Expiry.IsZero() && c.known.Expiry.Sub(c.Qlik.Now()) < soon {
 		c.report.advise("the licence ends on %s: renew it", date(c.known.Expiry.Add(-time.Second)))
 	}
 }
@@ -35,7 +36,7 @@ func (c *climber) adviseAccounts() {
 	if c.known == nil {
 		return
 	}
-	accounts := append(slices.Clone(c.ServiceAccounts), c.Site.User)
+	accounts := append(slices.Clone(c.ServiceAccounts), c.Qlik.User)
 	slices.SortFunc(accounts, qlik.User.Compare)
 	for _, account := range slices.Compact(accounts) {
 		for _, license := range qlik.AllocatedLicenses() {
@@ -83,24 +84,14 @@ func (c *climber) adviseTimeouts() {
 
 // adviseSpread finds virtual proxies whose users are sent to any node.
 func (c *climber) adviseSpread() {
-	var sessions []qlik.Session
-	seen := make(map[qlik.SessionID]bool)
-	for i := range c.results {
-		for _, session := range c.results[i].Sessions {
-			if !seen[session.ID] {
-				seen[session.ID] = true
-				sessions = append(sessions, session)
-			}
-		}
-	}
-	users, _ := qlik.CountUsers(sessions, nil, c.Site.SessionLimit, nil)
+	snapshot, _ := headroom.New(headroom.Config{Limit: c.SessionLimit}).Observe(headroom.Round{Links: c.results})
 	all := make(map[string]int)
-	for i := range users {
-		for _, v := range users[i].VirtualProxies {
+	for i := range snapshot.Users {
+		for _, v := range snapshot.Users[i].VirtualProxies {
 			all[v.VirtualProxy]++
 		}
 	}
-	spread := qlik.UsersOnSeveralNodes(&qlik.Snapshot{Links: c.results, Users: users})
+	spread := snapshot.UsersOnSeveralNodes()
 	for _, virtualProxy := range slices.Sorted(maps.Keys(spread)) {
 		if n := spread[virtualProxy]; n >= spreadUsers && float64(n) > spreadShare*float64(all[virtualProxy]) {
 			c.report.advise("%d of %d users of virtual proxy %s have sessions on several nodes, each of which counts: let the load balancer keep a browser on its node",

@@ -27,10 +27,10 @@ const (
 
 // remedyRights is what helps the user in whose name Qlik is asked.
 func (c *climber) remedyRights() string {
-	if c.Site.User.String() == qlik.DefaultUser {
+	if c.Qlik.User.String() == qlik.DefaultUser {
 		return "see in the QMC that no security rule was taken from it"
 	}
-	return fmt.Sprintf("leave out --qlik.user, or give %s the role RootAdmin or AuditAdmin in the QMC", c.Site.User)
+	return fmt.Sprintf("leave out --qlik.user, or give %s the role RootAdmin or AuditAdmin in the QMC", c.Qlik.User)
 }
 
 // service names what should listen on the port of a server.
@@ -69,12 +69,12 @@ func nameFailure(s *server, reached string, err *net.DNSError) string {
 
 // dialFailure says why no connection could be opened.
 func (c *climber) dialFailure(s *server, err error) string {
-	reached := c.steps.Reached(s.address)
+	reached := c.client.Reached(s.address)
 	_, port, _ := net.SplitHostPort(reached)
 	op, _ := errors.AsType[*net.OpError](err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), op != nil && op.Timeout():
-		return fmt.Sprintf("%s does not answer within %s: open port %s from this machine in the firewalls between, and see that the node is up", reached, c.Site.Timeout, port)
+		return fmt.Sprintf("%s does not answer within %s: open port %s from this machine in the firewalls between, and see that the node is up", reached, c.Qlik.Timeout, port)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("%s refuses the connection: start the %s there, or open port %s in the node's firewall", reached, s.service(), port)
 	case op != nil:
@@ -95,7 +95,7 @@ func (c *climber) handshakeFailure(s *server, err error) string {
 	}
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("accepts the connection and gives no certificate within %s: restart the %s, or look at what else listens there", c.Site.Timeout, s.service())
+		return fmt.Sprintf("accepts the connection and gives no certificate within %s: restart the %s, or look at what else listens there", c.Qlik.Timeout, s.service())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "closes the connection before it shows a certificate: let no firewall inspect this port, and see that the node allows TLS 1.2"
 	}
@@ -110,7 +110,7 @@ func (c *climber) verificationFailure(s *server, shown *x509.Certificate, err er
 		if certificate == nil {
 			certificate = shown
 		}
-		if certificate.NotBefore.After(c.Site.Now()) {
+		if certificate.NotBefore.After(c.Qlik.Now()) {
 			return fmt.Sprintf("the certificate of %s %s: set the clock of this machine, or that of the node", commonName(certificate), c.expiry(certificate))
 		}
 		if certificate.IsCA {
@@ -144,9 +144,9 @@ func (c *climber) hostnameFailure(s *server, shown *x509.Certificate) string {
 	if len(shown.DNSNames) > 0 {
 		name = shown.DNSNames[0]
 	}
-	reached, _, _ := net.SplitHostPort(c.steps.Reached(s.address))
+	reached, _, _ := net.SplitHostPort(c.client.Reached(s.address))
 	switch {
-	case c.Site.ServerName != "":
+	case c.Qlik.ServerName != "":
 		return fmt.Sprintf("%s: leave out --qlik.server-name, or give --qlik.server-name=%s", cause, name)
 	case !strings.EqualFold(reached, s.host()):
 		return fmt.Sprintf("%s: correct --qlik.node-address=%s=%s, which leads there, or, if it is the right node, give --qlik.server-name=%s", cause, s.host(), reached, name)
@@ -164,7 +164,7 @@ func (c *climber) requestFailure(s *server, answer qlik.Answer, err error) strin
 	}
 	switch failed.Kind {
 	case qlik.KindTimeout:
-		return fmt.Sprintf("accepts the connection and does not answer within %s: look at the load of the node and restart the %s, or raise --qlik.timeout", c.Site.Timeout, s.service())
+		return fmt.Sprintf("accepts the connection and does not answer within %s: look at the load of the node and restart the %s, or raise --qlik.timeout", c.Qlik.Timeout, s.service())
 	case qlik.KindDNS, qlik.KindRefused:
 		return fmt.Sprintf("cannot be reached any more (%v): the %s was just stopped, or restarts; run the check again", failed.Err, s.service())
 	case qlik.KindReset:
@@ -178,9 +178,9 @@ func (c *climber) requestFailure(s *server, answer qlik.Answer, err error) strin
 	case qlik.KindForbidden:
 		switch {
 		case s.api == qlik.APIProxy && c.repository != "":
-			return fmt.Sprintf("403, though the repository accepts the certificate, so %s has no right to list sessions here: %s", c.Site.User, c.remedyRights())
-		case c.Site.User.String() != qlik.DefaultUser:
-			return fmt.Sprintf("403, so %s is not known, or the client certificate is not accepted: leave out --qlik.user, and if it stays so %s", c.Site.User, remedyExport)
+			return fmt.Sprintf("403, though the repository accepts the certificate, so %s has no right to list sessions here: %s", c.Qlik.User, c.remedyRights())
+		case c.Qlik.User.String() != qlik.DefaultUser:
+			return fmt.Sprintf("403, so %s is not known, or the client certificate is not accepted: leave out --qlik.user, and if it stays so %s", c.Qlik.User, remedyExport)
 		}
 		return "403, so the client certificate is not accepted: " + remedyExport
 	case qlik.KindRedirect:
@@ -199,7 +199,7 @@ func (c *climber) requestFailure(s *server, answer qlik.Answer, err error) strin
 		case failed.Status != http.StatusNotFound:
 		case s.api == qlik.APIRepository:
 			return "404, so this is not the repository's port: " + s.wrongPort()
-		case s.given != "" && len(c.Site.Hosts) == 0:
+		case s.given != "" && len(c.Qlik.Hosts) == 0:
 			return "404, so this virtual proxy is not linked to the node, or this is not the proxy's port: correct --qlik.virtual-proxy or --qlik.proxy (port 4243)"
 		default:
 			return fmt.Sprintf("404, though the QMC links this virtual proxy to the node: restart the %s so that it takes up the link", s.service())
@@ -217,7 +217,7 @@ func (c *climber) listFailure(err error) string {
 			what = "/qrs/" + path + ": "
 		}
 		if failed.Kind == qlik.KindForbidden {
-			return fmt.Sprintf("%s403, so %s has no right to read this: %s", what, c.Site.User, c.remedyRights())
+			return fmt.Sprintf("%s403, so %s has no right to read this: %s", what, c.Qlik.User, c.remedyRights())
 		}
 	}
 	return what + c.requestFailure(s, qlik.Answer{}, err)

@@ -37,7 +37,7 @@ func take(t *testing.T, config check.Config, from string, files ...string) {
 	t.Helper()
 	for _, name := range files {
 		content, err := os.ReadFile(filepath.Join(from, name))
-		if err := errors.Join(err, os.WriteFile(filepath.Join(config.Site.CertDir, name), content, 0o600)); err != nil {
+		if err := errors.Join(err, os.WriteFile(filepath.Join(config.Qlik.CertDir, name), content, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,7 +45,7 @@ func take(t *testing.T, config check.Config, from string, files ...string) {
 
 // encrypt encrypts the key as the QMC does where a password is given.
 func encrypt(config *check.Config, passphrase string) error {
-	file := filepath.Join(config.Site.CertDir, "client_key.pem")
+	file := filepath.Join(config.Qlik.CertDir, "client_key.pem")
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -79,14 +79,14 @@ func TestCertificates(t *testing.T) {
 	}{
 		{
 			name: "no folder",
-			set:  func(c *check.Config) error { c.Site.CertDir += "/nosuch"; return nil },
+			set:  func(c *check.Config) error { c.Qlik.CertDir += "/nosuch"; return nil },
 			want: []string{
 				"FAIL certificate files -: --qlik.cert-dir: open CERTS/nosuch/client.pem: no such file or directory; it must be a folder with client.pem, client_key.pem and root.pem as the QMC exports them",
 			},
 		},
 		{
 			name: "no root.pem",
-			set:  func(c *check.Config) error { return os.Remove(filepath.Join(c.Site.CertDir, "root.pem")) },
+			set:  func(c *check.Config) error { return os.Remove(filepath.Join(c.Qlik.CertDir, "root.pem")) },
 			want: []string{
 				"FAIL certificate files -: --qlik.cert-dir: open CERTS/root.pem: no such file or directory; it must be a folder with client.pem, client_key.pem and root.pem as the QMC exports them",
 			},
@@ -94,7 +94,7 @@ func TestCertificates(t *testing.T) {
 		{
 			name: "root.pem in another format",
 			set: func(c *check.Config) error {
-				return os.WriteFile(filepath.Join(c.Site.CertDir, "root.pem"), []byte{0x30, 0x82}, 0o600)
+				return os.WriteFile(filepath.Join(c.Qlik.CertDir, "root.pem"), []byte{0x30, 0x82}, 0o600)
 			},
 			want: []string{
 				"FAIL authority root.pem: --qlik.cert-dir: CERTS/root.pem has no certificate in PEM form; export the certificates again, format PEM",
@@ -116,7 +116,7 @@ func TestCertificates(t *testing.T) {
 		{
 			name: "wrong passphrase",
 			set: func(c *check.Config) error {
-				c.Site.KeyPassphraseFile = filepath.Join(c.Site.CertDir, "root.pem") // any other text
+				c.Qlik.KeyPassphraseFile = filepath.Join(c.Qlik.CertDir, "root.pem") // any other text
 				return encrypt(c, "correct horse")
 			},
 			want: []string{
@@ -126,8 +126,8 @@ func TestCertificates(t *testing.T) {
 		{
 			name: "right passphrase",
 			set: func(c *check.Config) error {
-				c.Site.KeyPassphraseFile = filepath.Join(c.Site.CertDir, "passphrase")
-				return errors.Join(encrypt(c, "correct horse"), os.WriteFile(c.Site.KeyPassphraseFile, []byte("correct horse\r\n"), 0o600))
+				c.Qlik.KeyPassphraseFile = filepath.Join(c.Qlik.CertDir, "passphrase")
+				return errors.Join(encrypt(c, "correct horse"), os.WriteFile(c.Qlik.KeyPassphraseFile, []byte("correct horse\r\n"), 0o600))
 			},
 		},
 		{
@@ -185,7 +185,7 @@ func TestCertificates(t *testing.T) {
 		},
 		{
 			name: "a key that others can read",
-			set:  func(c *check.Config) error { return os.Chmod(filepath.Join(c.Site.CertDir, "client_key.pem"), 0o640) },
+			set:  func(c *check.Config) error { return os.Chmod(filepath.Join(c.Qlik.CertDir, "client_key.pem"), 0o640) },
 			want: []string{
 				"warn client key client_key.pem: others than its owner may use it (mode 0640), and it opens the whole site: chmod 600 it",
 			},
@@ -193,7 +193,7 @@ func TestCertificates(t *testing.T) {
 		{
 			name: "soon over",
 			set: func(c *check.Config) error {
-				c.Site.Now = func() time.Time { return time.Now().Add(10*year - 7*24*time.Hour) }
+				c.Qlik.Now = func() time.Time { return time.Now().Add(10*year - 7*24*time.Hour) }
 				return nil
 			},
 			want: []string{
@@ -211,14 +211,14 @@ func TestCertificates(t *testing.T) {
 				if test.files != nil {
 					take(t, config, exportOf(t, test.of, test.ahead), test.files...)
 				}
-				certificates := config.Site.CertDir
+				certificates := config.Qlik.CertDir
 				if test.set != nil {
 					if err := test.set(&config); err != nil {
 						t.Fatal(err)
 					}
 				}
 				report := run(t, config)
-				config.Site.CertDir = certificates
+				config.Qlik.CertDir = certificates
 				expect(t, report, config, test.want...)
 			})
 		})
@@ -237,7 +237,7 @@ func TestNamesInCertificate(t *testing.T) {
 			_, config := start(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1", CertificateNames: test.names}}})
 			expect(t, run(t, config), config, "FAIL server certificate qlik1:4242: "+test.want)
 			if len(test.names) > 0 {
-				config.Site.ServerName = "e"
+				config.Qlik.ServerName = "e"
 				expect(t, run(t, config), config)
 			}
 		})

@@ -18,11 +18,14 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // Config is the site to check.
 type Config struct {
-	Site            qlik.Config
+	Qlik            qlik.Config
+	SessionLimit    int
+	Licenses        bool              // who holds a license is read, if there is a repository
 	AuditLogs       map[string]string // patterns by node
 	ServiceAccounts []qlik.User
 }
@@ -41,13 +44,13 @@ var errInterrupted = errors.New("interrupted")
 // Run climbs. The error is a *qlik.ConfigError where the settings cannot work and
 // nothing was tried, or says that ctx ended before the report was whole.
 func Run(ctx context.Context, config Config) (*Report, error) {
-	steps, err := qlik.NewSteps(config.Site)
+	client, err := qlik.NewClient(config.Qlik)
 	if err != nil {
 		return nil, err
 	}
-	defer steps.Close()
-	config.Site = steps.Config()
-	c := &climber{Config: config, steps: steps}
+	defer client.Close()
+	config.Qlik = client.Config()
+	c := &climber{Config: config, client: client}
 	c.certificateFiles()
 	c.repositories(ctx)
 	c.topology(ctx)
@@ -66,7 +69,7 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 type climber struct {
 	Config
 
-	steps       *qlik.Steps
+	client      *qlik.Client
 	report      Report
 	credentials *qlik.Credentials
 	canAsk      bool // the credentials can be used
@@ -76,7 +79,7 @@ type climber struct {
 	states       []qlik.ServiceState
 	links        []qlik.Link
 	linksUnknown string // why, where they are
-	results      []qlik.LinkResult
+	results      []headroom.LinkResult
 	known        *qlik.Licenses
 }
 
@@ -122,8 +125,8 @@ func (c *climber) add(name, target string, mark Mark, format string, args ...any
 // repositories asks every configured repository for its version.
 func (c *climber) repositories(ctx context.Context) {
 	var asking sync.WaitGroup
-	servers := make([]*server, len(c.Site.Hosts))
-	for i, host := range c.Site.Hosts {
+	servers := make([]*server, len(c.Qlik.Hosts))
+	for i, host := range c.Qlik.Hosts {
 		servers[i] = &server{address: host, api: qlik.APIRepository, given: "--qlik.host"}
 		asking.Go(func() { c.askRepository(ctx, servers[i]) })
 	}
@@ -141,7 +144,7 @@ func (c *climber) askRepository(ctx context.Context, s *server) {
 	if !c.reach(ctx, s) {
 		return
 	}
-	version, answer, err := c.steps.About(ctx, s.address)
+	version, answer, err := c.client.On(s.address).About(ctx)
 	s.observe(answer)
 	if err != nil {
 		s.add(rungRequest, s.address, Failed, "%s", c.requestFailure(s, answer, err))
@@ -152,9 +155,9 @@ func (c *climber) askRepository(ctx context.Context, s *server) {
 
 // topology finds out which links there are.
 func (c *climber) topology(ctx context.Context) {
-	c.links = c.steps.Links()
+	c.links = c.client.ConfiguredLinks()
 	switch {
-	case len(c.Site.Hosts) == 0:
+	case len(c.Qlik.Hosts) == 0:
 		c.add("topology", "-", Skipped, "no repository is configured; --qlik.proxy and --qlik.virtual-proxy say what to ask")
 		return
 	case c.repository == "":
@@ -165,13 +168,13 @@ func (c *climber) topology(ctx context.Context) {
 		return
 	}
 	var err error
-	switch c.states, err = c.steps.Services(ctx, c.repository); {
+	switch c.states, err = c.client.On(c.repository).Services(ctx); {
 	case err != nil:
 		c.add("rights", c.repository, Failed, "%s", c.listFailure(err))
 	case len(c.states) == 0:
-		c.add("rights", c.repository, Failed, "the repository shows %s no service at all, which it does to users without rights: %s", c.Site.User, c.remedyRights())
+		c.add("rights", c.repository, Failed, "the repository shows %s no service at all, which it does to users without rights: %s", c.Qlik.User, c.remedyRights())
 	default:
-		c.add("rights", c.repository, OK, "%s may read the repository", c.Site.User)
+		c.add("rights", c.repository, OK, "%s may read the repository", c.Qlik.User)
 	}
 	if c.report.Rungs[len(c.report.Rungs)-1].Mark != OK {
 		c.linksUnknown = "the repository cannot be read"
@@ -183,8 +186,8 @@ func (c *climber) topology(ctx context.Context) {
 		c.add("topology", c.repository, Skipped, "--qlik.proxy and --qlik.virtual-proxy say what to ask")
 		return
 	}
-	all, err := c.steps.Topology(ctx, c.repository)
-	c.links = qlik.Enabled(all, c.states)
+	all, err := c.client.On(c.repository).Topology(ctx)
+	c.links = qlik.WithoutDisabled(all, c.states)
 	switch {
 	case err != nil:
 		c.add("topology", c.repository, Failed, "%s", c.listFailure(err))
@@ -227,11 +230,11 @@ func (c *climber) nodes(ctx context.Context) {
 		return
 	}
 	given := ""
-	if len(c.Site.Proxies) > 0 {
+	if len(c.Qlik.Proxies) > 0 {
 		given = "--qlik.proxy"
 	}
-	byAddress := make(map[string][]*qlik.LinkResult)
-	c.results = make([]qlik.LinkResult, len(c.links))
+	byAddress := make(map[string][]*headroom.LinkResult)
+	c.results = make([]headroom.LinkResult, len(c.links))
 	for i, link := range c.links {
 		c.results[i].Link = link
 		byAddress[link.Address] = append(byAddress[link.Address], &c.results[i])
@@ -252,7 +255,7 @@ func (c *climber) nodes(ctx context.Context) {
 
 // askNode asks the links of a node. What all of them fail with is a failure of
 // the node, and told once.
-func (c *climber) askNode(ctx context.Context, s *server, links []*qlik.LinkResult) {
+func (c *climber) askNode(ctx context.Context, s *server, links []*headroom.LinkResult) {
 	skipLinks := func() {
 		s.add("link", s.address, Skipped, "%s not listed: the node does not answer", count(len(links), "virtual proxy", "virtual proxies"))
 	}
@@ -265,7 +268,7 @@ func (c *climber) askNode(ctx context.Context, s *server, links []*qlik.LinkResu
 	requests.SetLimit(requestsPerNode)
 	for i, link := range links {
 		requests.Go(func() error {
-			link.Sessions, answers[i], link.Err = c.steps.Sessions(ctx, &link.Link)
+			link.Sessions, answers[i], link.Err = c.client.Sessions(ctx, &link.Link)
 			return nil // the outcome is in the result
 		})
 	}
@@ -304,9 +307,9 @@ func (c *climber) askNode(ctx context.Context, s *server, links []*qlik.LinkResu
 func (c *climber) licenses(ctx context.Context) {
 	var because string
 	switch {
-	case len(c.Site.Hosts) == 0:
+	case len(c.Qlik.Hosts) == 0:
 		because = "no repository is configured"
-	case !c.Site.Licenses:
+	case !c.Licenses:
 		because = "switched off by --no-collector.licenses"
 	case c.states == nil:
 		because = "the repository cannot be read"
@@ -317,7 +320,7 @@ func (c *climber) licenses(ctx context.Context) {
 		return
 	}
 	var err error
-	c.known, err = c.steps.Licenses(ctx, c.repository)
+	c.known, err = c.client.On(c.repository).Licenses(ctx)
 	if err != nil {
 		c.add("licences", c.repository, Failed, "%s", c.listFailure(err))
 	} else {
@@ -327,7 +330,8 @@ func (c *climber) licenses(ctx context.Context) {
 		c.add("usage rows", c.repository, Skipped, "the licences cannot be read")
 		return
 	}
-	rows, err := c.steps.UsageRows(ctx, c.repository, c.known)
+	read, err := c.client.On(c.repository).UsageRows(ctx, c.known)
+	rows := len(read)
 	sessions := 0
 	for i := range c.results {
 		sessions += len(c.results[i].Sessions)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/internal/check"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -41,9 +42,10 @@ func start(t *testing.T, config qliktest.Config) (*qliktest.Site, check.Config) 
 	if err := site.WriteCertificates(dir); err != nil {
 		t.Fatal(err)
 	}
-	return site, check.Config{Site: qlik.Config{
-		Hosts: []string{"qlik1"}, CertDir: dir, Licenses: true, DialContext: site.DialContext,
-	}}
+	return site, check.Config{
+		Qlik:         qlik.Config{Hosts: []string{"qlik1"}, CertDir: dir, DialContext: site.DialContext},
+		SessionLimit: headroom.DefaultLimit, Licenses: true,
+	}
 }
 
 func run(t *testing.T, config check.Config) *check.Report {
@@ -81,7 +83,7 @@ func problems(report *check.Report, config check.Config) []string {
 	for _, rung := range report.Rungs {
 		if rung.Mark == check.Failed || rung.Mark == check.Warning {
 			line := string(rung.Mark) + " " + rung.Name + " " + rung.Target + ": " + rung.Text
-			lines = append(lines, strings.ReplaceAll(line, config.Site.CertDir, "CERTS"))
+			lines = append(lines, strings.ReplaceAll(line, config.Qlik.CertDir, "CERTS"))
 		}
 	}
 	return lines
@@ -273,7 +275,7 @@ func TestDialing(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				site, config := start(t, twoNodes())
-				config.Site.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				config.Qlik.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 					if address == "qlik2:4243" {
 						return test.dial(ctx)
 					}
@@ -317,7 +319,7 @@ func TestNames(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, config := start(t, twoNodes())
-				test.set(&config.Site)
+				test.set(&config.Qlik)
 				expect(t, run(t, config), config, test.want...)
 			})
 		})
@@ -329,7 +331,7 @@ func TestNames(t *testing.T) {
 func TestSeveralHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		site, config := start(t, twoNodes())
-		config.Site.Hosts = []string{"qlik1", "qlik2"}
+		config.Qlik.Hosts = []string{"qlik1", "qlik2"}
 		site.SetRepositoryFault("qlik1", qliktest.ServerError)
 		report := run(t, config)
 		expect(t, report, config, "FAIL request qlik1:4242: 500 Internal Server Error, so the service itself is in trouble: look at its log and restart the Qlik Sense Repository Service")
@@ -344,16 +346,16 @@ func TestSeveralHosts(t *testing.T) {
 func TestWithoutRepository(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		site, config := start(t, twoNodes())
-		config.Site.Hosts = nil
-		config.Site.Proxies, config.Site.VirtualProxies = []string{"qlik1", "qlik2"}, []string{"/", "sales", "nosuch"}
+		config.Qlik.Hosts = nil
+		config.Qlik.Proxies, config.Qlik.VirtualProxies = []string{"qlik1", "qlik2"}, []string{"/", "sales", "nosuch"}
 		login(t, site, "anna", "laptop", "", "qlik1")
 		unknown := "404, so this virtual proxy is not linked to the node, or this is not the proxy's port: correct --qlik.virtual-proxy or --qlik.proxy (port 4243)"
 		expect(t, run(t, config), config, "FAIL link qlik1 /nosuch: "+unknown, "FAIL link qlik2 /nosuch: "+unknown)
 
-		config.Site.VirtualProxies = []string{"/"}
+		config.Qlik.VirtualProxies = []string{"/"}
 		site.SetProxyFault("qlik1", qliktest.Forbidden)
 		expect(t, run(t, config), config, "FAIL request qlik1:4243: 403, so the client certificate is not accepted: "+export)
-		config.Site.User = qlik.NewUser("LAB", "anna")
+		config.Qlik.User = qlik.NewUser("LAB", "anna")
 		expect(t, run(t, config), config, `FAIL request qlik1:4243: 403, so LAB\anna is not known, or the client certificate is not accepted: leave out --qlik.user, and if it stays so `+export)
 
 		site.SetProxyFault("qlik1", qliktest.HTMLPage)
@@ -389,10 +391,10 @@ func TestServicesAndTopology(t *testing.T) {
 			"warn services qlik1:4242: the repository reports that Scheduler of qlik2 is NoCommunication: start what should run in the Windows services of the node")
 		site.SetServiceState("qlik2", "Scheduler", 2)
 
-		config.Site.VirtualProxies = []string{"nosuch"}
+		config.Qlik.VirtualProxies = []string{"nosuch"}
 		expect(t, run(t, config), config,
 			"FAIL topology qlik1:4242: the repository names no virtual proxy that is linked to a proxy and not left out by --qlik.proxy and --qlik.virtual-proxy: link one in the QMC under Proxies, or correct these flags")
-		config.Site.VirtualProxies = nil
+		config.Qlik.VirtualProxies = nil
 
 		site.SetServiceState("qlik1", "Proxy", 4)
 		site.SetServiceState("qlik2", "Proxy", 4)
@@ -410,7 +412,7 @@ func TestUsageRows(t *testing.T) {
 		login(t, site, "anna", "laptop", "", "qlik1")
 		expect(t, run(t, config), config,
 			"warn usage rows qlik1:4242: none for 1 session: if this release writes none, effective headroom is counted from sessions")
-		config.Site.Licenses = false
+		config.Licenses = false
 		expect(t, run(t, config), config)
 	})
 }
@@ -448,7 +450,7 @@ func TestAuditLogs(t *testing.T) {
 			"FAIL audit log qlik1: "+empty+" cannot be read (there is no such file): correct the pattern, or let the account of the exporter read the folder",
 			"warn audit log qlik2: is not read, so refused logins on this node go unseen: give --qlik.audit-log=qlik2=GLOB")
 
-		other := filepath.Join(config.Site.CertDir, "root.pem")
+		other := filepath.Join(config.Qlik.CertDir, "root.pem")
 		config.AuditLogs = map[string]string{"qlik1": other, "qlik2": site.AuditLogPath("qlik2")}
 		expect(t, run(t, config), config,
 			"FAIL audit log qlik1: CERTS/root.pem cannot be read (its first line names no column Timestamp, UserDirectory, UserId, Message): correct the pattern, or let the account of the exporter read the folder")
@@ -467,7 +469,7 @@ func TestAdvice(t *testing.T) {
 		simulated.LicenseExpiry = time.Now().Add(5 * 24 * time.Hour)
 		site, config := start(t, simulated)
 		config.ServiceAccounts = []qlik.User{qlik.NewUser("LAB", "svc_reload"), qlik.NewUser("LAB", "svc_other")}
-		config.Site.SessionLimit = 10
+		config.SessionLimit = 10
 		for _, id := range []string{"anna", "ben", "clara"} {
 			login(t, site, id, "laptop", "", "qlik1")
 			login(t, site, id, "phone", "", "qlik2")
@@ -531,7 +533,7 @@ func TestOutput(t *testing.T) {
 		site, config := start(t, simulated)
 		login(t, site, "anna", "laptop", "", "qlik1")
 		site.SetProxyFault("qlik2", qliktest.HTMLPage)
-		config.Site.CertDir = "certs"
+		config.Qlik.CertDir = "certs"
 		if err := errors.Join(os.Mkdir("certs", 0o700), site.WriteCertificates("certs"), os.Chmod("certs/client_key.pem", 0o644)); err != nil {
 			t.Fatal(err)
 		}
@@ -560,7 +562,7 @@ func TestOutput(t *testing.T) {
 }
 
 func TestImpossibleSettings(t *testing.T) {
-	_, err := check.Run(t.Context(), check.Config{Site: qlik.Config{Hosts: []string{"qlik1"}}})
+	_, err := check.Run(t.Context(), check.Config{Qlik: qlik.Config{Hosts: []string{"qlik1"}}})
 	if _, ok := errors.AsType[*qlik.ConfigError](err); !ok {
 		t.Errorf("got %v, want a *qlik.ConfigError", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
@@ -33,13 +34,16 @@ const verdictWait = 100 * time.Millisecond
 // certificateFiles looks at the three files of the export.
 func (c *climber) certificateFiles() {
 	var err error
-	c.credentials, err = c.steps.Credentials()
+	c.credentials, err = c.client.Credentials()
 	files := c.credentials
+	if err == nil && files.ClientError == nil && files.RootError == nil {
+		err = c.client.Reload()
+	}
 	if err != nil {
-		c.add("certificate files", "-", Failed, "%v", err)
+		c.add("certificate files", "-", Failed, "%v", config.Named(err))
 		return
 	}
-	c.add("certificate files", "-", OK, "%s", c.Site.CertDir)
+	c.add("certificate files", "-", OK, "%s", c.Qlik.CertDir)
 	switch client := files.Client.Leaf; {
 	case files.ClientError != nil:
 		c.add("client certificate", filepath.Base(files.ClientFile), Failed, "%s", keyFailure(files.ClientError))
@@ -55,7 +59,7 @@ func (c *climber) certificateFiles() {
 	c.keyPermissions()
 	switch {
 	case files.RootError != nil:
-		c.add("authority", filepath.Base(files.RootFile), Failed, "%v", files.RootError)
+		c.add("authority", filepath.Base(files.RootFile), Failed, "%v", config.Named(files.RootError))
 	default:
 		// Of several, the one that ends first.
 		first := slices.MinFunc(files.Roots, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
@@ -71,10 +75,10 @@ func (c *climber) certificateFiles() {
 
 // keyFailure says why client certificate and key cannot be used.
 func keyFailure(err error) string {
-	if config, ok := errors.AsType[*qlik.ConfigError](err); ok && config.Flag == "qlik.cert-dir" {
-		return fmt.Sprintf("%v: %s", config.Err, remedyOneExport)
+	if wrong, ok := errors.AsType[*qlik.ConfigError](err); ok && wrong.Field == "CertDir" {
+		return fmt.Sprintf("%v: %s", wrong.Err, remedyOneExport)
 	}
-	return err.Error() // names the flag for the passphrase
+	return config.Named(err).Error() // the flag for the passphrase
 }
 
 // keyPermissions warns of a key that others can read. Windows has no such bits.
@@ -91,7 +95,7 @@ func (c *climber) keyPermissions() {
 
 // validity adds a rung for a certificate that is valid now.
 func (c *climber) validity(name, target string, certificate *x509.Certificate, text, remedy string) {
-	if certificate.NotAfter.Sub(c.Site.Now()) < soon {
+	if certificate.NotAfter.Sub(c.Qlik.Now()) < soon {
 		c.add(name, target, Warning, "%s; ends on %s: %s", text, date(certificate.NotAfter), remedy)
 		return
 	}
@@ -100,7 +104,7 @@ func (c *climber) validity(name, target string, certificate *x509.Certificate, t
 
 // expiry says why a certificate is not valid now, or "".
 func (c *climber) expiry(certificate *x509.Certificate) string {
-	switch now := c.Site.Now(); {
+	switch now := c.Qlik.Now(); {
 	case now.After(certificate.NotAfter):
 		return fmt.Sprintf("expired on %s (it is %s here)", moment(certificate.NotAfter), moment(now))
 	case now.Before(certificate.NotBefore):
@@ -112,9 +116,9 @@ func (c *climber) expiry(certificate *x509.Certificate) string {
 // reach climbs from the name of a server to its certificate, and says whether
 // it can be asked.
 func (c *climber) reach(ctx context.Context, s *server) bool {
-	ctx, cancel := context.WithTimeout(ctx, c.Site.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.Qlik.Timeout)
 	defer cancel()
-	conn, err := c.steps.Dial(ctx, s.address)
+	conn, err := c.client.Dial(ctx, s.address)
 	if !c.resolved(s, conn, err) {
 		s.skip("the name is not known", rungPort, rungCertificate, rungRequest)
 		return false
@@ -125,7 +129,7 @@ func (c *climber) reach(ctx context.Context, s *server) bool {
 		return false
 	}
 	defer func() { _ = conn.Close() }()
-	if reached := c.steps.Reached(s.address); strings.EqualFold(reached, s.address) {
+	if reached := c.client.Reached(s.address); strings.EqualFold(reached, s.address) {
 		s.add(rungPort, s.address, OK, "open")
 	} else {
 		s.add(rungPort, s.address, OK, "open at %s", reached)
@@ -141,7 +145,7 @@ func (c *climber) reach(ctx context.Context, s *server) bool {
 		s.add(rungCertificate, s.address, Failed, "%s", c.handshakeFailure(s, err))
 		s.skip("the server's certificate is not accepted", rungRequest)
 		return false
-	case certificate.NotAfter.Sub(c.Site.Now()) < soon:
+	case certificate.NotAfter.Sub(c.Qlik.Now()) < soon:
 		s.add(rungCertificate, s.address, Warning, "%s from %s ends on %s: %s", names(certificate), issuer(certificate), date(certificate.NotAfter), remedyServerCertificate)
 	default:
 		s.add(rungCertificate, s.address, OK, "%s from %s; valid until %s", names(certificate), issuer(certificate), date(certificate.NotAfter))
@@ -159,7 +163,7 @@ func (c *climber) reach(ctx context.Context, s *server) bool {
 
 // resolved adds the rung of the name and says whether there is an address.
 func (c *climber) resolved(s *server, conn net.Conn, err error) bool {
-	reached, _, _ := net.SplitHostPort(c.steps.Reached(s.address))
+	reached, _, _ := net.SplitHostPort(c.client.Reached(s.address))
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		s.add(rungName, s.host(), Failed, "%s", nameFailure(s, reached, dns))
 		return false
@@ -195,7 +199,7 @@ func (c *climber) handshake(ctx context.Context, conn net.Conn, s *server) (acce
 		RootCAs:    pool,
 		ServerName: c.expected(s),
 		MinVersion: tls.VersionTLS12,
-		Time:       c.Site.Now,
+		Time:       c.Qlik.Now,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			accepted = state.PeerCertificates[0]
 			return nil
@@ -224,7 +228,7 @@ func refusal(err error) string {
 }
 
 // expected is the name that the server's certificate must have.
-func (c *climber) expected(s *server) string { return cmp.Or(c.Site.ServerName, s.host()) }
+func (c *climber) expected(s *server) string { return cmp.Or(c.Qlik.ServerName, s.host()) }
 
 // issuedBy says whether one of the authorities signed the certificate.
 func issuedBy(certificate *x509.Certificate, authorities []*x509.Certificate) bool {

@@ -140,8 +140,8 @@ func TestLocate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, err := range map[string]error{
-		":4: sites.emea.exclude_user: is broken": &qlik.ConfigError{Flag: "collector.sessions.exclude-user", Err: errors.New("is broken")},
-		":2: sites.emea.cert_dir: is missing":    &qlik.ConfigError{Flag: "qlik.cert-dir", Err: errors.New("is missing")},
+		":4: sites.emea.exclude_user: is broken": &qlik.ConfigError{Field: "ExcludeUsers", Err: errors.New("is broken")},
+		":2: sites.emea.cert_dir: is missing":    &qlik.ConfigError{Field: "CertDir", Err: errors.New("is missing")},
 		":2: sites.emea: is broken":              errors.New("is broken"),
 	} {
 		if got := file.Locate("emea", err).Error(); got != path+want {

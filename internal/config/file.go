@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
-
-	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 // File is a configuration, which describes sites.
@@ -32,7 +30,7 @@ type File struct {
 func Load(path string) (*File, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, &qlik.ConfigError{Flag: "config.file", Err: err}
+		return nil, &Error{Flag: "config.file", Err: err}
 	}
 	file := &File{path: path, nodes: make(map[string]map[string]yaml.Node), lines: make(map[string]int)}
 	if err := file.parse(content); err != nil {
@@ -47,13 +45,14 @@ func Load(path string) (*File, error) {
 }
 
 // Locate returns an error about a site of the file with the place in the file
-// where it comes from.
+// where it comes from, or with the flag.
 func (f *File) Locate(site string, err error) error {
+	err = Named(err)
 	if f.path == "" { // the site is described by flags
 		return err
 	}
 	flag, cause := "", err
-	if setting, ok := errors.AsType[*qlik.ConfigError](err); ok {
+	if setting, ok := errors.AsType[*Error](err); ok {
 		flag, cause = setting.Flag, setting.Err
 	}
 	line, key := f.lines[site], ""

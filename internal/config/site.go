@@ -3,14 +3,15 @@
 package config
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // Site are the settings of one site, with the values as they are written. Each
@@ -84,8 +85,8 @@ func IsSetting(flag string) bool {
 func Default() Site {
 	site := Site{
 		User:         qlik.DefaultUser,
-		SessionLimit: qlik.DefaultSessionLimit,
-		CoolingTime:  qlik.DefaultCoolingTime,
+		SessionLimit: headroom.DefaultLimit,
+		CoolingTime:  headroom.DefaultCoolingTime,
 		Timeout:      qlik.DefaultTimeout,
 		UserLabels:   collector.UserLabelsPlain,
 		MinSessions:  1,
@@ -106,49 +107,47 @@ func collectorNames() []string {
 	return names
 }
 
-func errorf(flag, format string, args ...any) error {
-	return &qlik.ConfigError{Flag: flag, Err: fmt.Errorf(format, args...)}
-}
-
-// Qlik returns how the site is reached and counted. An error names the setting.
-func (s *Site) Qlik() (qlik.Config, error) {
-	config := qlik.Config{
+// Run returns how the site is reached and counted. An error names the setting.
+func (s *Site) Run() (site.Config, error) {
+	client := qlik.Config{
 		Hosts:             s.Host,
 		CertDir:           s.CertDir,
 		KeyPassphraseFile: s.KeyPassphraseFile,
 		ServerName:        s.ServerName,
 		NodeAddresses:     make(map[string]qlik.NodeAddress),
-		SessionLimit:      s.SessionLimit,
-		CoolingTime:       s.CoolingTime,
 		Proxies:           s.Proxy,
 		VirtualProxies:    s.VirtualProxy,
 		Timeout:           s.Timeout,
-		Licenses:          s.enabled("licenses"),
 	}
-	// To qlik, where most settings are left out, zero means the default.
+	config := site.Config{
+		Headroom: headroom.Config{Limit: s.SessionLimit, CoolingTime: s.CoolingTime},
+		Licenses: s.enabled("licenses"),
+	}
+	// To packages that are used without most settings zero means the default.
 	if s.SessionLimit < 1 {
-		return qlik.Config{}, errorf("qlik.session-limit", "must be at least 1, not %d", s.SessionLimit)
+		return site.Config{}, errorf("qlik.session-limit", "must be at least 1, not %d", s.SessionLimit)
 	}
 	if s.CoolingTime <= 0 {
-		return qlik.Config{}, errorf("qlik.cooling-time", "must be longer than 0s, not %s", s.CoolingTime)
+		return site.Config{}, errorf("qlik.cooling-time", "must be longer than 0s, not %s", s.CoolingTime)
 	}
 	if s.Timeout <= 0 {
-		return qlik.Config{}, errorf("qlik.timeout", "must be longer than 0s, not %s", s.Timeout)
+		return site.Config{}, errorf("qlik.timeout", "must be longer than 0s, not %s", s.Timeout)
 	}
 	var err error
-	if config.User, err = qlik.ParseUser(s.User); err != nil {
-		return qlik.Config{}, &qlik.ConfigError{Flag: "qlik.user", Err: err}
+	if client.User, err = qlik.ParseUser(s.User); err != nil {
+		return site.Config{}, &Error{Flag: "qlik.user", Err: err}
 	}
-	if config.UnlimitedUsers, err = parseUsers("qlik.unlimited-user", s.UnlimitedUser); err != nil {
-		return qlik.Config{}, err
+	if config.Headroom.Unlimited, err = parseUsers("qlik.unlimited-user", s.UnlimitedUser); err != nil {
+		return site.Config{}, err
 	}
 	for _, value := range s.NodeAddress {
 		node, address, err := qlik.ParseNodeAddress(value)
 		if err != nil {
-			return qlik.Config{}, err
+			return site.Config{}, Named(err)
 		}
-		config.NodeAddresses[node] = address
+		client.NodeAddresses[node] = address
 	}
+	config.Client = client
 	return config, nil
 }
 
@@ -207,7 +206,7 @@ func (s *Site) Labels() (collector.UserLabels, error) {
 	}
 	key, err := os.ReadFile(s.UserLabelsKeyFile)
 	if err != nil {
-		return collector.UserLabels{}, &qlik.ConfigError{Flag: "user-labels.key-file", Err: err}
+		return collector.UserLabels{}, &Error{Flag: "user-labels.key-file", Err: err}
 	}
 	labels.Key = []byte(strings.TrimRight(string(key), "\r\n"))
 	return labels, nil
@@ -234,7 +233,7 @@ func parseUsers(flag string, names []string) ([]qlik.User, error) {
 	for _, name := range names {
 		user, err := qlik.ParseUser(name)
 		if err != nil {
-			return nil, &qlik.ConfigError{Flag: flag, Err: err}
+			return nil, &Error{Flag: flag, Err: err}
 		}
 		users = append(users, user)
 	}
@@ -244,7 +243,7 @@ func parseUsers(flag string, names []string) ([]qlik.User, error) {
 // Validate checks all that can be checked without asking anybody. An error names
 // the setting.
 func (s *Site) Validate() error {
-	if _, err := s.Qlik(); err != nil {
+	if _, err := s.Run(); err != nil {
 		return err
 	}
 	if _, err := s.AuditLogs(); err != nil {

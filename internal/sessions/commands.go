@@ -13,12 +13,14 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // Commands are what an administrator types to see sessions and to end them.
 type Commands struct {
-	Site   *qlik.Site
+	Site   *site.Site
 	Logger log.Logger
 	// CoolingTime is how long a slot cools at most.
 	CoolingTime time.Duration
@@ -56,7 +58,7 @@ func (q *Query) at(virtualProxy, node string) bool {
 }
 
 // read asks the site, with time enough for usage rows.
-func (c *Commands) read(ctx context.Context) (*qlik.Snapshot, error) {
+func (c *Commands) read(ctx context.Context) (*headroom.Snapshot, error) {
 	c.Site.ReadAhead(ctx)
 	snapshot := c.Site.Snapshot(ctx)
 	switch {
@@ -110,7 +112,7 @@ func only(rows []Row, is func(user qlik.User) bool) []Row {
 }
 
 // sayIncomplete begins an answer with what is missing from it.
-func sayIncomplete(out io.Writer, snapshot *qlik.Snapshot) error {
+func sayIncomplete(out io.Writer, snapshot *headroom.Snapshot) error {
 	if snapshot.Complete() {
 		return nil
 	}
@@ -128,7 +130,7 @@ func sayIncomplete(out io.Writer, snapshot *qlik.Snapshot) error {
 
 // sessionsText is how many sessions a user has, and how many hold a slot where
 // rows tell that not all of them do.
-func sessionsText(row *Row, snapshot *qlik.Snapshot) string {
+func sessionsText(row *Row, snapshot *headroom.Snapshot) string {
 	text := strconv.Itoa(row.Sessions)
 	if !row.Limited || !rowsCount(snapshot) || row.WithSlot == row.Sessions {
 		return text
@@ -146,9 +148,11 @@ func sessionsText(row *Row, snapshot *qlik.Snapshot) string {
 // takenWithout is how many slots of a user are taken without a session: they
 // cool, or were left over. Which it is only somebody knows who saw sessions end;
 // and while a link does not answer, its sessions look the same.
-func takenWithout(row *Row, snapshot *qlik.Snapshot) (slots int, known bool) {
+func takenWithout(row *Row, snapshot *headroom.Snapshot) (slots int, known bool) {
 	return row.LicensedSessions - row.WithSlot, rowsCount(snapshot) && snapshot.Complete()
 }
 
 // rowsCount says whether effective headroom goes by usage rows.
-func rowsCount(snapshot *qlik.Snapshot) bool { return snapshot.UsageKnown && snapshot.UsagePlausible }
+func rowsCount(snapshot *headroom.Snapshot) bool {
+	return snapshot.UsageKnown && snapshot.UsagePlausible
+}

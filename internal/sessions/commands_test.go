@@ -19,7 +19,9 @@ import (
 	"github.com/go-kit/log"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -30,10 +32,10 @@ type typed struct {
 	out, err, log bytes.Buffer
 }
 
-func commands(site *qlik.Site) *typed {
+func commands(site *site.Site) *typed {
 	c := new(typed)
 	c.Commands = sessions.Commands{
-		Site: site, Logger: log.NewLogfmtLogger(&c.log), CoolingTime: qlik.DefaultCoolingTime, In: strings.NewReader(""), Out: &c.out, Err: &c.err,
+		Site: site, Logger: log.NewLogfmtLogger(&c.log), CoolingTime: headroom.DefaultCoolingTime, In: strings.NewReader(""), Out: &c.out, Err: &c.err,
 		ServiceAccounts: []qlik.User{qlik.NewUser("LAB", "reload")},
 	}
 	return c
@@ -63,7 +65,7 @@ func (c *typed) end(t *testing.T, user string, change func(*sessions.EndOptions)
 
 func all(o *sessions.EndOptions) { o.Keep = 0 }
 
-func withoutRows(_ *qliktest.Config, client *qlik.Config) { client.Licenses = false }
+func withoutRows(_ *qliktest.Config, run *site.Config) { run.Licenses = false }
 
 func users(table string) []string {
 	var names []string

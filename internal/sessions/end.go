@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 const (
@@ -167,7 +168,7 @@ func neverEnded(row *Row, serviceAccounts []qlik.User) string {
 
 // sessionsOf returns the sessions of a user, most recently active first and those
 // without known activity last.
-func sessionsOf(user qlik.User, snapshot *qlik.Snapshot) []held {
+func sessionsOf(user qlik.User, snapshot *headroom.Snapshot) []held {
 	var sessions []held
 	usage := snapshot.Usage()
 	for i := range snapshot.Sessions {
@@ -253,7 +254,7 @@ type result struct {
 	err   error
 }
 
-func (c *Commands) endAll(ctx context.Context, snapshot *qlik.Snapshot, chosen []held) []result {
+func (c *Commands) endAll(ctx context.Context, snapshot *headroom.Snapshot, chosen []held) []result {
 	results := make([]result, len(chosen))
 	var requests errgroup.Group
 	requests.SetLimit(maxEndedAtOnce)

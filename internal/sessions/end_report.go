@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // show prints the user's sessions and what will happen to each.
-func (c *Commands) show(row *Row, sessions []held, snapshot *qlik.Snapshot) error {
+func (c *Commands) show(row *Row, sessions []held, snapshot *headroom.Snapshot) error {
 	heading := visible(row.User.String()) + ": " + free(row.EffectiveHeadroom)
 	if slots, known := takenWithout(row, snapshot); known && slots > 0 {
 		heading += fmt.Sprintf(", %d cooling or left over", slots)
@@ -84,7 +85,7 @@ func (c *Commands) report(ctx context.Context, user qlik.User, before []held, re
 }
 
 // outlook says which windows go on, and when a new one works.
-func (c *Commands) outlook(text *strings.Builder, user qlik.User, before, left []held, after *qlik.Snapshot) {
+func (c *Commands) outlook(text *strings.Builder, user qlik.User, before, left []held, after *headroom.Snapshot) {
 	began := 0
 	for i := range left {
 		h := &left[i]
@@ -102,7 +103,7 @@ func (c *Commands) outlook(text *strings.Builder, user qlik.User, before, left [
 	if began > 0 {
 		fmt.Fprintf(text, "%s began meanwhile and was left alone.\n", count(began, "session"))
 	}
-	row := Row{UserStatus: qlik.UserStatus{EffectiveHeadroom: after.Limit}}
+	row := Row{UserStatus: headroom.UserStatus{EffectiveHeadroom: after.Limit}}
 	rows := Rows(after)
 	if i := slices.IndexFunc(rows, func(r Row) bool { return r.User == user }); i >= 0 {
 		row = rows[i]

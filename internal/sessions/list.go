@@ -15,6 +15,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // Formats of List.
@@ -64,7 +65,7 @@ const (
 	plain  = "\x1b[0m"
 )
 
-func (c *Commands) writeTable(snapshot *qlik.Snapshot, rows []Row) error {
+func (c *Commands) writeTable(snapshot *headroom.Snapshot, rows []Row) error {
 	if len(rows) == 0 {
 		_, err := fmt.Fprintf(c.Out, "No user to show: of %s with sessions or taken slots, none matches.\n", count(len(Rows(snapshot)), "user"))
 		return err
@@ -118,7 +119,7 @@ func (c *Commands) writeTable(snapshot *qlik.Snapshot, rows []Row) error {
 
 // nextSlot says when a slot of a user without any frees by itself at the latest,
 // as far as that is known: slots without a session cool, unless they are left over.
-func (c *Commands) nextSlot(row *Row, snapshot *qlik.Snapshot) string {
+func (c *Commands) nextSlot(row *Row, snapshot *headroom.Snapshot) string {
 	cooled := snapshot.Time.Add(c.CoolingTime)
 	without, known := takenWithout(row, snapshot)
 	switch {
@@ -177,7 +178,7 @@ type listedUser struct {
 	Places              []Place   `json:"places"`
 }
 
-func newListedUser(row *Row, snapshot *qlik.Snapshot) listedUser {
+func newListedUser(row *Row, snapshot *headroom.Snapshot) listedUser {
 	user := listedUser{
 		Directory: row.User.Directory, ID: row.User.ID, Sessions: row.Sessions, License: row.License,
 		LastActivity: row.LastActivity.UTC(), NextSlot: row.NextSlot.UTC(), Places: append([]Place{}, row.Places...),
@@ -194,7 +195,7 @@ func newListedUser(row *Row, snapshot *qlik.Snapshot) listedUser {
 	return user
 }
 
-func (c *Commands) writeJSON(snapshot *qlik.Snapshot, rows []Row) error {
+func (c *Commands) writeJSON(snapshot *headroom.Snapshot, rows []Row) error {
 	answer := list{
 		Time: snapshot.Time.UTC(), Complete: snapshot.Complete(), Missing: []missing{}, Limit: snapshot.Limit,
 		UsageKnown: rowsCount(snapshot), Users: []listedUser{},
@@ -232,7 +233,7 @@ func harmless(text []byte) string {
 	return b.String()
 }
 
-func (c *Commands) writeCSV(snapshot *qlik.Snapshot, rows []Row) error {
+func (c *Commands) writeCSV(snapshot *headroom.Snapshot, rows []Row) error {
 	w := csv.NewWriter(c.Out)
 	_ = w.Write([]string{ // Error says whether it could be written
 		"user_directory", "user_id", "effective_headroom", "headroom", "sessions", "sessions_with_slot", "slots_without_session",

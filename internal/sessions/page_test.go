@@ -17,19 +17,21 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
 // answers is a site that answers with one snapshot.
 type answers struct {
-	snapshot *qlik.Snapshot
+	snapshot *headroom.Snapshot
 	after    time.Duration
 	asked    atomic.Int64
 }
 
-func (a *answers) Snapshot(ctx context.Context) *qlik.Snapshot {
+func (a *answers) Snapshot(ctx context.Context) *headroom.Snapshot {
 	a.asked.Add(1)
 	if a.after > 0 {
 		select {
@@ -40,9 +42,9 @@ func (a *answers) Snapshot(ctx context.Context) *qlik.Snapshot {
 	return a.snapshot
 }
 
-func (*answers) Status() qlik.Status { return qlik.Status{} }
+func (*answers) Status() collector.Status { return collector.Status{} }
 
-var testLinks = []qlik.LinkResult{
+var testLinks = []headroom.LinkResult{
 	{Link: qlik.Link{Node: "qlik1", VirtualProxy: "/"}},
 	{Link: qlik.Link{Node: "qlik1", VirtualProxy: "/sales"}},
 	{Link: qlik.Link{Node: "qlik2", VirtualProxy: "/sales"}},
@@ -50,8 +52,8 @@ var testLinks = []qlik.LinkResult{
 
 // snapshotOf makes a snapshot of users, each with as many sessions as said, on
 // the links in turn.
-func snapshotOf(sessions map[string]int) *qlik.Snapshot {
-	s := &qlik.Snapshot{Time: noon, Limit: 5, Links: slices.Clone(testLinks), UsagePlausible: true}
+func snapshotOf(sessions map[string]int) *headroom.Snapshot {
+	s := &headroom.Snapshot{Time: noon, Limit: 5, Links: slices.Clone(testLinks), UsagePlausible: true}
 	s.Tracking.Since = noon.Add(-time.Hour)
 	for name, n := range sessions {
 		user, err := qlik.ParseUser(name)
@@ -59,10 +61,15 @@ func snapshotOf(sessions map[string]int) *qlik.Snapshot {
 			panic(err)
 		}
 		for i := range n {
-			s.Sessions = append(s.Sessions, qlik.Session{ID: qlik.SessionID(fmt.Sprint(name, i)), User: user, Link: &s.Links[i%len(s.Links)].Link})
+			s.Sessions = append(s.Sessions, qlik.Session{ID: qlik.SessionID(fmt.Sprint(name, i)), User: user.Counted(), Link: &s.Links[i%len(s.Links)].Link})
 		}
 	}
-	s.Users, _ = qlik.CountUsers(s.Sessions, nil, s.Limit, nil)
+	for i := range s.Links {
+		link := &s.Links[i]
+		link.Sessions = slices.DeleteFunc(slices.Clone(s.Sessions), func(session qlik.Session) bool { return session.Link != &link.Link })
+	}
+	counted, _ := headroom.New(headroom.Config{Limit: s.Limit}).Observe(headroom.Round{Links: s.Links})
+	s.Users = counted.Users
 	for i := range s.Users {
 		s.Users[i].EffectiveHeadroom = s.Users[i].Headroom
 		s.Users[i].FirstSeen = noon.Add(-time.Duration(i) * time.Minute)
@@ -71,7 +78,7 @@ func snapshotOf(sessions map[string]int) *qlik.Snapshot {
 }
 
 // crowd is a snapshot of so many users with one to six sessions.
-func crowd(users int) *qlik.Snapshot {
+func crowd(users int) *headroom.Snapshot {
 	sessions := make(map[string]int, users)
 	for i := range users {
 		sessions[fmt.Sprintf(`ACME\user%05d`, i)] = 1 + i%97%6
@@ -97,7 +104,7 @@ func request(tb testing.TB, page http.Handler, target string) *httptest.Response
 	return recorder
 }
 
-func body(t *testing.T, snapshot *qlik.Snapshot, query string) string {
+func body(t *testing.T, snapshot *headroom.Snapshot, query string) string {
 	t.Helper()
 	answer := request(t, pageOf(&answers{snapshot: snapshot}), "/sessions"+query)
 	if answer.Code != http.StatusOK {
@@ -278,22 +285,22 @@ func row(t *testing.T, page string) string {
 func TestRowSaysWhatIsKnown(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		change func(s *qlik.Snapshot, u *qlik.UserStatus)
+		change func(s *headroom.Snapshot, u *headroom.UserStatus)
 		want   []string
 	}{
-		{"at the limit", func(_ *qlik.Snapshot, u *qlik.UserStatus) {
+		{"at the limit", func(_ *headroom.Snapshot, u *headroom.UserStatus) {
 			u.EffectiveHeadroom, u.NextSlot = 0, noon.Add(5*time.Minute)
 		}, []string{"0 free", "5 of 5", "2 on / qlik1", "2 on /sales qlik1", "1 on /sales qlik2", "12:05:00 UTC in 5 min", `--user "A\anna"`}},
-		{"no slot in sight", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.EffectiveHeadroom = 0 }, []string{"Next slot unknown"}},
-		{"cooling", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.CoolingSlots, u.EffectiveHeadroom = 2, -2 }, []string{"0 free", "2 cooling"}},
-		{"there from the start", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.FirstSeen = noon.Add(-time.Hour) }, []string{"Oldest session ≥ 1 h 0 min"}},
-		{"came since", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.FirstSeen = noon.Add(-59 * time.Minute) }, []string{"Oldest session 59 min"}},
-		{"sessions without a slot", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.EffectiveHeadroom = 2 }, []string{"2 free", "5 of 5 3 slots taken"}},
-		{"slots without a session", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.Sessions, u.EffectiveHeadroom = 1, 3 }, []string{"1 of 5 2 slots taken"}},
-		{"beyond the limit", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.Sessions, u.EffectiveHeadroom = 7, 0 }, []string{"7 of 5 2 over the limit 2 on"}},
-		{"unlimited", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.Limited = false }, []string{"no limit", "Sessions 5"}},
-		{"licence", func(_ *qlik.Snapshot, u *qlik.UserStatus) { u.License = qlik.LicenseAnalyzerCapacity }, []string{"Licence analyzer capacity"}},
-		{"licences not read", func(*qlik.Snapshot, *qlik.UserStatus) {}, []string{"Licence – unknown", "Idle – unknown"}},
+		{"no slot in sight", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.EffectiveHeadroom = 0 }, []string{"Next slot unknown"}},
+		{"cooling", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.CoolingSlots, u.EffectiveHeadroom = 2, -2 }, []string{"0 free", "2 cooling"}},
+		{"there from the start", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.FirstSeen = noon.Add(-time.Hour) }, []string{"Oldest session ≥ 1 h 0 min"}},
+		{"came since", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.FirstSeen = noon.Add(-59 * time.Minute) }, []string{"Oldest session 59 min"}},
+		{"sessions without a slot", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.EffectiveHeadroom = 2 }, []string{"2 free", "5 of 5 3 slots taken"}},
+		{"slots without a session", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Sessions, u.EffectiveHeadroom = 1, 3 }, []string{"1 of 5 2 slots taken"}},
+		{"beyond the limit", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Sessions, u.EffectiveHeadroom = 7, 0 }, []string{"7 of 5 2 over the limit 2 on"}},
+		{"unlimited", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Limited = false }, []string{"no limit", "Sessions 5"}},
+		{"licence", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.License = qlik.LicenseAnalyzerCapacity }, []string{"Licence analyzer capacity"}},
+		{"licences not read", func(*headroom.Snapshot, *headroom.UserStatus) {}, []string{"Licence – unknown", "Idle – unknown"}},
 	} {
 		snapshot := snapshotOf(map[string]int{`A\anna`: 5})
 		// Two on the first, two on the second, one on the third link.
@@ -313,32 +320,32 @@ func TestFailureIsNeverAnEmptyPage(t *testing.T) {
 	failed := &qlik.Error{Op: "GET", Target: "https://qlik2:4243/qps/sales/session", Kind: qlik.KindNotJSON, Err: io.ErrUnexpectedEOF}
 	for _, test := range []struct {
 		name   string
-		change func(s *qlik.Snapshot)
+		change func(s *headroom.Snapshot)
 		want   []string
 		not    []string
 	}{
 		{
-			"all answered, nobody there", func(*qlik.Snapshot) {},
+			"all answered, nobody there", func(*headroom.Snapshot) {},
 			[]string{"Nobody has a session.", "complete: all 3 links answered", "usage rows of the repository are not known"},
 			[]string{"Incomplete", "Nothing is known"},
 		},
 		{
-			"one failed, nobody there", func(s *qlik.Snapshot) { s.Links[2].Err = failed },
+			"one failed, nobody there", func(s *headroom.Snapshot) { s.Links[2].Err = failed },
 			[]string{"Incomplete: 2 of 3 links answered", "<bdi>qlik2</bdi></b> <bdi>/sales</bdi>: <bdi>not json: unexpected EOF", "the others may have some", "<title>Incomplete: at least 0 users without"},
 			[]string{"Nobody has a session", "complete: all"},
 		},
 		{
-			"one has stopped", func(s *qlik.Snapshot) { s.Links[2].Err, s.Links[2].Stopped = failed, true },
+			"one has stopped", func(s *headroom.Snapshot) { s.Links[2].Err, s.Links[2].Stopped = failed, true },
 			[]string{"complete: 2 links answered, 1 of proxies that have stopped", "Nobody has a session."},
 			[]string{"Incomplete", "not json"},
 		},
-		{"all failed", func(s *qlik.Snapshot) {
+		{"all failed", func(s *headroom.Snapshot) {
 			for i := range s.Links {
 				s.Links[i].Err = failed
 			}
 		}, []string{"Nothing is known", "none of 3 links answered", "<bdi>/</bdi>, <bdi>/sales</bdi>"}, []string{"Nobody has a session", "<form", "without a free slot"}},
 		{
-			"no link known", func(s *qlik.Snapshot) { s.Links = nil },
+			"no link known", func(s *headroom.Snapshot) { s.Links = nil },
 			[]string{"Nothing is known", "no repository answered"},
 			[]string{"Nobody has a session", "<form"},
 		},

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // column is one of the table.
@@ -181,7 +182,7 @@ type placeView struct {
 }
 
 // newView arranges the rows of a snapshot.
-func newView(snapshot *qlik.Snapshot, rows []Row, query pageQuery, serviceAccounts []qlik.User, now time.Time) *view {
+func newView(snapshot *headroom.Snapshot, rows []Row, query pageQuery, serviceAccounts []qlik.User, now time.Time) *view {
 	v := &view{
 		Query: query,
 		State: newState(snapshot, now),
@@ -326,7 +327,7 @@ func orders(selected string) []choice {
 	return all
 }
 
-func newState(snapshot *qlik.Snapshot, now time.Time) state {
+func newState(snapshot *headroom.Snapshot, now time.Time) state {
 	s := state{
 		Asked:    newMoment(snapshot.Time, now),
 		Known:    snapshot.Up(),
@@ -363,7 +364,7 @@ func causeOf(err error) string {
 }
 
 // reservation says what the numbers rest on where that is not as usual.
-func reservation(snapshot *qlik.Snapshot) string {
+func reservation(snapshot *headroom.Snapshot) string {
 	switch {
 	case !snapshot.UsageKnown:
 		return "The usage rows of the repository are not known now: free slots are counted from sessions and cooling slots, " +
@@ -378,7 +379,7 @@ func reservation(snapshot *qlik.Snapshot) string {
 // maxDrawn is up to how many slots are drawn.
 const maxDrawn = 10
 
-func newRowView(row *Row, snapshot *qlik.Snapshot, now time.Time) rowView {
+func newRowView(row *Row, snapshot *headroom.Snapshot, now time.Time) rowView {
 	r := rowView{
 		Name:      visible(row.User.String()),
 		Directory: visible(row.User.Directory),

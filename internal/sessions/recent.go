@@ -7,7 +7,8 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 const (
@@ -24,9 +25,9 @@ const (
 // Source is what scrapes and the page need of a Qlik Sense site.
 type Source interface {
 	// Snapshot asks all links; what has not answered when ctx ends is unknown.
-	Snapshot(ctx context.Context) *qlik.Snapshot
+	Snapshot(ctx context.Context) *headroom.Snapshot
 	// Status is what the client knows of itself and of the repository.
-	Status() qlik.Status
+	Status() collector.Status
 }
 
 // Recent is a site that remembers its last snapshot for a moment, so that the
@@ -43,7 +44,7 @@ type Recent struct {
 
 // answer is a snapshot as the page needs it.
 type answer struct {
-	*qlik.Snapshot
+	*headroom.Snapshot
 	rows func() []Row // made once, when first wanted
 }
 
@@ -52,7 +53,7 @@ func NewRecent(site Source) *Recent { return &Recent{Source: site} }
 
 // Snapshot asks the site. An incomplete answer is not remembered, because the
 // caller may just have been in more of a hurry than people are.
-func (r *Recent) Snapshot(ctx context.Context) *qlik.Snapshot {
+func (r *Recent) Snapshot(ctx context.Context) *headroom.Snapshot {
 	snapshot := r.Source.Snapshot(ctx)
 	r.mu.Lock()
 	watched := time.Since(r.looked) < watchedFor
@@ -88,7 +89,7 @@ func (r *Recent) recall() *answer {
 	return r.kept
 }
 
-func (r *Recent) keep(snapshot *qlik.Snapshot) *answer {
+func (r *Recent) keep(snapshot *headroom.Snapshot) *answer {
 	kept := &answer{snapshot, sync.OnceValue(func() []Row { return Rows(snapshot) })}
 	r.mu.Lock()
 	defer r.mu.Unlock()

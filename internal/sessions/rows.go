@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // Row is one user of a snapshot.
 type Row struct {
-	qlik.UserStatus
+	headroom.UserStatus
 
 	Places []Place // of the sessions, ordered by virtual proxy and node
 	// WithSlot is how many of the sessions have a usage row, hence hold a slot.
@@ -35,7 +36,7 @@ type Place struct {
 // Rows returns the users of a snapshot who have anything that the limit is
 // about, those with the least effective headroom first; users to whom the limit
 // does not apply come last.
-func Rows(snapshot *qlik.Snapshot) []Row {
+func Rows(snapshot *headroom.Snapshot) []Row {
 	rows := make([]Row, 0, len(snapshot.Users))
 	index := make(map[qlik.User]int, len(snapshot.Users))
 	for i := range snapshot.Users {
@@ -47,7 +48,7 @@ func Rows(snapshot *qlik.Snapshot) []Row {
 	usage := snapshot.Usage()
 	for i := range snapshot.Sessions {
 		session := &snapshot.Sessions[i]
-		row := &rows[index[session.User.Counted()]]
+		row := &rows[index[session.User]]
 		row.place(session.Link)
 		if slot, taken := usage[session.ID]; taken {
 			row.WithSlot++

@@ -10,7 +10,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -18,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start starts a simulated site of three nodes and a client of it. Both end with
 // the test.
-func start(t *testing.T, change func(*qliktest.Config, *qlik.Config)) (*qliktest.Site, *qlik.Site) {
+func start(t *testing.T, change func(*qliktest.Config, *site.Config)) (*qliktest.Site, *site.Site) {
 	t.Helper()
 	config := qliktest.Config{
 		InMemory:       true,
@@ -28,27 +30,28 @@ func start(t *testing.T, change func(*qliktest.Config, *qlik.Config)) (*qliktest
 	for _, id := range []string{"anna", "bert", "carla", "robot", "reload"} {
 		config.Users = append(config.Users, qliktest.User{Directory: "LAB", ID: id, Name: id + " Berg", License: qliktest.Analyzer})
 	}
-	clientConfig := qlik.Config{
-		Hosts: []string{"qlik1"}, CertDir: t.TempDir(), Licenses: true, UnlimitedUsers: []qlik.User{qlik.NewUser("LAB", "robot")},
+	run := site.Config{
+		Client:   qlik.Config{Hosts: []string{"qlik1"}, CertDir: t.TempDir()},
+		Headroom: headroom.Config{Unlimited: []qlik.User{qlik.NewUser("LAB", "robot")}}, Licenses: true,
 	}
 	if change != nil {
-		change(&config, &clientConfig)
+		change(&config, &run)
 	}
 	server, err := qliktest.Start(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	if err := server.WriteCertificates(clientConfig.CertDir); err != nil {
+	if err := server.WriteCertificates(run.Client.CertDir); err != nil {
 		t.Fatal(err)
 	}
-	clientConfig.DialContext = server.DialContext
-	site, err := qlik.New(clientConfig)
+	run.Client.DialContext = server.DialContext
+	opened, err := site.New(run)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(site.Close)
-	return server, site
+	t.Cleanup(opened.Close)
+	return server, opened
 }
 
 func login(t *testing.T, server *qliktest.Site, id, device, prefix, node string) qliktest.Session {
@@ -64,7 +67,7 @@ func login(t *testing.T, server *qliktest.Site, id, device, prefix, node string)
 	return session
 }
 
-func snapshotOf(t *testing.T, site *qlik.Site) *qlik.Snapshot {
+func snapshotOf(t *testing.T, site *site.Site) *headroom.Snapshot {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

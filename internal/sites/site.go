@@ -12,6 +12,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
@@ -19,7 +20,7 @@ import (
 // Site is a site that is served.
 type Site struct {
 	Config   config.Site
-	Client   *qlik.Site
+	Client   *site.Site
 	Recent   *sessions.Recent // the same client, for scrapes and the sessions page
 	Exporter *collector.Exporter
 
@@ -39,7 +40,7 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	if settings.Name != "" {
 		logger = log.With(logger, "site", settings.Name)
 	}
-	client, err := settings.Qlik()
+	run, err := settings.Run()
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	for node, glob := range logs {
 		follower, err := auditlog.New(auditlog.Config{Node: node, Glob: glob, Logger: logger})
 		if err != nil {
-			return nil, &qlik.ConfigError{Flag: "qlik.audit-log", Err: err}
+			return nil, &config.Error{Flag: "qlik.audit-log", Err: err}
 		}
 		s.followers = append(s.followers, follower)
 		byNode[node] = follower
@@ -64,13 +65,14 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	s.denials = collector.NewDenials(byNode)
 	metrics.Denials = s.denials
 	metrics.Lifetimes = collector.NewSessionDuration()
-	client.Logger = logger
-	client.SessionEnded = metrics.Lifetimes.Ended
-	if s.Client, err = qlik.New(client); err != nil {
+	run.Logger = logger
+	run.SessionEnded = metrics.Lifetimes.Ended
+	if s.Client, err = site.New(run); err != nil {
 		return nil, err
 	}
+	metrics.Ran = s.Client.CollectorRan
 	s.Recent = sessions.NewRecent(s.Client)
-	if s.Exporter, err = collector.NewExporter(s.Recent, metrics, logger); err != nil {
+	if s.Exporter, err = collector.NewExporter(s.Recent, metrics); err != nil {
 		s.Client.Close()
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package qlik_test
+package site
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -51,12 +52,12 @@ type world struct {
 	clock    *qliktest.Clock
 	server   *qliktest.Site
 	dir      string
-	exporter *qlik.Site
+	exporter *Site
 	users    []string
 	nodes    []string
 	prefixes []string
 
-	snapshot   *qlik.Snapshot
+	snapshot   *headroom.Snapshot
 	refreshed  time.Time
 	before     map[string]fingerprint // of each user at the snapshot
 	faultUntil time.Time
@@ -144,15 +145,16 @@ func (w *world) restart() {
 	if w.exporter != nil {
 		w.exporter.Close()
 	}
-	config := qlik.Config{
-		CertDir: w.dir, DialContext: w.server.DialContext, Now: w.clock.Now, CoolingTime: coolingTime, Licenses: w.rows || w.empty,
+	config := Config{
+		Client:   qlik.Config{CertDir: w.dir, DialContext: w.server.DialContext, Now: w.clock.Now},
+		Headroom: headroom.Config{CoolingTime: coolingTime}, Licenses: w.rows || w.empty,
 	}
 	if config.Licenses {
-		config.Hosts = []string{"qlik1"}
+		config.Client.Hosts = []string{"qlik1"}
 	} else {
-		config.Proxies, config.VirtualProxies = w.nodes, w.prefixes
+		config.Client.Proxies, config.Client.VirtualProxies = w.nodes, w.prefixes
 	}
-	exporter, err := qlik.New(config)
+	exporter, err := New(config)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -311,7 +313,7 @@ func (w *world) check(moment string) {
 	now := w.clock.Now()
 	for _, id := range w.users {
 		user := qlik.NewUser("LAB", id)
-		i := slices.IndexFunc(w.snapshot.Users, func(u qlik.UserStatus) bool { return u.User == user })
+		i := slices.IndexFunc(w.snapshot.Users, func(u headroom.UserStatus) bool { return u.User == user })
 		if i < 0 || !w.snapshot.Users[i].Present() || !w.snapshot.Complete() {
 			continue // absence predicts nothing
 		}

@@ -1,4 +1,4 @@
-package qlik_test
+package site
 
 import (
 	"context"
@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-func sessionOf(t *testing.T, snapshot *qlik.Snapshot, id string) qlik.SessionID {
+func sessionOf(t *testing.T, snapshot *headroom.Snapshot, id string) qlik.SessionID {
 	t.Helper()
 	for _, session := range snapshot.Sessions {
 		if session.User.ID == id {

@@ -1,0 +1,132 @@
+package headroom
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+const (
+	// rememberReached is how long it is remembered that a user reached the limit,
+	// after the last session of that user.
+	rememberReached = 24 * time.Hour
+	// maxRemembered bounds the users that are remembered without sessions.
+	maxRemembered = 20_000
+)
+
+// trackedUser is what is remembered of a user besides sessions.
+type trackedUser struct {
+	cooling     []time.Time // ends of cooling slots, soonest first; never altered
+	atLimit     bool
+	reached     uint64 // how often the user went from below the limit to it
+	lastReached time.Time
+	lastSession time.Time // when the user was last known to have one
+}
+
+// trackUsers notes whose slots cool and who is at the limit.
+func (o *observation) trackUsers() {
+	o.after.remembered = make(map[qlik.User]trackedUser, len(o.before.remembered))
+	for user := range o.before.remembered {
+		o.tally[o.numberOf(user)].changes = true
+	}
+	for number := range o.ends {
+		o.tally[number].changes = true
+	}
+	for number, user := range o.people {
+		t := &o.tally[number]
+		if !t.changes && t.sessions() < o.limit {
+			continue // most users, who are not looked up by name for that
+		}
+		now := o.track(user, t, o.before.remembered[user], o.ends[int32(number)]) //nolint:gosec // a number of numberOf
+		if now.worthRemembering(t.sessions(), o.now) {
+			o.after.remembered[user] = now
+		}
+	}
+	o.after.forgetLongAgo()
+}
+
+// track returns what is to be remembered of a user after a round.
+func (o *observation) track(user qlik.User, t *tally, before trackedUser, ends []time.Time) trackedUser {
+	now, limited := before, o.apply(user)
+	if limited {
+		now.cooling = cool(before.cooling, t.sessions()+len(ends), ends, o.before.heard, o.limits)
+	}
+	now.cooling = now.cooling[cooled(now.cooling, o.now):]
+	now.atLimit = limited && t.sessions()+len(now.cooling) >= o.limit
+	if now.atLimit && !before.atLimit && t.started {
+		now.reached++
+		now.lastReached = o.now
+	}
+	if t.sessions() > 0 {
+		now.lastSession = o.now
+	}
+	return now
+}
+
+// cool returns the cooling slots of a user to whom the limit applies after some
+// sessions have ended; sessions counts those, too. At the limit the slot of a
+// session that ends cools, which is what Qlik does (docs/qlik.md, "Five-minute
+// tail"). An end lies between two answers. So that no slot is promised too early
+// the later one is taken as the end, and whatever cooled at the earlier one,
+// last, still counts.
+func cool(cooling []time.Time, sessions int, ends []time.Time, last time.Time, l *limits) []time.Time {
+	if len(ends) == 0 {
+		return cooling
+	}
+	slices.SortFunc(ends, time.Time.Compare)
+	cooling = slices.Clone(cooling[cooled(cooling, last):])
+	for _, end := range ends {
+		if sessions+len(cooling) >= l.limit {
+			cooling = append(cooling, end.Add(l.coolingTime))
+			slices.SortFunc(cooling, time.Time.Compare)
+			cooling = cooling[max(len(cooling)-l.limit, 0):]
+		}
+		sessions--
+	}
+	return cooling
+}
+
+// cooled is the number of slots that have cooled by a time.
+func cooled(cooling []time.Time, at time.Time) int {
+	n := 0
+	for n < len(cooling) && !cooling[n].After(at) {
+		n++
+	}
+	return n
+}
+
+// taken returns the cooling slots that are really taken: sessions and cooling
+// slots together never exceed the limit, because a session beyond it holds no
+// slot.
+func (u *trackedUser) taken(sessions, limit int) []time.Time {
+	room := min(max(limit-sessions, 0), len(u.cooling))
+	return u.cooling[len(u.cooling)-room:]
+}
+
+// worthRemembering says whether anything is lost if the user is forgotten.
+func (u *trackedUser) worthRemembering(sessions int, now time.Time) bool {
+	return u.atLimit || len(u.cooling) > 0 ||
+		u.reached > 0 && (sessions > 0 || now.Sub(u.lastSession) < rememberReached)
+}
+
+// forgetLongAgo keeps the number of users small who are remembered only for having
+// reached the limit: those go whose last session is longest ago.
+func (s *State) forgetLongAgo() {
+	var left []qlik.User
+	for user, u := range s.remembered {
+		if len(u.cooling) == 0 && !u.lastSession.Equal(s.heard) {
+			left = append(left, user)
+		}
+	}
+	if len(left) <= maxRemembered {
+		return
+	}
+	slices.SortFunc(left, func(a, b qlik.User) int {
+		return cmp.Or(s.remembered[a].lastSession.Compare(s.remembered[b].lastSession), a.Compare(b))
+	})
+	for _, user := range left[:len(left)-maxRemembered] {
+		delete(s.remembered, user)
+	}
+}

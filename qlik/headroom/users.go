@@ -1,0 +1,116 @@
+package headroom
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+// UserStatus is everything that is known of one user at one moment. All
+// anonymous users together are one.
+type UserStatus struct {
+	User           qlik.User
+	Sessions       int
+	VirtualProxies []VirtualProxyCount // ordered by virtual proxy
+	FirstSeen      time.Time           // when the oldest session was first seen; zero without session
+
+	Limited           bool      // the limit applies to the user; if not, the next six are zero
+	Headroom          int       // limit minus sessions; negative beyond the limit
+	CoolingSlots      int       // slots of ended sessions that are not free yet
+	EffectiveHeadroom int       // what the next login finds
+	NextSlot          time.Time // without effective headroom: when a slot frees by itself at the latest; zero if unknown
+	LimitReached      uint64    // how often the user went from below the limit to it
+	LastLimitReached  time.Time
+
+	License          string // one of the constants of package qlik; "" where licenses are not read
+	LicensedSessions int    // usage rows, where Snapshot.UsageKnown
+}
+
+// Present says whether the user has anything that the limit is about. A user
+// who has not is only remembered for having reached it.
+func (u *UserStatus) Present() bool {
+	return u.Sessions > 0 || u.CoolingSlots > 0 || u.LicensedSessions > 0
+}
+
+// VirtualProxyCount is a user's sessions on one virtual proxy, over all nodes.
+type VirtualProxyCount struct {
+	VirtualProxy string
+	Sessions     int
+	Node         string // of the first session
+	SeveralNodes bool   // others are elsewhere
+}
+
+// describeUsers makes the list of users, ordered by user: of those with sessions,
+// with usage rows, and of those who are remembered.
+func (o *observation) describeUsers() {
+	o.ownRows()
+	for user, tracked := range o.after.remembered {
+		if len(tracked.cooling) > 0 || tracked.reached > 0 {
+			o.tally[o.number[user]].shown = true
+		}
+	}
+	order := make([]int32, 0, len(o.people))
+	for number := range o.people {
+		if t := &o.tally[number]; t.listed > 0 || t.shown {
+			order = append(order, int32(number)) //nolint:gosec // a number of numberOf
+		}
+	}
+	slices.SortFunc(order, func(a, b int32) int { return o.people[a].Compare(o.people[b]) })
+
+	o.users = make([]UserStatus, len(order))
+	o.status = slices.Repeat([]int32{-1}, len(o.people))
+	for i, number := range order {
+		o.status[number] = int32(i) //nolint:gosec // as above
+		user, t := &o.users[i], &o.tally[number]
+		user.User = o.people[number]
+		user.Sessions = int(t.listed)
+		user.Limited = o.apply(user.User)
+		if user.Limited {
+			user.Headroom = o.limit - user.Sessions
+		}
+		if user.Sessions > 0 {
+			user.FirstSeen = *t.oldest
+		}
+	}
+	for name, tracked := range o.after.remembered {
+		number := o.number[name]
+		if o.status[number] < 0 {
+			continue
+		}
+		user := &o.users[o.status[number]]
+		user.CoolingSlots = len(tracked.taken(o.tally[number].sessions(), o.limit))
+		user.LimitReached, user.LastLimitReached = tracked.reached, tracked.lastReached
+	}
+	o.countVirtualProxies()
+}
+
+// countVirtualProxies counts the sessions of each user by virtual proxy.
+func (o *observation) countVirtualProxies() {
+	// One piece of memory for all: no user has more virtual proxies than sessions.
+	counts := make([]VirtualProxyCount, len(o.listed))
+	for i := range o.users {
+		if n := o.users[i].Sessions; n > 0 {
+			o.users[i].VirtualProxies, counts = counts[:0:n], counts[n:]
+		}
+	}
+	for i := range o.listed {
+		o.users[o.status[o.owners[i]]].countLink(o.listed[i].Link)
+	}
+}
+
+// countLink counts one session on its virtual proxy. A user has few of them, so a
+// sorted slice is smaller and faster than a map.
+func (u *UserStatus) countLink(link *qlik.Link) {
+	i, known := slices.BinarySearchFunc(u.VirtualProxies, link.VirtualProxy, func(v VirtualProxyCount, name string) int {
+		return strings.Compare(v.VirtualProxy, name)
+	})
+	if !known {
+		u.VirtualProxies = slices.Insert(u.VirtualProxies, i, VirtualProxyCount{VirtualProxy: link.VirtualProxy, Node: link.Node})
+	}
+	u.VirtualProxies[i].Sessions++
+	if u.VirtualProxies[i].Node != link.Node {
+		u.VirtualProxies[i].SeveralNodes = true
+	}
+}
