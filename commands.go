@@ -16,7 +16,6 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/version"
 
 	"github.com/qlik-exporter/qlik_exporter/alerts"
@@ -96,12 +95,12 @@ func reloadOnHangup(set *sites.Set) (stop func()) {
 // servedSites are the sites as the server wants them.
 type servedSites struct{ *sites.Set }
 
-func (s servedSites) Use(name string) (scrape func(context.Context) prometheus.Gatherer, done func(), found bool) {
+func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrape, done func(), found bool) {
 	site, done, found := s.Set.Use(name)
 	if !found {
 		return nil, nil, false
 	}
-	return func(ctx context.Context) prometheus.Gatherer { return site.Exporter.Scrape(ctx) }, done, true
+	return func(ctx context.Context) server.Scrape { return site.Exporter.Scrape(ctx) }, done, true
 }
 
 // sessionsPage is the page that shows the sites to people.

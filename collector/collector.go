@@ -159,6 +159,9 @@ type Scrape struct {
 
 var _ prometheus.Gatherer = (*Scrape)(nil)
 
+// Heard returns when the last answer of Qlik was in, or waiting for it ended.
+func (s *Scrape) Heard() time.Time { return s.view.snapshot.Heard }
+
 // Gather implements prometheus.Gatherer.
 func (s *Scrape) Gather() ([]*dto.MetricFamily, error) {
 	registry := prometheus.NewRegistry()

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -39,6 +40,7 @@ type Client struct {
 	user         string // value of X-Qlik-User
 	counters     *counters
 	repositories *repositories
+	lengths      *sync.Map // of the last lists of sessions, by the URL of the link
 }
 
 // NewClient makes a client. It reads no file and asks nobody: Reload must load
@@ -55,6 +57,7 @@ func NewClient(config Config) (*Client, error) {
 		user:         fmt.Sprintf("UserDirectory=%s; UserId=%s", config.User.Directory, config.User.ID),
 		counters:     newCounters(),
 		repositories: newRepositories(config.Hosts),
+		lengths:      new(sync.Map),
 	}
 	c.http = http.Client{
 		Transport: c.transport,

@@ -79,17 +79,25 @@ var errTooManySessions = kindErrorf(KindTooLarge, "the list has more than %d ses
 
 // Sessions asks a proxy for the sessions of one of its virtual proxies.
 func (c *Client) Sessions(ctx context.Context, link *Link) (sessions []Session, answer Answer, err error) {
+	// The list is likely to be as long as the last one, which saves copies.
+	url, length := link.URL(), 0
+	if last, ok := c.lengths.Load(url); ok {
+		length = last.(int) //nolint:errcheck,forcetypeassert // what is stored below
+	}
 	answer, err = c.ask(ctx, get(APIProxy, link.Address, link.path(), nil), func(body io.Reader) error {
-		sessions, err = decodeSessions(body, link)
+		sessions, err = decodeSessions(body, link, length+length/16)
 		return err
 	})
 	if err != nil {
 		return nil, answer, err // a list that broke off is no list
 	}
+	c.lengths.Store(url, len(sessions))
 	return sessions, answer, nil
 }
 
-func decodeSessions(body io.Reader, link *Link) (sessions []Session, err error) {
+// decodeSessions reads a list of sessions of about the given length.
+func decodeSessions(body io.Reader, link *Link, length int) (sessions []Session, err error) {
+	sessions = make([]Session, 0, length)
 	// Most users of a list are of few directories, so that one copy of each name
 	// serves all of them.
 	directories := make(map[string]string)

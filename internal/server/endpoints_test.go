@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,11 +19,11 @@ type two struct{ only }
 
 func (two) Names() []string { return []string{"emea", "apac"} }
 
-func (t two) Use(name string) (scrape func(context.Context) prometheus.Gatherer, done func(), found bool) {
-	return func(context.Context) prometheus.Gatherer {
-		return collect(func(ch chan<- prometheus.Metric) {
+func (t two) Use(name string) (scrape func(context.Context) Scrape, done func(), found bool) {
+	return func(context.Context) Scrape {
+		return heardNow{collect(func(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(seen, prometheus.GaugeValue, 1, name)
-		})
+		}), time.Now()}
 	}, func() {}, name == "emea" || name == "apac"
 }
 

@@ -35,9 +35,8 @@ type metrics struct {
 	options  promhttp.HandlerOpts
 	compress func(http.Handler) http.HandlerFunc
 	making   chan struct{} // holds one element for each answer that is being made
-
-	mu      sync.Mutex
-	ownWork map[string]time.Duration // by site, what its last answer took to make
+	reserve  reserve
+	sizes    sync.Map // bytes of the last answer, by site
 }
 
 func newMetrics(
@@ -55,7 +54,7 @@ func newMetrics(
 	promhttp.HandlerFor(process, options) // registers that counter, once for all scrapes
 	return &metrics{
 		process: process, sites: sites, offset: offset, options: options, compress: compress,
-		making: make(chan struct{}, maxAnswers), ownWork: make(map[string]time.Duration),
+		making: make(chan struct{}, maxAnswers), reserve: reserve{needed: make(map[string]time.Duration)},
 	}
 }
 
@@ -87,32 +86,34 @@ func (m *metrics) probe(w http.ResponseWriter, r *http.Request) {
 }
 
 // scrape answers with the metrics of a site, and with others.
-func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, site func(context.Context) prometheus.Gatherer, others ...prometheus.Gatherer) {
-	m.mu.Lock()
-	ownWork := m.ownWork[name]
-	m.mu.Unlock()
-	// Where tens of thousands of users make the answer large, making it takes
-	// longer than the configured offset.
-	timeout, err := scrapeTimeout(r.Header, max(m.offset, 3*ownWork/2))
+func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, site func(context.Context) Scrape, others ...prometheus.Gatherer) {
+	granted, err := scrapeTimeout(r.Header)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	ctx := r.Context()
-	if timeout > 0 {
+	ctx, begin := r.Context(), time.Now()
+	if granted > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
+		ctx, cancel = context.WithTimeout(ctx, timeToAsk(granted, m.reserve.of(name, granted, m.offset)))
 		defer cancel()
 	}
 	scrape := site(ctx)
+	waited := scrape.Heard()
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(waited) {
+		waited = deadline
+	}
 	answer := m.make(append(joined{scrape}, others...), r, name)
 	if answer == nil {
 		return // nobody waits for it
 	}
-	if timeout > 0 { // who has stopped waiting must not be waited for
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout))
+	if granted > 0 { // who has stopped waiting must not be waited for
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(granted))
 	}
 	answer.writeTo(w)
+	if now := time.Now(); !waited.Before(begin) { // else nobody waited for Qlik
+		m.reserve.note(name, now.Sub(waited))
+	}
 }
 
 // make makes the answer to a scrape when its turn has come, or returns nil if the
@@ -127,14 +128,12 @@ func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request, site strin
 	if r.Context().Err() != nil {
 		return nil
 	}
-	begin := time.Now()
-	defer func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.ownWork[site] = time.Since(begin)
-	}()
 	answer := &answer{header: make(http.Header), status: http.StatusOK}
+	if last, ok := m.sizes.Load(site); ok {
+		answer.body.Grow(last.(int)) //nolint:errcheck,forcetypeassert // what is stored below
+	}
 	m.compress(promhttp.HandlerFor(gatherer, m.options))(answer, r)
+	m.sizes.Store(site, answer.body.Len()+answer.body.Len()/8)
 	return answer
 }
 
@@ -173,10 +172,9 @@ func (a *answer) writeTo(w http.ResponseWriter) {
 	_, _ = a.body.WriteTo(w)
 }
 
-// scrapeTimeout returns how long a scrape may take: what Prometheus grants less
-// an offset, because the answer must still be written and read. It returns 0
-// where the header is missing.
-func scrapeTimeout(header http.Header, offset time.Duration) (time.Duration, error) {
+// scrapeTimeout returns how long Prometheus waits for the answer, or 0 where it
+// does not say.
+func scrapeTimeout(header http.Header) (time.Duration, error) {
 	value := header.Get(scrapeTimeoutHeader)
 	if value == "" {
 		return 0, nil
@@ -185,9 +183,13 @@ func scrapeTimeout(header http.Header, offset time.Duration) (time.Duration, err
 	if err != nil || math.IsNaN(seconds) || seconds <= 0 || seconds > math.MaxInt32 {
 		return 0, &headerError{value}
 	}
-	timeout := time.Duration(seconds * float64(time.Second))
-	// A timeout shorter than the offset still leaves half of it to ask Qlik.
-	return max(timeout-offset, timeout/2), nil
+	return time.Duration(seconds * float64(time.Second)), nil
+}
+
+// timeToAsk is how long Qlik may be waited for: what is granted less what is kept
+// back, but at least half.
+func timeToAsk(granted, reserve time.Duration) time.Duration {
+	return max(granted-reserve, granted/2)
 }
 
 type headerError struct{ value string }

@@ -56,13 +56,21 @@ type Sites interface {
 
 	// Use returns what scrapes the site of that name, to be gathered once; done must
 	// be called after that. The only site of an exporter has no name.
-	Use(name string) (scrape func(ctx context.Context) prometheus.Gatherer, done func(), found bool)
+	Use(name string) (scrape func(ctx context.Context) Scrape, done func(), found bool)
 	// Names returns the names of the sites.
 	Names() []string
 	// Format returns the configuration in force.
 	Format() ([]byte, error)
 	// Reload takes the configuration into use as it is now.
 	Reload() error
+}
+
+// Scrape is the metrics of a site at one moment.
+type Scrape interface {
+	prometheus.Gatherer
+
+	// Heard returns when the last answer of Qlik was in, or waiting for it ended.
+	Heard() time.Time
 }
 
 // checkTelemetryPath refuses paths that are taken or would mean something else.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-kit/log"
@@ -31,7 +32,7 @@ func TestScrapeTimeout(t *testing.T) {
 		{"", 0},
 		{"10", 9750 * time.Millisecond},
 		{"1.5", 1250 * time.Millisecond},
-		{"0.3", 150 * time.Millisecond}, // the offset would leave next to nothing
+		{"0.3", 150 * time.Millisecond}, // what is kept back would leave next to nothing
 		{"0.1", 50 * time.Millisecond},
 		{"0", -1},
 		{"-5", -1},
@@ -44,7 +45,8 @@ func TestScrapeTimeout(t *testing.T) {
 		if test.header != "" {
 			header.Set(scrapeTimeoutHeader, test.header)
 		}
-		got, err := scrapeTimeout(header, 250*time.Millisecond)
+		got, err := scrapeTimeout(header)
+		got = timeToAsk(got, 250*time.Millisecond)
 		if test.want < 0 && err == nil || test.want >= 0 && (err != nil || got != test.want) {
 			t.Errorf("%q: got %s, %v, want %s", test.header, got, err, test.want)
 		}
@@ -62,6 +64,14 @@ func (c collect) Gather() ([]*dto.MetricFamily, error) {
 	return registry.Gather()
 }
 
+// heardNow is a scrape of a site that answered just now.
+type heardNow struct {
+	prometheus.Gatherer
+	at time.Time
+}
+
+func (h heardNow) Heard() time.Time { return h.at }
+
 // only is a site that is scraped by a function, the only one.
 type only func(ctx context.Context) prometheus.Gatherer
 
@@ -70,8 +80,8 @@ func (only) Collect(chan<- prometheus.Metric) {}
 func (only) Names() []string                  { return []string{""} }
 func (only) Format() ([]byte, error)          { return []byte("sites: {}\n"), nil }
 func (only) Reload() error                    { return errors.New("is broken") }
-func (o only) Use(name string) (scrape func(context.Context) prometheus.Gatherer, done func(), found bool) {
-	return o, func() {}, name == ""
+func (o only) Use(name string) (scrape func(context.Context) Scrape, done func(), found bool) {
+	return func(ctx context.Context) Scrape { return heardNow{o(ctx), time.Now()} }, func() {}, name == ""
 }
 
 var nothing = only(func(context.Context) prometheus.Gatherer { return collect(func(chan<- prometheus.Metric) {}) })
@@ -149,6 +159,10 @@ func TestDeadlineReachesTheSite(t *testing.T) {
 		return collect(func(chan<- prometheus.Metric) {})
 	})})
 	get(h, "/metrics", scrapeTimeoutHeader, "10")
+	if left < 6*time.Second || left > 7500*time.Millisecond {
+		t.Errorf("in the first scrape the site has %s, want 7.5s", left)
+	}
+	get(h, "/metrics", scrapeTimeoutHeader, "10")
 	if left < 8*time.Second || left > 9*time.Second {
 		t.Errorf("the site has %s, want 9s", left)
 	}
@@ -212,24 +226,67 @@ func TestTelemetryPath(t *testing.T) {
 	}
 }
 
-// TestOwnWorkIsReserved: what the last answer took to make and write is left of
-// the time that the next one has.
-func TestOwnWorkIsReserved(t *testing.T) {
-	var left time.Duration
-	asIs := func(handler http.Handler) http.HandlerFunc { return handler.ServeHTTP }
-	m := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) prometheus.Gatherer {
-		deadline, _ := ctx.Deadline()
-		left = time.Until(deadline)
-		return collect(func(chan<- prometheus.Metric) {})
-	}), 250*time.Millisecond, asIs, nil)
-	m.ownWork[""] = 2 * time.Second
-	get(http.HandlerFunc(m.own), "/metrics", scrapeTimeoutHeader, "10")
-	if left < 6500*time.Millisecond || left > 7*time.Second {
-		t.Errorf("the site has %s, want 7s", left)
+// TestReserve: what was needed lately after waiting for Qlik is kept back, and more;
+// a lot while nothing is known.
+func TestReserve(t *testing.T) {
+	const offset = 250 * time.Millisecond
+	r := reserve{needed: make(map[string]time.Duration)}
+	expect := func(what string, want time.Duration) {
+		t.Helper()
+		if got := r.of("emea", 10*time.Second, offset); got != want {
+			t.Errorf("%s: %s is kept back, want %s", what, got, want)
+		}
 	}
-	if own := m.ownWork[""]; own <= 0 || own > time.Second {
-		t.Errorf("own work is %s", own)
+	expect("at first", 2500*time.Millisecond)
+	r.note("emea", 10*time.Millisecond)
+	expect("little is needed", offset)
+	r.note("emea", time.Second)
+	expect("much is needed", 3*time.Second)
+	r.note("emea", 10*time.Millisecond)
+	expect("it is not forgotten at once", 2700*time.Millisecond)
+	for range 50 {
+		r.note("emea", 10*time.Millisecond)
 	}
+	expect("but in the end", offset)
+	if got := r.of("apac", time.Second, offset); got != offset {
+		t.Errorf("of another site %s is kept back", got)
+	}
+}
+
+// TestReserveIsMeasuredToTheLastByte: from the end of waiting, which is the
+// deadline at the latest, until the answer is written.
+func TestReserveIsMeasuredToTheLastByte(t *testing.T) {
+	for name, late := range map[string]time.Duration{"in time": 0, "late": time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			asIs := func(handler http.Handler) http.HandlerFunc { return handler.ServeHTTP }
+			m := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) prometheus.Gatherer {
+				if late > 0 {
+					<-ctx.Done()
+					time.Sleep(late) // the snapshot
+				}
+				return collect(func(chan<- prometheus.Metric) { time.Sleep(2 * time.Second) })
+			}), 0, asIs, nil)
+			written := slow{httptest.NewRecorder(), 3 * time.Second}
+			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
+			request.Header.Set(scrapeTimeoutHeader, "10")
+			m.own(written, request)
+			if got, want := m.reserve.needed[""], late+5*time.Second; got != want {
+				t.Errorf("%s: measured %s, want %s", name, got, want)
+			}
+		})
+	}
+}
+
+// slow is the connection to a client that reads slowly.
+type slow struct {
+	http.ResponseWriter
+
+	wait time.Duration
+}
+
+func (s slow) Write(p []byte) (int, error) {
+	time.Sleep(s.wait)
+	return s.ResponseWriter.Write(p)
 }
 
 func TestRunSaysWhyItCannotListen(t *testing.T) {

@@ -292,23 +292,6 @@ func TestConcurrentCallersShareOneFlight(t *testing.T) {
 	})
 }
 
-// TestNobodyBoardsAnOldFlight: a hanging link keeps a flight in the air; who
-// comes late must not get the answers from its beginning.
-func TestNobodyBoardsAnOldFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, threeNodes(), func(c *Config) { c.Client.Timeout = 4 * time.Second })
-		within(t, site, time.Second)
-		server.SetProxyFault("qlik2", qliktest.Hanging)
-		for range 5 {
-			login(t, server, "anna", fmt.Sprint(time.Now()), "", "qlik1")
-			sessions := len(server.Sessions())
-			if got := len(within(t, site, 4*time.Second).Sessions); got != sessions {
-				t.Errorf("got %d sessions, want %d", got, sessions)
-			}
-		}
-	})
-}
-
 // TestConnectionsAreKept: eleven scrapes need no more connections than there are
 // links. When each of them is opened is the transport's affair: the first scrape
 // may have let two quick links share one.

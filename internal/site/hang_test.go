@@ -1,0 +1,328 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// TestPatience is how long a link is waited for after what happened to it.
+func TestPatience(t *testing.T) {
+	const unbounded = -1
+	hung := &qlik.Error{Kind: qlik.KindTimeout}
+	refused := &qlik.Error{Kind: qlik.KindRefused}
+	answered := func(took time.Duration, err error) func(*watch) { return func(w *watch) { w.answered(took, err) } }
+	late := func(took time.Duration, err error) func(*watch) {
+		return func(w *watch) { w.answeredLate(took, 9*time.Second, err) }
+	}
+	missed := (*watch).missed
+	for name, test := range map[string]struct {
+		events []func(*watch)
+		want   time.Duration
+	}{
+		"never asked":                                {nil, unbounded},
+		"answered":                                   {[]func(*watch){answered(time.Second, nil)}, unbounded},
+		"never answered in time":                     {[]func(*watch){missed}, 250 * time.Millisecond},
+		"five times the usual":                       {[]func(*watch){answered(2*time.Second, nil), missed}, 10 * time.Second},
+		"at least 250 ms":                            {[]func(*watch){answered(10*time.Millisecond, nil), missed}, 250 * time.Millisecond},
+		"the usual is a mean":                        {[]func(*watch){answered(time.Second, nil), answered(3*time.Second, nil), missed}, 7500 * time.Millisecond},
+		"in time again":                              {[]func(*watch){missed, answered(time.Second, nil)}, unbounded},
+		"a late answer is no answer in time":         {[]func(*watch){answered(100*time.Millisecond, nil), missed, late(50*time.Millisecond, nil)}, 500 * time.Millisecond},
+		"but shows how long it takes now":            {[]func(*watch){answered(10*time.Millisecond, nil), missed, late(400*time.Millisecond, nil)}, 2 * time.Second},
+		"unless no scrape could wait so long":        {[]func(*watch){answered(10*time.Millisecond, nil), missed, late(10*time.Second, nil)}, 250 * time.Millisecond},
+		"a late failure shows nothing":               {[]func(*watch){answered(10*time.Millisecond, nil), missed, late(time.Second, refused)}, 250 * time.Millisecond},
+		"refused at once":                            {[]func(*watch){missed, answered(time.Millisecond, refused)}, unbounded},
+		"its request ran into the timeout":           {[]func(*watch){answered(10*time.Second, hung)}, 250 * time.Millisecond},
+		"a failure that takes long is as bad":        {[]func(*watch){answered(5*time.Second, errors.New("no name server"))}, 250 * time.Millisecond},
+		"a failure that takes what an answer takes":  {[]func(*watch){answered(2*time.Second, nil), answered(3*time.Second, refused)}, unbounded},
+		"failures do not count as the usual answers": {[]func(*watch){answered(time.Second, nil), answered(time.Millisecond, refused), missed}, 5 * time.Second},
+	} {
+		w := new(watch)
+		for _, event := range test.events {
+			event(w)
+		}
+		got := time.Duration(unbounded)
+		if w.late {
+			got = w.patience()
+		}
+		if got != test.want {
+			t.Errorf("%s: waited for %s, want %s", name, got, test.want)
+		}
+	}
+}
+
+// scraped is how long a snapshot took and what it says of qlik2, which hangs.
+type scraped struct {
+	took     time.Duration
+	complete bool
+	qlik2    qlik.Kind
+}
+
+func scrapeIn(t *testing.T, site *Site, timeout time.Duration) (scraped, *headroom.Snapshot) {
+	t.Helper()
+	begin := time.Now()
+	snapshot := within(t, site, timeout)
+	return scraped{time.Since(begin), snapshot.Complete(), kinds(snapshot)["qlik2/"]}, snapshot
+}
+
+func expectScrape(t *testing.T, what string, got, want scraped) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %+v, want %+v", what, got, want)
+	}
+}
+
+// TestHangingNodeCostsOneSlowScrape: the first scrape waits for it as long as it
+// may, the others do not.
+func TestHangingNodeCostsOneSlowScrape(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		login(t, server, "anna", "laptop", "", "qlik1")
+		login(t, server, "bert", "laptop", "", "qlik3")
+		login(t, server, "carla", "laptop", "", "qlik2")
+		for _, node := range []string{"qlik1", "qlik2", "qlik3"} {
+			server.SetProxyLatency(node, 100*time.Millisecond)
+		}
+		const timeout = 9 * time.Second
+		got, _ := scrapeIn(t, site, timeout)
+		expectScrape(t, "healthy", got, scraped{100 * time.Millisecond, true, ""})
+
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		got, snapshot := scrapeIn(t, site, timeout)
+		expectScrape(t, "first", got, scraped{timeout, false, qlik.KindTimeout})
+		if users := counts(snapshot); !slices.Equal(users, []string{"anna /:1", "bert /:1"}) {
+			t.Errorf("users: %q", users)
+		}
+
+		// Its requests run on for another second.
+		before := server.Requests().SessionLists
+		got, snapshot = scrapeIn(t, site, timeout)
+		expectScrape(t, "while its requests run on", got, scraped{100 * time.Millisecond, false, qlik.KindTimeout})
+		if asked := server.Requests().SessionLists - before; asked != 5 {
+			t.Errorf("%d links asked, want the 5 of the others", asked)
+		}
+		if up := len(snapshot.Links) - len(kinds(snapshot)); up != 5 {
+			t.Errorf("%d links answered, want 5", up)
+		}
+
+		for i := range 5 {
+			time.Sleep(15 * time.Second)
+			got, snapshot = scrapeIn(t, site, timeout)
+			expectScrape(t, fmt.Sprint("later ", i), got, scraped{500 * time.Millisecond, false, qlik.KindTimeout})
+			if users := counts(snapshot); !slices.Equal(users, []string{"anna /:1", "bert /:1"}) {
+				t.Errorf("users: %q", users)
+			}
+		}
+
+		server.SetProxyFault("qlik2", qliktest.NoFault)
+		time.Sleep(15 * time.Second)
+		got, snapshot = scrapeIn(t, site, timeout)
+		expectScrape(t, "back", got, scraped{100 * time.Millisecond, true, ""})
+		if users := counts(snapshot); !slices.Equal(users, []string{"anna /:1", "bert /:1", "carla /:1"}) {
+			t.Errorf("users: %q", users)
+		}
+	})
+}
+
+// TestSlowLinkDoesNotFlap: one that usually takes two seconds and misses once is
+// given two seconds again.
+func TestSlowLinkDoesNotFlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		server.SetProxyLatency("qlik2", 2*time.Second)
+		const timeout = 9 * time.Second
+		got, _ := scrapeIn(t, site, timeout)
+		expectScrape(t, "usually", got, scraped{2 * time.Second, true, ""})
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		got, _ = scrapeIn(t, site, timeout)
+		expectScrape(t, "hangs", got, scraped{timeout, false, qlik.KindTimeout})
+		server.SetProxyFault("qlik2", qliktest.NoFault)
+		for i := range 3 {
+			time.Sleep(15 * time.Second)
+			got, _ = scrapeIn(t, site, timeout)
+			expectScrape(t, fmt.Sprint("again ", i), got, scraped{2 * time.Second, true, ""})
+		}
+	})
+}
+
+// TestSlowerThanBefore: a link that hung and takes longer since then is missed once
+// more, and then given the time.
+func TestSlowerThanBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		const timeout = 9 * time.Second
+		within(t, site, timeout)
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		within(t, site, timeout)
+		server.SetProxyFault("qlik2", qliktest.NoFault)
+		server.SetProxyLatency("qlik2", time.Second)
+		time.Sleep(15 * time.Second)
+		got, _ := scrapeIn(t, site, timeout)
+		expectScrape(t, "missed", got, scraped{minPatience, false, qlik.KindTimeout})
+		for i := range 3 {
+			time.Sleep(15 * time.Second)
+			got, _ = scrapeIn(t, site, timeout)
+			expectScrape(t, fmt.Sprint("given the time ", i), got, scraped{time.Second, true, ""})
+		}
+	})
+}
+
+// TestAlwaysTooLate: a link that answers, but later than any scrape can wait, costs
+// one slow scrape, too.
+func TestAlwaysTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		server.SetProxyLatency("qlik2", 5*time.Second)
+		const timeout = 4 * time.Second
+		got, _ := scrapeIn(t, site, timeout)
+		expectScrape(t, "first", got, scraped{timeout, false, qlik.KindTimeout})
+		for i := range 3 {
+			time.Sleep(15 * time.Second)
+			got, _ = scrapeIn(t, site, timeout)
+			expectScrape(t, fmt.Sprint("later ", i), got, scraped{minPatience, false, qlik.KindTimeout})
+		}
+	})
+}
+
+// TestManyLinksOfAHangingNode: requests that run on count among those that a node
+// may be asked at once, so that they do not pile up.
+func TestManyLinksOfAHangingNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := qliktest.Config{InMemory: true, Nodes: []qliktest.Node{{Name: "qlik1", Central: true}, {Name: "qlik2"}}}
+		const virtualProxies = 3 * qlik.MaxConnectionsPerNode
+		for i := range virtualProxies {
+			config.VirtualProxies = append(config.VirtualProxies, qliktest.VirtualProxy{Prefix: fmt.Sprint("vp", i), Nodes: []string{"qlik2"}})
+		}
+		config.VirtualProxies = append(config.VirtualProxies, qliktest.VirtualProxy{Nodes: []string{"qlik1"}})
+		server, site := start(t, config, nil)
+		within(t, site, time.Second)
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		for i, want := range []time.Duration{2 * time.Second, 0, 0, 0} {
+			before := site.Status().Requests.Requests[qlik.APIProxy]
+			begin := time.Now()
+			snapshot := within(t, site, 2*time.Second)
+			if took := time.Since(begin); took != want {
+				t.Errorf("scrape %d: took %s, want %s", i, took, want)
+			}
+			if failed := len(kinds(snapshot)); failed != virtualProxies || !snapshot.Up() {
+				t.Errorf("scrape %d: %d links failed, want %d", i, failed, virtualProxies)
+			}
+			asked := site.Status().Requests.Requests[qlik.APIProxy] - before
+			if want := uint64(1 + qlik.MaxConnectionsPerNode*boolInt(i == 0)); asked != want {
+				t.Errorf("scrape %d: %d requests, want %d", i, asked, want)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// TestFlightEndsWithItsAnswersFresh: callers who join late cannot keep a flight
+// going for longer than a single request may take. A node whose links come one
+// batch after the other would else keep it going for several times that.
+func TestFlightEndsWithItsAnswersFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := qliktest.Config{InMemory: true, Nodes: []qliktest.Node{{Name: "qlik1", Central: true}}}
+		for i := range 3 * qlik.MaxConnectionsPerNode {
+			config.VirtualProxies = append(config.VirtualProxies, qliktest.VirtualProxy{Prefix: fmt.Sprint("vp", i)})
+		}
+		server, site := start(t, config, func(c *Config) { c.Client.Timeout = 4 * time.Second })
+		within(t, site, time.Second)
+		server.SetProxyFault("qlik1", qliktest.Hanging)
+		var callers sync.WaitGroup
+		for _, after := range []time.Duration{0, time.Second, 3 * time.Second} {
+			callers.Go(func() {
+				time.Sleep(after)
+				begin := time.Now()
+				within(t, site, time.Minute)
+				if took, want := time.Since(begin), 4*time.Second+sameMoment-after; took != want {
+					t.Errorf("who came after %s waited %s, want %s", after, took, want)
+				}
+			})
+		}
+		callers.Wait()
+	})
+}
+
+// TestExtendedJustNow: a deadline that was moved while its timer ran out ends
+// nothing.
+func TestExtendedJustNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, site := start(t, threeNodes(), nil)
+		f := &flight{over: make(chan struct{}), deadline: time.Now().Add(time.Second)}
+		f.timer = time.NewTimer(time.Hour)
+		if site.expire(f); f.closed {
+			t.Error("ended a second before its deadline")
+		}
+		time.Sleep(time.Second)
+		if site.expire(f); !f.closed {
+			t.Error("goes on after its deadline")
+		}
+	})
+}
+
+// TestOneSnapshotAtADeadline: callers whose deadline is the flight's own, or
+// nearly, get its snapshot, which is made once; only who is earlier gets one of
+// his own.
+func TestOneSnapshotAtADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		within(t, site, time.Second)
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		snapshots := make([]*headroom.Snapshot, 4)
+		var callers sync.WaitGroup
+		for i, timeout := range []time.Duration{2 * time.Second, 3950 * time.Millisecond, 4 * time.Second, 4 * time.Second} {
+			callers.Go(func() {
+				begin := time.Now()
+				snapshots[i] = within(t, site, timeout)
+				if took := time.Since(begin); took < timeout || took > timeout+sameMoment {
+					t.Errorf("caller %d: took %s of %s", i, took, timeout)
+				}
+			})
+		}
+		callers.Wait()
+		for i, snapshot := range snapshots {
+			if own := snapshot != snapshots[3]; own != (i == 0) {
+				t.Errorf("caller %d has a snapshot of its own: %t", i, own)
+			}
+		}
+	})
+}
+
+// TestPreviewLeavesNoTrace: what a hurried caller sees is what is known, and the
+// counters do not run ahead.
+func TestPreviewLeavesNoTrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		login(t, server, "anna", "laptop", "", "qlik1")
+		within(t, site, time.Second)
+		login(t, server, "anna", "phone", "", "qlik1")
+		server.SetProxyLatency("qlik2", 2*time.Second)
+		var patient sync.WaitGroup
+		var whole *headroom.Snapshot
+		patient.Go(func() { whole = within(t, site, 5*time.Second) })
+		synctest.Wait()
+		early := within(t, site, time.Second)
+		if anna := status(t, early, "anna"); anna.Sessions != 2 || early.Complete() || early.Tracking.Started["/"] != 0 {
+			t.Errorf("early: %+v, complete %t, %d started", anna, early.Complete(), early.Tracking.Started["/"])
+		}
+		patient.Wait()
+		if anna := status(t, whole, "anna"); anna.Sessions != 2 || !whole.Complete() || whole.Tracking.Started["/"] != 1 {
+			t.Errorf("whole: %+v, complete %t, %d started", anna, whole.Complete(), whole.Tracking.Started["/"])
+		}
+	})
+}
