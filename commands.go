@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -150,19 +149,6 @@ func (o *options) demo(ctx context.Context, stdout, stderr io.Writer) (err error
 	defer cancel()
 	simulated := &config.File{Sites: []config.Site{d.Site(o.site)}}
 	return o.serveSites(ctx, func() (*config.File, error) { return simulated, nil }, stderr)
-}
-
-// writeHistory writes the past of the simulated site.
-func (o *options) writeHistory(w io.Writer) error {
-	o.history.End = time.Now()
-	if o.historyEnd != "" {
-		end, err := time.Parse(time.RFC3339, o.historyEnd)
-		if err != nil {
-			return fmt.Errorf("--end: %w", err)
-		}
-		o.history.End = end
-	}
-	return demo.WriteHistory(w, o.history)
 }
 
 // check writes what works and what does not, of one site or of all, and returns

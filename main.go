@@ -22,7 +22,6 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/alerts"
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
-	"github.com/qlik-exporter/qlik_exporter/internal/demo"
 	"github.com/qlik-exporter/qlik_exporter/internal/service"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 )
@@ -58,10 +57,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 
 	switch command {
-	case "demo serve":
+	case "demo":
 		err = o.demo(ctx, stdout, stderr)
-	case "demo history":
-		err = o.writeHistory(stdout)
 	case "assets":
 		err = o.writeAssets(stdout)
 	case "sessions list":
@@ -198,9 +195,6 @@ type options struct {
 	assetsDir string
 	assets    alerts.Options
 
-	history    demo.HistoryOptions
-	historyEnd string
-
 	serviceAccount string
 
 	siteName  string // the one that a command is about
@@ -222,7 +216,7 @@ func newApp() (*kingpin.Application, *options) {
 	app.Command("serve", "Serve the metrics of a site (the default command).").Default()
 
 	o := &options{site: config.Default()}
-	o.demoFlags(app.Command("demo", "Start a simulated Qlik Sense site on loopback and serve its metrics."))
+	app.Command("demo", "Start a simulated Qlik Sense site on loopback and serve its metrics.")
 	o.assetFlags(app.Command("assets", "Write Grafana dashboards, Prometheus rules, an Alertmanager example with templates, and the runbook into a folder."))
 	o.sessionsFlags(app.Command("sessions", "Show who has which sessions, and end those of a user. "+
 		"Exit status: 0 done, or not wanted; 1 an error; 2 incomplete: some virtual proxies did not answer, or some sessions could not be ended."))
@@ -292,15 +286,6 @@ func (o *options) siteFlags(app *kingpin.Application) {
 		Default(fmt.Sprint(site.MaxUsers)).IntVar(&site.MaxUsers)
 	app.Flag("collector.sessions.exclude-user", `No series for users that match this anchored regular expression on DIRECTORY\id. Repeatable.`).
 		StringsVar(&site.ExcludeUser)
-}
-
-func (o *options) demoFlags(command *kingpin.CmdClause) {
-	command.Command("serve", "Start the simulated site and serve its metrics (the default).").Default()
-	history := command.Command("history", "Write a plausible past of the simulated site to standard output, as OpenMetrics text for promtool tsdb create-blocks-from.")
-	history.Flag("days", "How far back it goes.").Default("365").NoEnvar().IntVar(&o.history.Days)
-	history.Flag("end", "When it ends, as in 2026-09-30T18:00:00Z; now unless given.").NoEnvar().StringVar(&o.historyEnd)
-	history.Flag("users", "Users at the end of it; 0 is as many as the simulated site has.").Default("0").NoEnvar().IntVar(&o.history.Users)
-	history.Flag("site", "Target label site of all series; empty for none.").NoEnvar().StringVar(&o.history.Site)
 }
 
 // assetFlags are what the written files can be adjusted to.

@@ -286,22 +286,6 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-func TestDemoHistory(t *testing.T) {
-	out, err := command(t, "demo", "history", "--days=1", "--end=2026-09-30T18:04:00+02:00", "--site=oslo", "--users=20").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(out)
-	if !strings.HasSuffix(text, "\n# EOF\n") || !regexp.MustCompile(`(?m)^site:qlik_users:sum\{job="qlik",site="oslo"\} \d+ 1790784000$`).MatchString(text) {
-		t.Errorf("not a history of the site: %d bytes, beginning with %.200s", len(text), text)
-	}
-	for _, flag := range []string{"--days=0", "--users=-1", "--end=yesterday"} {
-		if out, err := command(t, "demo", "history", flag).CombinedOutput(); err == nil || strings.Count(string(out), "\n") != 1 {
-			t.Errorf("%s: want one line and an error, got %.200s", flag, out)
-		}
-	}
-}
-
 func TestAssets(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	if out, err := command(t, "assets", dir, "--job=sense", "--reached-severity=warning").CombinedOutput(); err != nil {

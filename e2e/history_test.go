@@ -31,8 +31,8 @@ func TestHistory(t *testing.T) {
 	// limit, so that the rules have something to hold.
 	end := time.Date(2026, time.September, 11, 20, 0, 0, 0, time.UTC)
 	begin := time.Now()
-	command := exec.Command(exporter, "demo", "history", fmt.Sprintf("--days=%d", days), "--end="+end.Format(time.RFC3339), "--site=demo")
-	command.Stdout, command.Stderr = file, os.Stderr
+	command := exec.Command("go", "run", "./tools/history", fmt.Sprintf("-days=%d", days), "-end="+end.Format(time.RFC3339), "-site=demo")
+	command.Dir, command.Stdout, command.Stderr = repository, file, os.Stderr
 	if err := command.Run(); err != nil {
 		t.Fatal(err)
 	}

@@ -178,6 +178,8 @@ func (c *Client) roundTrip(ctx context.Context, q question, answer *Answer, deco
 	defer response.Body.Close()
 	answer.read(response, sent, c.config.Now())
 	if err := checkStatus(response); err != nil {
+		// Read to its end, so that the connection can be used again.
+		_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxErrorBytes))
 		return err
 	}
 	return decode(response.Body)
@@ -194,6 +196,10 @@ func (a *Answer) read(response *http.Response, sent, received time.Time) {
 	}
 	a.HTML = strings.HasPrefix(response.Header.Get("Content-Type"), "text/html")
 }
+
+// maxErrorBytes is how much of the body of a failing answer is read: more than an
+// error page of Qlik's has (docs/qlik.md, "Session list").
+const maxErrorBytes = 128 << 10
 
 // checkStatus turns any answer but 200 into an error that tells its kind and
 // quotes nothing of the body.

@@ -65,6 +65,24 @@ sites:
 	}
 }
 
+// TestDefaultCoolingTime: a slot cools for five minutes unless a setting says
+// otherwise.
+func TestDefaultCoolingTime(t *testing.T) {
+	const want = 5 * time.Minute
+	site := Default()
+	run, err := site.Run()
+	if err != nil || site.CoolingTime != want || run.Headroom.CoolingTime != want {
+		t.Errorf("by default: setting %s, in use %s, want %s; error %v", site.CoolingTime, run.Headroom.CoolingTime, want, err)
+	}
+	file, err := Load(write(t, filepath.Join(t.TempDir(), "sites.yml"), "sites: {emea: {host: [qlik1], cert_dir: c}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := file.Sites[0].CoolingTime; got != want {
+		t.Errorf("in a file that does not set it: %s, want %s", got, want)
+	}
+}
+
 // TestFormatIsLoadable: what is shown as the configuration in force is one.
 func TestFormatIsLoadable(t *testing.T) {
 	dir := t.TempDir()

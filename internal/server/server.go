@@ -93,14 +93,7 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler:           handler,
-		ErrorLog:          stdlog.New(serverLog{config.Slog}, "", 0),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       5 * time.Minute,
-	}
+	server := newHTTPServer(config, handler)
 	served := make(chan error, 1)
 	go func() { served <- web.ListenAndServe(server, config.Web, config.Slog) }()
 	select {
@@ -116,6 +109,19 @@ func Run(ctx context.Context, config Config) error {
 		err = errors.Join(err, served)
 	}
 	return err
+}
+
+// newHTTPServer returns a server that gives up on clients that do not do their
+// part in time.
+func newHTTPServer(config Config, handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ErrorLog:          stdlog.New(serverLog{config.Slog}, "", 0),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       5 * time.Minute,
+	}
 }
 
 // serverLog is where the HTTP server complains. Handshakes that are not finished

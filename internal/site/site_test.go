@@ -310,6 +310,26 @@ func TestConnectionsAreKept(t *testing.T) {
 	})
 }
 
+// TestFailuresKeepConnections: an answer that is a failure costs no connection
+// either.
+func TestFailuresKeepConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, fault := range []qliktest.Fault{qliktest.ServerError, qliktest.Unauthorized, qliktest.Forbidden, qliktest.Redirect} {
+			server, site := start(t, threeNodes(), nil)
+			for _, node := range []string{"qlik1", "qlik2", "qlik3"} {
+				server.SetProxyFault(node, fault)
+			}
+			for range 11 {
+				within(t, site, time.Second)
+				time.Sleep(15 * time.Second)
+			}
+			if got := server.Requests().ProxyConnections; got > 7 {
+				t.Errorf("%s: %d connections for 7 links", fault, got)
+			}
+		}
+	})
+}
+
 // TestProxyRestart: connections that died between two scrapes do not fail the
 // second one.
 func TestProxyRestart(t *testing.T) {

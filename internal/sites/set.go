@@ -16,6 +16,7 @@ import (
 // Set is the sites that are served.
 type Set struct {
 	load   func() (*config.File, error)
+	open   func(config.Site, log.Logger) (*Site, error)
 	logger log.Logger
 
 	reloading  sync.Mutex // held while a configuration is taken into use
@@ -32,6 +33,7 @@ type Set struct {
 func Open(load func() (*config.File, error), logger log.Logger) (*Set, error) {
 	s := &Set{
 		load:   load,
+		open:   open,
 		logger: logger,
 		successful: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "qlik_exporter", Subsystem: "config", Name: "last_reload_successful",
@@ -91,7 +93,7 @@ func (s *Set) use() (err error) {
 			after = append(after, before[i])
 			continue
 		}
-		site, err := open(settings, s.logger)
+		site, err := s.open(settings, s.logger)
 		if err != nil {
 			for _, site := range opened {
 				site.close()

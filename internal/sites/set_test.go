@@ -177,6 +177,44 @@ func TestRefusedReload(t *testing.T) {
 	}
 }
 
+// TestRefusedReloadClosesWhatItOpened: sites that were opened for a configuration
+// that is refused are closed, and those in use are not.
+func TestRefusedReloadClosesWhatItOpened(t *testing.T) {
+	_, emea := simulated(t, "emea")
+	_, apac := simulated(t, "apac")
+	_, us := simulated(t, "us")
+	f := &file{sites: []config.Site{emea}}
+	set := serve(t, f)
+	var opened []*Site
+	set.open = func(settings config.Site, logger log.Logger) (*Site, error) {
+		site, err := open(settings, logger)
+		if err == nil {
+			opened = append(opened, site)
+			t.Cleanup(site.close)
+		}
+		return site, err
+	}
+	broken := us
+	broken.CertDir = t.TempDir()
+	f.sites = []config.Site{emea, apac, us, broken}
+	if err := set.Reload(); err == nil {
+		t.Fatal("a configuration without certificates is not refused")
+	}
+	if len(opened) != 2 {
+		t.Fatalf("%d sites were opened, want 2", len(opened))
+	}
+	for _, site := range opened { // one that is closed asks nobody
+		if site.Client.Snapshot(t.Context()).Up() {
+			t.Errorf("%s is still open", site.Config.Name)
+		}
+	}
+	site, done, _ := set.Use("emea")
+	defer done()
+	if !site.Client.Snapshot(t.Context()).Up() {
+		t.Error("the site in use is closed")
+	}
+}
+
 // TestRemovedSiteAnswersOut: a scrape that is under way when its site is removed
 // ends with true numbers.
 func TestRemovedSiteAnswersOut(t *testing.T) {

@@ -580,6 +580,29 @@ func TestLogsChangesOnly(t *testing.T) {
 	})
 }
 
+// TestTablesDoNotGrow: archives that are gone are forgotten, and so are the
+// positions in files that were read long ago.
+func TestTablesDoNotGrow(t *testing.T) {
+	inBubble(t, func(w *logWriter, r *reader) {
+		const files = maxPositions + 20
+		for range files {
+			w.refuse(1)
+			name := w.rollOver()
+			w.refuse(1)
+			poll()
+			w.must(os.Remove(name))
+		}
+		r.want(4, 3+2*files)
+		r.stop() // so that nobody else uses the tables
+		if n := len(r.archives); n > 1 {
+			r.t.Errorf("%d archives are known after %d were removed, want at most the last", n, files)
+		}
+		if n := len(r.positions); n > maxPositions {
+			r.t.Errorf("the positions in %d files are known, want at most %d", n, maxPositions)
+		}
+	})
+}
+
 func TestNew(t *testing.T) {
 	for _, glob := range []string{"", "folder" + string(filepath.Separator), "[", filepath.Join("folder", "a[.txt")} {
 		if _, err := New(Config{Glob: glob}); err == nil {

@@ -91,6 +91,35 @@ func (s *Site) UsageRows(directory, id string) int {
 	return 0
 }
 
+// UsageRow is a usage row as the repository keeps it.
+type UsageRow struct {
+	// SessionID is the id of a session that is alive, or that ended: then the slot cools, or the row is left over.
+	SessionID string
+	// Directory and UserID are spelled as in the repository.
+	Directory, UserID string
+	License           License
+	LatestActivity    time.Time
+}
+
+// AllUsageRows returns the usage rows of all users, those of each license oldest first. They are what the license check counts, so
+// Config.NoUsageRows does not hide them here.
+func (s *Site) AllUsageRows() []UsageRow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance()
+	var all []UsageRow
+	for _, license := range licenses {
+		for row := range values[*usageRow](s.usage[license]) {
+			latest := row.latestActivity
+			if row.session != nil {
+				latest = row.session.LastActivity
+			}
+			all = append(all, UsageRow{row.sessionID, row.account.Directory, row.account.ID, license, latest})
+		}
+	}
+	return all
+}
+
 // usageAnswer renders the rows of one kind, oldest first (docs/qlik.md, "Usage rows"). Only the date of the latest activity changes, so the
 // rest is rendered once.
 func (s *Site) usageAnswer(license License) []byte {

@@ -1,4 +1,4 @@
-package demo
+package main
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ import (
 type HistoryOptions struct {
 	End   time.Time // of the last sample, or up to five minutes after it
 	Days  int
-	Users int    // how many people there are at the end; 0 is as many as the demo has
+	Users int    // how many people there are at the end
 	Site  string // the target label site; "" is none
 }
 
@@ -113,9 +113,6 @@ var seatLicenses = [2]qliktest.License{qliktest.Professional, qliktest.Analyzer}
 // seats, and for the last two the users. What the exporter says of itself
 // (requests, durations) is left out.
 func WriteHistory(w io.Writer, options HistoryOptions) error {
-	if options.Users == 0 {
-		options.Users = users
-	}
 	if options.Days < 1 || options.Days > maxDays {
 		return fmt.Errorf("days of history: must be from 1 to %d, not %d", maxDays, options.Days)
 	}

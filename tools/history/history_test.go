@@ -1,4 +1,4 @@
-package demo
+package main
 
 import (
 	"bytes"
@@ -65,6 +65,13 @@ func TestHistoryRefuses(t *testing.T) {
 		if err := WriteHistory(&text, options); err == nil || text.Len() > 0 {
 			t.Errorf("%+v: %v, %d bytes", options, err, text.Len())
 		}
+	}
+}
+
+func TestEnd(t *testing.T) {
+	t.Parallel()
+	if err := run(HistoryOptions{Days: 1, Users: 1}, "yesterday"); err == nil || !strings.Contains(err.Error(), "-end") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -386,7 +393,7 @@ func TestPromtoolTakesHistory(t *testing.T) {
 
 func BenchmarkHistory(b *testing.B) {
 	for b.Loop() {
-		if err := WriteHistory(io.Discard, HistoryOptions{End: historyEnd, Days: 365}); err != nil {
+		if err := WriteHistory(io.Discard, HistoryOptions{End: historyEnd, Days: 365, Users: users}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,0 +1,44 @@
+package collector
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
+)
+
+// TestOldestDenialIsForgotten: once the denials of too many users are kept, those
+// of the user whose last one is oldest go.
+func TestOldestDenialIsForgotten(t *testing.T) {
+	denials := NewDenials(nil)
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	denied := func(id string, at time.Time) {
+		denials.Denied(auditlog.Denial{Time: at, User: qlik.NewUser("LAB", id), Reason: auditlog.SessionLimit})
+	}
+	kept := func(id string) bool {
+		_, kept := denials.users[deniedUser{auditlog.SessionLimit, qlik.NewUser("LAB", id)}]
+		return kept
+	}
+	denied("refused again", noon.Add(-2*time.Hour))
+	for i := 2; i < maxDenied; i++ {
+		denied(fmt.Sprint("user", i), noon.Add(time.Duration(i)*time.Millisecond))
+		if i == maxDenied/2 { // neither the first nor the last of whom a denial was told
+			denied("oldest", noon.Add(-time.Hour))
+		}
+	}
+	denied("refused again", noon)
+	if !kept("oldest") || len(denials.users) != maxDenied {
+		t.Fatalf("%d users are kept, want %d, the oldest among them", len(denials.users), maxDenied)
+	}
+	denied("newest", noon.Add(time.Hour))
+	for id, want := range map[string]bool{"oldest": false, "newest": true, "refused again": true} {
+		if got := kept(id); got != want {
+			t.Errorf("%s: kept %t, want %t", id, got, want)
+		}
+	}
+	if len(denials.users) != maxDenied {
+		t.Errorf("%d users are kept, want %d", len(denials.users), maxDenied)
+	}
+}

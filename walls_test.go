@@ -1,0 +1,100 @@
+package main
+
+import (
+	"go/parser"
+	"go/scanner"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/qlik-exporter/qlik_exporter/"
+
+// walls are the packages that must not know certain others. A name stands for
+// what is below it, too.
+var walls = map[string][]string{
+	"qlik":          {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", "log/slog", module + "collector", module + "internal", module + "qlik/headroom"},
+	"qlik/headroom": {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", "log/slog", module + "collector", module + "internal", "net", "os", "sync", "context", "math/rand"},
+	"qlik/auditlog": {"github.com/prometheus", "github.com/alecthomas", module + "collector", module + "internal"},
+	"collector":     {"net/http", "github.com/alecthomas", module + "internal"},
+	"internal/site": {"net/http", "github.com/prometheus", "github.com/alecthomas", module + "internal"},
+}
+
+// TestWalls: dependencies point one way, main -> internal -> collector -> qlik, and
+// each package knows only its own business.
+func TestWalls(t *testing.T) {
+	for folder, forbidden := range walls {
+		for _, path := range sources(t, folder) {
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, spec := range file.Imports {
+				imported, _ := strconv.Unquote(spec.Path.Value)
+				if slices.ContainsFunc(forbidden, func(name string) bool { return imported == name || strings.HasPrefix(imported, name+"/") }) {
+					t.Errorf("%s imports %s", path, imported)
+				}
+			}
+		}
+	}
+}
+
+// flagName is how a flag is written for people.
+var flagName = regexp.MustCompile(`--[a-z]+(?:[.-][a-z]+)+`)
+
+// TestFlagsAreNamedByTheirOwner: how a setting is called on the command line is the
+// business of internal/config. Packages that are given a configuration speak of its
+// fields; only the help of metrics, which administrators read, names flags.
+func TestFlagsAreNamedByTheirOwner(t *testing.T) {
+	for _, folder := range []string{"qlik", "qlik/headroom", "collector", "internal/site"} {
+		for _, path := range sources(t, folder) {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for at, text := range stringsAndComments(content) {
+				help := folder == "collector" && !strings.HasPrefix(text, "//")
+				if name := flagName.FindString(text); name != "" && !help {
+					t.Errorf("%s:%d names %s", path, at, name)
+				}
+			}
+		}
+	}
+}
+
+// sources are the files of a package, without its tests.
+func sources(t *testing.T, folder string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasSuffix(path, "_test.go") })
+	if len(paths) == 0 {
+		t.Fatalf("%s has no files", folder)
+	}
+	return paths
+}
+
+// stringsAndComments returns the literals and comments of a file by line.
+func stringsAndComments(content []byte) map[int]string {
+	found := make(map[int]string)
+	files := token.NewFileSet()
+	file := files.AddFile("", files.Base(), len(content))
+	var s scanner.Scanner
+	s.Init(file, content, nil, scanner.ScanComments)
+	for {
+		at, kind, text := s.Scan()
+		switch kind {
+		case token.EOF:
+			return found
+		case token.STRING, token.COMMENT:
+			found[file.Line(at)] += text
+		}
+	}
+}
