@@ -50,16 +50,15 @@ type Credentials struct {
 	RootError   error
 }
 
-// Credentials reads the certificate files as they are now, and takes nothing into
-// use. An error, also one within, is a *ConfigError.
-func (c *Client) Credentials() (*Credentials, error) {
-	dir := c.config.CertDir
+// readCredentials reads the certificate files as they are now. An error, also one
+// within, is a *ConfigError.
+func readCredentials(dir, passphraseFile string) (*Credentials, error) {
 	read := &Credentials{
 		ClientFile: filepath.Join(dir, clientCertificateFile),
 		KeyFile:    filepath.Join(dir, clientKeyFile),
 		RootFile:   filepath.Join(dir, rootCertificateFile),
 	}
-	files, err := readCertificateFiles(dir, c.config.KeyPassphraseFile)
+	files, err := readCertificateFiles(dir, passphraseFile)
 	if err != nil {
 		return read, err
 	}

@@ -79,6 +79,12 @@ func (c *Client) Config() Config { return c.config }
 // stay in use. The error is a *ConfigError.
 func (c *Client) Reload() error { return c.transport.reload() }
 
+// Credentials reads the certificate files as they are now, and takes nothing into
+// use. An error, also one within, is a *ConfigError.
+func (c *Client) Credentials() (*Credentials, error) {
+	return readCredentials(c.config.CertDir, c.config.KeyPassphraseFile)
+}
+
 // Certificates are the ones in use.
 func (c *Client) Certificates() Certificates { return c.transport.inUse() }
 

@@ -36,6 +36,12 @@ type Config struct {
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// NodeAddress is where a node is reached when not under its registered name.
+type NodeAddress struct {
+	Host string
+	Port string // of its proxy, instead of the registered one; may be empty
+}
+
 // withDefaults returns the configuration with addresses completed, or a
 // *ConfigError.
 func (c Config) withDefaults() (Config, error) {

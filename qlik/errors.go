@@ -124,11 +124,6 @@ func classify(err error) Kind {
 
 var errNotInTime = errors.New("no whole answer in time")
 
-// NotInTime is the error of a question whose answer nobody waits for any longer.
-func NotInTime(link *Link) error {
-	return &Error{Op: http.MethodGet, Target: link.URL(), Kind: KindTimeout, Err: errNotInTime}
-}
-
 // ConfigError is a setting that cannot work.
 type ConfigError struct {
 	Field string // of the configuration, e.g. "CertDir"

@@ -10,8 +10,6 @@ import (
 	"slices"
 )
 
-const proxyPort = "4243"
-
 // SessionID is the value of a user's session cookie: whoever knows it is that
 // user. It therefore does not print itself.
 type SessionID string

@@ -111,12 +111,6 @@ func (t *transport) close() {
 	}
 }
 
-// NodeAddress is where a node is reached when not under its registered name.
-type NodeAddress struct {
-	Host string
-	Port string // of its proxy, instead of the registered one; may be empty
-}
-
 // redirection returns where a node is reached instead of under its registered
 // name. A repository keeps its own port: the port of a NodeAddress is the
 // proxy's.
