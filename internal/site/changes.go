@@ -16,22 +16,22 @@ type changes struct {
 }
 
 // note notes that something works (reason is "") or why it does not. If that is
-// new, it calls works or fails.
+// new it calls works, which may be nil, or fails.
 func (c *changes) note(what, reason string, works, fails func(log.Logger)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := c.reasons[what]
-	if reason == before {
+	if reason == c.reasons[what] {
 		return
 	}
 	if c.reasons == nil {
 		c.reasons = make(map[string]string)
 	}
 	c.reasons[what] = reason
-	if reason == "" {
-		works(c.logger)
-	} else {
+	switch {
+	case reason != "":
 		fails(c.logger)
+	case works != nil:
+		works(c.logger)
 	}
 }
 

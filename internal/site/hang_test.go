@@ -263,15 +263,17 @@ func TestFlightEndsWithItsAnswersFresh(t *testing.T) {
 func TestExtendedJustNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, site := start(t, threeNodes(), nil)
-		f := &flight{over: make(chan struct{}), deadline: time.Now().Add(time.Second)}
-		f.timer = time.NewTimer(time.Hour)
-		if site.expire(f); f.closed {
+		links := site.flights.links
+		q := links.prepare(time.Now().Add(time.Second))
+		links.expire(q)
+		select {
+		case <-q.over:
 			t.Error("ended a second before its deadline")
+		default:
 		}
 		time.Sleep(time.Second)
-		if site.expire(f); !f.closed {
-			t.Error("goes on after its deadline")
-		}
+		links.expire(q)
+		<-q.over
 	})
 }
 

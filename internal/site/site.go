@@ -5,8 +5,8 @@ package site
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-kit/log"
@@ -31,46 +31,14 @@ type Config struct {
 
 // Site is a site that runs. It is safe for use by several goroutines.
 //
-// Neither of its mutexes is held while the other one is taken, and neither while
-// Qlik is asked or a snapshot is made.
+// Of the mutexes below it, that of flights is taken before that of links. Each of
+// the others is held alone, and none while Qlik is asked or a snapshot is made.
 type Site struct {
-	config  Config
-	client  *qlik.Client
-	now     func() time.Time
-	logger  log.Logger
-	changes changes
-
-	ctx    context.Context // of the work, which belongs to no caller
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-
-	// state is what the flights have seen. They come one after the other, and only
-	// they replace it. Whoever is in a hurry reads it without waiting for them.
-	state atomic.Pointer[headroom.State]
-
-	mu      sync.Mutex // guards what follows
-	known   known
-	loading map[string]chan struct{} // sources that are being read; closed when done
-	usage   usageSchedule
-	// wantLicenses says that a snapshot asked for newer licenses, licensesFailed that
-	// they could not be read when last tried.
-	wantLicenses, licensesFailed bool
-
-	flightMu sync.Mutex // guards what follows, and what is in the flight
-	flight   *flight    // under way, or nil
-	watches  map[linkKey]*watch
-
-	shared atomic.Uint64
-}
-
-// known is what was last read from the repository. What its pointers lead to is
-// never altered.
-type known struct {
-	links     []qlik.Link // nil until known
-	licenses  *qlik.Licenses
-	services  *headroom.Services
-	usage     *headroom.Usage      // nil also after a failure: old rows are no use
-	refreshed map[string]time.Time // by source, of the last success
+	client     *qlik.Client
+	work       *work
+	changes    *changes
+	repository *repository
+	flights    *flights
 }
 
 // New makes a site. It reads the certificates and asks nobody. The error is a
@@ -92,24 +60,15 @@ func New(config Config) (*Site, error) {
 	if err := client.Reload(); err != nil {
 		return nil, err
 	}
-	config.Client = client.Config()
-	config.Licenses = config.Licenses && len(config.Client.Hosts) > 0
-	s := &Site{
-		config: config, client: client, now: config.Client.Now, logger: config.Logger,
-		changes: changes{logger: config.Logger},
-		known:   known{links: client.ConfiguredLinks(), refreshed: make(map[string]time.Time)},
-		loading: make(map[string]chan struct{}),
-		watches: make(map[linkKey]*watch),
-	}
-	s.state.Store(headroom.New(config.Headroom))
-	s.ctx, s.cancel = context.WithCancel(context.Background()) //nolint:forbidigo // of the work, ended by Close
+	s := &Site{client: client, work: newWork(), changes: &changes{logger: config.Logger}}
+	s.repository = newRepository(client, s.work, s.changes, config.Licenses)
+	s.flights = newFlights(s.repository, newLinks(client, s.work), s.changes, headroom.New(config.Headroom), config.SessionEnded)
 	return s, nil
 }
 
 // Close ends what is under way and closes the connections.
 func (s *Site) Close() {
-	s.cancel()
-	s.work.Wait()
+	s.work.end()
 	s.client.Close()
 }
 
@@ -117,7 +76,7 @@ func (s *Site) Close() {
 // with it whatever the site has under way. Without Run they are read when first
 // needed, and stay as they are.
 func (s *Site) Run(ctx context.Context) {
-	defer context.AfterFunc(ctx, s.cancel)()
+	defer context.AfterFunc(ctx, s.work.cancel)()
 	ticker := time.NewTicker(servicesInterval)
 	defer ticker.Stop()
 	for {
@@ -130,27 +89,33 @@ func (s *Site) Run(ctx context.Context) {
 	}
 }
 
-// CollectorRan is to be told how each run of a collector went. It logs what
-// changes.
-func (s *Site) CollectorRan(name string, err error) {
-	s.changes.note("collector "+name, textOf(err), func(log.Logger) {}, func(logger log.Logger) {
-		_ = level.Error(logger).Log("msg", "Collector failed", "collector", name, "err", err)
-	})
+// Refresh reads from the repository what is due: the service states always, the
+// topology and the licenses when they are old.
+func (s *Site) Refresh() { s.repository.refresh() }
+
+// ReadAhead reads what is due from the repository, usage rows included, and waits
+// for it, which Snapshot does only for a moment. It is for a program that asks
+// once: when ctx ends meanwhile, so does whatever the site has under way.
+func (s *Site) ReadAhead(ctx context.Context) {
+	defer context.AfterFunc(ctx, s.work.cancel)()
+	s.repository.refresh()
+	<-s.repository.refreshUsage() //nolint:contextcheck // ends with the site
 }
+
+// Snapshot asks all links of the site at once and returns when all have
+// answered, or when ctx ends, with what is known by then. Overlapping calls
+// share one flight, each taking from it what is there at its own deadline; a
+// caller that leaves or is in a hurry takes nothing from the others.
+func (s *Site) Snapshot(ctx context.Context) *headroom.Snapshot { return s.flights.snapshot(ctx) }
 
 // Status returns what is known of the client and of the repository now.
 func (s *Site) Status() collector.Status {
-	s.mu.Lock()
-	links, refreshed := s.known.links, make(map[string]time.Time)
-	for source, at := range s.known.refreshed {
-		refreshed[source] = at
-	}
-	s.mu.Unlock()
+	links, refreshed := s.repository.status()
 	return collector.Status{
 		Repositories:    repositories(s.client.Repositories(), links),
 		Refreshed:       refreshed,
 		Requests:        s.client.Requests(),
-		SharedSnapshots: s.shared.Load(),
+		SharedSnapshots: s.flights.shared.Load(),
 		Certificates:    s.client.Certificates(),
 	}
 }
@@ -159,21 +124,47 @@ func (s *Site) Status() collector.Status {
 // several repositories, by their addresses.
 func repositories(hosts []qlik.RepositoryStatus, links []qlik.Link) []collector.RepositoryStatus {
 	statuses := make([]collector.RepositoryStatus, 0, len(hosts))
-	named := make(map[string]bool)
 	for _, host := range hosts {
-		status := collector.RepositoryStatus{
-			Node: qlik.NodeOf(qlik.HostOf(host.Host), links), Up: host.Up, CertificateExpiry: host.CertificateExpiry,
+		node := qlik.NodeOf(qlik.HostOf(host.Host), links)
+		if slices.ContainsFunc(statuses, func(s collector.RepositoryStatus) bool { return s.Node == node }) {
+			node = host.Host
 		}
-		if named[status.Node] {
-			status.Node = host.Host
-		}
-		named[status.Node] = true
-		statuses = append(statuses, status)
+		statuses = append(statuses, collector.RepositoryStatus{Node: node, Up: host.Up, CertificateExpiry: host.CertificateExpiry})
 	}
 	return statuses
+}
+
+// CollectorRan is to be told how each run of a collector went. It logs what
+// changes.
+func (s *Site) CollectorRan(name string, err error) {
+	s.changes.note("collector "+name, textOf(err), nil, func(logger log.Logger) {
+		_ = level.Error(logger).Log("msg", "Collector failed", "collector", name, "err", err)
+	})
 }
 
 // FindUsers asks the repository for users by a part of their names.
 func (s *Site) FindUsers(ctx context.Context, text string) ([]qlik.KnownUser, error) {
 	return s.client.FindUsers(ctx, text)
+}
+
+// EndSession ends a session on every link of the snapshot that lists it. It
+// returns false if none of them knew the session any more. An error is one
+// *qlik.Error or wraps several.
+func (s *Site) EndSession(ctx context.Context, snapshot *headroom.Snapshot, id qlik.SessionID) (ended bool, err error) {
+	for i := range snapshot.Links {
+		link := &snapshot.Links[i]
+		if !slices.ContainsFunc(link.Sessions, func(session qlik.Session) bool { return session.ID == id }) {
+			continue
+		}
+		here, failure := s.client.EndSession(ctx, &link.Link, id)
+		ended = ended || here
+		if failure != nil && err != nil {
+			failure = fmt.Errorf("%w; %w", err, failure)
+		}
+		if failure != nil {
+			err = failure
+		}
+	}
+	s.repository.hurryUsage()
+	return ended, err
 }

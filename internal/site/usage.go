@@ -1,11 +1,7 @@
 package site
 
 import (
-	"context"
 	"time"
-
-	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
@@ -50,37 +46,5 @@ func (u *usageSchedule) done(err error, now time.Time) {
 	case qlik.KindOf(err) == qlik.KindTimeout:
 		u.backoff = min(max(2*u.backoff, 2*usageInterval), maxUsageBackoff)
 		u.next = now.Add(u.backoff)
-	}
-}
-
-// loadUsage reads the usage rows of the licenses in use, if it is time to.
-func (s *Site) loadUsage() {
-	s.mu.Lock()
-	licenses := s.known.licenses
-	due := licenses != nil && s.usage.due(s.now())
-	s.mu.Unlock()
-	if !due {
-		return
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, usageTimeout)
-	defer cancel()
-	rows, err := s.client.UsageRows(ctx, licenses)
-	if s.ctx.Err() != nil {
-		return // closing
-	}
-	now := s.now()
-	s.changes.note("source "+SourceUsage, string(qlik.KindOf(err)), func(log.Logger) {}, func(logger log.Logger) {
-		_ = level.Warn(logger).Log("msg", "Cannot read usage rows; effective headroom is counted from sessions", "kind", qlik.KindOf(err), "err", err)
-	})
-	var usage *headroom.Usage
-	if err == nil {
-		usage = headroom.NewUsage(rows, now)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.usage.done(err, now)
-	s.known.usage = usage // rows that cannot be read are unknown at once
-	if err == nil {
-		s.known.refreshed[SourceUsage] = now
 	}
 }

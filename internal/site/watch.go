@@ -19,9 +19,9 @@ const (
 // watch is what is remembered of a link between flights, so that one that hangs
 // costs one slow scrape and not every scrape.
 type watch struct {
-	usual time.Duration // what its answers usually take; 0 before the first
-	late  bool          // it did not answer in time, and has not done so since
-	begun time.Time     // its request that is still under way; zero if there is none
+	usual   time.Duration // what its answers usually take, from when the site is asked; 0 before the first
+	late    bool          // it did not answer in time, and has not done so since
+	running bool          // its last request is still under way
 }
 
 // patience is how long a link is waited for that was late before. One that always

@@ -1,0 +1,130 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
+)
+
+// flights make the snapshots of a site. There is one at a time, which all share who
+// want a snapshot while it is under way.
+type flights struct {
+	repository *repository
+	links      *links
+	changes    *changes
+	ended      func(life time.Duration) // may be nil
+
+	// state is what the flights have seen. Only they replace it, one after the other.
+	// Whoever is in a hurry reads it without waiting for them.
+	state  atomic.Pointer[headroom.State]
+	shared atomic.Uint64 // snapshots that took part in a flight under way
+
+	mu      sync.Mutex // guards what follows
+	current *flight    // nil if none is under way
+}
+
+// flight is one round of questions to all links. It belongs to the site, not to a
+// caller: it runs until all links have answered that it waits for, or to the latest
+// deadline of its callers.
+type flight struct {
+	*questions
+
+	asked    time.Time // by the site's clock
+	done     chan struct{}
+	snapshot *headroom.Snapshot // there when done is closed
+}
+
+func newFlights(repository *repository, links *links, changes *changes, state *headroom.State, ended func(time.Duration)) *flights {
+	f := &flights{repository: repository, links: links, changes: changes, ended: ended}
+	f.state.Store(state)
+	return f
+}
+
+// snapshot takes part in a flight until all links have answered, or ctx ends.
+func (f *flights) snapshot(ctx context.Context) *headroom.Snapshot {
+	flight := f.join(ctx)
+	select {
+	case <-flight.done:
+		return flight.snapshot
+	case <-ctx.Done():
+	}
+	// Only who is earlier than the flight has a snapshot made for itself. Else that of
+	// the flight comes as soon, and the work is not done twice.
+	deadline, _ := ctx.Deadline()
+	if answers, early := f.links.soFar(flight.questions, deadline, errors.Is(ctx.Err(), context.Canceled)); early {
+		return f.state.Load().Preview(f.repository.round(flight.asked, answers))
+	}
+	<-flight.done
+	return flight.snapshot
+}
+
+// join takes part in the flight under way, or starts one.
+func (f *flights) join(ctx context.Context) *flight {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(f.links.timeout)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.current != nil {
+		f.links.extend(f.current.questions, deadline)
+		f.shared.Add(1)
+		return f.current
+	}
+	flight := &flight{questions: f.links.prepare(deadline), asked: f.repository.now(), done: make(chan struct{})}
+	f.current = flight
+	f.links.work.start(func() { f.fly(flight) })
+	return flight
+}
+
+// fly asks all links and makes the snapshot.
+func (f *flights) fly(flight *flight) {
+	f.repository.reloadCertificates()
+	rows := f.repository.refreshUsage()
+	asked := f.links.ask(flight.questions, f.repository.expectedLinks(flight.over))
+	f.links.grace(flight.questions, rows)
+	round := f.repository.round(flight.asked, f.links.finish(flight.questions))
+	if asked && !f.links.work.ending() {
+		snapshot, state := f.state.Load().Observe(round)
+		f.state.Store(state)
+		f.follow(snapshot)
+		flight.snapshot = snapshot
+	} else {
+		flight.snapshot = f.state.Load().Preview(round)
+	}
+	f.mu.Lock()
+	f.current = nil
+	f.mu.Unlock()
+	close(flight.done)
+}
+
+// follow does what a new snapshot asks for.
+func (f *flights) follow(snapshot *headroom.Snapshot) {
+	if snapshot.LicensesStale {
+		f.repository.hurryLicenses()
+	}
+	if f.ended != nil {
+		for _, life := range snapshot.Ended {
+			f.ended(life)
+		}
+	}
+	for i := range snapshot.Links {
+		link := &snapshot.Links[i]
+		f.changes.note("link "+link.Node+link.VirtualProxy, string(qlik.KindOf(link.Err)),
+			func(logger log.Logger) {
+				_ = level.Info(logger).Log("msg", "Virtual proxy answers again", "node", link.Node, "virtual_proxy", link.VirtualProxy)
+			},
+			func(logger log.Logger) {
+				_ = level.Warn(logger).Log("msg", "Virtual proxy does not answer", "node", link.Node, "virtual_proxy", link.VirtualProxy,
+					"kind", qlik.KindOf(link.Err), "duration", link.Duration, "err", link.Err)
+			})
+	}
+}
