@@ -63,6 +63,8 @@ type questions struct {
 // already.
 func (l *links) prepare(deadline time.Time) *questions {
 	q := &questions{begun: time.Now(), over: make(chan struct{}), deadline: deadline}
+	l.mu.Lock() // the timer may run out at once
+	defer l.mu.Unlock()
 	q.timer = time.AfterFunc(time.Until(deadline), func() { l.expire(q) })
 	return q
 }
