@@ -95,6 +95,7 @@ func stringsAndComments(content []byte) map[int]string {
 			return found
 		case token.STRING, token.COMMENT:
 			found[file.Line(at)] += text
+		default: // code
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (c *watchedConnection) Close() error {
 func TestReloadClosesOldConnections(t *testing.T) {
 	// The server says that the only session is that of the client certificate.
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, `[{"SessionId":"1","UserDirectory":"LAB","UserId":%q}]`, hashOf(r.TLS.PeerCertificates[0]))
+		_, _ = fmt.Fprintf(w, `[{"SessionId":"1","UserDirectory":"LAB","UserId":%q}]`, hashOf(r.TLS.PeerCertificates[0]))
 	}))
 	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 	server.StartTLS()
@@ -174,7 +174,7 @@ func TestPortWithoutTLS(t *testing.T) {
 			DialContext: func(context.Context, string, string) (net.Conn, error) {
 				ours, theirs := net.Pipe()
 				serving.Go(func() {
-					defer theirs.Close()
+					defer func() { _ = theirs.Close() }()
 					if _, err := theirs.Read(make([]byte, 64<<10)); err != nil {
 						t.Errorf("reading what the client begins with: %v", err)
 					}

@@ -23,7 +23,7 @@ func errorf(flag, format string, args ...any) error {
 
 // flagOf are the flags that set the fields of the configurations of packages qlik
 // and collector, by the names of the fields.
-var flagOf = map[string]string{
+var flagOf = map[string]string{ //nolint:gosec // names of flags, and no credentials
 	"Hosts":             "qlik.host",
 	"CertDir":           "qlik.cert-dir",
 	"KeyPassphraseFile": "qlik.key-passphrase-file",

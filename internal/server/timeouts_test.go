@@ -62,7 +62,7 @@ func TestClientsThatDoNotReadAreDisconnected(t *testing.T) {
 				}
 			}
 			listener, client := newOnePipe()
-			defer client.Close()
+			defer func() { _ = client.Close() }()
 			var serving sync.WaitGroup
 			serving.Go(func() { _ = server.Serve(listener) }) // always ends with an error: closed
 			if _, err := io.WriteString(client, "GET "+test.path+" HTTP/1.1\r\nHost: qlik\r\n"+test.header+"\r\n"); err != nil {

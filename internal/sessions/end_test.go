@@ -40,7 +40,7 @@ func TestJournalIsSynced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer null.Close()
+	defer func() { _ = null.Close() }()
 	if null.Sync() == nil {
 		t.Skip("this system syncs its null device")
 	}

@@ -81,7 +81,7 @@ func (f *flights) join(ctx context.Context) *flight {
 	}
 	flight := &flight{questions: f.links.prepare(deadline), asked: f.repository.now(), done: make(chan struct{})}
 	f.current = flight
-	f.links.work.start(func() { f.fly(flight) })
+	f.links.work.start(func() { f.fly(flight) }) //nolint:contextcheck // a flight must not end with one of its callers
 	return flight
 }
 

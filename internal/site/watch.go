@@ -30,16 +30,15 @@ func (w *watch) patience() time.Duration { return max(patienceFactor*w.usual, mi
 
 // answered notes an answer that was waited for.
 func (w *watch) answered(took time.Duration, err error) {
-	switch {
-	case err == nil:
-		if w.usual == 0 {
-			w.usual = took
-		}
-		w.usual += (took - w.usual) / 4
-		w.late = false
-	default:
+	if err != nil {
 		w.late = qlik.KindOf(err) == qlik.KindTimeout || took > max(w.patience(), slowFailure)
+		return
 	}
+	if w.usual == 0 {
+		w.usual = took
+	}
+	w.usual += (took - w.usual) / 4
+	w.late = false
 }
 
 // missed notes that an answer is not waited for any longer.
