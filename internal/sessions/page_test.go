@@ -447,12 +447,12 @@ func TestSnapshotIsSharedForFiveSeconds(t *testing.T) {
 		}{
 			{"a hundred at once", func() { look(100) }, 1},
 			{"within five seconds", func() { time.Sleep(keepFor - time.Millisecond); look(100) }, 1},
-			{"after five seconds", func() { time.Sleep(time.Millisecond); look(100) }, 2},
-			{"a scrape", func() { time.Sleep(keepFor); recent.Snapshot(t.Context()) }, 3},
+			{"after five seconds", func() { time.Sleep(2 * time.Millisecond); look(100) }, 2},
+			{"a scrape", func() { time.Sleep(keepFor + time.Millisecond); recent.Snapshot(t.Context()) }, 3},
 			{"right after a scrape", func() { look(100) }, 3},
 			{"a scrape always asks", func() { recent.Snapshot(t.Context()) }, 4},
 			{"an incomplete scrape", func() {
-				time.Sleep(keepFor)
+				time.Sleep(keepFor + time.Millisecond)
 				site.snapshot = snapshotOf(nil)
 				site.snapshot.Links[0].Err = io.EOF
 				recent.Snapshot(t.Context())
