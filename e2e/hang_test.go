@@ -29,7 +29,7 @@ const slowerThanHealthy = 1200 * time.Millisecond
 // TestHangingNode: one of three proxies takes requests and never answers. A real
 // Prometheus loses no scrape, though the processors are busy with something else,
 // and only the first takes long.
-func TestHangingNode(t *testing.T) {
+func TestHangingNode(t *testing.T) { //nolint:tparallel // the busy processors would disturb other tests
 	if *hangBusy {
 		keepBusy(t)
 	}

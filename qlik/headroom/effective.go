@@ -20,14 +20,14 @@ func (o *observation) reckonSlots() {
 		if i < 0 || !o.users[i].Limited {
 			continue
 		}
-		user, number := &o.users[i], int32(number) //nolint:gosec // a number of numberOf
+		user, number := &o.users[i], int32(number)
 		user.EffectiveHeadroom = o.limit - user.Sessions - user.CoolingSlots
 		if rowsCount {
 			user.EffectiveHeadroom = o.limit - takenByRows(user, since[number], o.limit)
 		}
 		if user.EffectiveHeadroom <= 0 {
 			remembered := o.after.remembered[user.User]
-			full[number] = slices.Clone(remembered.taken(o.tally[number].sessions(), o.limit))
+			full[number] = slices.Clone(remembered.taken(o.tally[number].sessions(), o.limit, o.now))
 		}
 		if min(user.Headroom, user.EffectiveHeadroom) <= 1 && user.License == qlik.LicenseUnknown && o.isNew(user) {
 			o.licensesStale = true

@@ -22,6 +22,7 @@ type trackedLink struct {
 	known    bool          // it has answered at some time
 	current  bool          // it answered in the latest round
 	answered time.Time     // when it last did
+	asked    time.Time     // when it was asked for that answer
 }
 
 // trackedSession is a session that is listed, or unknown because its link did not
@@ -53,10 +54,10 @@ func (o *observation) trackLinks() {
 		link.Stopped = o.round.Services.stopped(link.Host(), answered[link.Node], o.now)
 		tracked := trackedLink{linkKey: key, timeout: link.InactivityTimeout}
 		if before := o.before.links[key]; before != nil {
-			tracked.known, tracked.answered = before.known, before.answered
+			tracked.known, tracked.answered, tracked.asked = before.known, before.answered, before.asked
 		}
 		if link.Err == nil {
-			tracked.known, tracked.current, tracked.answered = true, true, o.now
+			tracked.known, tracked.current, tracked.answered, tracked.asked = true, true, o.now, o.round.Asked
 		}
 		o.after.links[key] = &tracked
 		o.after.totals.Started[key.virtualProxy] += 0 // so that the counter exists before the first event
@@ -126,6 +127,14 @@ func (o *observation) see(user int32, link *LinkResult) {
 	}
 }
 
+// unlisted notes that a session of a user is not listed any more, and when its link
+// was asked for the last answer that lists it.
+func (t *tally) unlisted(asked time.Time) {
+	if t.last.IsZero() || asked.Before(t.last) {
+		t.last = asked
+	}
+}
+
 // seen notes when a session of a user was first seen.
 func (t *tally) seen(first *time.Time) {
 	if t.oldest == nil || first.Before(*t.oldest) {
@@ -148,6 +157,7 @@ func (o *observation) trackUnlisted(stayed map[string]int) {
 		}
 		key := session.link.linkKey
 		user := o.numberOf(o.before.users[session.user])
+		o.tally[user].unlisted(session.link.asked)
 		link := o.after.links[key] // nil if it is not expected any more
 		if link != nil && !link.current && !stopped[key] {
 			session.link, session.user = link, user
@@ -167,6 +177,7 @@ func (o *observation) trackUnlisted(stayed map[string]int) {
 			o.lives = append(o.lives, max(at.Sub(*session.firstSeen), 0))
 		}
 	}
+	slices.Sort(o.lives) // the map has no order
 	for node, n := range gone {
 		if n >= restartSessions && stayed[node] == 0 {
 			o.after.totals.Restarts[node]++

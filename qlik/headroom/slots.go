@@ -18,7 +18,7 @@ const (
 
 // trackedUser is what is remembered of a user besides sessions.
 type trackedUser struct {
-	cooling     []time.Time // ends of cooling slots, soonest first; never altered
+	cooling     []time.Time // ends of cooling slots, soonest first, cooled ones included that may matter yet; never altered
 	atLimit     bool
 	reached     uint64 // how often the user went from below the limit to it
 	lastReached time.Time
@@ -39,7 +39,7 @@ func (o *observation) trackUsers() {
 		if !t.changes && t.sessions() < o.limit {
 			continue // most users, who are not looked up by name for that
 		}
-		now := o.track(user, t, o.before.remembered[user], o.ends[int32(number)]) //nolint:gosec // a number of numberOf
+		now := o.track(user, t, o.before.remembered[user], o.ends[int32(number)])
 		if now.worthRemembering(t.sessions(), o.now) {
 			o.after.remembered[user] = now
 		}
@@ -51,10 +51,14 @@ func (o *observation) trackUsers() {
 func (o *observation) track(user qlik.User, t *tally, before trackedUser, ends []time.Time) trackedUser {
 	now, limited := before, o.apply(user)
 	if limited {
-		now.cooling = cool(before.cooling, t.sessions()+len(ends), ends, o.before.heard, o.limits)
+		now.cooling = cool(before.cooling, t.sessions()+len(ends), ends, t.last, o.limits)
 	}
-	now.cooling = now.cooling[cooled(now.cooling, o.now):]
-	now.atLimit = limited && t.sessions()+len(now.cooling) >= o.limit
+	last := o.round.Asked
+	if t.unknown > 0 {
+		last = t.last // a session that is unknown may have ended as early as that
+	}
+	now.cooling = now.cooling[cooled(now.cooling, last):]
+	now.atLimit = limited && t.sessions()+len(now.cooling)-cooled(now.cooling, o.now) >= o.limit
 	if now.atLimit && !before.atLimit && t.started {
 		now.reached++
 		now.lastReached = o.now
@@ -68,9 +72,9 @@ func (o *observation) track(user qlik.User, t *tally, before trackedUser, ends [
 // cool returns the cooling slots of a user to whom the limit applies after some
 // sessions have ended; sessions counts those, too. At the limit the slot of a
 // session that ends cools, which is what Qlik does (docs/qlik.md, "Five-minute
-// tail"). An end lies between two answers. So that no slot is promised too early
-// the later one is taken as the end, and whatever cooled at the earlier one,
-// last, still counts.
+// tail"). An end lies between two answers of a link. So that no slot is promised too
+// early the later one is taken as the end, and whatever cooled when the link was
+// asked for the earlier one, last, still counts.
 func cool(cooling []time.Time, sessions int, ends []time.Time, last time.Time, l *limits) []time.Time {
 	if len(ends) == 0 {
 		return cooling
@@ -100,9 +104,10 @@ func cooled(cooling []time.Time, at time.Time) int {
 // taken returns the cooling slots that are really taken: sessions and cooling
 // slots together never exceed the limit, because a session beyond it holds no
 // slot.
-func (u *trackedUser) taken(sessions, limit int) []time.Time {
-	room := min(max(limit-sessions, 0), len(u.cooling))
-	return u.cooling[len(u.cooling)-room:]
+func (u *trackedUser) taken(sessions, limit int, now time.Time) []time.Time {
+	cooling := u.cooling[cooled(u.cooling, now):]
+	room := min(max(limit-sessions, 0), len(cooling))
+	return cooling[len(cooling)-room:]
 }
 
 // worthRemembering says whether anything is lost if the user is forgotten.

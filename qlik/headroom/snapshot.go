@@ -18,7 +18,7 @@ type Snapshot struct {
 	Users    []UserStatus   // ordered by user
 
 	Tracking Tracking
-	Ended    []time.Duration // how long sessions lived that ended since the round before, if their start was seen
+	Ended    []time.Duration // how long sessions lived that ended since the round before, if their start was seen; shortest first
 
 	Licenses       *qlik.Licenses // nil while not read
 	LicensesStale  bool           // somebody may be at the limit who came after the licenses were read

@@ -156,6 +156,7 @@ type tally struct {
 	unknown    int32       // sessions of links that did not answer
 	oldest     *time.Time  // when the oldest was first seen; nil without sessions
 	countedFor *LinkResult // the link for which the user was counted last
+	last       time.Time   // earliest last answer that lists a session which is not listed now; zero without one
 	started    bool        // a session began since the round before
 	changes    bool        // something besides sessions is remembered of the user, or must be
 	shown      bool        // there is something to say of the user

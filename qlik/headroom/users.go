@@ -47,14 +47,14 @@ type VirtualProxyCount struct {
 func (o *observation) describeUsers() {
 	o.ownRows()
 	for user, tracked := range o.after.remembered {
-		if len(tracked.cooling) > 0 || tracked.reached > 0 {
+		if len(tracked.cooling) > cooled(tracked.cooling, o.now) || tracked.reached > 0 {
 			o.tally[o.number[user]].shown = true
 		}
 	}
 	order := make([]int32, 0, len(o.people))
 	for number := range o.people {
 		if t := &o.tally[number]; t.listed > 0 || t.shown {
-			order = append(order, int32(number)) //nolint:gosec // a number of numberOf
+			order = append(order, int32(number))
 		}
 	}
 	slices.SortFunc(order, func(a, b int32) int { return o.people[a].Compare(o.people[b]) })
@@ -62,7 +62,7 @@ func (o *observation) describeUsers() {
 	o.users = make([]UserStatus, len(order))
 	o.status = slices.Repeat([]int32{-1}, len(o.people))
 	for i, number := range order {
-		o.status[number] = int32(i) //nolint:gosec // as above
+		o.status[number] = int32(i)
 		user, t := &o.users[i], &o.tally[number]
 		user.User = o.people[number]
 		user.Sessions = int(t.listed)
@@ -80,7 +80,7 @@ func (o *observation) describeUsers() {
 			continue
 		}
 		user := &o.users[o.status[number]]
-		user.CoolingSlots = len(tracked.taken(o.tally[number].sessions(), o.limit))
+		user.CoolingSlots = len(tracked.taken(o.tally[number].sessions(), o.limit, o.now))
 		user.LimitReached, user.LastLimitReached = tracked.reached, tracked.lastReached
 	}
 	o.countVirtualProxies()

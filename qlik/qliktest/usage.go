@@ -107,7 +107,11 @@ func (s *Site) AllUsageRows() []UsageRow {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance()
-	var all []UsageRow
+	n := 0
+	for _, rows := range s.usage {
+		n += rows.Len()
+	}
+	all := make([]UsageRow, 0, n)
 	for _, license := range licenses {
 		for row := range values[*usageRow](s.usage[license]) {
 			latest := row.latestActivity
