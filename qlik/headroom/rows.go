@@ -6,12 +6,6 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// rowOwner is whose slot a usage row takes.
-type rowOwner struct {
-	user int32 // -1 if nobody knows
-	live bool  // the session is there
-}
-
 // ownRows finds out whose the usage rows are: a row belongs to the user whose
 // session it is, else to the one that it names. It leaves o.rows nil where no rows
 // are known.
@@ -62,13 +56,6 @@ const (
 	rowsTrustedFor    = 24 * time.Hour
 	usersAgainstTrust = 5
 )
-
-// trust is whether usage rows are believed to reflect sessions. A release that
-// does not write them leaves them empty, or leaves old ones behind.
-type trust struct {
-	lost    bool
-	written time.Time // when rows are last known to have been written
-}
 
 // judgeRows decides whether the rows can be used.
 func (o *observation) judgeRows() {

@@ -11,29 +11,6 @@ import (
 // any has lost them to a restart, and not to logouts.
 const restartSessions = 5
 
-type linkKey struct{ node, virtualProxy string }
-
-// trackedLink is what is remembered of a link. Links that are not expected to
-// answer any more are forgotten.
-type trackedLink struct {
-	linkKey
-
-	timeout  time.Duration // of its sessions; 0 if unknown
-	known    bool          // it has answered at some time
-	current  bool          // it answered in the latest round
-	answered time.Time     // when it last did
-	asked    time.Time     // when it was asked for that answer
-}
-
-// trackedSession is a session that is listed, or unknown because its link did not
-// answer.
-type trackedSession struct {
-	link      *trackedLink
-	firstSeen *time.Time // shared by all that were first seen in the same round
-	user      int32      // number of the user in that state
-	startSeen bool       // it was not there when its link answered the round before
-}
-
 // trackLinks decides which links say anything, and which proxies have stopped.
 func (o *observation) trackLinks() {
 	o.links = slices.Clone(o.round.Links)
@@ -65,8 +42,6 @@ func (o *observation) trackLinks() {
 		o.after.totals.Restarts[key.node] += 0
 	}
 }
-
-func (l *LinkResult) key() linkKey { return linkKey{l.Node, l.VirtualProxy} }
 
 // trackSessions compares the sessions that are listed with those that were there.
 func (o *observation) trackSessions() {

@@ -16,15 +16,6 @@ const (
 	maxRemembered = 20_000
 )
 
-// trackedUser is what is remembered of a user besides sessions.
-type trackedUser struct {
-	cooling     []time.Time // ends of cooling slots, soonest first, cooled ones included that may matter yet; never altered
-	atLimit     bool
-	reached     uint64 // how often the user went from below the limit to it
-	lastReached time.Time
-	lastSession time.Time // when the user was last known to have one
-}
-
 // trackUsers notes whose slots cool and who is at the limit.
 func (o *observation) trackUsers() {
 	o.after.remembered = make(map[qlik.User]trackedUser, len(o.before.remembered))

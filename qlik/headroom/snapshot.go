@@ -1,6 +1,7 @@
 package headroom
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -38,6 +39,40 @@ func (s *Snapshot) Up() bool {
 // counts are lower bounds.
 func (s *Snapshot) Complete() bool {
 	return s.Up() && !slices.ContainsFunc(s.Links, func(l LinkResult) bool { return l.Err != nil && !l.Stopped })
+}
+
+// UserStatus is everything that is known of one user at one moment. All
+// anonymous users together are one.
+type UserStatus struct {
+	User           qlik.User
+	Sessions       int
+	VirtualProxies []VirtualProxyCount // ordered by virtual proxy
+	FirstSeen      time.Time           // when the oldest session was first seen; zero without session
+
+	Limited           bool      // the limit applies to the user; if not, the next six are zero
+	Headroom          int       // limit minus sessions; negative beyond the limit
+	CoolingSlots      int       // slots of ended sessions that are not free yet
+	EffectiveHeadroom int       // what the next login finds
+	NextSlot          time.Time // without effective headroom: when a slot frees by itself at the latest; zero if unknown
+	LimitReached      uint64    // how often the user went from below the limit to it
+	LastLimitReached  time.Time
+
+	License          string // one of the constants of package qlik; "" where licenses are not read
+	LicensedSessions int    // usage rows, where Snapshot.UsageKnown
+}
+
+// Present says whether the user has anything that the limit is about. A user
+// who has not is only remembered for having reached it.
+func (u *UserStatus) Present() bool {
+	return u.Sessions > 0 || u.CoolingSlots > 0 || u.LicensedSessions > 0
+}
+
+// VirtualProxyCount is a user's sessions on one virtual proxy, over all nodes.
+type VirtualProxyCount struct {
+	VirtualProxy string
+	Sessions     int
+	Node         string // of the first session
+	SeveralNodes bool   // others are elsewhere
 }
 
 // SessionUsage is what a usage row says of a session that holds a slot.
@@ -98,4 +133,28 @@ func (s *Snapshot) UsersOnSeveralNodes() map[string]int {
 		}
 	}
 	return spread
+}
+
+// Tracking is what was seen between rounds since the first.
+type Tracking struct {
+	Totals
+
+	Since time.Time // zero before the first round
+}
+
+// Totals are counts of events.
+type Totals struct {
+	Started  map[string]uint64 // sessions, by virtual proxy
+	Ended    map[string]uint64 // sessions, by virtual proxy
+	Restarts map[string]uint64 // of proxies, by node
+}
+
+func (t *Totals) clone() Totals {
+	clone := func(m map[string]uint64) map[string]uint64 {
+		if m == nil {
+			return make(map[string]uint64)
+		}
+		return maps.Clone(m)
+	}
+	return Totals{Started: clone(t.Started), Ended: clone(t.Ended), Restarts: clone(t.Restarts)}
 }

@@ -3,44 +3,9 @@ package headroom
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
-
-// UserStatus is everything that is known of one user at one moment. All
-// anonymous users together are one.
-type UserStatus struct {
-	User           qlik.User
-	Sessions       int
-	VirtualProxies []VirtualProxyCount // ordered by virtual proxy
-	FirstSeen      time.Time           // when the oldest session was first seen; zero without session
-
-	Limited           bool      // the limit applies to the user; if not, the next six are zero
-	Headroom          int       // limit minus sessions; negative beyond the limit
-	CoolingSlots      int       // slots of ended sessions that are not free yet
-	EffectiveHeadroom int       // what the next login finds
-	NextSlot          time.Time // without effective headroom: when a slot frees by itself at the latest; zero if unknown
-	LimitReached      uint64    // how often the user went from below the limit to it
-	LastLimitReached  time.Time
-
-	License          string // one of the constants of package qlik; "" where licenses are not read
-	LicensedSessions int    // usage rows, where Snapshot.UsageKnown
-}
-
-// Present says whether the user has anything that the limit is about. A user
-// who has not is only remembered for having reached it.
-func (u *UserStatus) Present() bool {
-	return u.Sessions > 0 || u.CoolingSlots > 0 || u.LicensedSessions > 0
-}
-
-// VirtualProxyCount is a user's sessions on one virtual proxy, over all nodes.
-type VirtualProxyCount struct {
-	VirtualProxy string
-	Sessions     int
-	Node         string // of the first session
-	SeveralNodes bool   // others are elsewhere
-}
 
 // describeUsers makes the list of users, ordered by user: of those with sessions,
 // with usage rows, and of those who are remembered.
