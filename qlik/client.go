@@ -126,13 +126,14 @@ type question struct {
 	method string
 	target url.URL
 	shown  string // target in errors, without what must not be told
+	begun  func() // called when the answer begins to come in; nil for nobody
 }
 
 func get(api API, address, path string, query url.Values) question {
 	target := url.URL{Scheme: "https", Host: address, Path: path}
 	shown := target.String()
 	target.RawQuery = query.Encode()
-	return question{api, http.MethodGet, target, shown}
+	return question{api: api, method: http.MethodGet, target: target, shown: shown}
 }
 
 // ask sends a request and hands the body of the answer to decode. An error is an
@@ -188,6 +189,9 @@ func (c *Client) roundTrip(ctx context.Context, q question, answer *Answer, deco
 		return err
 	}
 	defer response.Body.Close()
+	if q.begun != nil {
+		q.begun()
+	}
 	answer.read(response, sent, c.config.Now())
 	if err := checkStatus(response); err != nil {
 		// Read to its end, so that the connection can be used again.

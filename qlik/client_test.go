@@ -51,7 +51,7 @@ func TestEveryBodyIsClosed(t *testing.T) {
 		client.http.Transport = answering(func(request *http.Request) *http.Response {
 			return &http.Response{StatusCode: test.status, Header: make(http.Header), Body: given, Request: request}
 		})
-		_, _, err := client.Sessions(t.Context(), &link)
+		_, _, err := client.Sessions(t.Context(), &link, nil)
 		if kind := KindOf(err); kind != test.want || !given.closed {
 			t.Errorf("%d with %q: closed %t, want true; kind %q, want %q", test.status, test.text, given.closed, kind, test.want)
 		}

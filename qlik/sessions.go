@@ -75,14 +75,17 @@ const maxSessions = 250_000
 
 var errTooManySessions = kindErrorf(KindTooLarge, "the list has more than %d sessions", maxSessions)
 
-// Sessions asks a proxy for the sessions of one of its virtual proxies.
-func (c *Client) Sessions(ctx context.Context, link *Link) (sessions []Session, answer Answer, err error) {
+// Sessions asks a proxy for the sessions of one of its virtual proxies. It calls
+// begun, which may be nil, when the answer begins to come in.
+func (c *Client) Sessions(ctx context.Context, link *Link, begun func()) (sessions []Session, answer Answer, err error) {
 	// The list is likely to be as long as the last one, which saves copies.
 	url, length := link.URL(), 0
 	if last, ok := c.lengths.Load(url); ok {
 		length = last.(int) //nolint:errcheck,forcetypeassert // what is stored below
 	}
-	answer, err = c.ask(ctx, get(APIProxy, link.Address, link.path(), nil), func(body io.Reader) error {
+	q := get(APIProxy, link.Address, link.path(), nil)
+	q.begun = begun
+	answer, err = c.ask(ctx, q, func(body io.Reader) error {
 		sessions, err = decodeSessions(body, link, length+length/16)
 		return err
 	})
@@ -129,7 +132,7 @@ func (c *Client) EndSession(ctx context.Context, link *Link, id SessionID) (ende
 	shown := target.String() + redacted
 	target.RawPath = target.EscapedPath() + url.PathEscape(string(id))
 	target.Path += string(id)
-	_, err = c.ask(ctx, question{APIProxy, http.MethodDelete, target, shown}, func(body io.Reader) error {
+	_, err = c.ask(ctx, question{api: APIProxy, method: http.MethodDelete, target: target, shown: shown}, func(body io.Reader) error {
 		_, err := io.Copy(io.Discard, io.LimitReader(body, maxElementBytes)) // so that the connection can be used again
 		return err
 	})

@@ -268,7 +268,7 @@ func (c *climber) askNode(ctx context.Context, s *server, links []*headroom.Link
 	requests.SetLimit(requestsPerNode)
 	for i, link := range links {
 		requests.Go(func() error {
-			link.Sessions, answers[i], link.Err = c.client.Sessions(ctx, &link.Link)
+			link.Sessions, answers[i], link.Err = c.client.Sessions(ctx, &link.Link, nil)
 			return nil // the outcome is in the result
 		})
 	}

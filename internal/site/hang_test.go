@@ -1,10 +1,13 @@
 package site
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,9 +22,11 @@ func TestPatience(t *testing.T) {
 	const unbounded = -1
 	hung := &qlik.Error{Kind: qlik.KindTimeout}
 	refused := &qlik.Error{Kind: qlik.KindRefused}
-	answered := func(took time.Duration, err error) func(*watch) { return func(w *watch) { w.answered(took, err) } }
+	answered := func(took time.Duration, err error) func(*watch) {
+		return func(w *watch) { w.answered(took/2, took, err) }
+	}
 	late := func(took time.Duration, err error) func(*watch) {
-		return func(w *watch) { w.answeredLate(took, 9*time.Second, err) }
+		return func(w *watch) { w.answeredLate(took/2, took, 9*time.Second, err) }
 	}
 	missed := (*watch).missed
 	for name, test := range map[string]struct {
@@ -49,12 +54,15 @@ func TestPatience(t *testing.T) {
 		for _, event := range test.events {
 			event(w)
 		}
-		got := time.Duration(unbounded)
+		got, begins := time.Duration(unbounded), time.Duration(0)
 		if w.late {
-			got = w.patience()
+			begins, got = w.patience()
 		}
 		if got != test.want {
 			t.Errorf("%s: waited for %s, want %s", name, got, test.want)
+		}
+		if want := max(got/2, minPatience); w.late && begins != want {
+			t.Errorf("%s: waited for the beginning for %s, want %s", name, begins, want)
 		}
 	}
 }
@@ -189,6 +197,75 @@ func TestAlwaysTooLate(t *testing.T) {
 			got, _ = scrapeIn(t, site, timeout)
 			expectScrape(t, fmt.Sprint("later ", i), got, scraped{minPatience, false, qlik.KindTimeout})
 		}
+	})
+}
+
+// stalling is a connection on which nothing more arrives once it has passed so many
+// bytes.
+type stalling struct {
+	net.Conn
+
+	left   *atomic.Int64 // negative: no bound
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (s *stalling) Read(p []byte) (int, error) {
+	left := s.left.Load()
+	switch {
+	case left < 0:
+		return s.Conn.Read(p)
+	case left == 0:
+		<-s.closed
+		return 0, net.ErrClosed
+	}
+	n, err := s.Conn.Read(p[:min(len(p), int(left))])
+	s.left.Add(-int64(n))
+	return n, err
+}
+
+func (s *stalling) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return s.Conn.Close()
+}
+
+// TestAnswerThatStalls: a link whose answer begins as ever and never ends costs one
+// slow scrape, too.
+func TestAnswerThatStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, err := qliktest.Start(threeNodes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Close)
+		for i := range 500 { // several records of TLS
+			login(t, server, fmt.Sprint("user", i), "laptop", "", "qlik2")
+		}
+		var left atomic.Int64
+		left.Store(-1)
+		site := connect(t, server, func(c *Config) {
+			dial := c.Client.DialContext
+			c.Client.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := dial(ctx, network, address)
+				if err != nil || address != "qlik2:4243" {
+					return conn, err
+				}
+				return &stalling{Conn: conn, left: &left, closed: make(chan struct{})}, nil
+			}
+		})
+		server.SetProxyLatency("qlik2", 100*time.Millisecond)
+		const timeout = 9 * time.Second
+		got, _ := scrapeIn(t, site, timeout)
+		expectScrape(t, "healthy", got, scraped{100 * time.Millisecond, true, ""})
+		for i, want := range []time.Duration{timeout, 500 * time.Millisecond, 500 * time.Millisecond} {
+			left.Store(20_000) // for both links of the node
+			got, _ = scrapeIn(t, site, timeout)
+			expectScrape(t, fmt.Sprint("stalls ", i), got, scraped{want, false, qlik.KindTimeout})
+			left.Store(-1)
+			time.Sleep(15 * time.Second)
+		}
+		got, _ = scrapeIn(t, site, timeout)
+		expectScrape(t, "back", got, scraped{100 * time.Millisecond, true, ""})
 	})
 }
 

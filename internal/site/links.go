@@ -55,6 +55,7 @@ type questions struct {
 	finished bool // the answers have been taken
 	answers  []headroom.LinkResult
 	waiting  []bool // for the answers, by link
+	began    []bool // whether they began to come in, by link
 	left     int    // answers that are waited for
 	patience []*time.Timer
 }
@@ -145,7 +146,7 @@ type nodeQueue struct {
 func (l *links) begin(q *questions, links []qlik.Link) []nodeQueue {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	q.answers, q.waiting = make([]headroom.LinkResult, len(links)), make([]bool, len(links))
+	q.answers, q.waiting, q.began = make([]headroom.LinkResult, len(links)), make([]bool, len(links)), make([]bool, len(links))
 	for i := range links {
 		q.answers[i] = headroom.LinkResult{Link: links[i], Err: errUnanswered}
 	}
@@ -172,7 +173,10 @@ func (l *links) begin(q *questions, links []qlik.Link) []nodeQueue {
 		q.waiting[i] = true
 		q.left++
 		if w.late {
-			q.patience = append(q.patience, time.AfterFunc(w.patience(), func() { l.giveUp(q, i) }))
+			begins, whole := w.patience()
+			q.patience = append(q.patience,
+				time.AfterFunc(begins, func() { l.giveUp(q, i, false) }),
+				time.AfterFunc(whole, func() { l.giveUp(q, i, true) }))
 		}
 	}
 	l.watches = watches
@@ -208,28 +212,41 @@ func (l *links) askInTurn(q *questions, numbers <-chan int) {
 		w.running = true
 		l.mu.Unlock()
 
-		sessions, answer, err := l.client.Sessions(l.work.ctx, link)
+		var began time.Time
+		sessions, answer, err := l.client.Sessions(l.work.ctx, link, func() { began = l.begun(q, i) })
 
 		l.mu.Lock()
 		w.running = false
 		if took := time.Since(q.asked); q.waits(i) {
-			w.answered(took, err)
+			w.answered(began.Sub(q.asked), took, err)
 			q.answers[i] = headroom.LinkResult{
 				Link: *link, Sessions: sessions, Err: err, Duration: answer.Took, CertificateExpiry: answer.CertificateExpiry,
 			}
 			q.stopWaiting(i)
 		} else {
-			w.answeredLate(took, q.deadline.Sub(q.asked), err)
+			w.answeredLate(began.Sub(q.asked), took, q.deadline.Sub(q.asked), err)
 		}
 		l.mu.Unlock()
 	}
 }
 
-// giveUp ends the waiting for a link that was late before.
-func (l *links) giveUp(q *questions, i int) {
+// begun notes that the answer of a link begins to come in.
+func (l *links) begun(q *questions, i int) time.Time {
+	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if q.waits(i) {
+		q.began[i] = true
+	}
+	return now
+}
+
+// giveUp ends the waiting for a link that was late before; unless at any rate, only
+// if its answer has not begun.
+func (l *links) giveUp(q *questions, i int, atAnyRate bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if q.waits(i) && (atAnyRate || !q.began[i]) {
 		l.miss(q, i)
 	}
 }

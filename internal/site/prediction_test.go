@@ -15,7 +15,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-var predict = flag.Duration("predict", 4*time.Hour, "simulated time of each variant of TestPrediction")
+var predict = flag.Duration("predict", 2*time.Hour, "simulated time of each variant of TestPrediction")
 
 // TestPrediction compares, over simulated days, what the exporter says of each
 // user with what the site's licence check does to that user's next login.

@@ -17,28 +17,40 @@ const (
 )
 
 // watch is what is remembered of a link between flights, so that one that hangs
-// costs one slow scrape and not every scrape.
+// costs one slow scrape and not every scrape. Times are counted from when the site
+// is asked.
 type watch struct {
-	usual   time.Duration // what its answers usually take, from when the site is asked; 0 before the first
+	begins  time.Duration // when its answers usually begin; 0 before the first
+	takes   time.Duration // when they usually are whole; 0 before the first
 	late    bool          // it did not answer in time, and has not done so since
 	running bool          // its last request is still under way
 }
 
-// patience is how long a link is waited for that was late before. One that always
-// takes long is given long.
-func (w *watch) patience() time.Duration { return max(patienceFactor*w.usual, minPatience) }
+// patience is how long a link is waited for that was late before: until its answer
+// begins, and until it is whole. One that hangs does not even begin; to read the
+// list of a large site takes longer. One that always takes long is given long.
+func (w *watch) patience() (begins, whole time.Duration) {
+	return max(patienceFactor*w.begins, minPatience), max(patienceFactor*w.takes, minPatience)
+}
 
-// answered notes an answer that was waited for.
-func (w *watch) answered(took time.Duration, err error) {
+// answered notes an answer that was waited for: when it began, and when it was
+// whole.
+func (w *watch) answered(began, took time.Duration, err error) {
 	if err != nil {
-		w.late = qlik.KindOf(err) == qlik.KindTimeout || took > max(w.patience(), slowFailure)
+		_, whole := w.patience()
+		w.late = qlik.KindOf(err) == qlik.KindTimeout || took > max(whole, slowFailure)
 		return
 	}
-	if w.usual == 0 {
-		w.usual = took
-	}
-	w.usual += (took - w.usual) / 4
+	w.begins, w.takes = mean(w.begins, began), mean(w.takes, took)
 	w.late = false
+}
+
+// mean moves what is usual towards what was seen.
+func mean(usual, seen time.Duration) time.Duration {
+	if usual == 0 {
+		return seen
+	}
+	return usual + (seen-usual)/4
 }
 
 // missed notes that an answer is not waited for any longer.
@@ -47,8 +59,8 @@ func (w *watch) missed() { w.late = true }
 // answeredLate notes an answer that nobody waited for. It only shows that the link
 // is alive, and whether it deserves more patience: not if it took longer than the
 // whole flight, because then it would cost every flight its whole time.
-func (w *watch) answeredLate(took, flight time.Duration, err error) {
+func (w *watch) answeredLate(began, took, flight time.Duration, err error) {
 	if err == nil && took < flight {
-		w.usual = max(w.usual, took)
+		w.begins, w.takes = max(w.begins, began), max(w.takes, took)
 	}
 }

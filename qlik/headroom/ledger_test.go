@@ -50,6 +50,7 @@ type life struct {
 	seen    time.Time // when it was listed for the first time, if its start was seen
 	unsure  bool      // its links failed since it was listed
 	ended   bool
+	crossed bool   // it was listed although it had ended, beside a session that began
 	cooled  bool   // its slot stayed taken
 	hidden  string // why the lists do not show that; "" if they do
 }
@@ -163,10 +164,14 @@ func (l *ledger) judge(known []*life, a *answers) {
 		}
 	}
 	isUnsure := func(x *life) bool { return x.unsure }
+	hasBegun := func(x *life) bool { return x.begun }
+	for _, x := range l.lives {
+		x.crossed = x.ended && slices.ContainsFunc(l.lives, hasBegun)
+	}
 	switch {
 	case slices.ContainsFunc(l.lives, isUnsure), slices.ContainsFunc(known, isUnsure):
 		suggested = outage
-	case slices.ContainsFunc(l.lives, func(x *life) bool { return x.begun }):
+	case slices.ContainsFunc(l.lives, hasBegun), slices.ContainsFunc(known, func(x *life) bool { return x.crossed }):
 		suggested = noOrder
 	case l.refused, slices.ContainsFunc(l.lives, isRefused), slices.ContainsFunc(known, isRefused):
 		suggested = hadNoSlot

@@ -33,8 +33,8 @@ func defaultPredict() time.Duration {
 // slots than the ledger gives reasons for.
 //
 // The bounds come from 28 seeds for each variant, a week each. With usage rows at least
-// 99.73 % of predictions were right, and at most 0.14 % promised a slot that was not
-// free. Without them it was 97.0 % and 0.24 % every 30 s, and 87.4 % and 0.42 % every
+// 99.72 % of predictions were right, and at most 0.14 % promised a slot that was not
+// free. Without them it was 96.3 % and 0.24 % every 30 s, and 88.7 % and 0.49 % every
 // 15 s, where people do twice as much.
 func TestPrediction(t *testing.T) {
 	t.Parallel()
@@ -46,7 +46,7 @@ func TestPrediction(t *testing.T) {
 		{"rows, tail at the limit", true, false, qliktest.TailAtLimit, 15 * time.Second, 99.5, 0.2},
 		{"rows, tail always", true, false, qliktest.TailAlways, 30 * time.Second, 99.5, 0.2},
 		{"no rows, tail at the limit", false, false, qliktest.TailAtLimit, 15 * time.Second, 85, 0.6},
-		{"no rows, tail at the limit, every 30 s", false, false, qliktest.TailAtLimit, 30 * time.Second, 96, 0.4},
+		{"no rows, tail at the limit, every 30 s", false, false, qliktest.TailAtLimit, 30 * time.Second, 95, 0.4},
 		{"a release without rows", false, true, qliktest.TailAtLimit, 15 * time.Second, 85, 0.6},
 	} {
 		for n := range 2 {

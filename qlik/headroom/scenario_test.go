@@ -176,7 +176,7 @@ func differ(path string, got, want reflect.Value) []string {
 	if !got.IsValid() || !want.IsValid() || got.Type() != want.Type() {
 		return differentLeaf(path, got, want)
 	}
-	if _, isTime := reflect.Zero(got.Type()).Interface().(time.Time); isTime {
+	if got.Type() == reflect.TypeFor[time.Time]() {
 		return differentLeaf(path, got, want)
 	}
 	var all []string

@@ -70,17 +70,15 @@ func cool(cooling []time.Time, sessions int, ends []time.Time, last time.Time, l
 	if len(ends) == 0 {
 		return cooling
 	}
-	slices.SortFunc(ends, time.Time.Compare)
 	cooling = slices.Clone(cooling[cooled(cooling, last):])
-	for _, end := range ends {
-		if sessions+len(cooling) >= l.limit {
-			cooling = append(cooling, end.Add(l.coolingTime))
-			slices.SortFunc(cooling, time.Time.Compare)
-			cooling = cooling[max(len(cooling)-l.limit, 0):]
-		}
-		sessions--
+	if sessions+len(cooling) < l.limit {
+		return cooling // each end only turns a session into a free slot
 	}
-	return cooling
+	for _, end := range ends {
+		cooling = append(cooling, end.Add(l.coolingTime))
+	}
+	slices.SortFunc(cooling, time.Time.Compare)
+	return cooling[max(len(cooling)-l.limit, 0):]
 }
 
 // cooled is the number of slots that have cooled by a time.
