@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"sync"
@@ -38,7 +39,8 @@ func TestPatience(t *testing.T) {
 		"never answered in time":                     {[]func(*watch){missed}, 250 * time.Millisecond},
 		"five times the usual":                       {[]func(*watch){answered(2*time.Second, nil), missed}, 10 * time.Second},
 		"at least 250 ms":                            {[]func(*watch){answered(10*time.Millisecond, nil), missed}, 250 * time.Millisecond},
-		"the usual is a mean":                        {[]func(*watch){answered(time.Second, nil), answered(3*time.Second, nil), missed}, 7500 * time.Millisecond},
+		"the usual rises slowly":                     {[]func(*watch){answered(time.Second, nil), answered(3*time.Second, nil), missed}, 6250 * time.Millisecond},
+		"and falls fast":                             {[]func(*watch){answered(3*time.Second, nil), answered(time.Second, nil), missed}, 10 * time.Second},
 		"in time again":                              {[]func(*watch){missed, answered(time.Second, nil)}, unbounded},
 		"a late answer is no answer in time":         {[]func(*watch){answered(100*time.Millisecond, nil), missed, late(50*time.Millisecond, nil)}, 500 * time.Millisecond},
 		"but shows how long it takes now":            {[]func(*watch){answered(10*time.Millisecond, nil), missed, late(400*time.Millisecond, nil)}, 2 * time.Second},
@@ -205,21 +207,18 @@ func TestAlwaysTooLate(t *testing.T) {
 type stalling struct {
 	net.Conn
 
-	left   *atomic.Int64 // negative: no bound
+	left   *atomic.Int64
 	closed chan struct{}
 	once   sync.Once
 }
 
 func (s *stalling) Read(p []byte) (int, error) {
 	left := s.left.Load()
-	switch {
-	case left < 0:
-		return s.Conn.Read(p)
-	case left == 0:
+	if left <= 0 {
 		<-s.closed
 		return 0, net.ErrClosed
 	}
-	n, err := s.Conn.Read(p[:min(len(p), int(left))])
+	n, err := s.Conn.Read(p[:min(int64(len(p)), left)])
 	s.left.Add(-int64(n))
 	return n, err
 }
@@ -242,7 +241,7 @@ func TestAnswerThatStalls(t *testing.T) {
 			login(t, server, fmt.Sprint("user", i), "laptop", "", "qlik2")
 		}
 		var left atomic.Int64
-		left.Store(-1)
+		left.Store(math.MaxInt64)
 		site := connect(t, server, func(c *Config) {
 			dial := c.Client.DialContext
 			c.Client.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -261,7 +260,7 @@ func TestAnswerThatStalls(t *testing.T) {
 			left.Store(20_000) // for both links of the node
 			got, _ = scrapeIn(t, site, timeout)
 			expectScrape(t, fmt.Sprint("stalls ", i), got, scraped{want, false, qlik.KindTimeout})
-			left.Store(-1)
+			left.Store(math.MaxInt64)
 			time.Sleep(15 * time.Second)
 		}
 		got, _ = scrapeIn(t, site, timeout)

@@ -41,16 +41,21 @@ func (w *watch) answered(began, took time.Duration, err error) {
 		w.late = qlik.KindOf(err) == qlik.KindTimeout || took > max(whole, slowFailure)
 		return
 	}
-	w.begins, w.takes = mean(w.begins, began), mean(w.takes, took)
+	w.begins, w.takes = moved(w.begins, began), moved(w.takes, took)
 	w.late = false
 }
 
-// mean moves what is usual towards what was seen.
-func mean(usual, seen time.Duration) time.Duration {
-	if usual == 0 {
+// moved returns what is usual after something was seen. It falls fast and rises
+// slowly: that a machine was busy for a moment says little of the link.
+func moved(usual, seen time.Duration) time.Duration {
+	switch {
+	case usual == 0:
 		return seen
+	case seen < usual:
+		return usual - (usual-seen)/2
+	default:
+		return usual + (seen-usual)/8
 	}
-	return usual + (seen-usual)/4
 }
 
 // missed notes that an answer is not waited for any longer.
