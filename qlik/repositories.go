@@ -38,7 +38,7 @@ func (r *repositories) lastFirst() []string {
 	return r.hosts
 }
 
-func (r *repositories) note(status RepositoryStatus) {
+func (r *repositories) record(status RepositoryStatus) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.status[status.Host] = status

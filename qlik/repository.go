@@ -35,7 +35,7 @@ func (c *Client) askRepository(ctx context.Context, hosts []string, path string,
 		answer, err = c.ask(ctx, get(APIRepository, host, path, query), decode)
 		// That it does not know a path of other releases is an answer, too.
 		answered := err == nil || notFound(err)
-		c.repositories.note(RepositoryStatus{Host: host, Up: answered, CertificateExpiry: answer.CertificateExpiry})
+		c.repositories.record(RepositoryStatus{Host: host, Up: answered, CertificateExpiry: answer.CertificateExpiry})
 		switch {
 		case answered:
 			return answer, err

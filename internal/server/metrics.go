@@ -112,7 +112,7 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 	}
 	answer.writeTo(w)
 	if now := time.Now(); !waited.Before(begin) { // else nobody waited for Qlik
-		m.reserve.note(name, now.Sub(waited))
+		m.reserve.record(name, now.Sub(waited))
 	}
 }
 

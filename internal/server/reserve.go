@@ -36,8 +36,8 @@ func (r *reserve) of(site string, timeout, offset time.Duration) time.Duration {
 	return max(reserveFactor*needed, offset)
 }
 
-// note notes what was needed. A large need counts at once and is forgotten slowly.
-func (r *reserve) note(site string, needed time.Duration) {
+// record remembers what was needed. A large need counts at once and is forgotten slowly.
+func (r *reserve) record(site string, needed time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.needed[site]

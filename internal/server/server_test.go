@@ -238,14 +238,14 @@ func TestReserve(t *testing.T) {
 		}
 	}
 	expect("at first", 2500*time.Millisecond)
-	r.note("emea", 10*time.Millisecond)
+	r.record("emea", 10*time.Millisecond)
 	expect("little is needed", offset)
-	r.note("emea", time.Second)
+	r.record("emea", time.Second)
 	expect("much is needed", 3*time.Second)
-	r.note("emea", 10*time.Millisecond)
+	r.record("emea", 10*time.Millisecond)
 	expect("it is not forgotten at once", 2700*time.Millisecond)
 	for range 50 {
-		r.note("emea", 10*time.Millisecond)
+		r.record("emea", 10*time.Millisecond)
 	}
 	expect("but in the end", offset)
 	if got := r.of("apac", time.Second, offset); got != offset {

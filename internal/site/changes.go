@@ -15,9 +15,9 @@ type changes struct {
 	reasons map[string]string // by what fails
 }
 
-// note notes that something works (reason is "") or why it does not. If that is
-// new it calls works, which may be nil, or fails.
-func (c *changes) note(what, reason string, works, fails func(log.Logger)) {
+// log is told why something fails, or that it works (reason is ""). If that is new
+// it calls fails, or works, which may be nil.
+func (c *changes) log(what, reason string, works, fails func(log.Logger)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if reason == c.reasons[what] {

@@ -81,12 +81,12 @@ func (f *flights) join(ctx context.Context) *flight {
 	}
 	flight := &flight{questions: f.links.prepare(deadline), asked: f.repository.now(), done: make(chan struct{})}
 	f.current = flight
-	f.links.work.start(func() { f.fly(flight) }) //nolint:contextcheck // a flight must not end with one of its callers
+	f.links.work.start(func() { f.run(flight) }) //nolint:contextcheck // a flight must not end with one of its callers
 	return flight
 }
 
-// fly asks all links and makes the snapshot.
-func (f *flights) fly(flight *flight) {
+// run asks all links and makes the snapshot.
+func (f *flights) run(flight *flight) {
 	f.repository.reloadCertificates()
 	rows := f.repository.refreshUsage()
 	asked := f.links.ask(flight.questions, f.repository.expectedLinks(flight.over))
@@ -118,7 +118,7 @@ func (f *flights) follow(snapshot *headroom.Snapshot) {
 	}
 	for i := range snapshot.Links {
 		link := &snapshot.Links[i]
-		f.changes.note("link "+link.Node+link.VirtualProxy, string(qlik.KindOf(link.Err)),
+		f.changes.log("link "+link.Node+link.VirtualProxy, string(qlik.KindOf(link.Err)),
 			func(logger log.Logger) {
 				_ = level.Info(logger).Log("msg", "Virtual proxy answers again", "node", link.Node, "virtual_proxy", link.VirtualProxy)
 			},

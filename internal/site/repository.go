@@ -2,6 +2,7 @@ package site
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -114,7 +115,7 @@ func (r *repository) use(source string, err error, take func(*known)) {
 	if r.work.ending() {
 		return
 	}
-	r.changes.note("source "+source, string(qlik.KindOf(err)),
+	r.changes.log("source "+source, string(qlik.KindOf(err)),
 		func(logger log.Logger) {
 			_ = level.Info(logger).Log("msg", "Reads from the repository again", "source", source)
 		},
@@ -214,7 +215,7 @@ func (r *repository) loadUsage() {
 	if r.work.ending() {
 		return
 	}
-	r.changes.note("source "+SourceUsage, string(qlik.KindOf(err)), nil, func(logger log.Logger) {
+	r.changes.log("source "+SourceUsage, string(qlik.KindOf(err)), nil, func(logger log.Logger) {
 		_ = level.Warn(logger).Log("msg", "Cannot read usage rows; effective headroom is counted from sessions", "kind", qlik.KindOf(err), "err", err)
 	})
 	now := r.now()
@@ -283,7 +284,10 @@ func (r *repository) status() (links []qlik.Link, refreshed map[string]time.Time
 // reloadCertificates follows the certificate files and says so when it cannot.
 func (r *repository) reloadCertificates() {
 	err := r.client.Reload()
-	r.changes.note("certificates", textOf(err), nil, func(logger log.Logger) {
+	if wrong, ok := errors.AsType[*qlik.ConfigError](err); ok {
+		err = wrong.Err // names the file
+	}
+	r.changes.log("certificates", textOf(err), nil, func(logger log.Logger) {
 		_ = level.Error(logger).Log("msg", "Certificates changed and cannot be used; the last good ones stay in use", "err", err)
 	})
 }

@@ -137,7 +137,7 @@ func repositories(hosts []qlik.RepositoryStatus, links []qlik.Link) []collector.
 // CollectorRan is to be told how each run of a collector went. It logs what
 // changes.
 func (s *Site) CollectorRan(name string, err error) {
-	s.changes.note("collector "+name, textOf(err), nil, func(logger log.Logger) {
+	s.changes.log("collector "+name, textOf(err), nil, func(logger log.Logger) {
 		_ = level.Error(logger).Log("msg", "Collector failed", "collector", name, "err", err)
 	})
 }
