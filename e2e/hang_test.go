@@ -19,7 +19,7 @@ import (
 // A size that takes less than a minute; .ci/slow has the full one.
 var (
 	hangSessions = flag.Int("hang.sessions", 9_000, "sessions of each site of TestHangingNode")
-	hangTimeout  = flag.Duration("hang.timeout", 4*time.Second, "scrape timeout and interval of TestHangingNode")
+	hangTimeout  = flag.Duration("hang.timeout", 3*time.Second, "scrape timeout and interval of TestHangingNode")
 	hangBusy     = flag.Bool("hang.busy", true, "give the processors something else to do meanwhile")
 )
 
