@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -98,16 +100,27 @@ func start(tb testing.TB, address string, exporter *exec.Cmd) (metrics string) {
 
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for range 100 {
+		// Below the ports that systems give to whoever does not ask for one, such as the
+		// simulated sites of other tests: they would take it before the exporter does.
+		address := fmt.Sprint("127.0.0.1:", 10_000+nextPort.Add(1)%20_000)
+		if listener, err := net.Listen("tcp", address); err == nil {
+			if err := listener.Close(); err != nil { // for the exporter to take
+				tb.Fatal(err)
+			}
+			return address
+		}
 	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil { // for the exporter to take
-		tb.Fatal(err)
-	}
-	return address
+	tb.Fatal("no port is free")
+	return ""
 }
+
+// nextPort is where freeAddress looks next.
+var nextPort = func() *atomic.Uint32 {
+	at := new(atomic.Uint32)
+	at.Store(rand.Uint32N(20_000)) // other test programs run beside this one
+	return at
+}()
 
 // awaitListener waits for the other process.
 func awaitListener(tb testing.TB, address string) {
