@@ -188,6 +188,8 @@ func TestWallClock(t *testing.T) {
 		expect(t, err == nil && took > time.Second && took < 2*time.Second && metrics(text).value("qlik_sessions_complete") == "0",
 			"the scrape in the middle of which the clock is set is answered in time", fmt.Sprintf("%v after %s", err, took))
 		s.SetProxyFault("qlik2", qliktest.NoFault)
+		// Its request runs on, up to --qlik.timeout, and is not repeated meanwhile.
+		e.waitFor(t, "all is known again", 20*time.Second, func() bool { return e.scrape(t).value("qlik_sessions_complete") == "1" })
 	}
 
 	scrape()
