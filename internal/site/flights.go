@@ -23,7 +23,7 @@ type flights struct {
 	ended      func(life time.Duration) // may be nil
 
 	// state is what the flights have seen. Only they replace it, one after the other.
-	// Whoever is in a hurry reads it without waiting for them.
+	// A caller in a hurry reads it without waiting for them.
 	state  atomic.Pointer[headroom.State]
 	shared atomic.Uint64 // snapshots that took part in a flight under way
 

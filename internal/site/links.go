@@ -257,7 +257,7 @@ func (l *links) miss(q *questions, i int) {
 	q.stopWaiting(i)
 }
 
-// waits says whether the answer of a link is waited for. The caller holds the mutex.
+// waits reports whether the answer of a link is still waited for. The caller holds the mutex.
 func (q *questions) waits(i int) bool { return !q.closed && q.waiting[i] }
 
 // stopWaiting notes that the answer of a link is there, or will not be waited for.

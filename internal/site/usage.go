@@ -20,7 +20,7 @@ type usageSchedule struct {
 	backoff time.Duration // after a timeout
 }
 
-// due says whether it is time to read, and if so takes the turn.
+// due reports whether it is time to read. If so, the next reading is due an interval later.
 func (u *usageSchedule) due(now time.Time) bool {
 	if now.Before(u.next) {
 		return false

@@ -22,7 +22,7 @@ func newWork() *work {
 // start starts a goroutine.
 func (w *work) start(f func()) { w.group.Go(f) }
 
-// ending says whether the goroutines are told to end.
+// ending reports whether the goroutines have been told to end.
 func (w *work) ending() bool { return w.ctx.Err() != nil }
 
 // end ends all goroutines and waits for them.
