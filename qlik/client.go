@@ -193,6 +193,10 @@ func (c *Client) roundTrip(ctx context.Context, q question, answer *Answer, deco
 		q.begun()
 	}
 	answer.read(response, sent, c.config.Now())
+	if response.StatusCode != http.StatusOK {
+		// What went wrong is known by now, even if the body stalls.
+		defer time.AfterFunc(errorBodyTimeout, func() { _ = response.Body.Close() }).Stop()
+	}
 	if err := checkStatus(response); err != nil {
 		// Read to its end, so that the connection can be used again.
 		_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxErrorBytes))
@@ -216,6 +220,9 @@ func (a *Answer) read(response *http.Response, sent, received time.Time) {
 // maxErrorBytes is how much of the body of a failing answer is read: more than an
 // error page of Qlik's has (docs/qlik.md, "Session list").
 const maxErrorBytes = 128 << 10
+
+// errorBodyTimeout is how long that body may take.
+const errorBodyTimeout = 250 * time.Millisecond
 
 // checkStatus turns any answer but 200 into an error that tells its kind and
 // quotes nothing of the body.

@@ -1,10 +1,12 @@
 package qlik
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // body is the body of an answer. It knows whether it was closed.
@@ -23,6 +25,51 @@ func (b *body) Close() error {
 type answering func(*http.Request) *http.Response
 
 func (a answering) RoundTrip(request *http.Request) (*http.Response, error) { return a(request), nil }
+
+// TestFailureWhoseBodyStalls: what a status says does not wait for a body that never
+// ends.
+func TestFailureWhoseBodyStalls(t *testing.T) {
+	for status, want := range map[int]Kind{
+		http.StatusUnauthorized: KindUnauthorized, http.StatusForbidden: KindForbidden, http.StatusNotFound: KindStatus,
+		http.StatusInternalServerError: KindStatus, http.StatusFound: KindRedirect,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client, err := NewClient(Config{Hosts: []string{"qlik1"}, CertDir: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			client.http.Transport = answering(func(request *http.Request) *http.Response {
+				body, _ := io.Pipe()
+				return &http.Response{StatusCode: status, Header: make(http.Header), Body: body, Request: request}
+			})
+			link := newLink("qlik1", proxyPort, "")
+			_, answer, err := client.Sessions(t.Context(), &link, nil)
+			if kind := KindOf(err); kind != want || answer.Took > errorBodyTimeout {
+				t.Errorf("%d: kind %q after %s, want %q within %s", status, kind, answer.Took, want, errorBodyTimeout)
+			}
+		})
+	}
+}
+
+// TestNoRepository: without a repository nobody is known to hold no license.
+func TestNoRepository(t *testing.T) {
+	client, err := NewClient(Config{Proxies: []string{"qlik1"}, VirtualProxies: []string{"/"}, CertDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx := t.Context()
+	_, licenses := client.Licenses(ctx)
+	_, topology := client.Topology(ctx)
+	_, services := client.Services(ctx)
+	_, _, about := client.About(ctx)
+	for question, err := range map[string]error{"licenses": licenses, "topology": topology, "services": services, "about": about} {
+		if !errors.Is(err, errNoRepository) || KindOf(err) == "" {
+			t.Errorf("%s: error %v, want %v", question, err, errNoRepository)
+		}
+	}
+}
 
 // TestEveryBodyIsClosed: the body of an answer is closed, whatever the answer is.
 func TestEveryBodyIsClosed(t *testing.T) {

@@ -60,7 +60,7 @@ func KindOf(err error) Kind {
 	return ""
 }
 
-// kindError marks the kind of a failure where it is found; client.request
+// kindError marks the kind of a failure where it is found; Client.ask
 // turns it into an *Error.
 type kindError struct {
 	kind   Kind

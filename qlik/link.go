@@ -29,6 +29,12 @@ type Link struct {
 	InactivityTimeout    time.Duration
 }
 
+// LinkKey is what tells a link from the others of its site.
+type LinkKey struct{ Node, VirtualProxy string }
+
+// Key returns what tells the link from others.
+func (l *Link) Key() LinkKey { return LinkKey{l.Node, l.VirtualProxy} }
+
 func (l *Link) compare(other *Link) int {
 	return cmp.Or(strings.Compare(l.Node, other.Node), strings.Compare(l.VirtualProxy, other.VirtualProxy))
 }

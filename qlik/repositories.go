@@ -23,6 +23,21 @@ type RepositoryStatus struct {
 	CertificateExpiry time.Time
 }
 
+// Repositories returns the repositories that were asked so far, in the order of
+// the configuration.
+func (c *Client) Repositories() []RepositoryStatus {
+	r := c.repositories
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var statuses []RepositoryStatus
+	for _, host := range r.hosts {
+		if status, asked := r.status[host]; asked {
+			statuses = append(statuses, status)
+		}
+	}
+	return statuses
+}
+
 func newRepositories(hosts []string) *repositories {
 	return &repositories{hosts: hosts, status: make(map[string]RepositoryStatus)}
 }

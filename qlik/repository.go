@@ -2,8 +2,10 @@ package qlik
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,24 +14,14 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Repositories returns the repositories that were asked so far, in the order of
-// the configuration.
-func (c *Client) Repositories() []RepositoryStatus {
-	r := c.repositories
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var statuses []RepositoryStatus
-	for _, host := range r.hosts {
-		if status, asked := r.status[host]; asked {
-			statuses = append(statuses, status)
-		}
-	}
-	return statuses
-}
+var errNoRepository = errors.New("no repository is configured")
 
 // askRepository asks hosts until one answers as it should. That is the one whose
 // Answer it returns.
 func (c *Client) askRepository(ctx context.Context, hosts []string, path string, query url.Values, decode func(io.Reader) error) (answer Answer, err error) {
+	if len(hosts) == 0 {
+		return answer, &Error{Op: http.MethodGet, Target: path, Kind: KindRefused, Err: errNoRepository}
+	}
 	var failures error
 	for _, host := range hosts {
 		answer, err = c.ask(ctx, get(APIRepository, host, path, query), decode)

@@ -42,21 +42,6 @@ type Session struct {
 	Link *Link // that listed it
 }
 
-// DistinctUsers counts the users of sessions. Each anonymous browser counts for
-// itself, as it does for Qlik.
-func DistinctUsers(sessions []Session) int {
-	n := 0
-	users := make(map[User]struct{}, len(sessions))
-	for i := range sessions {
-		if sessions[i].User == AnonymousUser {
-			n++
-		} else {
-			users[sessions[i].User] = struct{}{}
-		}
-	}
-	return n + len(users)
-}
-
 // sessionRecord is an element of the session list. All other fields are
 // ignored: UserName is often empty, Attributes can be large.
 type sessionRecord struct {

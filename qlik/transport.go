@@ -23,7 +23,8 @@ type transport struct {
 	open                            func(ctx context.Context, network, address string) (net.Conn, error)
 	redirect                        func(address string) string // where a node is reached
 
-	mu           sync.Mutex        // guards what follows
+	reloading    sync.Mutex        // held while the files are read; taken before mu
+	mu           sync.Mutex        // guards what follows, and is never held for long
 	files        *certificateFiles // that http is made of
 	http         *http.Transport   // nil before the first reload
 	certificates Certificates
@@ -44,12 +45,15 @@ func newTransport(config *Config) *transport {
 // changed. When they cannot be read or do not fit together, as in the middle of
 // a rotation, the last good ones stay in use.
 func (t *transport) reload() error {
+	t.reloading.Lock()
+	defer t.reloading.Unlock()
+	files, err := readCertificateFiles(t.dir, t.passphraseFile)
+	if err != nil {
+		return err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	files, err := readCertificateFiles(t.dir, t.passphraseFile)
 	switch {
-	case err != nil:
-		return err
 	case files.equal(t.files):
 		return nil
 	case files.equal(t.failed):

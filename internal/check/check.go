@@ -281,7 +281,7 @@ func (c *climber) askNode(ctx context.Context, s *server, links []*headroom.Link
 		rung := Rung{Name: "link", Target: link.Node + " " + link.VirtualProxy, Mark: OK}
 		if link.Err == nil {
 			rung.Text = fmt.Sprintf("%s of %s, %s", count(len(link.Sessions), "session", "sessions"),
-				count(qlik.DistinctUsers(link.Sessions), "user", "users"), milliseconds(answers[i].Took))
+				count(distinctUsers(link.Sessions), "user", "users"), milliseconds(answers[i].Took))
 			if len(link.Sessions) == 0 {
 				rung.Text = "no sessions, " + milliseconds(answers[i].Took)
 			}
@@ -301,6 +301,21 @@ func (c *climber) askNode(ctx context.Context, s *server, links []*headroom.Link
 		return
 	}
 	s.rungs = append(s.rungs, rungs...)
+}
+
+// distinctUsers counts the users of sessions. Each anonymous browser counts for
+// itself, as it does for Qlik.
+func distinctUsers(sessions []qlik.Session) int {
+	anonymous := 0
+	users := make(map[qlik.User]struct{})
+	for i := range sessions {
+		if sessions[i].User == qlik.AnonymousUser {
+			anonymous++
+		} else {
+			users[sessions[i].User] = struct{}{}
+		}
+	}
+	return anonymous + len(users)
 }
 
 // licenses reads who holds a licence, and the usage rows.

@@ -107,12 +107,15 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 	if answer == nil {
 		return // nobody waits for it
 	}
-	if granted > 0 { // who has stopped waiting must not be waited for
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(granted))
+	if granted == 0 { // a person, who may read at leisure
+		answer.writeTo(w)
+		return
 	}
+	// Who has stopped waiting must not be waited for.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(granted))
 	answer.writeTo(w)
 	if now := time.Now(); !waited.Before(begin) { // else nobody waited for Qlik
-		m.reserve.record(name, now.Sub(waited))
+		m.reserve.record(name, min(now.Sub(waited), granted))
 	}
 }
 

@@ -277,6 +277,25 @@ func TestReserveIsMeasuredToTheLastByte(t *testing.T) {
 	}
 }
 
+// TestReserveIsOfScrapes: a person who reads slowly costs scrapes no time, and a
+// scraper not more than it was granted.
+func TestReserveIsOfScrapes(t *testing.T) {
+	for granted, want := range map[string]time.Duration{"": 0, "10": 10 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			asIs := func(handler http.Handler) http.HandlerFunc { return handler.ServeHTTP }
+			m := newMetrics(prometheus.NewRegistry(), only(func(context.Context) prometheus.Gatherer {
+				return collect(func(chan<- prometheus.Metric) {})
+			}), 0, asIs, nil)
+			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
+			request.Header.Set(scrapeTimeoutHeader, granted)
+			m.own(slow{httptest.NewRecorder(), 4 * time.Minute}, request)
+			if got := m.reserve.needed[""]; got != want {
+				t.Errorf("granted %q: measured %s, want %s", granted, got, want)
+			}
+		})
+	}
+}
+
 // slow is the connection to a client that reads slowly.
 type slow struct {
 	http.ResponseWriter

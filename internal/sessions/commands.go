@@ -64,6 +64,8 @@ func (c *Commands) read(ctx context.Context) (*headroom.Snapshot, error) {
 	switch {
 	case snapshot.Up():
 		return snapshot, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return snapshot, errors.New("interrupted")
 	case len(snapshot.Links) == 0:
 		return snapshot, errors.New("nothing is known of the sessions: no virtual proxy is known to ask; qlik_exporter check says why")
 	default:

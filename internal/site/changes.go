@@ -1,6 +1,7 @@
 package site
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/go-kit/log"
@@ -33,6 +34,13 @@ func (c *changes) log(what, reason string, works, fails func(log.Logger)) {
 	case works != nil:
 		works(c.logger)
 	}
+}
+
+// forget forgets what failed and is not there any more.
+func (c *changes) forget(gone func(what string) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.reasons, func(what, _ string) bool { return gone(what) })
 }
 
 func textOf(err error) string {

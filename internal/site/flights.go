@@ -3,12 +3,14 @@ package site
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
@@ -37,7 +39,8 @@ type flights struct {
 type flight struct {
 	*questions
 
-	asked    time.Time // by the site's clock
+	early    singleflight.Group // of snapshots for those who are earlier than the flight
+	asked    time.Time          // by the site's clock
 	done     chan struct{}
 	snapshot *headroom.Snapshot // there when done is closed
 }
@@ -56,14 +59,31 @@ func (f *flights) snapshot(ctx context.Context) *headroom.Snapshot {
 		return flight.snapshot
 	case <-ctx.Done():
 	}
-	// Only who is earlier than the flight has a snapshot made for itself. Else that of
-	// the flight comes as soon, and the work is not done twice.
-	deadline, _ := ctx.Deadline()
-	if answers, early := f.links.soFar(flight.questions, deadline, errors.Is(ctx.Err(), context.Canceled)); early {
-		return f.state.Load().Preview(f.repository.round(flight.asked, answers))
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return &headroom.Snapshot{Time: flight.asked, Heard: f.repository.now()} // nobody will look at it
+	}
+	// Only who is earlier than the flight gets a snapshot of what is there by then.
+	// Else that of the flight comes as soon, and the work is not done twice.
+	if deadline, _ := ctx.Deadline(); f.links.isEarlier(flight.questions, deadline) {
+		if snapshot := f.soFar(flight); snapshot != nil {
+			return snapshot
+		}
 	}
 	<-flight.done
 	return flight.snapshot
+}
+
+// soFar returns a snapshot of the answers that are there, which is made once for all
+// who ask meanwhile, or nil if the flight's own is being made.
+func (f *flights) soFar(flight *flight) *headroom.Snapshot {
+	snapshot, _, _ := flight.early.Do("", func() (any, error) {
+		answers, there := f.links.soFar(flight.questions)
+		if !there {
+			return (*headroom.Snapshot)(nil), nil
+		}
+		return f.state.Load().Preview(f.repository.round(flight.asked, answers)), nil
+	})
+	return snapshot.(*headroom.Snapshot) //nolint:errcheck,forcetypeassert // what the function above returns
 }
 
 // join takes part in the flight under way, or starts one.
@@ -116,9 +136,13 @@ func (f *flights) follow(snapshot *headroom.Snapshot) {
 			f.ended(life)
 		}
 	}
+	const prefix = "link "
+	there := make(map[string]bool, len(snapshot.Links))
 	for i := range snapshot.Links {
 		link := &snapshot.Links[i]
-		f.changes.log("link "+link.Node+link.VirtualProxy, string(qlik.KindOf(link.Err)),
+		name := prefix + link.Node + link.VirtualProxy
+		there[name] = true
+		f.changes.log(name, string(qlik.KindOf(link.Err)),
 			func(logger log.Logger) {
 				_ = level.Info(logger).Log("msg", "Virtual proxy answers again", "node", link.Node, "virtual_proxy", link.VirtualProxy)
 			},
@@ -127,4 +151,5 @@ func (f *flights) follow(snapshot *headroom.Snapshot) {
 					"kind", qlik.KindOf(link.Err), "duration", link.Duration, "err", link.Err)
 			})
 	}
+	f.changes.forget(func(what string) bool { return strings.HasPrefix(what, prefix) && !there[what] })
 }

@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-kit/log"
+
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
@@ -29,7 +31,8 @@ func TestPatience(t *testing.T) {
 	late := func(took time.Duration, err error) func(*watch) {
 		return func(w *watch) { w.answeredLate(took/2, took, 9*time.Second, err) }
 	}
-	missed := (*watch).missed
+	missed := func(w *watch) { w.missed(9 * time.Second) }
+	hurried := func(w *watch) { w.missed(time.Second) }
 	for name, test := range map[string]struct {
 		events []func(*watch)
 		want   time.Duration
@@ -43,7 +46,14 @@ func TestPatience(t *testing.T) {
 		"and falls fast":                             {[]func(*watch){answered(3*time.Second, nil), answered(time.Second, nil), missed}, 10 * time.Second},
 		"in time again":                              {[]func(*watch){missed, answered(time.Second, nil)}, unbounded},
 		"a late answer is no answer in time":         {[]func(*watch){answered(100*time.Millisecond, nil), missed, late(50*time.Millisecond, nil)}, 500 * time.Millisecond},
-		"but shows how long it takes now":            {[]func(*watch){answered(10*time.Millisecond, nil), missed, late(400*time.Millisecond, nil)}, 2 * time.Second},
+		"less each time it hangs on":                 {[]func(*watch){answered(2*time.Second, nil), missed, missed, missed}, 2500 * time.Millisecond},
+		"down to what is hardly noticed":             {[]func(*watch){answered(2*time.Second, nil), missed, missed, missed, missed, missed}, 625 * time.Millisecond},
+		"somebody was in a hurry":                    {[]func(*watch){answered(800*time.Millisecond, nil), hurried}, unbounded},
+		"before it ever answered":                    {[]func(*watch){hurried}, unbounded},
+		"in a hurry, but too long all the same":      {[]func(*watch){answered(400*time.Millisecond, nil), hurried}, 2 * time.Second},
+		"nobody waited, and it ran into the timeout": {[]func(*watch){hurried, late(10*time.Second, hung)}, 250 * time.Millisecond},
+		"nobody could have waited so long":           {[]func(*watch){hurried, late(10*time.Second, nil)}, 250 * time.Millisecond},
+		"but shows how long it takes now":            {[]func(*watch){answered(10*time.Millisecond, nil), missed, late(4*time.Second, nil)}, 5 * time.Second},
 		"unless no scrape could wait so long":        {[]func(*watch){answered(10*time.Millisecond, nil), missed, late(10*time.Second, nil)}, 250 * time.Millisecond},
 		"a late failure shows nothing":               {[]func(*watch){answered(10*time.Millisecond, nil), missed, late(time.Second, refused)}, 250 * time.Millisecond},
 		"refused at once":                            {[]func(*watch){missed, answered(time.Millisecond, refused)}, unbounded},
@@ -403,4 +413,138 @@ func TestPreviewLeavesNoTrace(t *testing.T) {
 			t.Errorf("whole: %+v, complete %t, %d started", anna, whole.Complete(), whole.Tracking.Started["/"])
 		}
 	})
+}
+
+// TestSiblingOfALinkThatHangs: of two links of a node one hangs, and its request is
+// under way. The other one is asked all the same.
+func TestSiblingOfALinkThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		both := []qlik.Link{{Node: "qlik2", VirtualProxy: "/"}, {Node: "qlik2", VirtualProxy: "/sales"}}
+		l := &links{timeout: 10 * time.Second, watches: map[qlik.LinkKey]*watch{
+			both[0].Key(): {late: true, running: []time.Time{time.Now()}},
+		}}
+		time.Sleep(strangerPatience)
+		q := l.prepare(time.Now().Add(9 * time.Second))
+		queues := l.begin(q, both)
+		if len(queues) != 1 || queues[0].requests != 1 || len(queues[0].links) != 1 || <-queues[0].links != 1 {
+			t.Errorf("asked: %+v, want the second link, by one request", queues)
+		}
+		if want := []bool{false, true}; !slices.Equal(q.waiting, want) {
+			t.Errorf("waited for: %v, want %v", q.waiting, want)
+		}
+		if answers := l.finish(q); answers[0].Duration != strangerPatience || qlik.KindOf(answers[0].Err) != qlik.KindTimeout {
+			t.Errorf("the link that hangs: %s, %v; want the age of its request", answers[0].Duration, answers[0].Err)
+		}
+	})
+}
+
+// TestHurriedCallerTakesNothingFromTheNext: of two Prometheus servers with different
+// timeouts the second gets all answers, whatever the first had no time for.
+func TestHurriedCallerTakesNothingFromTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		for _, node := range []string{"qlik1", "qlik2", "qlik3"} {
+			server.SetProxyLatency(node, 1200*time.Millisecond)
+		}
+		for i := range 4 {
+			if snapshot := within(t, site, time.Second); snapshot.Up() {
+				t.Fatalf("cycle %d: the hurried caller got an answer", i)
+			}
+			time.Sleep(100 * time.Millisecond)
+			got, _ := scrapeIn(t, site, 9*time.Second)
+			expectScrape(t, fmt.Sprint("cycle ", i), got, scraped{1200 * time.Millisecond, true, ""})
+			time.Sleep(15 * time.Second)
+		}
+	})
+}
+
+// TestSlowFirstTopology: what the topology left no time for is asked in full by the
+// next scrape.
+func TestSlowFirstTopology(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		server.SetRepositoryLatency("qlik1", 7*time.Second)
+		server.SetProxyLatency("qlik2", 800*time.Millisecond)
+		const timeout = 7500 * time.Millisecond
+		if got, _ := scrapeIn(t, site, timeout); got.complete {
+			t.Fatalf("%+v; the first scrape was to be short of time", got)
+		}
+		time.Sleep(15 * time.Second)
+		got, _ := scrapeIn(t, site, timeout)
+		expectScrape(t, "second", got, scraped{800 * time.Millisecond, true, ""})
+	})
+}
+
+// TestThawsAndHangsAgain: a single late answer earns a link more time, which it
+// loses again while it goes on hanging.
+func TestThawsAndHangsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		server.SetProxyLatency("qlik2", 50*time.Millisecond)
+		const timeout = 9 * time.Second
+		within(t, site, timeout)
+		scrape := func(what string, want time.Duration) {
+			t.Helper()
+			got, snapshot := scrapeIn(t, site, timeout)
+			expectScrape(t, what, got, scraped{want, false, qlik.KindTimeout})
+			for _, link := range snapshot.Links {
+				if link.Node == "qlik2" && link.Duration != want {
+					t.Errorf("%s: %s was given up after %s, want %s", what, link.VirtualProxy, link.Duration, want)
+				}
+			}
+			time.Sleep(15 * time.Second)
+		}
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		scrape("hangs", timeout)
+		scrape("hangs on", minPatience)
+		server.SetProxyFault("qlik2", qliktest.NoFault)
+		server.SetProxyLatency("qlik2", 6*time.Second)
+		scrape("thaws, too late", minPatience)
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		for i, want := range []time.Duration{7500 * time.Millisecond, 3750 * time.Millisecond, 1875 * time.Millisecond, 937500 * time.Microsecond, 937500 * time.Microsecond} {
+			scrape(fmt.Sprint("hangs again ", i), want)
+		}
+	})
+}
+
+// TestNoSnapshotForWhoLeft: nothing is reckoned for a caller who has left.
+func TestNoSnapshotForWhoLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		login(t, server, "anna", "laptop", "", "qlik1")
+		within(t, site, time.Second)
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		var patient sync.WaitGroup
+		patient.Go(func() { within(t, site, 5*time.Second) })
+		synctest.Wait()
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		if snapshot := site.Snapshot(ctx); len(snapshot.Users) > 0 || snapshot.Up() || snapshot.Complete() {
+			t.Errorf("a snapshot of %d users, up %t", len(snapshot.Users), snapshot.Up())
+		}
+		if snapshot := within(t, site, time.Second); len(snapshot.Users) != 1 || !snapshot.Up() {
+			t.Errorf("who stays sees %d users, up %t", len(snapshot.Users), snapshot.Up())
+		}
+		patient.Wait()
+	})
+}
+
+// TestForgottenLink: a link that was removed while it failed fails anew when it is
+// back.
+func TestForgottenLink(t *testing.T) {
+	var c changes
+	told := 0
+	fail := func() { c.log("link qlik2/", "timeout", nil, func(log.Logger) { told++ }) }
+	fail()
+	fail()
+	c.forget(func(what string) bool { return what == "another" })
+	fail()
+	if told != 1 {
+		t.Errorf("told %d times, want once", told)
+	}
+	c.forget(func(what string) bool { return what == "link qlik2/" })
+	fail()
+	if told != 2 {
+		t.Errorf("told %d times in all, want twice", told)
+	}
 }

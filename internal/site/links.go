@@ -1,7 +1,6 @@
 package site
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -20,13 +19,6 @@ const (
 	sameMoment = 100 * time.Millisecond
 )
 
-// errUnanswered marks links that have not answered yet.
-var errUnanswered = errors.New("not answered yet")
-
-type linkKey struct{ node, virtualProxy string }
-
-func keyOf(link *qlik.Link) linkKey { return linkKey{link.Node, link.VirtualProxy} }
-
 // links asks the links of a site, and remembers how they answered.
 type links struct {
 	client  *qlik.Client
@@ -34,11 +26,11 @@ type links struct {
 	timeout time.Duration // of one request
 
 	mu      sync.Mutex // guards what follows, and what is in questions
-	watches map[linkKey]*watch
+	watches map[qlik.LinkKey]*watch
 }
 
 func newLinks(client *qlik.Client, work *work) *links {
-	return &links{client: client, work: work, timeout: client.Config().Timeout, watches: make(map[linkKey]*watch)}
+	return &links{client: client, work: work, timeout: client.Config().Timeout, watches: make(map[qlik.LinkKey]*watch)}
 }
 
 // questions is one round of questions to the links. Their answers are waited for
@@ -142,34 +134,35 @@ type nodeQueue struct {
 }
 
 // begin decides which links are asked and how long each is waited for. A link whose
-// last request is still under way is unknown at once.
+// requests under way show that it hangs is unknown at once.
 func (l *links) begin(q *questions, links []qlik.Link) []nodeQueue {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q.answers, q.waiting, q.began = make([]headroom.LinkResult, len(links)), make([]bool, len(links)), make([]bool, len(links))
 	for i := range links {
-		q.answers[i] = headroom.LinkResult{Link: links[i], Err: errUnanswered}
+		q.answers[i] = headroom.LinkResult{Link: links[i], Err: qlik.NotInTime(&links[i])} // unless it answers
 	}
 	if q.closed { // finding out the links took all the time
 		return nil
 	}
 	q.asked = time.Now()
 	q.move(l.latest(q, q.deadline))
-	watches := make(map[linkKey]*watch, len(links)) // without those of links that are gone
+	watches := make(map[qlik.LinkKey]*watch, len(links)) // without those of links that are gone
 	byNode := make(map[string][]int)
-	running := make(map[string]int) // requests that are still under way, by node
+	busy := make(map[string]int) // links that are not asked, by node
 	for i := range links {
-		key, node := keyOf(&links[i]), links[i].Node
+		key, node := links[i].Key(), links[i].Node
 		w := l.watches[key]
 		if w == nil {
 			w = new(watch)
 		}
 		watches[key] = w
-		if w.running {
-			running[node]++
+		byNode[node] = append(byNode[node], i)
+		if w.busy(q.asked) {
+			busy[node]++
+			q.answers[i].Duration = q.asked.Sub(w.running[0])
 			continue
 		}
-		byNode[node] = append(byNode[node], i)
 		q.waiting[i] = true
 		q.left++
 		if w.late {
@@ -182,11 +175,14 @@ func (l *links) begin(q *questions, links []qlik.Link) []nodeQueue {
 	l.watches = watches
 	var queues []nodeQueue
 	for node, requests := range shareRequests(byNode) {
-		queue := nodeQueue{make(chan int, len(byNode[node])), requests - running[node]}
+		queue := nodeQueue{make(chan int, len(byNode[node])), requests - busy[node]}
 		for _, i := range byNode[node] {
-			queue.links <- i
-			if queue.requests <= 0 { // the node has as many as it may have, and does not answer them
-				l.miss(q, i)
+			switch {
+			case !q.waiting[i]:
+			case queue.requests > 0:
+				queue.links <- i
+			default: // the node has as many as it may have, and does not answer them
+				q.stopWaiting(i)
 			}
 		}
 		close(queue.links)
@@ -208,15 +204,15 @@ func (l *links) askInTurn(q *questions, numbers <-chan int) {
 			continue
 		}
 		link := &q.answers[i].Link // never written to again
-		w := l.watches[keyOf(link)]
-		w.running = true
+		w, asked := l.watches[link.Key()], time.Now()
+		w.asked(asked)
 		l.mu.Unlock()
 
 		var began time.Time
 		sessions, answer, err := l.client.Sessions(l.work.ctx, link, func() { began = l.begun(q, i) })
 
 		l.mu.Lock()
-		w.running = false
+		w.ended(asked)
 		if took := time.Since(q.asked); q.waits(i) {
 			w.answered(began.Sub(q.asked), took, err)
 			q.answers[i] = headroom.LinkResult{
@@ -253,7 +249,9 @@ func (l *links) giveUp(q *questions, i int, atAnyRate bool) {
 
 // miss ends the waiting for a link without an answer. The caller holds the mutex.
 func (l *links) miss(q *questions, i int) {
-	l.watches[keyOf(&q.answers[i].Link)].missed()
+	waited := time.Since(q.asked)
+	l.watches[q.answers[i].Key()].missed(waited)
+	q.answers[i].Duration = waited
 	q.stopWaiting(i)
 }
 
@@ -290,36 +288,48 @@ func (l *links) finish(q *questions) []headroom.LinkResult {
 	defer l.mu.Unlock()
 	q.close()
 	q.finished = true
+	waited := time.Since(q.asked)
 	for i, waiting := range q.waiting {
 		if waiting {
-			l.watches[keyOf(&q.answers[i].Link)].missed()
+			l.watches[q.answers[i].Key()].missed(waited)
 		}
 	}
 	answers := q.answers
+	q.waitedUntilNow(answers)
 	q.answers, q.waiting = nil, nil
-	return late(answers, q.begun)
+	return answers
 }
 
-// soFar returns the answers that are there for somebody whose own deadline is over,
-// or who leaves; not if the questions are over, too.
-func (l *links) soFar(q *questions, deadline time.Time, leaves bool) (answers []headroom.LinkResult, early bool) {
+// isEarlier reports whether a deadline is well before that of the questions.
+func (l *links) isEarlier(q *questions, deadline time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if q.finished || q.deadline.Sub(deadline) <= sameMoment && !leaves {
-		return nil, false
-	}
-	return late(slices.Clone(q.answers), q.begun), true
+	return q.deadline.Sub(deadline) > sameMoment
 }
 
-// late gives the links that have not answered an error of their own.
-func late(answers []headroom.LinkResult, begun time.Time) []headroom.LinkResult {
+// soFar returns the answers that are there, unless the questions are over.
+func (l *links) soFar(q *questions) (answers []headroom.LinkResult, there bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if q.finished {
+		return nil, false
+	}
+	answers = slices.Clone(q.answers)
+	q.waitedUntilNow(answers)
+	return answers, true
+}
+
+// waitedUntilNow writes into answers how long those took that are waited for still,
+// or that there was no time to ask for. The caller holds the mutex.
+func (q *questions) waitedUntilNow(answers []headroom.LinkResult) {
 	for i := range answers {
-		if answer := &answers[i]; answer.Err == errUnanswered { //nolint:errorlint // the mark itself
-			answer.Duration = time.Since(begun)
-			answer.Err = qlik.NotInTime(&answer.Link)
+		switch {
+		case q.asked.IsZero():
+			answers[i].Duration = time.Since(q.begun)
+		case q.waiting[i]:
+			answers[i].Duration = time.Since(q.asked)
 		}
 	}
-	return answers
 }
 
 // shareRequests says how many requests each node may be asked at once: as many

@@ -31,6 +31,9 @@ const (
 	servicesInterval = 30 * time.Second
 )
 
+// certificatesGrace is how long the certificate files are waited for.
+const certificatesGrace = 500 * time.Millisecond
+
 // repository reads what the repository knows, each source in its time, and keeps
 // what was read last.
 type repository struct {
@@ -54,6 +57,7 @@ type known struct {
 	links     []qlik.Link // nil until known
 	licenses  *qlik.Licenses
 	services  *headroom.Services
+	named     *headroom.Services   // the same, with the nodes named as by the links
 	usage     *headroom.Usage      // nil also after a failure: old rows are no use
 	refreshed map[string]time.Time // by source, of the last success
 }
@@ -129,6 +133,7 @@ func (r *repository) use(source string, err error, take func(*known)) {
 		r.known.refreshed[source] = r.now()
 	}
 	take(&r.known)
+	r.known.named = r.known.services.Named(r.known.links)
 }
 
 // loadTopology reads the topology, and the service states with it. On failure the
@@ -211,6 +216,7 @@ func (r *repository) loadUsage() {
 	}
 	ctx, cancel := context.WithTimeout(r.work.ctx, usageTimeout)
 	defer cancel()
+	asked := r.now()
 	rows, err := r.client.UsageRows(ctx, licenses)
 	if r.work.ending() {
 		return
@@ -226,7 +232,7 @@ func (r *repository) loadUsage() {
 		r.known.usage = nil
 		return
 	}
-	r.known.usage = headroom.NewUsage(rows, now)
+	r.known.usage = headroom.NewUsage(rows, asked, now)
 	r.known.refreshed[SourceUsage] = now
 }
 
@@ -270,7 +276,7 @@ func (r *repository) round(asked time.Time, links []headroom.LinkResult) headroo
 	defer r.mu.Unlock()
 	return headroom.Round{
 		Asked: asked, Heard: r.now(), Links: links,
-		Usage: r.known.usage, Licenses: r.known.licenses, Services: r.known.services.Named(r.known.links),
+		Usage: r.known.usage, Licenses: r.known.licenses, Services: r.known.named,
 	}
 }
 
@@ -281,8 +287,20 @@ func (r *repository) status() (links []qlik.Link, refreshed map[string]time.Time
 	return r.known.links, maps.Clone(r.known.refreshed)
 }
 
-// reloadCertificates follows the certificate files and says so when it cannot.
+// reloadCertificates follows the certificate files. Those on a share that hangs are
+// not waited for: the last good ones stay in use.
 func (r *repository) reloadCertificates() {
+	timer := time.NewTimer(certificatesGrace)
+	defer timer.Stop()
+	select {
+	case <-r.load("certificates", r.loadCertificates):
+	case <-timer.C:
+	case <-r.work.ctx.Done():
+	}
+}
+
+// loadCertificates reads the certificate files and says so when it cannot.
+func (r *repository) loadCertificates() {
 	err := r.client.Reload()
 	if wrong, ok := errors.AsType[*qlik.ConfigError](err); ok {
 		err = wrong.Err // names the file

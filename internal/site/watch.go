@@ -1,6 +1,7 @@
 package site
 
 import (
+	"slices"
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -14,6 +15,13 @@ const (
 	// slowFailure is from when on a failure is as bad as no answer: a name server
 	// that hangs, say.
 	slowFailure = time.Second
+	// A link seems to hang that has taken several times as long as usual, and at
+	// least slowFailure; one that never answered, strangerPatience.
+	suspiciousFactor = 2
+	strangerPatience = 5 * time.Second
+	// maxRunning bounds the requests to a link that are under way at once: that of a
+	// caller who was in a hurry, and that of the next.
+	maxRunning = 2
 )
 
 // watch is what is remembered of a link between flights, so that one that hangs
@@ -22,8 +30,8 @@ const (
 type watch struct {
 	begins  time.Duration // when its answers usually begin; 0 before the first
 	takes   time.Duration // when they usually are whole; 0 before the first
-	late    bool          // it did not answer in time, and has not done so since
-	running bool          // its last request is still under way
+	late    bool          // it hung, and has not answered in time since
+	running []time.Time   // when its requests began that are under way, the oldest first
 }
 
 // patience is how long a link is waited for that was late before: until its answer
@@ -31,6 +39,28 @@ type watch struct {
 // list of a large site takes longer. One that always takes long is given long.
 func (w *watch) patience() (begins, whole time.Duration) {
 	return max(patienceFactor*w.begins, minPatience), max(patienceFactor*w.takes, minPatience)
+}
+
+// suspicious is how long without an answer shows that the link hangs, and not that
+// the caller was in a hurry.
+func (w *watch) suspicious() time.Duration {
+	if w.takes == 0 {
+		return strangerPatience
+	}
+	return max(suspiciousFactor*w.takes, slowFailure)
+}
+
+// busy reports whether the link must not be asked anew, because the requests under
+// way show that it hangs.
+func (w *watch) busy(now time.Time) bool {
+	return len(w.running) >= maxRunning || len(w.running) > 0 && now.Sub(w.running[0]) >= w.suspicious()
+}
+
+// asked notes that a request begins, ended that it is over.
+func (w *watch) asked(at time.Time) { w.running = append(w.running, at) }
+func (w *watch) ended(at time.Time) {
+	i := slices.Index(w.running, at)
+	w.running = slices.Delete(w.running, i, i+1)
 }
 
 // answered notes an answer that was waited for: when it began, and when it was
@@ -41,7 +71,7 @@ func (w *watch) answered(began, took time.Duration, err error) {
 		w.late = qlik.KindOf(err) == qlik.KindTimeout || took > max(whole, slowFailure)
 		return
 	}
-	w.begins, w.takes = moved(w.begins, began), moved(w.takes, took)
+	w.begins, w.takes = moved(w.begins, began), max(moved(w.takes, took), 1) // clocks may be coarse
 	w.late = false
 }
 
@@ -58,14 +88,31 @@ func moved(usual, seen time.Duration) time.Duration {
 	}
 }
 
-// missed notes that an answer is not waited for any longer.
-func (w *watch) missed() { w.late = true }
+// missed notes that an answer is not waited for any longer, after so long. A link
+// that goes on hanging is given less and less.
+func (w *watch) missed(waited time.Duration) {
+	switch {
+	case waited < w.suspicious():
+	case w.late:
+		w.begins, w.takes = w.begins/2, w.takes/2
+	default:
+		w.late = true
+	}
+}
 
-// answeredLate notes an answer that nobody waited for. It only shows that the link
-// is alive, and whether it deserves more patience: not if it took longer than the
-// whole flight, because then it would cost every flight its whole time.
+// answeredLate notes the end of a request that nobody waited for. That it failed
+// by the timeout shows that the link hangs. An answer shows that it is alive, and
+// how long it must be waited for now: as long as this one took, and a quarter more.
+// One that took longer than the whole flight would cost every flight its whole
+// time, and is not worth it.
 func (w *watch) answeredLate(began, took, flight time.Duration, err error) {
-	if err == nil && took < flight {
-		w.begins, w.takes = max(w.begins, began), max(w.takes, took)
+	const share = patienceFactor - 1
+	switch {
+	case err != nil:
+		w.late = w.late || qlik.KindOf(err) == qlik.KindTimeout
+	case took < flight:
+		w.begins, w.takes = max(w.begins, began/share), max(w.takes, took/share)
+	default:
+		w.late = true
 	}
 }

@@ -20,7 +20,7 @@ func BenchmarkObserve(b *testing.B) {
 			for b.Loop() {
 				round.Asked = round.Asked.Add(15 * time.Second)
 				round.Heard = round.Asked.Add(time.Second)
-				round.Usage = NewUsage(rows, round.Asked)
+				round.Usage = NewUsage(rows, round.Asked, round.Asked)
 				snapshot, state = state.Observe(round)
 			}
 			if n := len(snapshot.Users); n != size.users || !snapshot.UsageKnown || snapshot.Users[0].LicensedSessions == 0 {

@@ -53,12 +53,13 @@ func takenByRows(user *UserStatus, begunSince, limit int) int {
 	return taken
 }
 
-// begunSince counts, by user, the sessions whose start was seen after the rows
-// were read and which have no row.
+// begunSince counts, by user, the sessions whose start was seen after the repository
+// was asked for the rows and which have no row. The answer may be of any time after
+// that.
 func (o *observation) begunSince(usage *Usage) map[int32]int {
 	begun := make(map[qlik.SessionKey]int32)
 	for id, session := range o.after.sessions {
-		if session.startSeen && session.firstSeen.After(usage.ReadAt) {
+		if session.startSeen && session.firstSeen.After(usage.AskedAt) {
 			begun[id] = session.user
 		}
 	}

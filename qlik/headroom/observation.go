@@ -63,8 +63,8 @@ func newObservation(before *State, r *Round) *observation {
 		limits: before.limits,
 		round:  r, now: r.Heard, before: before,
 		after: &State{
-			limits: before.limits, since: since, heard: r.Heard,
-			links:    make(map[linkKey]*trackedLink, len(r.Links)),
+			limits: before.limits, since: since,
+			links:    make(map[qlik.LinkKey]*trackedLink, len(r.Links)),
 			sessions: make(map[qlik.SessionKey]trackedSession, sessions),
 			totals:   before.totals.clone(),
 			trust:    before.trust,

@@ -248,7 +248,7 @@ func (w *world) readUsage(kept []qliktest.UsageRow) {
 			p.read = append(p.read, each.SessionID)
 		}
 	}
-	w.usage = NewUsage(rows, w.clock.Now())
+	w.usage = NewUsage(rows, w.clock.Now(), w.clock.Now())
 }
 
 // list adds the answers of a node's links to a round.

@@ -35,17 +35,18 @@ type LinkResult struct {
 // UsageValidity is how long usage rows are good for after they were read.
 const UsageValidity = 15 * time.Second
 
-// Usage is the usage rows of a site as they were at one moment.
+// Usage is the usage rows of a site as they were at some moment between two.
 type Usage struct {
-	Rows   []qlik.UsageRow // one for each session
-	ReadAt time.Time
+	Rows    []qlik.UsageRow // one for each session
+	AskedAt time.Time       // when the repository was asked
+	ReadAt  time.Time       // when the whole answer was in
 
 	written time.Time // when rows are last known to have been written
 }
 
-// NewUsage returns rows with the time at which they were read.
-func NewUsage(rows []qlik.UsageRow, readAt time.Time) *Usage {
-	usage := &Usage{Rows: rows, ReadAt: readAt}
+// NewUsage returns rows with the times between which they were read.
+func NewUsage(rows []qlik.UsageRow, askedAt, readAt time.Time) *Usage {
+	usage := &Usage{Rows: rows, AskedAt: askedAt, ReadAt: readAt}
 	for i := range rows {
 		if activity := rows[i].LastActivity; activity.After(usage.written) && !activity.After(readAt) {
 			usage.written = activity

@@ -16,7 +16,7 @@ func TestUsageIsValidFor15Seconds(t *testing.T) {
 		time.Hour:          false,
 		-2 * time.Second:   true, // read a little after the links were asked
 	} {
-		if got := NewUsage(nil, morning).validAt(morning.Add(age)); got != want {
+		if got := NewUsage(nil, morning, morning).validAt(morning.Add(age)); got != want {
 			t.Errorf("rows read %s before the links were asked: valid %t", age, got)
 		}
 	}
@@ -41,7 +41,7 @@ func TestNewUsageKnowsWhenRowsWereWritten(t *testing.T) {
 		for _, activity := range test.activities {
 			rows = append(rows, qlik.UsageRow{LastActivity: activity})
 		}
-		if got := NewUsage(rows, morning).written; !got.Equal(test.want) {
+		if got := NewUsage(rows, morning, morning).written; !got.Equal(test.want) {
 			t.Errorf("%s: written %s, want %s", test.name, got, test.want)
 		}
 	}

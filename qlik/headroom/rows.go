@@ -83,7 +83,7 @@ func (t trust) judge(usage *Usage, users []UserStatus, live []int, limit int, no
 			continue
 		}
 		switch {
-		case user.Sessions == 0, user.FirstSeen.IsZero(), user.FirstSeen.After(usage.ReadAt):
+		case user.Sessions == 0, user.FirstSeen.IsZero(), user.FirstSeen.After(usage.AskedAt):
 		case live[i] > 0:
 			inFavor++
 		case user.LicensedSessions >= limit: // leftover rows hold all slots

@@ -23,7 +23,7 @@ func judgeAt(trusted trust, now time.Time, users ...judged) trust {
 		statuses = append(statuses, UserStatus{License: u.license, Sessions: u.sessions, LicensedSessions: u.rows, FirstSeen: u.since})
 		live = append(live, u.live)
 	}
-	return trusted.judge(NewUsage(nil, morning), statuses, live, 5, now)
+	return trusted.judge(NewUsage(nil, morning, morning), statuses, live, 5, now)
 }
 
 func TestRowsAreJudged(t *testing.T) {
@@ -104,12 +104,12 @@ func TestRowsThatWereWrittenLatelyAreTrusted(t *testing.T) {
 		{"left behind by a release that still wrote them", morning.AddDate(-4, 0, 0), false},
 		{"in an hour", morning.Add(time.Hour), false},
 	} {
-		usage := NewUsage([]qlik.UsageRow{{LastActivity: test.latest}}, morning)
+		usage := NewUsage([]qlik.UsageRow{{LastActivity: test.latest}}, morning, morning)
 		rows := trust{}.judge(usage, without, []int{0}, 5, morning)
 		if got := !rows.lost; got != test.want {
 			t.Errorf("the latest row is of %s: plausible %t", test.name, got)
 		}
-		later := rows.judge(NewUsage(nil, morning.Add(time.Minute)), without, []int{0}, 5, morning.Add(time.Minute))
+		later := rows.judge(NewUsage(nil, morning.Add(time.Minute), morning.Add(time.Minute)), without, []int{0}, 5, morning.Add(time.Minute))
 		if got := !later.lost; got != test.want {
 			t.Errorf("%s: a minute later: plausible %t", test.name, got)
 		}
@@ -165,7 +165,7 @@ func TestRowsBelongToTheirUsers(t *testing.T) {
 		row("s4", "bert", qlik.LicenseLogin, time.Time{}),
 		{Session: qlik.SessionID("nobody").Key(), License: qlik.LicenseAnalyzer},
 		row("s6", "dora", qlik.LicenseAnalyzerCapacity, s.now),
-	}, s.now)
+	}, s.now, s.now)
 	s.scrape(0)
 	got := make(map[string]int)
 	licenses := make(map[string]string)
@@ -190,11 +190,11 @@ func TestLeftoverRowsProveNothing(t *testing.T) {
 	s.scrape(0)
 	s.now = s.now.Add(time.Hour)
 	old := morning.AddDate(-1, 0, 0)
-	s.usage = NewUsage([]qlik.UsageRow{row("bert7", "bert", qlik.LicenseAnalyzer, old)}, s.now)
+	s.usage = NewUsage([]qlik.UsageRow{row("bert7", "bert", qlik.LicenseAnalyzer, old)}, s.now, s.now)
 	s.observe()
 	s.expect("a leftover row: plausible", s.snapshot.UsagePlausible, false)
 	s.expect("rows that are offered", len(s.snapshot.rows), 0)
-	s.usage = NewUsage([]qlik.UsageRow{row("bert1", "bert", qlik.LicenseAnalyzer, old)}, s.now)
+	s.usage = NewUsage([]qlik.UsageRow{row("bert1", "bert", qlik.LicenseAnalyzer, old)}, s.now, s.now)
 	s.observe()
 	s.expect("the row of a session: plausible", s.snapshot.UsagePlausible, true)
 	s.expect("rows that are offered", len(s.snapshot.rows), 1)

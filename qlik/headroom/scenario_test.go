@@ -101,7 +101,7 @@ func (s *scenario) rows(ids ...string) {
 	for _, id := range ids {
 		rows = append(rows, row(id, strings.TrimRight(id, "0123456789"), qlik.LicenseAnalyzer, s.now))
 	}
-	s.usage = NewUsage(rows, s.now)
+	s.usage = NewUsage(rows, s.now, s.now)
 }
 
 // report has the repository report the proxy of a node.

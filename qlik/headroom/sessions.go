@@ -17,7 +17,7 @@ func (o *observation) trackLinks() {
 	answered := make(map[string]time.Time) // by node
 	for i := range o.links {
 		link := &o.links[i]
-		if before := o.before.links[link.key()]; before != nil && before.answered.After(answered[link.Node]) {
+		if before := o.before.links[link.Key()]; before != nil && before.answered.After(answered[link.Node]) {
 			answered[link.Node] = before.answered
 		}
 		if link.Err == nil {
@@ -26,20 +26,20 @@ func (o *observation) trackLinks() {
 	}
 	for i := range o.links {
 		link := &o.links[i]
-		key := link.key()
+		key := link.Key()
 		// Who answers has not stopped, whatever the repository says.
 		link.Stopped = o.round.Services.stopped(link.Host(), answered[link.Node], o.now)
-		tracked := trackedLink{linkKey: key, timeout: link.InactivityTimeout}
+		tracked := trackedLink{LinkKey: key, timeout: link.InactivityTimeout}
 		if before := o.before.links[key]; before != nil {
-			tracked.known, tracked.answered, tracked.asked = before.known, before.answered, before.asked
+			tracked.answered, tracked.asked = before.answered, before.asked
 		}
 		if link.Err == nil {
-			tracked.known, tracked.current, tracked.answered, tracked.asked = true, true, o.now, o.round.Asked
+			tracked.current, tracked.answered, tracked.asked = true, o.now, o.round.Asked
 		}
 		o.after.links[key] = &tracked
-		o.after.totals.Started[key.virtualProxy] += 0 // so that the counter exists before the first event
-		o.after.totals.Ended[key.virtualProxy] += 0
-		o.after.totals.Restarts[key.node] += 0
+		o.after.totals.Started[key.VirtualProxy] += 0 // so that the counter exists before the first event
+		o.after.totals.Ended[key.VirtualProxy] += 0
+		o.after.totals.Restarts[key.Node] += 0
 	}
 }
 
@@ -64,7 +64,7 @@ func (o *observation) trackSessions() {
 // list takes in the sessions of a link, and returns how many of them were there
 // before. A session that several links list belongs to the first.
 func (o *observation) list(link *LinkResult) (stayed int) {
-	key := link.key()
+	key := link.Key()
 	tracked, before := o.after.links[key], o.before.links[key]
 	for i := range link.Sessions {
 		session := &link.Sessions[i]
@@ -79,8 +79,8 @@ func (o *observation) list(link *LinkResult) (stayed int) {
 		if known, was := o.before.sessions[id]; was {
 			now.firstSeen, now.startSeen = known.firstSeen, known.startSeen
 			stayed++
-		} else if before != nil && before.known { // what the first answer lists was there before
-			o.after.totals.Started[key.virtualProxy]++
+		} else if before != nil && !before.answered.IsZero() { // what the first answer lists was there before
+			o.after.totals.Started[key.VirtualProxy]++
 			o.tally[user].started = true
 			now.startSeen = before.current
 		}
@@ -121,16 +121,16 @@ func (t *tally) seen(first *time.Time) {
 // unknown if their link did not answer, unless its proxy has stopped, and else
 // they have ended.
 func (o *observation) trackUnlisted(stayed map[string]int) {
-	stopped := make(map[linkKey]bool)
+	stopped := make(map[qlik.LinkKey]bool)
 	for i := range o.links {
-		stopped[o.links[i].key()] = o.links[i].Stopped
+		stopped[o.links[i].Key()] = o.links[i].Stopped
 	}
 	gone := make(map[string]int) // by node
 	for id, session := range o.before.sessions {
 		if _, listed := o.after.sessions[id]; listed {
 			continue
 		}
-		key := session.link.linkKey
+		key := session.link.LinkKey
 		user := o.numberOf(o.before.users[session.user])
 		o.tally[user].unlisted(session.link.asked)
 		link := o.after.links[key] // nil if it is not expected any more
@@ -145,8 +145,8 @@ func (o *observation) trackUnlisted(stayed map[string]int) {
 		if stopped[key] {
 			at = at.Add(-stoppedAfter) // at the latest
 		}
-		gone[key.node]++
-		o.after.totals.Ended[key.virtualProxy]++
+		gone[key.Node]++
+		o.after.totals.Ended[key.VirtualProxy]++
 		o.ends[user] = append(o.ends[user], at)
 		if session.startSeen {
 			o.lives = append(o.lives, max(at.Sub(*session.firstSeen), 0))

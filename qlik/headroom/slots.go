@@ -35,7 +35,7 @@ func (o *observation) trackUsers() {
 			o.after.remembered[user] = now
 		}
 	}
-	o.after.forgetLongAgo()
+	o.after.forgetLongAgo(o.now)
 }
 
 // track returns what is to be remembered of a user after a round.
@@ -107,10 +107,10 @@ func (u *trackedUser) worthRemembering(sessions int, now time.Time) bool {
 
 // forgetLongAgo keeps the number of users small who are remembered only for having
 // reached the limit: those go whose last session is longest ago.
-func (s *State) forgetLongAgo() {
+func (s *State) forgetLongAgo(now time.Time) {
 	var left []qlik.User
 	for user, u := range s.remembered {
-		if len(u.cooling) == 0 && !u.lastSession.Equal(s.heard) {
+		if len(u.cooling) == 0 && !u.lastSession.Equal(now) {
 			left = append(left, user)
 		}
 	}

@@ -40,8 +40,7 @@ type State struct {
 	limits *limits
 
 	since time.Time // first round; zero before it
-	heard time.Time // latest round
-	links map[linkKey]*trackedLink
+	links map[qlik.LinkKey]*trackedLink
 
 	sessions map[qlik.SessionKey]trackedSession
 	users    []qlik.User // those of sessions
@@ -60,17 +59,14 @@ func New(config Config) *State {
 	return &State{limits: l}
 }
 
-type linkKey struct{ node, virtualProxy string }
-
 // trackedLink is what is remembered of a link. Links that are not expected to
 // answer any more are forgotten.
 type trackedLink struct {
-	linkKey
+	qlik.LinkKey
 
 	timeout  time.Duration // of its sessions; 0 if unknown
-	known    bool          // it has answered at some time
 	current  bool          // it answered in the latest round
-	answered time.Time     // when it last did
+	answered time.Time     // when it last did; zero if it never has
 	asked    time.Time     // when it was asked for that answer
 }
 
@@ -82,8 +78,6 @@ type trackedSession struct {
 	user      int32      // number of the user in that state
 	startSeen bool       // it was not there when its link answered the round before
 }
-
-func (l *LinkResult) key() linkKey { return linkKey{l.Node, l.VirtualProxy} }
 
 // trackedUser is what is remembered of a user besides sessions.
 type trackedUser struct {

@@ -77,7 +77,7 @@ func (c *churn) next() Round {
 				}
 			}
 		}
-		c.usage = NewUsage(rows, c.now)
+		c.usage = NewUsage(rows, c.now, c.now)
 	}
 	state := qlik.StateRunning
 	if c.links[2].Err != nil && c.links[3].Err != nil {

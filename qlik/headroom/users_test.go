@@ -26,7 +26,7 @@ func TestUsersAreCounted(t *testing.T) {
 		row("gone", "absent", qlik.LicenseAnalyzer, s.now),
 		row("1", "goran", qlik.LicenseProfessional, s.now),
 		row("2", "", qlik.LicenseProfessional, s.now), // the user of the session counts, not the name in the row
-	}, s.now)
+	}, s.now, s.now)
 	s.scrape(0)
 
 	hub := func(n int, several bool) []VirtualProxyCount {
