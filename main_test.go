@@ -101,8 +101,8 @@ func start(tb testing.TB, address string, exporter *exec.Cmd) (metrics string) {
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
 	for range 100 {
-		// Below the ports that systems give to whoever does not ask for one, such as the
-		// simulated sites of other tests: they would take it before the exporter does.
+		// Below the ephemeral port range: the simulated site of another test could else
+		// take the port before the exporter does.
 		address := fmt.Sprint("127.0.0.1:", 10_000+nextPort.Add(1)%20_000)
 		if listener, err := net.Listen("tcp", address); err == nil {
 			if err := listener.Close(); err != nil { // for the exporter to take

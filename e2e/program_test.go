@@ -165,8 +165,8 @@ func since(begin time.Time) time.Duration { return time.Since(begin).Round(time.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		// Below the ports that systems give to whoever does not ask for one, such as the
-		// simulated sites: they would take it before the program does.
+		// Below the ephemeral port range: a simulated site could else take the port
+		// before the program does.
 		port := strconv.Itoa(10_000 + int(nextPort.Add(1)%20_000))
 		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
 			if err := listener.Close(); err != nil {

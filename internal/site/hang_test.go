@@ -1,12 +1,14 @@
 package site
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -529,22 +531,43 @@ func TestNoSnapshotForWhoLeft(t *testing.T) {
 	})
 }
 
+// TestBusy is when a link is not asked anew.
+func TestBusy(t *testing.T) {
+	now := time.Now()
+	for name, test := range map[string]struct {
+		watch watch
+		want  bool
+	}{
+		"no request is under way": {watch{takes: time.Second, late: true}, false},
+		"one of a moment ago":     {watch{takes: time.Second, running: []time.Time{now.Add(-2*time.Second + 1)}}, false},
+		"one that takes too long": {watch{takes: time.Second, running: []time.Time{now.Add(-2 * time.Second)}}, true},
+		"two are enough":          {watch{takes: time.Second, running: []time.Time{now, now}}, true},
+	} {
+		if got := test.watch.busy(now); got != test.want {
+			t.Errorf("%s: %t, want %t", name, got, test.want)
+		}
+	}
+}
+
 // TestForgottenLink: a link that was removed while it failed fails anew when it is
 // back.
 func TestForgottenLink(t *testing.T) {
-	var c changes
-	told := 0
-	fail := func() { c.log("link qlik2/", "timeout", nil, func(log.Logger) { told++ }) }
-	fail()
-	fail()
-	c.forget(func(what string) bool { return what == "another" })
-	fail()
-	if told != 1 {
-		t.Errorf("told %d times, want once", told)
-	}
-	c.forget(func(what string) bool { return what == "link qlik2/" })
-	fail()
-	if told != 2 {
-		t.Errorf("told %d times in all, want twice", told)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		server, site := start(t, threeNodes(), func(c *Config) { c.Logger = log.NewLogfmtLogger(log.NewSyncWriter(&logged)) })
+		all := threeNodes().VirtualProxies
+		server.SetProxyFault("qlik2", qliktest.Refused)
+		for _, virtualProxies := range [][]qliktest.VirtualProxy{all, all, all[:1], all} {
+			server.SetVirtualProxies(virtualProxies)
+			time.Sleep(topologyInterval)
+			site.Refresh()
+			within(t, site, time.Second)
+		}
+		const failed = `msg="Virtual proxy does not answer" node=qlik2 virtual_proxy=`
+		for virtualProxy, want := range map[string]int{"/ ": 1, "/sales ": 2} {
+			if got := strings.Count(logged.String(), failed+virtualProxy); got != want {
+				t.Errorf("%sfails %d times in the log, want %d:\n%s", virtualProxy, got, want, logged.String())
+			}
+		}
+	})
 }

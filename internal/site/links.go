@@ -220,7 +220,7 @@ func (l *links) askInTurn(q *questions, numbers <-chan int) {
 			}
 			q.stopWaiting(i)
 		} else {
-			w.answeredLate(began.Sub(q.asked), took, q.deadline.Sub(q.asked), err)
+			w.answeredLate(began.Sub(q.asked), took, q.deadline.Sub(q.begun), err)
 		}
 		l.mu.Unlock()
 	}

@@ -182,9 +182,9 @@ func (r *repository) loadLicenses() {
 	})
 }
 
-// refreshUsage begins to read the usage rows if it is time to, and the licenses
-// before if they are not known yet. The channel is closed when that is done. It
-// is done whoever waits, so that an impatient caller does not look like a slow
+// refreshUsage begins to read the usage rows if they are due, after the licenses if
+// those are not known yet. The channel is closed when that is done. The reading does
+// not end with a caller, so that a caller in a hurry does not look like a slow
 // repository.
 func (r *repository) refreshUsage() (done <-chan struct{}) {
 	read := make(chan struct{})

@@ -9,7 +9,7 @@ import (
 
 // Usage rows are read beside the links, but the repository must not suffer from it.
 const (
-	usageInterval   = headroom.UsageValidity // at most so often, whoever scrapes
+	usageInterval   = headroom.UsageValidity // minimum time between two readings, however many scrape
 	usageTimeout    = 5 * time.Second
 	maxUsageBackoff = 5 * time.Minute
 )

@@ -30,7 +30,7 @@ func licenseOf(user *UserStatus, licenses *qlik.Licenses, isNew bool) string {
 	}
 }
 
-// isNew says whether a user was first seen after the lists of licenses were read.
+// isNew reports whether a user was first seen after the license lists were read.
 // Who was there in the first round is not.
 func (o *observation) isNew(user *UserStatus) bool {
 	return o.round.Licenses != nil && user.FirstSeen.After(o.round.Licenses.ReadAt) && user.FirstSeen.After(o.after.since)

@@ -2,5 +2,5 @@
 
 package headroom
 
-// raceDetector says whether the race detector is on, which makes tests ten times slower.
+// raceDetector reports whether the race detector is on. It makes tests ten times slower.
 const raceDetector = false

@@ -314,7 +314,7 @@ func (w *world) explain(p *person, tooMany int, hasMoved func() bool) string {
 	return ""
 }
 
-// canJudge says whether there is evidence against rows that are empty: a session that
+// canJudge reports whether there is evidence against rows that are empty: a session that
 // has been listed for two minutes, or five that were listed when the rows were read.
 func (w *world) canJudge() bool {
 	sessions := 0
@@ -331,7 +331,7 @@ func (w *world) canJudge() bool {
 	return sessions >= 5
 }
 
-// hasMoved says whether the sessions or slots of a user changed while answers came in.
+// hasMoved reports whether the sessions or slots of a user changed while answers came in.
 func hasMoved(user string, early, late []qliktest.Session, rowsBefore, rows []qliktest.UsageRow) bool {
 	sessions := func(all []qliktest.Session) (own []string) {
 		for i := range all {

@@ -199,3 +199,13 @@ func TestLeftoverRowsProveNothing(t *testing.T) {
 	s.expect("the row of a session: plausible", s.snapshot.UsagePlausible, true)
 	s.expect("rows that are offered", len(s.snapshot.rows), 1)
 }
+
+// TestRowsOfASlowAnswer: users first seen while the answer was under way say nothing
+// of its rows, which may be older.
+func TestRowsOfASlowAnswer(t *testing.T) {
+	usage := NewUsage(nil, morning, morning.Add(2*time.Second))
+	users := []UserStatus{{License: qlik.LicenseAnalyzer, Sessions: rowsExpectedFrom, FirstSeen: morning.Add(time.Second)}}
+	if rows := (trust{}).judge(usage, users, []int{0}, 5, morning.Add(3*time.Second)); rows.lost {
+		t.Error("they are not plausible")
+	}
+}
