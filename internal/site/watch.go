@@ -56,8 +56,10 @@ func (w *watch) busy(now time.Time) bool {
 	return len(w.running) >= maxRunning || len(w.running) > 0 && now.Sub(w.running[0]) >= w.suspicious()
 }
 
-// asked notes that a request begins, ended that it is over.
+// asked notes that a request begins.
 func (w *watch) asked(at time.Time) { w.running = append(w.running, at) }
+
+// ended notes that a request is over.
 func (w *watch) ended(at time.Time) {
 	i := slices.Index(w.running, at)
 	w.running = slices.Delete(w.running, i, i+1)
