@@ -204,9 +204,10 @@ func (f *faulty) expectOfBoth(about string, e exporters, want map[string]string)
 	f.expect(about+", by file", byFile, want)
 	f.expect(about+", the other site", other, well)
 	// On a busy machine one of them may not have heard yet what the other has, or
-	// count a request that is not waited for any longer only when it ends.
+	// count a request that is not waited for any longer only when it ends. What could
+	// not be read from the repository is tried again after half a minute.
 	only := difference(byFlags, byFile)
-	for began := time.Now(); only != "" && time.Since(began) < 4*scrapeTimeout; only = difference(byFlags, byFile) {
+	for began := time.Now(); only != "" && time.Since(began) < 10*scrapeTimeout; only = difference(byFlags, byFile) {
 		byFlags, byFile = f.scrape(e.flags+"/metrics"), f.scrape(e.file+"/probe?target=faulty")
 	}
 	if only != "" {

@@ -573,3 +573,24 @@ func TestForgottenLink(t *testing.T) {
 		}
 	})
 }
+
+// TestOldRequestsSayNothing: what becomes of a request says nothing of a link that
+// has answered a newer one.
+func TestOldRequestsSayNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := start(t, threeNodes(), nil)
+		within(t, site, time.Second)
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		within(t, site, 500*time.Millisecond) // its request runs on, up to 10 s
+		server.SetProxyFault("qlik2", qliktest.NoFault)
+		for i := range 3 {
+			got, _ := scrapeIn(t, site, 9*time.Second)
+			expectScrape(t, fmt.Sprint("while it runs ", i), got, scraped{0, true, ""})
+			time.Sleep(2 * time.Second)
+		}
+		time.Sleep(15 * time.Second)
+		server.SetProxyLatency("qlik2", 2*minPatience) // too slow for a link that hung
+		got, _ := scrapeIn(t, site, 9*time.Second)
+		expectScrape(t, "when it has timed out", got, scraped{2 * minPatience, true, ""})
+	})
+}

@@ -212,14 +212,14 @@ func (l *links) askInTurn(q *questions, numbers <-chan int) {
 		sessions, answer, err := l.client.Sessions(l.work.ctx, link, func() { began = l.begun(q, i) })
 
 		l.mu.Lock()
-		w.ended(asked)
+		newest := w.ended(asked)
 		if took := time.Since(q.asked); q.waits(i) {
 			w.answered(began.Sub(q.asked), took, err)
 			q.answers[i] = headroom.LinkResult{
 				Link: *link, Sessions: sessions, Err: err, Duration: answer.Took, CertificateExpiry: answer.CertificateExpiry,
 			}
 			q.stopWaiting(i)
-		} else {
+		} else if newest {
 			w.answeredLate(began.Sub(q.asked), took, q.deadline.Sub(q.begun), err)
 		}
 		l.mu.Unlock()

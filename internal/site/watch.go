@@ -31,7 +31,7 @@ type watch struct {
 	begins  time.Duration // when its answers usually begin; 0 before the first
 	takes   time.Duration // when they usually are whole; 0 before the first
 	late    bool          // it hung, and has not answered in time since
-	running []time.Time   // when its requests began that are under way, the oldest first
+	running []time.Time   // when its requests began that are under way, the oldest first; none that are older than an answer
 }
 
 // patience is how long a link is waited for that was late before: until its answer
@@ -59,15 +59,21 @@ func (w *watch) busy(now time.Time) bool {
 // asked notes that a request begins.
 func (w *watch) asked(at time.Time) { w.running = append(w.running, at) }
 
-// ended notes that a request is over.
-func (w *watch) ended(at time.Time) {
-	i := slices.Index(w.running, at)
+// ended notes that a request is over, and reports whether that says anything: not if
+// a newer one was answered meanwhile.
+func (w *watch) ended(asked time.Time) bool {
+	i := slices.Index(w.running, asked)
+	if i < 0 {
+		return false
+	}
 	w.running = slices.Delete(w.running, i, i+1)
+	return true
 }
 
 // answered notes an answer that was waited for: when it began, and when it was
 // whole.
 func (w *watch) answered(began, took time.Duration, err error) {
+	w.running = nil // what becomes of older requests says nothing any more
 	if err != nil {
 		_, whole := w.patience()
 		w.late = qlik.KindOf(err) == qlik.KindTimeout || took > max(whole, slowFailure)
