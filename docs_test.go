@@ -58,7 +58,7 @@ func everyMatch(t *testing.T, texts map[string]string, pattern string, atLeast i
 // tests that the documents mention exist.
 func TestDocumentsNameWhatIsThere(t *testing.T) {
 	texts := documents(t)
-	app, _ := newApp()
+	app, _, _ := newApp(nil)
 	flags, commands := make(map[string]bool), make(map[string]bool)
 	var collect func(group *kingpin.FlagGroupModel, list *kingpin.CmdGroupModel)
 	collect = func(group *kingpin.FlagGroupModel, list *kingpin.CmdGroupModel) {

@@ -3,27 +3,32 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
+	"sync"
 	"syscall"
-	"time"
 
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/go-kit/log/level"
 	"github.com/prometheus/common/version"
-	"github.com/prometheus/exporter-toolkit/web"
-	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
-	"github.com/qlik-exporter/qlik_exporter/alerts"
 	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/internal/cli"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/internal/demo"
+	"github.com/qlik-exporter/qlik_exporter/internal/logging"
+	"github.com/qlik-exporter/qlik_exporter/internal/server"
 	"github.com/qlik-exporter/qlik_exporter/internal/service"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/sites"
 )
 
 func main() {
@@ -40,306 +45,174 @@ func main() {
 
 // run is main without the exit, so that deferred work is done.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	app, o := newApp()
+	app, flags, commands := newApp(args)
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
-	command, err := app.Parse(args)
-	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s, try --help\n", cmp.Or(impossibleFlag(app, args), err))
-		return 1
-	}
-	if err := o.besideFile(app, args); err != nil {
-		_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", err)
-		return 1
-	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-
-	switch command {
-	case "demo":
-		err = o.demo(ctx, stdout, stderr)
-	case "assets":
-		err = o.writeAssets(stdout)
-	case "sessions list":
-		err = o.listSessions(ctx, stdout, stderr)
-	case "sessions end":
-		err = o.endSessions(ctx, stdout, stderr)
-	case "check":
-		var passed bool
-		if passed, err = o.check(ctx, stdout); err == nil && !passed {
-			return 1
-		}
-	case "service install":
-		var arguments []string
-		if arguments, err = serviceArguments(app, args); err == nil {
-			err = o.installService(arguments, stdout)
-		}
-	case "service start":
-		err = service.Start(ctx)
-	case "service stop":
-		err = service.Stop(ctx)
-	case "service uninstall":
-		err = service.Uninstall(ctx)
+	command, err := flags.Parse(args)
+	switch {
+	case err != nil: // told below
+	case flags.ConfigCheck:
+		err = checkConfiguration(flags, stdout)
 	default:
-		err = o.serve(ctx, stderr)
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		context.AfterFunc(ctx, stop) // a second signal ends the program at once
+		err = commands[command](ctx, cli.Streams{In: os.Stdin, Out: stdout, Err: stderr})
 	}
-	if errors.Is(err, sessions.ErrIncomplete) {
-		return 2 // has been said
-	}
-	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", err)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, cli.ErrIncomplete):
+		return 2
+	case errors.Is(err, cli.ErrFailed):
 		return 1
 	}
-	return 0
+	_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", err)
+	return 1
 }
 
-// impossibleFlag names the first flag whose value cannot be set, from the
-// environment or else from the command line, and says why not; kingpin's own
-// message does not name it. It is nil if all can be set.
-func impossibleFlag(app *kingpin.Application, args []string) error {
-	parsed, err := app.ParseContext(args)
-	if err != nil {
-		return err // names what it is about
-	}
-	flags, given := app.Model().Flags, make(map[string]bool)
-	for _, element := range parsed.Elements {
-		switch clause := element.Clause.(type) {
-		case *kingpin.CmdClause:
-			flags = append(flags, clause.Model().Flags...)
-		case *kingpin.FlagClause:
-			given[clause.Model().Name] = true
-		}
-	}
-	for _, flag := range flags {
-		if value := os.Getenv(flag.Envar); value != "" && !given[flag.Name] {
-			if err := flag.Value.Set(value); err != nil {
-				return fmt.Errorf("--%s (%s): %w", flag.Name, flag.Envar, err)
-			}
-		}
-	}
-	for _, element := range parsed.Elements {
-		if clause, ok := element.Clause.(*kingpin.FlagClause); ok {
-			flag := clause.Model()
-			if err := flag.Value.Set(*element.Value); err != nil {
-				return fmt.Errorf("--%s: %w", flag.Name, err)
-			}
-		}
-	}
-	return nil
-}
-
-// besideFile refuses settings of a site on the command line where a configuration
-// file has them: to ignore them silently could show names that were to be hidden.
-func (o *options) besideFile(app *kingpin.Application, args []string) error {
-	if o.configFile == "" {
-		return nil
-	}
-	parsed, err := app.ParseContext(args)
-	if err != nil {
-		return err
-	}
-	for _, element := range parsed.Elements {
-		if flag, ok := element.Clause.(*kingpin.FlagClause); ok && config.IsSetting(flag.Model().Name) {
-			return fmt.Errorf("--%s: is not used where there is a --config.file; write it into the file", flag.Model().Name)
-		}
-	}
-	return nil
-}
-
-// serviceArguments returns the flags that the service runs with: all that are given
-// but those of the command itself.
-func serviceArguments(app *kingpin.Application, args []string) ([]string, error) {
-	parsed, err := app.ParseContext(args)
-	if err != nil {
-		return nil, err
-	}
-	var arguments []string
-	for _, element := range parsed.Elements {
-		flag, ok := element.Clause.(*kingpin.FlagClause)
-		if !ok || element.Value == nil {
-			continue
-		}
-		model := flag.Model()
-		switch {
-		case model.Name == "service.account":
-		case model.IsBoolFlag() && *element.Value == "false":
-			arguments = append(arguments, "--no-"+model.Name)
-		case model.IsBoolFlag():
-			arguments = append(arguments, "--"+model.Name)
-		default:
-			value, err := service.Argument(model.Name, *element.Value)
-			if err != nil {
-				return nil, err
-			}
-			arguments = append(arguments, "--"+model.Name+"="+value)
-		}
-	}
-	return arguments, nil
-}
-
-// options are the values of all flags.
-type options struct {
-	site         config.Site
-	foundLocally []string // of its settings, a sentence each
-	configFile   string
-
-	web           *web.FlagConfig
-	telemetryPath string
-	pprof         bool
-	lifecycle     bool
-	timeoutOffset time.Duration
-	logLevel      string
-	logFormat     string
-
-	assetsDir string
-	assets    alerts.Options
-
-	serviceAccount string
-
-	siteName  string // the one that a command is about
-	query     sessions.Query
-	atLeast   int
-	output    string
-	end       sessions.EndOptions
-	endAll    bool
-	keepIsSet bool
-}
-
-func newApp() (*kingpin.Application, *options) {
+// newApp returns the command line of the program: its flags, and its commands by
+// their names.
+func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	app := kingpin.New("qlik_exporter",
 		"Prometheus exporter for the sessions of Qlik Sense Enterprise on Windows: who is about to reach the session limit, and where.")
 	app.Version(version.Print("qlik_exporter"))
 	app.HelpFlag.Short('h').NoEnvar()
 	app.VersionFlag.NoEnvar()
 	app.DefaultEnvars()
+
+	flags := config.Register(app)
+	e := &exporter{flags}
 	app.Command("serve", "Serve the metrics of a site (the default command).").Default()
-
-	o := &options{site: config.Default()}
 	app.Command("demo", "Start a simulated Qlik Sense site on loopback and serve its metrics.")
-	o.assetFlags(app.Command("assets", "Write Grafana dashboards, Prometheus rules, an Alertmanager example with templates, and the runbook into a folder."))
-	o.sessionsFlags(app.Command("sessions", "Show who has which sessions, and end those of a user. "+
-		"Exit status: 0 done, or not wanted; 1 an error; 2 incomplete: some virtual proxies did not answer, or some sessions could not be ended."))
-	o.checkFlags(app.Command("check", "Try everything from the name of a server to the sessions of each virtual proxy, and say of what fails why, and what to do. "+
-		"Exit status: 0 if nothing failed, whatever was warned of; 1 if something did, or if the flags are wrong."))
-	o.serviceFlags(app.Command("service", "Install, start, stop or uninstall the Windows service."))
-	o.siteFlags(app)
-	app.Flag("config.file", "File that describes several sites, instead of the flags for one.").
-		StringVar(&o.configFile)
-
-	o.web = kingpinflag.AddFlags(app, ":9986")
-	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&o.telemetryPath)
-	app.Flag("web.enable-lifecycle", "Allow to reload the configuration file by POST /-/reload.").BoolVar(&o.lifecycle)
-	app.Flag("web.enable-pprof", "Serve profiles of the exporter under /debug/pprof/.").BoolVar(&o.pprof)
-	app.Flag("timeout-offset", "What a scrape must leave of the timeout that Prometheus grants it.").
-		Default("0.25s").DurationVar(&o.timeoutOffset)
-	app.Flag("log.level", "Only log messages of this severity or above: debug, info, warn or error.").
-		Default("info").EnumVar(&o.logLevel, "debug", "info", "warn", "error")
-	app.Flag("log.format", "Format of the log: logfmt or json.").
-		Default("logfmt").EnumVar(&o.logFormat, "logfmt", "json")
-	return app, o
-}
-
-// siteFlags are the settings of the only site.
-func (o *options) siteFlags(app *kingpin.Application) {
-	site := &o.site
-	app.Flag("qlik.host", "Registered host name of a node with a repository, HOST or HOST:PORT (4242). Repeatable: tried in order.").
-		StringsVar(&site.Host)
-	app.Flag("qlik.cert-dir", "Folder with client.pem, client_key.pem and root.pem as the QMC exports them.").
-		StringVar(&site.CertDir)
-	app.Flag("qlik.key-passphrase-file", "File with the passphrase of an encrypted client_key.pem.").
-		StringVar(&site.KeyPassphraseFile)
-	app.Flag("qlik.server-name", "Name expected in the certificate of every node, where it is not the registered one.").
-		StringVar(&site.ServerName)
-	app.Flag("qlik.node-address", `Reach a node elsewhere than under its registered name: NODE=HOST[:PORT], PORT being its proxy's. Repeatable.`).
-		StringsVar(&site.NodeAddress)
-	app.Flag("qlik.user", `User in whose name Qlik is asked, DIRECTORY\id.`).
-		Default(site.User).StringVar(&site.User)
-	app.Flag("qlik.session-limit", "Sessions that the licence grants one user at once.").
-		Default(fmt.Sprint(site.SessionLimit)).IntVar(&site.SessionLimit)
-	app.Flag("qlik.cooling-time", "How long the slot of a session that ended at the limit stays taken.").
-		Default(site.CoolingTime.String()).DurationVar(&site.CoolingTime)
-	app.Flag("qlik.proxy", "Ask this proxy, HOST or HOST:PORT (4243), instead of those in the repository. Repeatable.").
-		StringsVar(&site.Proxy)
-	app.Flag("qlik.virtual-proxy", "Ask for this virtual proxy (its prefix; / is the default one) instead of all. Repeatable.").
-		StringsVar(&site.VirtualProxy)
-	app.Flag("qlik.service-account", `Service account, DIRECTORY\id: watched for a licence, shown plain where others are hashed, and never ended. Repeatable.`).
-		StringsVar(&site.ServiceAccount)
-	app.Flag("qlik.unlimited-user", `Technical user, DIRECTORY\id, to whom the limit does not apply: has series but no headroom, and is never ended. Repeatable.`).
-		StringsVar(&site.UnlimitedUser)
-	app.Flag("qlik.timeout", "Upper bound for one request to Qlik; the deadline of the scrape comes first.").
-		Default(site.Timeout.String()).DurationVar(&site.Timeout)
-	app.Flag("qlik.audit-log", `Audit security log of a node's repository, NODE=GLOB; the pattern may be a UNC path. Repeatable.`).
-		StringsVar(&site.AuditLog)
-
-	app.Flag("user-labels", "How users appear in labels: plain, hashed (user_id is a keyed hash) or none (no series per user).").
-		Default(site.UserLabels).EnumVar(&site.UserLabels, collector.UserLabelsPlain, collector.UserLabelsHashed, collector.UserLabelsNone)
-	app.Flag("user-labels.key-file", "File with the key of the hash, at least 16 bytes.").
-		StringVar(&site.UserLabelsKeyFile)
-	for _, c := range collector.All() {
-		app.Flag("collector."+c.Name, "Collector: "+c.Help+".").
-			Default(fmt.Sprint(c.Default)).BoolVar(site.Collector[c.Name])
+	commands := cli.Commands{"serve": e.serve, "demo": e.demo}
+	for _, more := range []cli.Commands{
+		cli.Check(app, flags), cli.Sessions(app, flags), cli.Assets(app), cli.Service(app, flags, args),
+	} {
+		maps.Copy(commands, more)
 	}
-	app.Flag("collector.sessions.min-sessions", "Series only for users with at least so many sessions and cooling slots, or usage rows.").
-		Default(fmt.Sprint(site.MinSessions)).IntVar(&site.MinSessions)
-	app.Flag("collector.sessions.max-users", "Series for at most so many users, those with most sessions or taken slots first.").
-		Default(fmt.Sprint(site.MaxUsers)).IntVar(&site.MaxUsers)
-	app.Flag("collector.sessions.exclude-user", `No series for users that match this anchored regular expression on DIRECTORY\id. Repeatable.`).
-		StringsVar(&site.ExcludeUser)
+	return app, flags, commands
 }
 
-// assetFlags are what the written files can be adjusted to.
-func (o *options) assetFlags(command *kingpin.CmdClause) {
-	command.Arg("dir", "Folder to write to.").Required().StringVar(&o.assetsDir)
-	command.Flag("runbook-url", "Address of the page that runbook.md becomes; alerts append #alertname.").
-		Default(alerts.DefaultRunbookURL).StringVar(&o.assets.RunbookURL)
-	command.Flag("dashboard-url", "Address of Grafana; alerts append /d/ and the dashboard.").
-		Default(alerts.DefaultDashboardURL).StringVar(&o.assets.DashboardURL)
-	command.Flag("job", "Job under which Prometheus scrapes the exporter.").
-		Default(alerts.DefaultJob).StringVar(&o.assets.Job)
-	command.Flag("reached-severity", "Severity of QlikUserSessionLimitReached.").
-		Default(alerts.DefaultReachedSeverity).EnumVar(&o.assets.ReachedSeverity, alerts.Severities()...)
+// exporter is the commands that serve metrics.
+type exporter struct{ flags *config.Flags }
+
+// serve serves the sites that are configured until ctx ends.
+func (e *exporter) serve(ctx context.Context, streams cli.Streams) error {
+	return e.serveSites(ctx, e.flags.Load, streams.Err)
 }
 
-// sessionsFlags: whose sessions end, and how many, never comes from the
-// environment.
-func (o *options) sessionsFlags(command *kingpin.CmdClause) {
-	command.Flag("site", "Site of --config.file, where that describes several.").StringVar(&o.siteName)
-	command.Flag("user", `User, as DIRECTORY\id, id, part of an id or of a display name, or the hash from a label.`).
-		NoEnvar().StringVar(&o.query.User)
-	command.Flag("virtual-proxy", "Only sessions on this virtual proxy (its prefix; / is the default one). Repeatable.").
-		NoEnvar().StringsVar(&o.query.VirtualProxies)
-	command.Flag("node", "Only sessions on this node. Repeatable.").
-		NoEnvar().StringsVar(&o.query.Nodes)
-
-	list := command.Command("list", "Show users and what the limit leaves to them, the fewest free slots first (the default).").Default()
-	list.Flag("at-least", "Only users with at least so many sessions or taken slots.").
-		NoEnvar().IntVar(&o.atLeast)
-	list.Flag("output", "Format: table, json or csv.").
-		Default(sessions.FormatTable).NoEnvar().EnumVar(&o.output, sessions.FormatTable, sessions.FormatJSON, sessions.FormatCSV)
-
-	end := command.Command("end", "End sessions of one user, and nobody else's. It shows them and asks first. Unless told otherwise the most recently "+
-		"active one stays, because who loses all at the limit cannot log in again for five minutes.")
-	end.Flag("all", "Let none stay.").NoEnvar().BoolVar(&o.endAll)
-	end.Flag("keep", "Let so many stay, the most recently active ones.").
-		Default("1").NoEnvar().IsSetByUser(&o.keepIsSet).IntVar(&o.end.Keep)
-	end.Flag("idle-for", "Only sessions without activity for so long.").NoEnvar().DurationVar(&o.end.IdleFor)
-	end.Flag("dry-run", "Show what would end, and end nothing.").NoEnvar().BoolVar(&o.end.DryRun)
-	end.Flag("yes", "Do not ask. Needs the user in full.").NoEnvar().BoolVar(&o.end.Yes)
-	end.Flag("force", "End even more than ten sessions.").NoEnvar().BoolVar(&o.end.Force)
-	end.Flag("audit-log-file", "File to which a line is added: who ended whose sessions, and how many. It is not Qlik's audit log.").StringVar(&o.end.Journal)
+// checkConfiguration refuses what serve refuses, and starts nothing.
+func checkConfiguration(flags *config.Flags, stdout io.Writer) error {
+	configuration, err := flags.Load()
+	if err != nil {
+		return err
+	}
+	if err := sites.Check(configuration); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(stdout, "The configuration is valid.")
+	return err
 }
 
-func (o *options) checkFlags(command *kingpin.CmdClause) {
-	command.Flag("site", "Site of --config.file; all of them unless given.").StringVar(&o.siteName)
-	command.Flag("output", "Form of the report: table or json, one object for each site.").Default("table").NoEnvar().EnumVar(&o.output, "table", "json")
+func (e *exporter) serveSites(ctx context.Context, load func() (*config.Configuration, error), stderr io.Writer) error {
+	logger, slogger := logging.New(stderr, e.flags.LogLevel, e.flags.LogFormat)
+	set, err := sites.Open(load, logger) //nolint:contextcheck // sites outlive ctx, so that the last scrapes end with true numbers
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	_ = level.Info(logger).Log("msg", "Starting qlik_exporter", "version", version.Info(), "build_context", version.BuildContext())
+	if e.flags.ConfigFile != "" {
+		defer reloadOnHangup(set)() //nolint:contextcheck // as above
+	}
+	return server.Run(ctx, server.Config{
+		Sites:         servedSites{set},
+		Sessions:      e.sessionsPage(set),
+		TelemetryPath: e.flags.TelemetryPath,
+		TimeoutOffset: e.flags.TimeoutOffset,
+		Pprof:         e.flags.Pprof,
+		Lifecycle:     e.flags.Lifecycle,
+		Web:           e.flags.Web,
+		Logger:        logger,
+		Slog:          slogger,
+	})
 }
 
-func (o *options) serviceFlags(command *kingpin.CmdClause) {
-	install := command.Command("install", "Install the service; all other flags given here are those that it runs with.")
-	install.Flag("service.account", "Account of the service: a virtual, managed or built-in one, which have no password.").
-		Default(service.DefaultAccount).StringVar(&o.serviceAccount)
-	command.Command("start", "Start the service.")
-	command.Command("stop", "Stop the service.")
-	command.Command("uninstall", "Stop and remove the service.")
+// reloadOnHangup reloads the configuration at each SIGHUP until stop is called.
+func reloadOnHangup(set *sites.Set) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	var reloading sync.WaitGroup
+	reloading.Go(func() {
+		for range hangups {
+			_ = set.Reload() // is logged
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+		reloading.Wait()
+	}
+}
+
+// servedSites are the sites as the server wants them.
+type servedSites struct{ *sites.Set }
+
+func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrape, done func(), found bool) {
+	site, done, found := s.Set.Use(name)
+	if !found {
+		return nil, nil, false
+	}
+	return func(ctx context.Context) server.Scrape { return site.Exporter.Scrape(ctx) }, done, true
+}
+
+// sessionsPage is the page that shows the sites to people.
+func (e *exporter) sessionsPage(set *sites.Set) http.Handler {
+	return sessions.NewPage(sessions.PageConfig{
+		Names: set.Names,
+		Use: func(name string) (page sessions.PageSite, done func(), found bool) {
+			site, done, found := set.Use(name)
+			if !found {
+				return sessions.PageSite{}, nil, false
+			}
+			return sessions.PageSite{
+				Recent:          site.Recent,
+				ServiceAccounts: site.Config.ServiceAccount,
+				NamesHidden:     site.Config.UserLabels != collector.UserLabelsPlain,
+			}, done, true
+		},
+		Authenticated: func() bool { return server.Authenticates(*e.flags.Web.WebConfigFile) },
+	})
+}
+
+// demo serves a simulated site.
+func (e *exporter) demo(ctx context.Context, streams cli.Streams) (err error) {
+	if e.flags.ConfigFile != "" {
+		return errors.New("--config.file: is not for the demo, which has a site of its own")
+	}
+	d, err := demo.Start() //nolint:contextcheck // ended by Close, after the exporter
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	simulated := func() (*config.Configuration, error) { return e.flags.Only(d.Site(e.flags.Site())) }
+	if _, err := simulated(); err != nil {
+		return err
+	}
+	program := os.Args[0]
+	if strings.Contains(program, "go-build") {
+		program = "go run ." // which is what was typed
+	}
+	if err := d.Introduce(streams.Out, program, (*e.flags.Web.WebListenAddresses)[0], e.flags.TelemetryPath); err != nil {
+		return err
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	var people sync.WaitGroup
+	people.Go(func() { d.Run(ctx) })
+	defer people.Wait()
+	defer cancel()
+	return e.serveSites(ctx, simulated, streams.Err)
 }

@@ -3,6 +3,7 @@ package qlik
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -96,7 +97,7 @@ func withPort(field string, addresses []string, port string) ([]string, error) {
 var errAddress = errors.New("write HOST or HOST:PORT")
 
 func completeAddress(address, port string) (string, error) {
-	host, given, err := splitAddress(address)
+	host, given, err := ParseAddress(address)
 	if err != nil {
 		return "", err
 	}
@@ -106,8 +107,8 @@ func completeAddress(address, port string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// splitAddress splits HOST, HOST:PORT or an IP address; the port may be empty.
-func splitAddress(address string) (host, port string, err error) {
+// ParseAddress splits HOST, HOST:PORT or an IP address; the port may be empty.
+func ParseAddress(address string) (host, port string, err error) {
 	if strings.ContainsAny(address, "/@? \t") {
 		return "", "", errAddress
 	}
@@ -127,17 +128,25 @@ func splitAddress(address string) (host, port string, err error) {
 	return host, port, nil
 }
 
+// String returns HOST or HOST:PORT.
+func (a NodeAddress) String() string {
+	if a.Port == "" {
+		return a.Host
+	}
+	return net.JoinHostPort(a.Host, a.Port)
+}
+
 // ParseNodeAddress reads NODE=HOST[:PORT].
 func ParseNodeAddress(s string) (node string, address NodeAddress, err error) {
 	node, target, found := strings.Cut(s, "=")
 	if !found || node == "" {
-		return "", NodeAddress{}, configErrorf("NodeAddresses", "%q: write NODE=HOST or NODE=HOST:PORT", s)
+		return "", NodeAddress{}, fmt.Errorf("%q: write NODE=HOST or NODE=HOST:PORT", s)
 	}
-	if _, port, err := splitAddress(node); err != nil || port != "" {
-		return "", NodeAddress{}, configErrorf("NodeAddresses", "%q: NODE is the registered host name, without port", s)
+	if _, port, err := ParseAddress(node); err != nil || port != "" {
+		return "", NodeAddress{}, fmt.Errorf("%q: NODE is the registered host name, without port", s)
 	}
-	if address.Host, address.Port, err = splitAddress(target); err != nil {
-		return "", NodeAddress{}, configErrorf("NodeAddresses", "%q: write NODE=HOST or NODE=HOST:PORT", s)
+	if address.Host, address.Port, err = ParseAddress(target); err != nil {
+		return "", NodeAddress{}, fmt.Errorf("%q: write NODE=HOST or NODE=HOST:PORT", s)
 	}
 	return node, address, nil
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"flag"
-	"fmt"
+
 	"os"
 	"path/filepath"
 	"reflect"
@@ -28,7 +28,7 @@ func write(t *testing.T, path, content string) string {
 
 func TestLoad(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
-	file, err := Load(write(t, filepath.Join(dir, "sites.yml"), `
+	file, err := load(write(t, filepath.Join(dir, "sites.yml"), `
 sites:
   emea: &emea
     host: [qlik1.emea.example, qlik2.emea.example:14242]
@@ -46,16 +46,17 @@ sites:
 	if err != nil {
 		t.Fatal(err)
 	}
-	off := false
 	emea := Default()
 	emea.Name = "emea"
 	emea.Host = []string{"qlik1.emea.example", "qlik2.emea.example:14242"}
 	emea.CertDir = filepath.Join(dir, "certificates", "emea")
 	emea.SessionLimit = 4
 	emea.CoolingTime = 90 * time.Second
-	emea.NodeAddress = []string{"qlik3.emea.example=10.0.0.3:14243"}
-	emea.AuditLog = []string{"qlik1.emea.example=" + filepath.Join(dir, "logs", "*_AuditSecurity_Repository.txt")}
-	emea.Collector["licenses"] = &off
+	emea.NodeAddress = []NodeAddress{{"qlik3.emea.example", qlik.NodeAddress{Host: "10.0.0.3", Port: "14243"}}}
+	emea.AuditLog = []AuditLog{{"qlik1.emea.example", filepath.Join(dir, "logs", "*_AuditSecurity_Repository.txt")}}
+	for i := range emea.Collectors {
+		emea.Collectors[i].Enabled = emea.Collectors[i].Enabled && emea.Collectors[i].Name != "licenses"
+	}
 	apac := emea
 	apac.Name = "apac"
 	apac.Host = []string{"qlik1.apac.example"}
@@ -70,11 +71,10 @@ sites:
 func TestDefaultCoolingTime(t *testing.T) {
 	const want = 5 * time.Minute
 	site := Default()
-	run, err := site.Run()
-	if err != nil || site.CoolingTime != want || run.Headroom.CoolingTime != want {
-		t.Errorf("by default: setting %s, in use %s, want %s; error %v", site.CoolingTime, run.Headroom.CoolingTime, want, err)
+	if run := site.Run(); site.CoolingTime != want || run.Headroom.CoolingTime != want {
+		t.Errorf("by default: setting %s, in use %s, want %s", site.CoolingTime, run.Headroom.CoolingTime, want)
 	}
-	file, err := Load(write(t, filepath.Join(t.TempDir(), "sites.yml"), "sites: {emea: {host: [qlik1], cert_dir: c}}\n"))
+	file, err := load(write(t, filepath.Join(t.TempDir(), "sites.yml"), "sites: {emea: {host: [qlik1], cert_dir: c}}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,12 +90,12 @@ func TestFormatIsLoadable(t *testing.T) {
 	site.Name = "emea"
 	site.Host = []string{"qlik1"}
 	site.CertDir = filepath.Join(dir, "certificates")
-	site.ServiceAccount = []string{`ACME\svc`}
+	site.ServiceAccount = []qlik.User{qlik.NewUser("ACME", "svc")}
 	content, err := Format([]Site{site})
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := Load(write(t, filepath.Join(dir, "sites.yml"), string(content)))
+	file, err := load(write(t, filepath.Join(dir, "sites.yml"), string(content)))
 	if err != nil || !reflect.DeepEqual(file.Sites, []Site{site}) {
 		t.Errorf("got %+v, %v of\n%s", file, err, content)
 	}
@@ -108,24 +108,32 @@ func TestBadFile(t *testing.T) {
 		{head + "    host: [qlik2]\n", `5: mapping key "host" already defined at line 3`},
 		{head + "  emea:\n    host: [qlik2]\n", `5: mapping key "emea" already defined at line 2`},
 		{head + "    session_limit: 0\n", "5: sites.emea.session_limit: must be at least 1, not 0"},
-		{head + "    session_limit: 1.5\n", "5: sites.emea.session_limit: must be a whole number"},
-		{head + "    session_limit: five\n", "5: sites.emea.session_limit: must be a whole number"},
-		{head + "    session_limit:\n", "5: sites.emea.session_limit: must be a whole number"},
-		{head + "    cooling_time: 5\n", "5: sites.emea.cooling_time: must be a duration such as 90s or 5m"},
-		{head + "    cooling_time: -5m\n", "5: sites.emea.cooling_time: must be longer than 0s, not -5m0s"},
+		{head + "    session_limit: 1.5\n", `5: sites.emea.session_limit: must be a whole number, not "1.5"`},
+		{head + "    session_limit: five\n", `5: sites.emea.session_limit: must be a whole number, not "five"`},
+		{head + "    session_limit:\n", "5: sites.emea.session_limit: is empty; give a value, or leave out the key"},
+		{head + "    cooling_time: 5\n", `5: sites.emea.cooling_time: must be a duration such as 90s or 5m, not "5"`},
+		{head + "    cooling_time: -5m\n", "5: sites.emea.cooling_time: must be longer than 0s, not -5m"},
 		{head + "    timeout: 0s\n", "5: sites.emea.timeout: must be longer than 0s, not 0s"},
 		{head + "    user: nobody\n", "5: sites.emea.user: "},
 		{head + "    service_account: [svc]\n", "5: sites.emea.service_account: "},
-		{head + "    unlimited_user: svc\n", "5: sites.emea.unlimited_user: must be a list such as [a, b]"},
-		{head + "    server_name: [a]\n", "5: sites.emea.server_name: must be a text"},
+		{head + "    service_account:\n      - ACME\\svc\n      - svc\n", "7: sites.emea.service_account: "},
+		{head + "    unlimited_user: [[svc]]\n", "5: sites.emea.unlimited_user: must be a value, not a mapping or a list"},
+		{head + "    unlimited_user: {svc: true}\n", "5: sites.emea.unlimited_user: must be a value, not a mapping or a list"},
+		{head + "    server_name: [a]\n", "5: sites.emea.server_name: must be a single value, not a list"},
+		{head + "    server_name: 'a:1'\n", `5: sites.emea.server_name: "a:1": write a host name without port`},
 		{head + "    node_address: [qlik1]\n", `5: sites.emea.node_address: "qlik1": write NODE=HOST or NODE=HOST:PORT`},
+		{head + "    node_address: [qlik1=a, QLIK1=b]\n", `5: sites.emea.node_address: QLIK1 is given twice`},
 		{head + "    audit_log: [qlik1]\n", `5: sites.emea.audit_log: "qlik1": write NODE=GLOB`},
 		{head + "    audit_log: [a=b, a=c]\n", "5: sites.emea.audit_log: a is given twice"},
+		{head + "    audit_log: ['a=[']\n", "5: sites.emea.audit_log: "},
 		{head + "    user_labels: hashed\n", "2: sites.emea.user_labels_key_file: is missing"},
 		{head + "    user_labels: hashed\n    user_labels_key_file: nokey\n", "6: sites.emea.user_labels_key_file: open "},
-		{head + "    collector: [licenses]\n", "5: sites.emea.collector: must be true or false under the name of each collector"},
-		{head + "    collector: {license: false}\n", "5: sites.emea.collector.license: must be true or false for one of sessions, licenses, services, denials, certificates"},
-		{head + "    collector:\n      licenses:\n", "6: sites.emea.collector.licenses: must be true or false for one of"},
+		{head + "    collector: [licenses]\n", "5: must be a mapping"},
+		{head + "    collector: {license: false}\n", "5: sites.emea.collector.license: is not known; the settings are collector.sessions, collector.licenses, "},
+		{head + "    collector:\n      licenses:\n", "6: sites.emea.collector.licenses: is empty"},
+		{head + "    collector: {licenses: maybe}\n", `5: sites.emea.collector.licenses: must be true or false, not "maybe"`},
+		{"sites:\n  emea:\n    cert_dir: /etc/qlik\n", "2: sites.emea.host: is missing; give "},
+		{"sites:\n  emea:\n    host: [qlik1]\n", "2: sites.emea.cert_dir: is missing; give "},
 		{head + "  a b: {}\n", `5: sites: "a b" is no name for a site; use letters`},
 		{"site: {}\n", "1: site: is not known; the only key at this level is sites"},
 		{"", "1: sites: is empty"},
@@ -140,31 +148,34 @@ func TestBadFile(t *testing.T) {
 		{head + "---\nsites: {}\n", " has a second document"},
 	} {
 		path := write(t, filepath.Join(t.TempDir(), "sites.yml"), test.content)
-		_, err := Load(path)
+		_, err := load(path)
 		if err == nil || !strings.HasPrefix(err.Error(), path+":"+test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q:\ngot  %v\nwant %s:%s", test.content, err, path, test.want)
 		}
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "none.yml")); !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "--config.file: ") {
+	if _, err := load(filepath.Join(t.TempDir(), "none.yml")); !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "--config.file: ") {
 		t.Errorf("missing file: %v", err)
 	}
 }
 
-// TestLocate: what turns out wrong only later is told with its place as well.
-func TestLocate(t *testing.T) {
-	path := write(t, filepath.Join(t.TempDir(), "sites.yml"), "sites:\n  emea:\n    host: [qlik1]\n    exclude_user: ['(']\n")
-	file, err := Load(path)
+// TestExplain: what turns out wrong only later is told with its place as well.
+func TestExplain(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "sites.yml"), "sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    exclude_user: [a]\n")
+	c, err := load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for want, err := range map[string]error{
-		":4: sites.emea.exclude_user: is broken": &qlik.ConfigError{Field: "ExcludeUsers", Err: errors.New("is broken")},
-		":2: sites.emea.cert_dir: is missing":    &qlik.ConfigError{Field: "CertDir", Err: errors.New("is missing")},
-		":2: sites.emea: is broken":              errors.New("is broken"),
+		":5: sites.emea.exclude_user: is broken":        &qlik.ConfigError{Field: "ExcludeUsers", Err: errors.New("is broken")},
+		":2: sites.emea.key_passphrase_file: is broken": &Error{Flag: "qlik.key-passphrase-file", Err: errors.New("is broken")},
+		":2: sites.emea: is broken":                     errors.New("is broken"),
 	} {
-		if got := file.Locate("emea", err).Error(); got != path+want {
+		if got := c.Explain("emea", err).Error(); got != path+want {
 			t.Errorf("got %s, want %s", got, path+want)
 		}
+	}
+	if got, want := c.Name("emea", "qlik.cert-dir"), "sites.emea.cert_dir ("+path+":4)"; got != want {
+		t.Errorf("within a sentence: got %s, want %s", got, want)
 	}
 }
 
@@ -177,18 +188,18 @@ func TestUseLocalNode(t *testing.T) {
 	write(t, filepath.Join(sense, "Host.cfg"), "\ufeff"+base64.StdEncoding.EncodeToString([]byte(name))+"\r\n")
 	write(t, filepath.Join(certificates, "client.pem"), "")
 	write(t, filepath.Join(logs, name+"_AuditSecurity_Repository.txt"), "")
-	log := name + "=" + filepath.Join(logs, "*_AuditSecurity_Repository.txt")
+	log := AuditLog{name, filepath.Join(logs, "*_AuditSecurity_Repository.txt")}
 
 	for _, test := range []struct {
 		about       string
 		given, want Site
 		found       int
 	}{
-		{"nothing given", Site{}, Site{Host: []string{name}, CertDir: certificates, AuditLog: []string{log}}, 3},
+		{"nothing given", Site{}, Site{Host: []string{name}, CertDir: certificates, AuditLog: []AuditLog{log}}, 3},
 		{
 			"this node given",
 			Site{Host: []string{"qliknode1.ACME.example:4242"}},
-			Site{Host: []string{"qliknode1.ACME.example:4242"}, CertDir: certificates, AuditLog: []string{log}},
+			Site{Host: []string{"qliknode1.ACME.example:4242"}, CertDir: certificates, AuditLog: []AuditLog{log}},
 			2,
 		},
 		{"another node's log is not this one's", Site{Host: []string{"other"}, CertDir: "c"}, Site{Host: []string{"other"}, CertDir: "c"}, 0},
@@ -229,29 +240,20 @@ func TestDocumentation(t *testing.T) {
 	text := string(content)
 	_, example, _ := strings.Cut(text, "```yaml\n")
 	example, _, _ = strings.Cut(example, "```")
-	file, err := Load(write(t, filepath.Join(t.TempDir(), "sites.yml"), example))
+	file, err := load(write(t, filepath.Join(t.TempDir(), "sites.yml"), example))
 	if err != nil || len(file.Sites) != 2 {
 		t.Errorf("the example: %v", err)
 	}
 
-	var table strings.Builder
-	table.WriteString("| key | flag |\n| --- | --- |\n")
-	for _, setting := range new(Site).settings() {
-		flag := "--" + setting.flag
-		if setting.key == "collector" {
-			flag = "--[no-]collector.NAME"
-		}
-		fmt.Fprintf(&table, "| `%s` | `%s` |\n", setting.key, flag)
-	}
 	before, rest, _ := strings.Cut(text, "<!-- settings -->\n")
 	got, after, found := strings.Cut(rest, "<!-- end -->")
-	if found && got == table.String() {
+	if found && got == Reference() {
 		return
 	}
 	if !*update || !found {
 		t.Fatal("the table of settings is not what the code has; go test ./internal/config -update writes it anew")
 	}
-	if err := os.WriteFile(path, []byte(before+"<!-- settings -->\n"+table.String()+"<!-- end -->"+after), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(before+"<!-- settings -->\n"+Reference()+"<!-- end -->"+after), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -270,7 +272,7 @@ func FuzzLoad(f *testing.F) {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		file, err := Load(path)
+		file, err := load(path)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\r\n") || !strings.Contains(err.Error(), path) {
 				t.Errorf("%q: %v", content, err)
@@ -281,7 +283,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", content, err)
 		}
-		again, err := Load(write(t, filepath.Join(t.TempDir(), "sites.yml"), string(shown)))
+		again, err := load(write(t, filepath.Join(t.TempDir(), "sites.yml"), string(shown)))
 		if err != nil {
 			t.Fatalf("%q is shown as %q: %v", content, shown, err)
 		}

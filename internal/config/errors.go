@@ -3,11 +3,13 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// Error is a setting that cannot work, under the name of its flag.
+// Error is a setting that cannot work. Configuration.Explain tells it as the person
+// knows the setting who made it.
 type Error struct {
 	Flag string // without dashes, e.g. "qlik.session-limit"
 	Err  error  // what is wrong and what to change
@@ -21,27 +23,20 @@ func errorf(flag, format string, args ...any) error {
 	return &Error{Flag: flag, Err: fmt.Errorf(format, args...)}
 }
 
-// flagOf are the flags that set the fields of the configurations of packages qlik
-// and collector, by the names of the fields.
-var flagOf = map[string]string{ //nolint:gosec // names of flags, and no credentials
-	"Hosts":             "qlik.host",
-	"CertDir":           "qlik.cert-dir",
-	"KeyPassphraseFile": "qlik.key-passphrase-file",
-	"NodeAddresses":     "qlik.node-address",
-	"Proxies":           "qlik.proxy",
-	"Timeout":           "qlik.timeout",
-	"Labels.Mode":       "user-labels",
-	"Labels.Key":        "user-labels.key-file",
-	"MinSessions":       "collector.sessions.min-sessions",
-	"MaxUsers":          "collector.sessions.max-users",
-	"ExcludeUsers":      "collector.sessions.exclude-user",
+// named turns an error about a field of the configurations of packages qlik and
+// collector into one about the setting that fills the field.
+func named(err error) error {
+	field, ok := errors.AsType[*qlik.ConfigError](err)
+	if !ok {
+		return err
+	}
+	rows := new(Site).settings()
+	i := slices.IndexFunc(rows, func(row setting) bool { return row.field == field.Field })
+	if i < 0 {
+		return err
+	}
+	return &Error{Flag: rows[i].flag, Err: field.Err}
 }
 
-// Named returns an error of a configuration under the name of the flag that a
-// person has to change, where it is one.
-func Named(err error) error {
-	if field, ok := errors.AsType[*qlik.ConfigError](err); ok {
-		return &Error{Flag: flagOf[field.Field], Err: field.Err}
-	}
-	return err
-}
+// Named returns an error about a field under the name of the flag.
+func Named(err error) error { return named(err) }

@@ -11,66 +11,65 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// File is a configuration, which describes sites.
-type File struct {
-	Sites []Site // as ordered in the file
-
+// file is a configuration file being read, and afterwards where in it each setting
+// stands.
+type file struct {
 	path  string
-	nodes map[string]map[string]yaml.Node // settings by site and key
-	lines map[string]int                  // of the names of the sites
+	sites []Site
+	lines map[string]map[string]int // of the settings that are given, by site and key; "" is the name of the site
 }
 
-// Load reads a configuration file. An error is a single line that says where in
-// the file what is wrong.
-func Load(path string) (*File, error) {
+// load reads a configuration file and checks all that is in it. An error is a
+// single line that says where in the file what is wrong.
+func load(path string) (*Configuration, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, &Error{Flag: "config.file", Err: err}
 	}
-	file := &File{path: path, nodes: make(map[string]map[string]yaml.Node), lines: make(map[string]int)}
-	if err := file.parse(content); err != nil {
+	f := &file{path: path, lines: make(map[string]map[string]int)}
+	if err := f.parse(content); err != nil {
 		return nil, err
 	}
-	for i := range file.Sites {
-		if err := file.Sites[i].Validate(); err != nil {
-			return nil, file.Locate(file.Sites[i].Name, err)
-		}
+	c := &Configuration{Sites: f.sites, origin: f}
+	if err := c.validate(); err != nil {
+		return nil, err
 	}
-	return file, nil
+	return c, nil
 }
 
-// Locate returns an error about a site of the file with the place in the file
-// where it comes from, or with the flag.
-func (f *File) Locate(site string, err error) error {
-	err = Named(err)
-	if f.path == "" { // the site is described by flags
-		return err
-	}
-	flag, cause := "", err
-	if setting, ok := errors.AsType[*Error](err); ok {
-		flag, cause = setting.Flag, setting.Err
-	}
-	line, key := f.lines[site], ""
-	for _, setting := range new(Site).settings() {
-		if setting.flag != flag {
+// where returns the place of a setting: the line and the keys that lead to it. A
+// setting that is not given has the line of its site.
+func (f *file) where(site, flag string) (line int, keys string) {
+	line, keys = f.lines[site][""], "sites."+site
+	for _, row := range new(Site).settings() {
+		if row.flag != flag {
 			continue
 		}
-		key = "." + setting.key
-		if node, there := f.nodes[site][setting.key]; there {
-			line = node.Line
+		keys += "." + row.key
+		if given, ok := f.lines[site][row.key]; ok {
+			line = given
 		}
 	}
-	return fmt.Errorf("%s:%d: sites.%s%s: %w", f.path, line, site, key, cause)
+	return line, keys
+}
+
+func (f *file) prefix(site, flag string) string {
+	line, keys := f.where(site, flag)
+	return fmt.Sprintf("%s:%d: %s", f.path, line, keys)
+}
+
+func (f *file) name(site, flag string) string {
+	line, keys := f.where(site, flag)
+	return fmt.Sprintf("%s (%s:%d)", keys, f.path, line)
 }
 
 var siteName = regexp.MustCompile(`^[\w.-]+$`)
 
-func (f *File) parse(content []byte) error {
+func (f *file) parse(content []byte) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	var document yaml.Node
 	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
@@ -98,99 +97,101 @@ func (f *File) parse(content []byte) error {
 	}
 	for i, node := range list.Content {
 		if i%2 == 0 { // a key
-			f.lines[node.Value] = node.Line
+			f.lines[node.Value] = map[string]int{"": node.Line}
 		}
 	}
 	for _, name := range byLine(sites) {
 		if !siteName.MatchString(name) {
-			return fmt.Errorf("%s:%d: sites: %q is no name for a site; use letters, digits, dots, dashes and underscores", f.path, f.lines[name], name)
+			return fmt.Errorf("%s:%d: sites: %q is no name for a site; use letters, digits, dots, dashes and underscores", f.path, f.lines[name][""], name)
 		}
+		if f.lines[name] == nil { // comes from a merge key
+			f.lines[name] = map[string]int{"": sites[name].Line}
+		}
+		site := Default()
+		site.Name = name
 		node := sites[name]
-		site, err := f.site(name, &node)
-		if err != nil {
+		if err := f.read(site.settings(), name, "", &node); err != nil {
 			return err
 		}
-		f.Sites = append(f.Sites, site)
+		f.sites = append(f.sites, site)
 	}
 	return nil
 }
 
-// site reads the settings of one site.
-func (f *File) site(name string, node *yaml.Node) (Site, error) {
+// read sets the settings of a site, or those below a key such as "collector.", from
+// a mapping.
+func (f *file) read(rows []setting, site, below string, node *yaml.Node) error {
 	given := make(map[string]yaml.Node)
 	if err := node.Decode(&given); err != nil {
-		return Site{}, f.notYAML(err)
+		return f.notYAML(err)
 	}
-	f.nodes[name] = given
-	site := Default()
-	site.Name = name
-	known := site.settings()
-	for _, key := range byLine(given) {
-		value := given[key]
-		at := fmt.Sprintf("%s:%d: sites.%s.%s", f.path, value.Line, name, key)
-		i := slices.IndexFunc(known, func(s setting) bool { return s.key == key })
-		if i < 0 {
-			keys := make([]string, len(known))
-			for i, setting := range known {
-				keys[i] = setting.key
-			}
-			return Site{}, fmt.Errorf("%s: is not known; the settings are %s", at, strings.Join(keys, ", "))
-		}
-		if !fits(&value, known[i].value) || value.Decode(known[i].value) != nil {
-			return Site{}, fmt.Errorf("%s: must be %s", at, form(known[i].value))
+	for _, name := range byLine(given) {
+		key, value := below+name, given[name]
+		f.lines[site][key] = value.Line
+		if err := f.set(rows, site, key, &value); err != nil {
+			return err
 		}
 	}
-	for name, on := range site.Collector {
-		if _, known := Default().Collector[name]; !known || on == nil {
-			value := given["collector"]
-			return Site{}, fmt.Errorf("%s:%d: sites.%s.collector.%s: must be true or false for one of %s",
-				f.path, value.Line, site.Name, name, strings.Join(collectorNames(), ", "))
-		}
-	}
-	site.resolve(filepath.Dir(f.path))
-	return site, nil
+	return nil
 }
 
-// fits refuses what Decode takes with a shrug: nothing at all, and fractions.
-func fits(node *yaml.Node, value any) bool {
-	if _, whole := value.(*int); whole {
-		return node.ShortTag() == "!!int"
-	}
-	return node.ShortTag() != "!!null"
-}
-
-// form says what a value of that type looks like.
-func form(value any) string {
-	switch value.(type) {
-	case *int:
-		return "a whole number"
-	case *time.Duration:
-		return "a duration such as 90s or 5m"
-	case *[]string:
-		return "a list such as [a, b]"
-	case *map[string]*bool:
-		return "true or false under the name of each collector"
-	default:
-		return "a text"
-	}
-}
-
-// resolve makes paths relative to the folder of the file.
-func (s *Site) resolve(dir string) {
-	absolute := func(path *string) {
-		if *path != "" && !filepath.IsAbs(*path) {
-			*path = filepath.Join(dir, *path)
+// set sets what stands under a key of a site.
+func (f *file) set(rows []setting, site, key string, node *yaml.Node) error {
+	var known []string // beside the key
+	level := strings.Count(key, ".")
+	for i := range rows {
+		row := &rows[i]
+		switch parent, _, nested := strings.Cut(row.key, "."); {
+		case row.key == key:
+			return f.assign(row, site, node)
+		case nested && parent == key:
+			return f.read(rows, site, key+".", node)
+		case nested && level == 0:
+			known = append(known, parent)
+		case strings.Count(row.key, ".") == level:
+			known = append(known, row.key)
 		}
 	}
-	absolute(&s.CertDir)
-	absolute(&s.KeyPassphraseFile)
-	absolute(&s.UserLabelsKeyFile)
-	for i, log := range s.AuditLog {
-		if node, glob, ok := strings.Cut(log, "="); ok && glob != "" {
-			absolute(&glob)
-			s.AuditLog[i] = node + "=" + glob
+	return fmt.Errorf("%s:%d: sites.%s.%s: is not known; the settings are %s", f.path, node.Line, site, key, strings.Join(slices.Compact(known), ", "))
+}
+
+// assign sets a setting.
+func (f *file) assign(row *setting, site string, node *yaml.Node) error {
+	refuse := func(line int, err error) error {
+		return fmt.Errorf("%s:%d: sites.%s.%s: %w", f.path, line, site, row.key, err)
+	}
+	elements := []*yaml.Node{node}
+	if list := resolved(node); list.Kind == yaml.SequenceNode {
+		if _, repeatable := row.value.(cumulative); !repeatable {
+			return refuse(node.Line, errors.New("must be a single value, not a list"))
+		}
+		elements = list.Content
+	}
+	for _, element := range elements {
+		scalar := resolved(element)
+		switch {
+		case scalar.Kind != yaml.ScalarNode:
+			return refuse(element.Line, errors.New("must be a value, not a mapping or a list"))
+		case scalar.ShortTag() == "!!null":
+			return refuse(element.Line, errors.New("is empty; give a value, or leave out the key"))
+		}
+		text := scalar.Value
+		if row.path != nil {
+			text = row.path(text, relativeTo(filepath.Dir(f.path)))
+		}
+		if err := row.value.Set(text); err != nil {
+			return refuse(element.Line, err)
 		}
 	}
+	return nil
+}
+
+// resolved is the node itself, or the one that an alias stands for.
+func resolved(node *yaml.Node) *yaml.Node {
+	if node.Kind == yaml.AliasNode {
+		return node.Alias
+	}
+	return node
 }
 
 // byLine returns the keys of a mapping in the order of the file.
@@ -211,7 +212,7 @@ var (
 )
 
 // notYAML is a single line with what the YAML parser has to say.
-func (f *File) notYAML(err error) error {
+func (f *file) notYAML(err error) error {
 	message := err.Error()
 	if mismatch, ok := errors.AsType[*yaml.TypeError](err); ok {
 		message = mismatch.Errors[0]
@@ -225,29 +226,3 @@ func (f *File) notYAML(err error) error {
 	}
 	return fmt.Errorf("%s:%s: %s", f.path, parts[1], parts[2])
 }
-
-// Format writes the settings of sites as a file would have to say them. All of
-// them are there but those without a value.
-func Format(sites []Site) ([]byte, error) {
-	list := mapping()
-	for _, site := range sites {
-		settings := mapping()
-		for _, setting := range site.settings() {
-			value := new(yaml.Node)
-			if err := value.Encode(setting.value); err != nil {
-				return nil, err
-			}
-			if value.Kind == yaml.SequenceNode && len(value.Content) == 0 || value.Kind == yaml.ScalarNode && value.Value == "" {
-				continue
-			}
-			settings.Content = append(settings.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: setting.key}, value)
-		}
-		name := &yaml.Node{Kind: yaml.ScalarNode, Value: cmp.Or(site.Name, "(the only one)"), Tag: "!!str"}
-		list.Content = append(list.Content, name, settings)
-	}
-	document := mapping()
-	document.Content = []*yaml.Node{{Kind: yaml.ScalarNode, Value: "sites"}, list}
-	return yaml.Marshal(document)
-}
-
-func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode} }

@@ -39,8 +39,8 @@ func (s *Site) UseLocalNode(programData string) []string {
 		return strings.EqualFold(host, name)
 	})
 	if len(s.AuditLog) == 0 && isOfSite && exists(logs) {
-		log := name + "=" + filepath.Join(logs, "*_AuditSecurity_Repository.txt")
-		s.AuditLog = []string{log}
+		log := AuditLog{name, filepath.Join(logs, "*_AuditSecurity_Repository.txt")}
+		s.AuditLog = []AuditLog{log}
 		found = append(found, fmt.Sprintf("--qlik.audit-log=%s, the log of this node's repository", log))
 	}
 	return found

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -81,8 +82,9 @@ func (d *Demo) Site(site config.Site) config.Site {
 	site.KeyPassphraseFile, site.ServerName = "", ""
 	site.NodeAddress, site.AuditLog = nil, nil
 	for _, node := range d.nodes {
-		site.NodeAddress = append(site.NodeAddress, node+"="+d.site.ProxyAddress(node))
-		site.AuditLog = append(site.AuditLog, node+"="+d.site.AuditLogPath(node))
+		host, port, _ := net.SplitHostPort(d.site.ProxyAddress(node))
+		site.NodeAddress = append(site.NodeAddress, config.NodeAddress{Node: node, NodeAddress: qlik.NodeAddress{Host: host, Port: port}})
+		site.AuditLog = append(site.AuditLog, config.AuditLog{Node: node, Glob: d.site.AuditLogPath(node)})
 	}
 	return site
 }

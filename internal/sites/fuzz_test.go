@@ -25,7 +25,9 @@ func FuzzAnswer(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	server, settings := simulated(f, "emea")
-	set, err := Open(func() (*config.File, error) { return &config.File{Sites: []config.Site{settings}}, nil }, log.NewNopLogger())
+	set, err := Open(func() (*config.Configuration, error) {
+		return &config.Configuration{Sites: []config.Site{settings}}, nil
+	}, log.NewNopLogger())
 	if err != nil {
 		f.Fatal(err)
 	}

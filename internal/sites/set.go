@@ -15,7 +15,7 @@ import (
 
 // Set is the sites that are served.
 type Set struct {
-	load   func() (*config.File, error)
+	load   func() (*config.Configuration, error)
 	open   func(config.Site, log.Logger) (*Site, error)
 	logger log.Logger
 
@@ -30,7 +30,7 @@ type Set struct {
 
 // Open serves the sites of a configuration, which load returns now and at each
 // Reload. An error says what to change in it. The caller must Close the set.
-func Open(load func() (*config.File, error), logger log.Logger) (*Set, error) {
+func Open(load func() (*config.Configuration, error), logger log.Logger) (*Set, error) {
 	s := &Set{
 		load:   load,
 		open:   open,
@@ -48,6 +48,19 @@ func Open(load func() (*config.File, error), logger log.Logger) (*Set, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// Check opens the sites of a configuration and closes them again. It returns the
+// error that Open would return, and asks nobody.
+func Check(configuration *config.Configuration) error {
+	for _, settings := range configuration.Sites {
+		site, err := open(settings, log.NewNopLogger())
+		if err != nil {
+			return configuration.Explain(settings.Name, err)
+		}
+		site.close()
+	}
+	return nil
 }
 
 // Describe implements prometheus.Collector.
@@ -79,7 +92,7 @@ func (s *Set) use() (err error) {
 			s.successful.Set(0)
 		}
 	}()
-	file, err := s.load()
+	configuration, err := s.load()
 	if err != nil {
 		return err
 	}
@@ -87,8 +100,11 @@ func (s *Set) use() (err error) {
 	before := s.sites
 	s.mu.Unlock()
 
+	for _, found := range configuration.Found {
+		_ = level.Info(s.logger).Log("msg", "This machine is a Qlik Sense node", "using", found)
+	}
 	var after, opened []*Site
-	for _, settings := range file.Sites {
+	for _, settings := range configuration.Sites {
 		if i := slices.IndexFunc(before, func(site *Site) bool { return reflect.DeepEqual(site.Config, settings) }); i >= 0 {
 			after = append(after, before[i])
 			continue
@@ -98,7 +114,7 @@ func (s *Set) use() (err error) {
 			for _, site := range opened {
 				site.close()
 			}
-			return file.Locate(settings.Name, err)
+			return configuration.Explain(settings.Name, err)
 		}
 		opened = append(opened, site)
 		after = append(after, site)

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -35,7 +36,8 @@ func simulated(tb testing.TB, name string) (*qliktest.Site, config.Site) {
 	}
 	_, port, _ := net.SplitHostPort(server.RepositoryAddress(name + "1"))
 	site.Host = []string{net.JoinHostPort(name+"1", port)}
-	site.NodeAddress = []string{name + "1=" + server.ProxyAddress(name+"1")}
+	host, port, _ := net.SplitHostPort(server.ProxyAddress(name + "1"))
+	site.NodeAddress = []config.NodeAddress{{Node: name + "1", NodeAddress: qlik.NodeAddress{Host: host, Port: port}}}
 	return server, site
 }
 
@@ -45,8 +47,8 @@ type file struct {
 	err   error
 }
 
-func (f *file) load() (*config.File, error) {
-	return &config.File{Sites: slices.Clone(f.sites)}, f.err
+func (f *file) load() (*config.Configuration, error) {
+	return &config.Configuration{Sites: slices.Clone(f.sites)}, f.err
 }
 
 func serve(t *testing.T, f *file) *Set {
@@ -147,7 +149,7 @@ func TestRefusedReload(t *testing.T) {
 	expression := apac
 	expression.ExcludeUser = []string{"("}
 	pattern := apac
-	pattern.AuditLog = []string{"apac1=["}
+	pattern.AuditLog = []config.AuditLog{{Node: "apac1", Glob: "["}}
 	for want, broken := range map[string]*file{
 		"is broken":                       {err: errors.New("is broken")},
 		"--qlik.cert-dir":                 {sites: []config.Site{apac, missing}},

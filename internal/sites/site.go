@@ -13,7 +13,6 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
-	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
 
@@ -23,8 +22,6 @@ type Site struct {
 	Client   *site.Site
 	Recent   *sessions.Recent // the same client, for scrapes and the sessions page
 	Exporter *collector.Exporter
-
-	ServiceAccounts []qlik.User // whose sessions are never ended
 
 	followers []*auditlog.Follower
 	denials   *collector.Denials
@@ -40,21 +37,14 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	if settings.Name != "" {
 		logger = log.With(logger, "site", settings.Name)
 	}
-	run, err := settings.Run()
-	if err != nil {
-		return nil, err
-	}
+	run := settings.Run()
 	metrics, err := settings.Metrics()
 	if err != nil {
 		return nil, err
 	}
-	logs, err := settings.AuditLogs()
-	if err != nil {
-		return nil, err
-	}
-	s := &Site{Config: settings, ServiceAccounts: metrics.ServiceAccounts}
+	s := &Site{Config: settings}
 	byNode := make(map[string]collector.AuditLog)
-	for node, glob := range logs {
+	for node, glob := range settings.AuditLogs() {
 		follower, err := auditlog.New(auditlog.Config{Node: node, Glob: glob, Logger: logger})
 		if err != nil {
 			return nil, &config.Error{Flag: "qlik.audit-log", Err: err}
@@ -84,7 +74,7 @@ func (s *Site) start() {
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background()) //nolint:forbidigo // ended by close
 	s.background.Go(func() { s.Client.Run(ctx) })
-	if !*s.Config.Collector["denials"] {
+	if !s.Config.Enabled("denials") {
 		return
 	}
 	for _, follower := range s.followers {

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/check"
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
+)
+
+// checkCommand tests one site or all.
+type checkCommand struct {
+	flags  *config.Flags
+	site   string
+	output string
+}
+
+// Check adds the command check.
+func Check(app *kingpin.Application, flags *config.Flags) Commands {
+	c := &checkCommand{flags: flags}
+	command := app.Command("check", "Test every step from DNS to the sessions of each virtual proxy, and explain each failure and its fix. "+
+		"Exit status: 0 if nothing failed, whatever was warned of; 1 if something did, or if the flags are wrong.")
+	command.Flag("site", "Site of --config.file; all of them unless given.").StringVar(&c.site)
+	command.Flag("output", "Form of the report: table or json, one object for each site.").
+		Default(formatTable).NoEnvar().EnumVar(&c.output, formatTable, formatJSON)
+	return Commands{"check": c.run}
+}
+
+// run writes what works and what does not. The error is ErrFailed where something
+// does not.
+func (c *checkCommand) run(ctx context.Context, streams Streams) error {
+	configuration, err := c.flags.Load()
+	if err != nil {
+		return err
+	}
+	chosen := configuration.Sites
+	if c.site != "" {
+		site, err := configuration.Choose(c.site)
+		if err != nil {
+			return err
+		}
+		chosen = []config.Site{*site}
+	}
+	var failed error
+	for i := range chosen {
+		report, err := checkSite(ctx, configuration, &chosen[i])
+		if err != nil {
+			return err
+		}
+		if !report.OK() {
+			failed = ErrFailed
+		}
+		if c.output == formatJSON {
+			err = report.WriteJSON(streams.Out)
+		} else {
+			if i > 0 {
+				_, _ = fmt.Fprintln(streams.Out)
+			}
+			err = report.WriteTable(streams.Out, terminal.Colors(streams.Out))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
+func checkSite(ctx context.Context, configuration *config.Configuration, settings *config.Site) (*check.Report, error) {
+	run := settings.Run()
+	report, err := check.Run(ctx, check.Config{
+		Qlik:            run.Client,
+		SessionLimit:    run.Headroom.Limit,
+		Licenses:        run.Licenses,
+		AuditLogs:       settings.AuditLogs(),
+		ServiceAccounts: settings.ServiceAccount,
+	})
+	if err != nil {
+		return nil, configuration.Explain(settings.Name, err)
+	}
+	report.Site = settings.Name
+	return report, nil
+}

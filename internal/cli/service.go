@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/internal/service"
+)
+
+const accountFlag = "service.account"
+
+// installCommand installs the Windows service.
+type installCommand struct {
+	flags   *config.Flags
+	args    []string // of the command line, which the service is to run with
+	account string
+}
+
+// Service adds the commands about the Windows service. The service that is
+// installed runs with the flags in args.
+func Service(app *kingpin.Application, flags *config.Flags, args []string) Commands {
+	command := app.Command("service", "Install, start, stop or uninstall the Windows service.")
+	c := &installCommand{flags: flags, args: args}
+	install := command.Command("install", "Install the service; all other flags given here are those that it runs with.")
+	install.Flag(accountFlag, "Account of the service: a virtual, managed or built-in one, which have no password.").
+		Default(service.DefaultAccount).StringVar(&c.account)
+	command.Command("start", "Start the service.")
+	command.Command("stop", "Stop the service.")
+	command.Command("uninstall", "Stop and remove the service.")
+	control := func(do func(context.Context) error) Run {
+		return func(ctx context.Context, _ Streams) error { return do(ctx) }
+	}
+	return Commands{
+		"service install":   c.run,
+		"service start":     control(service.Start),
+		"service stop":      control(service.Stop),
+		"service uninstall": control(service.Uninstall),
+	}
+}
+
+func (c *installCommand) run(_ context.Context, streams Streams) error {
+	flags, err := c.flags.Given(c.args, accountFlag)
+	if err != nil {
+		return err
+	}
+	if err := service.Install(c.account, flags); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(streams.Out, "Installed the service %s, which runs as %s with these flags: %s. "+
+		"Let that account read the certificates, then start it: docs/windows.md.\n",
+		service.Name, c.account, strings.Join(flags, " "))
+	return err
+}

@@ -1,0 +1,121 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Configuration is the settings of all sites, and where they come from.
+type Configuration struct {
+	Sites []Site // in the order of the file
+	// Found says which settings were found on this machine, a sentence each.
+	Found []string
+
+	origin origin // nil: flags
+}
+
+// origin knows how the person who made a configuration calls its settings.
+type origin interface {
+	// prefix begins an error about a setting of a site, or about the site if the flag
+	// is "".
+	prefix(site, flag string) string
+	// name is the setting within a sentence.
+	name(site, flag string) string
+}
+
+// validate checks all sites.
+func (c *Configuration) validate() error {
+	for i := range c.Sites {
+		if err := c.Sites[i].validate(); err != nil {
+			return c.Explain(c.Sites[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// Explain returns an error about a site with the setting as the person knows it who
+// made it: the flag, its environment variable, or file, line and key. Errors that
+// are about no setting are about the site.
+func (c *Configuration) Explain(site string, err error) error {
+	flag, cause := "", err
+	if setting, ok := errors.AsType[*Error](named(err)); ok {
+		flag, cause = setting.Flag, setting.Err
+	}
+	if prefix := c.from().prefix(site, flag); prefix != "" {
+		return fmt.Errorf("%s: %w", prefix, cause)
+	}
+	return err
+}
+
+// Name returns how a setting is called where the site was described, for use within
+// a sentence. The flag is without dashes.
+func (c *Configuration) Name(site, flag string) string { return c.from().name(site, flag) }
+
+func (c *Configuration) from() origin {
+	if c.origin == nil {
+		return flagNames(nil)
+	}
+	return c.origin
+}
+
+// Choose returns the site of that name, or without a name the only one. The error
+// is about --site.
+func (c *Configuration) Choose(name string) (*Site, error) {
+	var names []string
+	for i := range c.Sites {
+		if c.Sites[i].Name == name || name == "" && len(c.Sites) == 1 {
+			return &c.Sites[i], nil
+		}
+		names = append(names, c.Sites[i].Name)
+	}
+	if len(c.Sites) == 1 && c.Sites[0].Name == "" {
+		return nil, errorf("site", "is for the sites of --config.file")
+	}
+	return nil, errorf("site", "must be one of %s, not %q", strings.Join(names, ", "), name)
+}
+
+// Format writes the settings of sites as a file would have to say them. All of
+// them are there but those without a value.
+func Format(sites []Site) ([]byte, error) {
+	all := mapping()
+	for i := range sites {
+		settings := mapping()
+		for _, row := range sites[i].settings() {
+			if row.value.String() == "" {
+				continue
+			}
+			value := new(yaml.Node)
+			if err := value.Encode(row.value.yaml()); err != nil {
+				return nil, err
+			}
+			group, key := settings, row.key
+			if parent, child, nested := strings.Cut(row.key, "."); nested {
+				group, key = below(settings, parent), child
+			}
+			group.Content = append(group.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, value)
+		}
+		name := &yaml.Node{Kind: yaml.ScalarNode, Value: cmp.Or(sites[i].Name, "(the only one)"), Tag: "!!str"}
+		all.Content = append(all.Content, name, settings)
+	}
+	document := mapping()
+	document.Content = []*yaml.Node{{Kind: yaml.ScalarNode, Value: "sites"}, all}
+	return yaml.Marshal(document)
+}
+
+func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode} }
+
+// below returns the mapping under a key, which it makes if need be.
+func below(node *yaml.Node, key string) *yaml.Node {
+	for i := 0; i < len(node.Content); i += 2 {
+		if node.Content[i].Value == key {
+			return node.Content[i+1]
+		}
+	}
+	child := mapping()
+	node.Content = append(node.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, child)
+	return child
+}

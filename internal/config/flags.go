@@ -1,0 +1,305 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/exporter-toolkit/web"
+	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+)
+
+// Program is the settings of the program, which are the same for all sites.
+type Program struct {
+	ConfigFile    string
+	ConfigCheck   bool
+	TelemetryPath string
+	Lifecycle     bool
+	Pprof         bool
+	TimeoutOffset time.Duration
+	LogLevel      string
+	LogFormat     string
+
+	Web *web.FlagConfig // listen addresses, TLS, authentication
+}
+
+// Flags is what the command line and the environment say. A setting that is given
+// in both has the value of the command line.
+type Flags struct {
+	Program
+
+	app   *kingpin.Application
+	site  Site // the only one, where there is no configuration file
+	names flagNames
+}
+
+// Register adds the flags of the tables to an application.
+func Register(app *kingpin.Application) *Flags {
+	f := &Flags{app: app, site: Default(), Program: Program{
+		TelemetryPath: "/metrics", TimeoutOffset: 250 * time.Millisecond, LogLevel: "info", LogFormat: "logfmt",
+	}}
+	register(app, f.site.settings())
+	register(app, f.Program.settings())
+	f.Web = kingpinflag.AddFlags(app, ":9986")
+	return f
+}
+
+func register(app *kingpin.Application, rows []setting) {
+	for _, row := range rows {
+		flag := app.Flag(row.flag, row.help)
+		if _, repeatable := row.value.(cumulative); !repeatable && row.value.String() != "" {
+			flag.Default(row.value.String())
+		}
+		flag.SetValue(ofFlag{row.value, row.flag})
+	}
+}
+
+// ofFlag is a value whose errors name the flag.
+type ofFlag struct {
+	value
+
+	flag string
+}
+
+// Set implements kingpin.Value.
+func (v ofFlag) Set(text string) error {
+	if err := v.value.Set(text); err != nil {
+		return &Error{Flag: v.flag, Err: err}
+	}
+	return nil
+}
+
+// IsCumulative tells kingpin whether the flag may be repeated.
+func (v ofFlag) IsCumulative() bool {
+	_, is := v.value.(cumulative)
+	return is
+}
+
+// IsBoolFlag tells kingpin whether the flag needs no value and has a --no- form.
+func (v ofFlag) IsBoolFlag() bool {
+	b, is := v.value.(interface{ IsBoolFlag() bool })
+	return is && b.IsBoolFlag()
+}
+
+// Parse reads the command line and the environment, checks them, and returns the
+// command. An error names the flag, and the environment variable where the value
+// comes from there.
+func (f *Flags) Parse(args []string) (command string, err error) {
+	command, err = f.app.Parse(args)
+	parsed, wrong := f.app.ParseContext(args)
+	if wrong != nil { // a flag or command that does not exist
+		return "", fmt.Errorf("%w, try --help", wrong)
+	}
+	f.names = givenFlags(f.app, parsed)
+	if err != nil {
+		return "", fmt.Errorf("%w, try --help", f.explain(parsed, err))
+	}
+	if err := f.validate(parsed); err != nil {
+		return "", f.explain(parsed, err)
+	}
+	return command, nil
+}
+
+// explain returns an error under the name of the flag that has to be changed.
+func (f *Flags) explain(parsed *kingpin.ParseContext, err error) error {
+	if setting, ok := errors.AsType[*Error](err); ok {
+		return fmt.Errorf("%s: %w", f.names.prefix("", setting.Flag), setting.Err)
+	}
+	// A flag that is not in our tables; kingpin does not say which. Setting once more
+	// finds out.
+	for _, flag := range flagsOf(f.app, parsed) {
+		texts := givenTo(parsed, flag.Name)
+		if value := os.Getenv(flag.Envar); len(texts) == 0 && flag.Envar != "" && value != "" {
+			texts = []string{value}
+		}
+		for _, text := range texts {
+			if _, ours := flag.Value.(ofFlag); ours {
+				continue
+			}
+			if err := flag.Value.Set(text); err != nil {
+				return fmt.Errorf("%s: %w", f.names.prefix("", flag.Name), err)
+			}
+		}
+	}
+	return err
+}
+
+// flagsOf are the flags of the application and of the command that was given.
+func flagsOf(app *kingpin.Application, parsed *kingpin.ParseContext) []*kingpin.FlagModel {
+	flags := app.Model().Flags
+	for _, element := range parsed.Elements {
+		if command, ok := element.Clause.(*kingpin.CmdClause); ok {
+			flags = append(flags, command.Model().Flags...)
+		}
+	}
+	return flags
+}
+
+// givenTo returns the values of a flag on the command line.
+func givenTo(parsed *kingpin.ParseContext, name string) []string {
+	var values []string
+	for _, element := range parsed.Elements {
+		if flag, ok := element.Clause.(*kingpin.FlagClause); ok && flag.Model().Name == name && element.Value != nil {
+			values = append(values, *element.Value)
+		}
+	}
+	return values
+}
+
+// flagNames are the names of flags as the person knows them who gave their values:
+// of those from the environment with the variable.
+type flagNames map[string]string
+
+func givenFlags(app *kingpin.Application, parsed *kingpin.ParseContext) flagNames {
+	names := make(flagNames)
+	for _, flag := range flagsOf(app, parsed) {
+		if flag.Envar != "" && os.Getenv(flag.Envar) != "" && len(givenTo(parsed, flag.Name)) == 0 {
+			names[flag.Name] = "--" + flag.Name + " (" + flag.Envar + ")"
+		}
+	}
+	return names
+}
+
+func (n flagNames) prefix(_, flag string) string {
+	if flag == "" {
+		return ""
+	}
+	return n.name("", flag)
+}
+
+func (n flagNames) name(_, flag string) string {
+	if name := n[flag]; name != "" {
+		return name
+	}
+	return "--" + flag
+}
+
+// validate checks what no single value shows.
+func (f *Flags) validate(parsed *kingpin.ParseContext) error {
+	if f.ConfigFile == "" {
+		if f.Lifecycle {
+			return errorf("web.enable-lifecycle", "there is nothing to reload without --config.file")
+		}
+	} else {
+		// To ignore them silently could show names that are to be hidden.
+		for _, row := range f.site.settings() {
+			if len(givenTo(parsed, row.flag)) > 0 {
+				return errorf(row.flag, "is not used where there is a --config.file; write it into the file")
+			}
+		}
+	}
+	for _, address := range *f.Web.WebListenAddresses {
+		if err := listenAddress(address); err != nil {
+			return &Error{Flag: "web.listen-address", Err: err}
+		}
+	}
+	if err := web.Validate(*f.Web.WebConfigFile); err != nil {
+		return errorf("web.config.file", "%s", oneLine(*f.Web.WebConfigFile, err))
+	}
+	return nil
+}
+
+// oneLine is what a library has to say about a file.
+func oneLine(path string, err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if strings.Contains(text, path) {
+		return text
+	}
+	return path + ": " + text
+}
+
+// listenAddress refuses what nobody can listen on. The exporter also listens on
+// vsock://:PORT, which is checked when it does.
+func listenAddress(text string) error {
+	if strings.HasPrefix(text, "vsock://") {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("%q: write HOST:PORT or :PORT", text)
+	}
+	return nil
+}
+
+// Load returns the sites of the configuration file as it is now, or the only one of
+// the flags. All that can be checked without asking Qlik has been checked.
+func (f *Flags) Load() (*Configuration, error) {
+	if f.ConfigFile != "" {
+		return load(f.ConfigFile)
+	}
+	site := f.site
+	found := site.UseLocalNode(os.Getenv("ProgramData"))
+	c, err := f.Only(site)
+	if err == nil {
+		c.Found = found
+	}
+	return c, err
+}
+
+// Only returns the configuration of a single site, checked.
+func (f *Flags) Only(site Site) (*Configuration, error) {
+	c := &Configuration{Sites: []Site{site}, origin: f.names}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Site returns the settings that flags give for the only site. They have been
+// checked one by one.
+func (f *Flags) Site() Site { return f.site }
+
+// Given returns the flags of the command line but for some, with absolute paths: the
+// flags with which the program does the same in another folder.
+func (f *Flags) Given(args []string, except ...string) ([]string, error) {
+	parsed, err := f.app.ParseContext(args)
+	if err != nil {
+		return nil, err
+	}
+	var given []string
+	for _, element := range parsed.Elements {
+		flag, ok := element.Clause.(*kingpin.FlagClause)
+		if !ok || element.Value == nil || slices.Contains(except, flag.Model().Name) {
+			continue
+		}
+		switch model := flag.Model(); {
+		case model.IsBoolFlag() && *element.Value == "false":
+			given = append(given, "--no-"+model.Name)
+		case model.IsBoolFlag():
+			given = append(given, "--"+model.Name)
+		default:
+			text, err := f.absolute(model.Name, *element.Value)
+			if err != nil {
+				return nil, fmt.Errorf("--%s: %w", model.Name, err)
+			}
+			given = append(given, "--"+model.Name+"="+text)
+		}
+	}
+	return given, nil
+}
+
+// absolute makes the path in the text of a flag absolute, if it has one.
+func (f *Flags) absolute(flag, text string) (string, error) {
+	rows := append(f.site.settings(), f.Program.settings()...)
+	rows = append(rows, setting{flag: "web.config.file", path: wholePath}) // of a library
+	i := slices.IndexFunc(rows, func(row setting) bool { return row.flag == flag })
+	if i < 0 || rows[i].path == nil {
+		return text, nil
+	}
+	var failed error
+	text = rows[i].path(text, func(path string) string {
+		absolute, err := filepath.Abs(path)
+		failed = err
+		return absolute
+	})
+	return text, failed
+}

@@ -1,0 +1,259 @@
+package config
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
+)
+
+// value is where a setting is stored. Flags, environment variables and
+// configuration files all go through Set, which says what is wrong with a text
+// without naming the setting. It is a kingpin.Value.
+type value interface {
+	Set(text string) error
+	String() string // "" where nothing is set
+	// yaml returns what a configuration file would have to say.
+	yaml() any
+}
+
+// cumulative is a value that is set once for each element.
+type cumulative interface{ IsCumulative() bool }
+
+// scalarValue stores a single value.
+type scalarValue[T any] struct {
+	to    *T
+	parse func(text string) (T, error)
+	show  func(T) string
+}
+
+func scalar[T any](to *T, parse func(string) (T, error), show func(T) string) value {
+	return &scalarValue[T]{to, parse, show}
+}
+
+// Set implements kingpin.Value.
+func (v *scalarValue[T]) Set(text string) error {
+	parsed, err := v.parse(text)
+	if err == nil {
+		*v.to = parsed
+	}
+	return err
+}
+
+// String implements kingpin.Value.
+func (v *scalarValue[T]) String() string { return v.show(*v.to) }
+
+// IsBoolFlag tells kingpin that the flag needs no value and has a --no- form.
+func (v *scalarValue[T]) IsBoolFlag() bool {
+	_, is := any(*v.to).(bool)
+	return is
+}
+
+func (v *scalarValue[T]) yaml() any {
+	switch plain := any(*v.to).(type) {
+	case bool, int:
+		return plain
+	default:
+		return v.String()
+	}
+}
+
+// listValue stores several values.
+type listValue[T any] struct {
+	to    *[]T
+	parse func(text string) (T, error)
+	show  func(T) string
+}
+
+func list[T any](to *[]T, parse func(string) (T, error), show func(T) string) value {
+	return &listValue[T]{to, parse, show}
+}
+
+// Set implements kingpin.Value. It adds an element.
+func (v *listValue[T]) Set(text string) error {
+	parsed, err := v.parse(text)
+	if err == nil {
+		*v.to = append(*v.to, parsed)
+	}
+	return err
+}
+
+// IsCumulative tells kingpin that the flag may be repeated.
+func (v *listValue[T]) IsCumulative() bool { return true }
+
+// String implements kingpin.Value.
+func (v *listValue[T]) String() string { return strings.Join(v.texts(), ", ") }
+
+func (v *listValue[T]) yaml() any { return v.texts() }
+
+func (v *listValue[T]) texts() []string {
+	texts := make([]string, 0, len(*v.to))
+	for _, element := range *v.to {
+		texts = append(texts, v.show(element))
+	}
+	return texts
+}
+
+func text(to *string) value { return scalar(to, anyText, plainly) }
+
+func anyText(text string) (string, error) { return text, nil }
+
+func plainly(text string) string { return text }
+
+func boolean(to *bool) value {
+	return scalar(to, func(text string) (bool, error) {
+		on, err := strconv.ParseBool(text)
+		if err != nil {
+			return false, fmt.Errorf("must be true or false, not %q", text)
+		}
+		return on, nil
+	}, strconv.FormatBool)
+}
+
+// number is a whole number of at least minimum.
+func number(to *int, minimum int) value {
+	return scalar(to, func(text string) (int, error) {
+		n, err := strconv.Atoi(text)
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("must be a whole number, not %q", text)
+		case n < minimum:
+			return 0, fmt.Errorf("must be at least %d, not %d", minimum, n)
+		}
+		return n, nil
+	}, strconv.Itoa)
+}
+
+func choice(to *string, choices ...string) value {
+	return scalar(to, func(text string) (string, error) {
+		if !slices.Contains(choices, text) {
+			return "", fmt.Errorf("must be one of %s, not %q", strings.Join(choices, ", "), text)
+		}
+		return text, nil
+	}, plainly)
+}
+
+func positiveDuration(to *time.Duration) value {
+	return scalar(to, func(text string) (time.Duration, error) {
+		d, err := duration(text)
+		if err == nil && d <= 0 {
+			return 0, fmt.Errorf("must be longer than 0s, not %s", text)
+		}
+		return d, err
+	}, showDuration)
+}
+
+func durationFromZero(text string) (time.Duration, error) {
+	d, err := duration(text)
+	if err == nil && d < 0 {
+		return 0, fmt.Errorf("must not be negative, not %s", text)
+	}
+	return d, err
+}
+
+func duration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("must be a duration such as 90s or 5m, not %q", text)
+	}
+	return d, nil
+}
+
+// showDuration leaves out the zeros of 5m0s and 1h0m0s.
+func showDuration(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []struct{ unit, rest string }{{"m", "0s"}, {"h", "0m"}} {
+		if strings.HasSuffix(text, zero.unit+zero.rest) {
+			text = strings.TrimSuffix(text, zero.rest)
+		}
+	}
+	return text
+}
+
+// address is HOST or HOST:PORT.
+func address(text string) (string, error) {
+	if _, _, err := qlik.ParseAddress(text); err != nil {
+		return "", fmt.Errorf("%q: %w", text, err)
+	}
+	return text, nil
+}
+
+// hostName is a name without a port, or nothing.
+func hostName(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	if _, port, err := qlik.ParseAddress(text); err != nil || port != "" {
+		return "", fmt.Errorf("%q: write a host name without port", text)
+	}
+	return text, nil
+}
+
+func user(text string) (qlik.User, error) { return qlik.ParseUser(text) }
+
+func showUser(user qlik.User) string {
+	if user == (qlik.User{}) {
+		return ""
+	}
+	return user.String()
+}
+
+// NodeAddress is where a node is reached that is not under its own name.
+type NodeAddress struct {
+	Node string // registered host name
+	qlik.NodeAddress
+}
+
+// String returns NODE=HOST[:PORT].
+func (a NodeAddress) String() string { return a.Node + "=" + a.NodeAddress.String() }
+
+func parseNodeAddress(text string) (a NodeAddress, err error) {
+	a.Node, a.NodeAddress, err = qlik.ParseNodeAddress(text)
+	return a, err
+}
+
+// AuditLog is where the audit security log of a node is.
+type AuditLog struct {
+	Node string // registered host name
+	Glob string
+}
+
+// String returns NODE=GLOB.
+func (l AuditLog) String() string { return l.Node + "=" + l.Glob }
+
+func parseAuditLog(text string) (AuditLog, error) {
+	node, glob, _ := strings.Cut(text, "=")
+	if node == "" || glob == "" {
+		return AuditLog{}, fmt.Errorf("%q: write NODE=GLOB", text)
+	}
+	if _, err := auditlog.New(auditlog.Config{Node: node, Glob: glob}); err != nil {
+		return AuditLog{}, err
+	}
+	return AuditLog{node, glob}, nil
+}
+
+// expression is a regular expression.
+func expression(text string) (string, error) {
+	_, err := regexp.Compile(text)
+	return text, err
+}
+
+// telemetryPath refuses paths that are taken or would mean something else.
+func telemetryPath(text string) (string, error) {
+	switch {
+	case !strings.HasPrefix(text, "/"):
+		return "", fmt.Errorf("must start with a slash, not %q", text)
+	case path.Clean(text) != text, strings.ContainsAny(text, "{} \t?#%"):
+		return "", fmt.Errorf("%q is no plain path; write one like /metrics", text)
+	case slices.Contains([]string{"/probe", "/sd", "/config", "/sessions"}, text),
+		strings.HasPrefix(text, "/-/"), strings.HasPrefix(text, "/debug/"), strings.HasPrefix(text, "/sessions/"):
+		return "", fmt.Errorf("%q is used for something else; write one like /metrics", text)
+	}
+	return text, nil
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// wrong is a value that a setting cannot have, and the words with which it is
+// refused after the name of the setting.
+type wrong struct{ value, words string }
+
+// wrongValues has every flag of the program. Those without values accept any text,
+// or are told apart from a wrong one only when they are used.
+func wrongValues(t *testing.T) map[string][]wrong {
+	t.Helper()
+	short := filepath.Join(t.TempDir(), "short")
+	if err := os.WriteFile(short, []byte("short\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	webConfig := filepath.Join(t.TempDir(), "web.yml")
+	if err := os.WriteFile(webConfig, []byte("tls_server_config: {cert_fil: x}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	onOff := []wrong{{"maybe", `must be true or false, not "maybe"`}}
+	return map[string][]wrong{
+		"qlik.host":                       {{"https://qlik1", `"https://qlik1": write HOST or HOST:PORT`}, {"qlik1:0", `"qlik1:0": write HOST or HOST:PORT`}},
+		"qlik.cert-dir":                   {{"/nowhere", "open /nowhere/client.pem: no such file or directory"}, {short, short + " is a file; give the folder that holds client.pem"}},
+		"qlik.key-passphrase-file":        {{"/nowhere", "open /nowhere: no such file or directory"}},
+		"qlik.server-name":                {{"qlik1:4242", `"qlik1:4242": write a host name without port`}, {"https://a", `"https://a": write a host name without port`}},
+		"qlik.node-address":               {{"qlik9", `"qlik9": write NODE=HOST or NODE=HOST:PORT`}, {"qlik9:1=a", `"qlik9:1=a": NODE is the registered host name, without port`}, {"QLIK1=10.0.0.1", "is given twice"}},
+		"qlik.user":                       {{"sa_api", `"sa_api" is not a user: write DIRECTORY\id`}},
+		"qlik.session-limit":              {{"0", "must be at least 1, not 0"}, {"five", `must be a whole number, not "five"`}},
+		"qlik.cooling-time":               {{"0s", "must be longer than 0s, not 0s"}, {"5", `must be a duration such as 90s or 5m, not "5"`}},
+		"qlik.proxy":                      {{"a/b", `"a/b": write HOST or HOST:PORT`}},
+		"qlik.virtual-proxy":              nil,
+		"qlik.service-account":            {{"robot", `"robot" is not a user: write DIRECTORY\id`}},
+		"qlik.unlimited-user":             {{"robot", `"robot" is not a user: write DIRECTORY\id`}},
+		"qlik.timeout":                    {{"-1s", "must be longer than 0s, not -1s"}},
+		"qlik.audit-log":                  {{"qlik1", `"qlik1": write NODE=GLOB`}, {"qlik1=[", `audit log "`}},
+		"user-labels":                     {{"md5", `must be one of plain, hashed, none, not "md5"`}, {"hashed", "is missing; hashed labels need a file with the key of the hash"}},
+		"user-labels.key-file":            {{"/nowhere", "open /nowhere: no such file or directory"}},
+		"collector.sessions":              onOff,
+		"collector.licenses":              onOff,
+		"collector.services":              onOff,
+		"collector.denials":               onOff,
+		"collector.certificates":          onOff,
+		"collector.sessions.min-sessions": {{"0", "must be at least 1, not 0"}},
+		"collector.sessions.max-users":    {{"0", "must be at least 1, not 0"}},
+		"collector.sessions.exclude-user": {{"(", "error parsing regexp: missing closing ): `(`"}},
+		"config.file":                     {{"/nowhere", "open /nowhere: no such file or directory"}},
+		"config.check":                    onOff,
+		"web.telemetry-path":              {{"metrics", `must start with a slash, not "metrics"`}, {"/m{", `"/m{" is no plain path; write one like /metrics`}, {"/sd", `"/sd" is used for something else; write one like /metrics`}},
+		"web.enable-lifecycle":            onOff,
+		"web.enable-pprof":                onOff,
+		"web.listen-address":              {{"localhost", `"localhost": write HOST:PORT or :PORT`}, {"127.0.0.1:70000", `"127.0.0.1:70000": write HOST:PORT or :PORT`}},
+		"web.config.file":                 {{"/nowhere", "open /nowhere: no such file or directory"}, {webConfig, "field cert_fil not found"}},
+		"web.systemd-socket":              {{"maybe", `strconv.ParseBool: parsing "maybe": invalid syntax`}},
+		"timeout-offset":                  {{"-1s", "must not be negative, not -1s"}},
+		"log.level":                       {{"loud", `must be one of debug, info, warn, error, not "loud"`}},
+		"log.format":                      {{"xml", `must be one of logfmt, json, not "xml"`}},
+	}
+}
+
+// elsewhere are wrong values about which another setting has to be changed.
+var elsewhere = map[wrong]string{
+	{"hashed", "is missing; hashed labels need a file with the key of the hash"}: "user-labels.key-file",
+}
+
+// TestWrongSettings: a wrong value of any setting is refused in the same words by
+// serve, check, --config.check and a reload, as a flag, from the environment and in
+// a file, and under the name that it has there.
+func TestWrongSettings(t *testing.T) {
+	_, siteFlags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
+	values := wrongValues(t)
+	keys := keysOfFlags(t)
+	app, parsed, _ := newApp(nil)
+	if _, err := parsed.Parse(nil); err != nil { // names the environment variables
+		t.Fatal(err)
+	}
+	reload := serveFile(t, siteFlags)
+	for _, flag := range app.Model().Flags {
+		name := flag.Name
+		if flag.Hidden || flag.Envar == "" {
+			continue // --help and others that are commands rather than settings
+		}
+		if _, known := values[name]; !known && name != "help" && name != "version" {
+			t.Errorf("--%s: what a wrong value is, and how it is refused, is not written here", name)
+		}
+		for _, wrong := range values[name] {
+			t.Run(name+"="+wrong.value, func(t *testing.T) {
+				told := name
+				if other := elsewhere[wrong]; other != "" {
+					told = other
+				}
+				others := slices.DeleteFunc(slices.Clone(siteFlags), func(f string) bool {
+					return strings.HasPrefix(f, "--"+name+"=") && !strings.HasSuffix(wrong.words, "twice")
+				})
+				if name == "config.file" {
+					others = nil
+				}
+				if !flag.IsBoolFlag() { // they have no value on the command line
+					refused(t, append(others, "--"+name+"="+wrong.value), "--"+told+": ", wrong.words)
+				}
+				if !strings.HasSuffix(wrong.words, "twice") { // what is on the command line has priority
+					environment := "--" + name + " (" + flag.Envar + "): "
+					if told != name {
+						environment = "--" + told + ": "
+					}
+					t.Run("environment", func(t *testing.T) {
+						t.Setenv(flag.Envar, wrong.value)
+						refused(t, others, environment, wrong.words)
+					})
+				}
+				if key := keys[name]; key != "" {
+					file := siteFile(t, append(others, "--"+name+"="+wrong.value), keys)
+					place := regexp.QuoteMeta(file) + `:\d+: sites.emea.` + keys[told] + ": "
+					refused(t, []string{"--config.file=" + file}, place, wrong.words)
+					content, err := os.ReadFile(file)
+					if err != nil {
+						t.Fatal(err)
+					}
+					reload(t, content, keys[told], wrong.words)
+				}
+			})
+		}
+	}
+	for name := range values {
+		if flag := app.GetFlag(name); flag == nil || flag.Model().Envar == "" {
+			t.Errorf("--%s is no flag", name)
+		}
+	}
+}
+
+// refused runs serve, check and --config.check with arguments that must be refused.
+// The name is a regular expression.
+func refused(t *testing.T, args []string, name, words string) {
+	t.Helper()
+	want := regexp.MustCompile(regexp.QuoteMeta(name) + ".*" + regexp.QuoteMeta(words))
+	if strings.Contains(name, `\d`) {
+		want = regexp.MustCompile(name + ".*" + regexp.QuoteMeta(words))
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel() // so that what is not refused does not run on
+	for _, command := range [][]string{{"serve"}, {"check"}, {"--config.check"}} {
+		if strings.HasPrefix(name, command[0]) {
+			continue // is given on the command line
+		}
+		ctx := ended
+		if command[0] == "check" {
+			ctx = t.Context() // tells what is wrong with files as a step that failed
+		}
+		var stdout, stderr bytes.Buffer
+		status := run(ctx, append(command, args...), &stdout, &stderr)
+		if status != 1 || !want.Match(stdout.Bytes()) && !want.Match(stderr.Bytes()) || stdout.Len() > 0 && command[0] != "check" {
+			t.Errorf("%s: exit status %d, want 1 and %s\n%s%s", strings.Join(append(command, args...), " "), status, want, &stdout, &stderr)
+		}
+	}
+}
+
+// keysOfFlags are the keys of settings in a file by their flags.
+func keysOfFlags(t *testing.T) map[string]string {
+	t.Helper()
+	keys := make(map[string]string)
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\S+)` \\| `--(?:\\[no-\\])?(\\S+)` ").FindAllStringSubmatch(config.Reference(), -1) {
+		keys[row[2]] = row[1]
+	}
+	if len(keys) < 20 {
+		t.Fatalf("%d keys", len(keys))
+	}
+	return keys
+}
+
+// siteFile writes a configuration file that says what flags say.
+func siteFile(t *testing.T, flags []string, keys map[string]string) (path string) {
+	t.Helper()
+	settings := make(map[string][]string)
+	for _, flag := range flags {
+		name, value, _ := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
+		settings[keys[name]] = append(settings[keys[name]], "'"+strings.ReplaceAll(value, "'", "''")+"'")
+	}
+	var file strings.Builder
+	file.WriteString("sites:\n  emea:\n")
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		values := settings[key]
+		parent, child, nested := strings.Cut(key, ".")
+		switch {
+		case nested:
+			fmt.Fprintf(&file, "    %s:\n      %s: %s\n", parent, child, values[0])
+		case len(values) > 1 || key == "host":
+			fmt.Fprintf(&file, "    %s: [%s]\n", key, strings.Join(values, ", "))
+		default:
+			fmt.Fprintf(&file, "    %s: %s\n", key, values[0])
+		}
+	}
+	path = filepath.Join(t.TempDir(), "sites.yml")
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// serveFile serves a site of a configuration file, and returns a function that
+// reloads the file with other content, which must be refused.
+func serveFile(t *testing.T, flags []string) (reload func(t *testing.T, content []byte, key, words string)) {
+	t.Helper()
+	file := siteFile(t, flags, keysOfFlags(t))
+	address := freeAddress(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var stderr bytes.Buffer
+	ended := make(chan int)
+	go func() {
+		ended <- run(ctx, []string{"--config.file=" + file, "--web.listen-address=" + address, "--web.enable-lifecycle", "--log.level=error"}, io.Discard, &stderr)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if status := <-ended; status != 0 {
+			t.Errorf("exit status %d\n%s", status, &stderr)
+		}
+	})
+	awaitListener(t, address)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	return func(t *testing.T, content []byte, key, words string) {
+		t.Helper()
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := client.Post("http://"+address+"/-/reload", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		want := regexp.MustCompile("^" + regexp.QuoteMeta(file) + `:\d+: sites\.emea\.` + key + ": .*" + regexp.QuoteMeta(words))
+		if err != nil || answer.StatusCode != http.StatusInternalServerError || !want.Match(body) {
+			t.Errorf("reload: %s, %v, want %s\n%s", answer.Status, err, want, body)
+		}
+	}
+}
