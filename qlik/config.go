@@ -66,8 +66,6 @@ func (c Config) withDefaults() (Config, error) {
 		return Config{}, err
 	}
 	switch {
-	case c.Timeout < 0:
-		return Config{}, configErrorf("Timeout", "must be longer than 0s, not %s", c.Timeout)
 	case len(c.Hosts) == 0 && (len(c.Proxies) == 0 || len(c.VirtualProxies) == 0):
 		return Config{}, configErrorf("Hosts", "is missing; give the registered host name of a repository, or both proxies and virtual proxies")
 	case c.CertDir == "":

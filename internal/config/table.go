@@ -77,7 +77,7 @@ func (s *Site) settings() []setting {
 			help: `Technical user, DIRECTORY\id, to whom the limit does not apply: has series but no headroom, and is never ended. Repeatable.`,
 		},
 		{
-			key: "timeout", flag: "qlik.timeout", value: positiveDuration(&s.Timeout), field: "Timeout",
+			key: "timeout", flag: "qlik.timeout", value: positiveDuration(&s.Timeout),
 			help: "Upper bound for one request to Qlik; the deadline of the scrape comes first.",
 		},
 		{
