@@ -1,0 +1,124 @@
+package text_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
+)
+
+// dangerous are characters that act on what shows them: the start of a terminal
+// escape in its seven and eight bit forms, delete, a mark that turns the direction
+// of writing, a space that is not one, and a tag beyond 16 bits.
+const dangerous = "\x1b\u009b\x7f\u202e\u00a0\U000e0041"
+
+func TestVisible(t *testing.T) {
+	for s, want := range map[string]string{
+		"":                             "",
+		`LAB\anna berg`:                `LAB\anna berg`,
+		"שלום é 你好":                    "שלום é 你好",
+		"a\tb\r\nc":                    "a‹U+0009›b‹U+000D›‹U+000A›c",
+		dangerous:                      "‹U+001B›‹U+009B›‹U+007F›‹U+202E›‹U+00A0›‹U+E0041›",
+		"\x9b31m is no UTF-8":          "\ufffd31m is no UTF-8",
+		"\x9b31m is neither\u202e\xff": "\ufffd31m is neither‹U+202E›\ufffd",
+	} {
+		if got := text.Visible(s); got != want {
+			t.Errorf("%q: got %q, want %q", s, got, want)
+		}
+	}
+}
+
+func TestCell(t *testing.T) {
+	for s, want := range map[string]string{
+		"":        "",
+		"anna":    "anna",
+		"a=1":     "a=1",
+		"=1":      "'=1",
+		"+1":      "'+1",
+		"-1":      "'-1",
+		"@sum":    "'@sum",
+		"\t=1":    "'‹U+0009›=1",
+		"\r=1":    "'‹U+000D›=1",
+		"\u202e=": "‹U+202E›=",
+	} {
+		if got := text.Cell(s); got != want {
+			t.Errorf("%q: got %q, want %q", s, got, want)
+		}
+	}
+}
+
+// TestEscapeJSON: the document is safe to show and means the same as before.
+func TestEscapeJSON(t *testing.T) {
+	document, err := json.MarshalIndent(map[string]string{"user": "anna\n" + dangerous}, "", "\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "{\n\t" + `"user": "anna\n\u001b\u009b\u007f\u202e\u00a0\udb40\udc41"` + "\n}"
+	got := text.EscapeJSON(document)
+	if string(got) != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var decoded map[string]string
+	if err := json.Unmarshal(got, &decoded); err != nil || decoded["user"] != "anna\n"+dangerous {
+		t.Errorf("decoded as %q, error %v", decoded, err)
+	}
+}
+
+func TestCount(t *testing.T) {
+	for _, test := range []struct {
+		n    int
+		noun string
+		want string
+	}{
+		{0, "session", "0 sessions"},
+		{1, "session", "1 session"},
+		{2, "session", "2 sessions"},
+		{1, "virtual proxy", "1 virtual proxy"},
+		{2, "virtual proxy", "2 virtual proxies"},
+		{2, "key", "2 keys"},
+		{2, "y", "2 ys"},
+	} {
+		if got := text.Count(test.n, test.noun); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
+func TestMoment(t *testing.T) {
+	zone := time.FixedZone("CET", 3600)
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, zone)
+	for _, test := range []struct {
+		t    time.Time
+		want string
+	}{
+		{now, "12:00:00 CET"},
+		{now.UTC(), "12:00:00 CET"},
+		{now.Add(12*time.Hour - time.Second), "23:59:59 CET"},
+		{now.Add(12 * time.Hour), "21 Nov 00:00:00 CET"},
+		{now.Add(-13 * time.Hour), "19 Nov 23:00:00 CET"},
+	} {
+		if got := text.Moment(test.t, now); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.t, got, test.want)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second:                 "0 s",
+		0:                            "0 s",
+		time.Minute - 1:              "59 s",
+		time.Minute:                  "1 min",
+		time.Hour - 1:                "59 min",
+		time.Hour:                    "1 h 0 min",
+		24*time.Hour - 1:             "23 h 59 min",
+		24 * time.Hour:               "1 d 0 h",
+		75*time.Hour + time.Minute:   "3 d 3 h",
+		1000*time.Hour + time.Second: "41 d 16 h",
+	} {
+		if got := text.Duration(d); got != want {
+			t.Errorf("%s: got %q, want %q", d, got, want)
+		}
+	}
+}

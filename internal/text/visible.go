@@ -1,0 +1,58 @@
+// Package text decides how names, numbers and times are shown to people.
+package text
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// invisible says whether a character has no shape of its own, such as a line
+// break, a terminal escape or a mark that turns the direction of writing. Nothing
+// else in this program decides that.
+func invisible(r rune) bool { return !unicode.IsPrint(r) }
+
+// Visible shows invisible characters by their numbers, as in ‹U+202E›. A byte that
+// is not UTF-8 becomes the replacement character.
+func Visible(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, invisible) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if invisible(r) {
+			fmt.Fprintf(&b, "‹U+%04X›", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// Cell is Visible for a cell of a CSV file. A spreadsheet does not take the
+// result for a formula.
+func Cell(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + Visible(s)
+	}
+	return Visible(s)
+}
+
+// EscapeJSON shows invisible characters in the strings of a JSON document by
+// their numbers, as in \u202e. Programs that decode the document get the
+// characters themselves. Package json escapes only those below U+0020.
+func EscapeJSON(document []byte) []byte {
+	var b strings.Builder
+	for _, r := range string(document) {
+		if r < ' ' || !invisible(r) { // what is below a space is layout between strings
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return []byte(b.String())
+}
