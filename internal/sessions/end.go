@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
@@ -47,7 +48,7 @@ type held struct {
 
 // place names the session without its id.
 func (h *held) place() string {
-	return visible(h.Link.VirtualProxy) + " at " + visible(h.Link.Node)
+	return text.Visible(h.Link.VirtualProxy) + " at " + text.Visible(h.Link.Node)
 }
 
 // End ends sessions of one user: those that it shows first, whatever begins
@@ -77,7 +78,7 @@ func (c *Commands) End(ctx context.Context, options EndOptions) error {
 	case err != nil:
 		return err
 	case row == nil:
-		return cmp.Or(c.printf("%s has no session; nothing to end.\n", visible(options.User)), incomplete)
+		return cmp.Or(c.printf("%s has no session; nothing to end.\n", text.Visible(options.User)), incomplete)
 	}
 	if err := c.refuse(row); err != nil {
 		return err
@@ -88,7 +89,7 @@ func (c *Commands) End(ctx context.Context, options EndOptions) error {
 		return err
 	}
 	chosen := slices.DeleteFunc(slices.Clone(sessions), func(h held) bool { return !h.chosen })
-	what := count(len(chosen), "session") + " of " + visible(row.User.String())
+	what := text.Count(len(chosen), "session") + " of " + text.Visible(row.User.String())
 	switch {
 	case len(chosen) == 0:
 		return cmp.Or(c.printf("Nothing to end.\n"), incomplete)
@@ -126,22 +127,22 @@ func (c *Commands) one(ctx context.Context, rows []Row, options *EndOptions) (*R
 	case len(matching) == 0 && whole:
 		return nil, nil
 	case len(matching) == 0:
-		return nil, fmt.Errorf("no user with sessions matches %q", visible(options.User))
+		return nil, fmt.Errorf("no user with sessions matches %q", text.Visible(options.User))
 	case len(matching) > 1:
 		var names []string
 		for i := range matching {
-			names = append(names, fmt.Sprintf("  %s (%s)", visible(matching[i].User.String()), count(matching[i].Sessions, "session")))
+			names = append(names, fmt.Sprintf("  %s (%s)", text.Visible(matching[i].User.String()), text.Count(matching[i].Sessions, "session")))
 		}
-		return nil, fmt.Errorf("%q matches %d users; write one of them in full:\n%s", visible(options.User), len(matching), strings.Join(names, "\n"))
+		return nil, fmt.Errorf("%q matches %d users; write one of them in full:\n%s", text.Visible(options.User), len(matching), strings.Join(names, "\n"))
 	case !whole && options.Yes:
-		return nil, fmt.Errorf("%q is a part of a name; with --yes write the user in full: %s", visible(options.User), visible(matching[0].User.String()))
+		return nil, fmt.Errorf("%q is a part of a name; with --yes write the user in full: %s", text.Visible(options.User), text.Visible(matching[0].User.String()))
 	}
 	return &matching[0], nil
 }
 
 // refuse refuses users whose sessions are not a person's to lose.
 func (c *Commands) refuse(row *Row) error {
-	name, kind := visible(row.User.String()), neverEnded(row, c.ServiceAccounts)
+	name, kind := text.Visible(row.User.String()), neverEnded(row, c.ServiceAccounts)
 	switch {
 	case kind == "":
 		return nil

@@ -10,13 +10,14 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // show prints the user's sessions and what will happen to each.
 func (c *Commands) show(row *Row, sessions []held, snapshot *headroom.Snapshot) error {
-	heading := visible(row.User.String()) + ": " + free(row.EffectiveHeadroom)
+	heading := text.Visible(row.User.String()) + ": " + free(row.EffectiveHeadroom)
 	if slots, known := takenWithout(row, snapshot); known && slots > 0 {
 		heading += fmt.Sprintf(", %d cooling or left over", slots)
 	}
@@ -37,12 +38,12 @@ func (c *Commands) show(row *Row, sessions []held, snapshot *headroom.Snapshot) 
 			action = "end"
 		}
 		if !h.lastActivity.IsZero() {
-			active = duration(snapshot.Time.Sub(h.lastActivity)) + " ago"
+			active = text.Duration(snapshot.Time.Sub(h.lastActivity)) + " ago"
 		}
 		if rowsCount(snapshot) {
 			slot = map[bool]string{true: "yes", false: "no"}[h.slot]
 		}
-		_, _ = fmt.Fprintln(w, strings.Join([]string{action, visible(h.Link.VirtualProxy), visible(h.Link.Node), active, slot}, "\t"))
+		_, _ = fmt.Fprintln(w, strings.Join([]string{action, text.Visible(h.Link.VirtualProxy), text.Visible(h.Link.Node), active, slot}, "\t"))
 	}
 	_ = w.Flush() // into memory
 	return c.printf("%s\n\n%s\n", heading, table.String())
@@ -59,23 +60,23 @@ func (c *Commands) report(ctx context.Context, user qlik.User, before []held, re
 		}
 	}
 	ended, gone, failed := tally(results)
-	var text strings.Builder
-	fmt.Fprintf(&text, "Ended %s of %s", count(ended, "session"), visible(user.String()))
+	var b strings.Builder
+	fmt.Fprintf(&b, "Ended %s of %s", text.Count(ended, "session"), text.Visible(user.String()))
 	if gone > 0 {
-		fmt.Fprintf(&text, "; %d had already gone", gone)
+		fmt.Fprintf(&b, "; %d had already gone", gone)
 	}
-	text.WriteString(".\n")
+	b.WriteString(".\n")
 	for i := range results {
 		if results[i].err != nil {
-			fmt.Fprintf(&text, "Failed: %s: %s\n", results[i].place(), visible(results[i].err.Error()))
+			fmt.Fprintf(&b, "Failed: %s: %s\n", results[i].place(), text.Visible(results[i].err.Error()))
 		}
 	}
 	if unread != nil {
-		fmt.Fprintf(&text, "What the user can do now is not known: %s\n", visible(unread.Error()))
+		fmt.Fprintf(&b, "What the user can do now is not known: %s\n", text.Visible(unread.Error()))
 	} else {
-		c.outlook(&text, user, before, left, after)
+		c.outlook(&b, user, before, left, after)
 	}
-	if err := c.printf("%s", text.String()); err != nil {
+	if err := c.printf("%s", b.String()); err != nil {
 		return err
 	}
 	if failed > 0 || !after.Complete() {
@@ -85,7 +86,7 @@ func (c *Commands) report(ctx context.Context, user qlik.User, before []held, re
 }
 
 // outlook says which windows go on, and when a new one works.
-func (c *Commands) outlook(text *strings.Builder, user qlik.User, before, left []held, after *headroom.Snapshot) {
+func (c *Commands) outlook(b *strings.Builder, user qlik.User, before, left []held, after *headroom.Snapshot) {
 	began := 0
 	for i := range left {
 		h := &left[i]
@@ -93,41 +94,41 @@ func (c *Commands) outlook(text *strings.Builder, user qlik.User, before, left [
 		case !slices.ContainsFunc(before, func(b held) bool { return b.ID == h.ID }):
 			began++
 		case h.slot:
-			fmt.Fprintf(text, "The window on %s goes on at once.\n", h.place())
+			fmt.Fprintf(b, "The window on %s goes on at once.\n", h.place())
 		case rowsCount(after):
-			fmt.Fprintf(text, "The window on %s holds no slot; it works as soon as a new one would.\n", h.place())
+			fmt.Fprintf(b, "The window on %s holds no slot; it works as soon as a new one would.\n", h.place())
 		default:
-			fmt.Fprintf(text, "The window on %s goes on at once, unless it was refused before.\n", h.place())
+			fmt.Fprintf(b, "The window on %s goes on at once, unless it was refused before.\n", h.place())
 		}
 	}
 	if began > 0 {
-		fmt.Fprintf(text, "%s began meanwhile and was left alone.\n", count(began, "session"))
+		fmt.Fprintf(b, "%s began meanwhile and was left alone.\n", text.Count(began, "session"))
 	}
 	row := Row{UserStatus: headroom.UserStatus{EffectiveHeadroom: after.Limit}}
 	rows := Rows(after)
 	if i := slices.IndexFunc(rows, func(r Row) bool { return r.User == user }); i >= 0 {
 		row = rows[i]
 	}
-	at := func(t time.Time) string { return newMoment(t.Add(time.Second-1), after.Time).Text } // never too early
+	at := func(t time.Time) string { return text.Moment(t.Add(time.Second-1), after.Time) } // never too early
 	without, known := takenWithout(&row, after)
 	switch {
 	case row.License == qlik.LicenseNone:
-		text.WriteString("The user holds no licence, so the limit does not apply.\n")
+		b.WriteString("The user holds no licence, so the limit does not apply.\n")
 		return
 	case row.EffectiveHeadroom > 0:
-		fmt.Fprintf(text, "A new window works now: %s.\n", free(row.EffectiveHeadroom))
+		fmt.Fprintf(b, "A new window works now: %s.\n", free(row.EffectiveHeadroom))
 	case row.CoolingSlots > 0 && !row.NextSlot.IsZero():
-		fmt.Fprintf(text, "A new window works from %s on: until then slots that were freed at the limit stay taken.\n", at(row.NextSlot))
+		fmt.Fprintf(b, "A new window works from %s on: until then slots that were freed at the limit stay taken.\n", at(row.NextSlot))
 	case known && without > 0:
-		fmt.Fprintf(text, "A new window works from %s on at the latest, unless slots were left over: %d are taken without a session.\n",
+		fmt.Fprintf(b, "A new window works from %s on at the latest, unless slots were left over: %d are taken without a session.\n",
 			at(after.Time.Add(c.CoolingTime)), without)
 	case !row.NextSlot.IsZero():
-		fmt.Fprintf(text, "A new window works from %s on at the latest: then a session has timed out.\n", at(row.NextSlot))
+		fmt.Fprintf(b, "A new window works from %s on at the latest: then a session has timed out.\n", at(row.NextSlot))
 	default:
-		text.WriteString("A new window does not work now, and when it will is not known.\n")
+		b.WriteString("A new window does not work now, and when it will is not known.\n")
 	}
 	if !rowsCount(after) {
-		text.WriteString("Without usage rows that is counted from sessions: slots that were freed before, or are left over, are not seen.\n")
+		b.WriteString("Without usage rows that is counted from sessions: slots that were freed before, or are left over, are not seen.\n")
 	}
 }
 
@@ -139,6 +140,6 @@ func free(slots int) string {
 	case slots == 1:
 		return "1 slot is free"
 	default:
-		return count(slots, "slot") + " are free"
+		return text.Count(slots, "slot") + " are free"
 	}
 }

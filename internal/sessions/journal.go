@@ -9,6 +9,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
@@ -36,7 +37,7 @@ func (c *Commands) openJournal(path string) (*journal, error) {
 func (j *journal) record(of qlik.User, results []result) error {
 	ended, gone, failed := tally(results)
 	line := []any{
-		"msg", "Ended sessions", "by", visible(operator()), "user", visible(of.String()),
+		"msg", "Ended sessions", "by", text.Visible(operator()), "user", text.Visible(of.String()),
 		"ended", ended, "already_gone", gone, "failed", failed,
 	}
 	_ = level.Info(j.logger).Log(line...)

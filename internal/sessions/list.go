@@ -12,8 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode/utf16"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
@@ -67,7 +67,7 @@ const (
 
 func (c *Commands) writeTable(snapshot *headroom.Snapshot, rows []Row) error {
 	if len(rows) == 0 {
-		_, err := fmt.Fprintf(c.Out, "No user to show: of %s with sessions or taken slots, none matches.\n", count(len(Rows(snapshot)), "user"))
+		_, err := fmt.Fprintf(c.Out, "No user to show: of %s with sessions or taken slots, none matches.\n", text.Count(len(Rows(snapshot)), "user"))
 		return err
 	}
 	var table bytes.Buffer
@@ -85,10 +85,10 @@ func (c *Commands) writeTable(snapshot *headroom.Snapshot, rows []Row) error {
 			without = strconv.Itoa(slots)
 		}
 		if !row.LastActivity.IsZero() {
-			idle = duration(snapshot.Time.Sub(row.LastActivity))
+			idle = text.Duration(snapshot.Time.Sub(row.LastActivity))
 		}
 		cells := []string{
-			free, visible(row.User.String()), sessionsText(row, snapshot), without,
+			free, text.Visible(row.User.String()), sessionsText(row, snapshot), without,
 			strings.ReplaceAll(row.License, "_", " "), idle, c.nextSlot(row, snapshot), where(row.Places),
 		}
 		for i := range cells {
@@ -124,11 +124,11 @@ func (c *Commands) nextSlot(row *Row, snapshot *headroom.Snapshot) string {
 	without, known := takenWithout(row, snapshot)
 	switch {
 	case row.Limited && row.EffectiveHeadroom == 0 && known && without > 0 && (row.NextSlot.IsZero() || cooled.Before(row.NextSlot)):
-		return newMoment(cooled, snapshot.Time).Text + " if cooling"
+		return text.Moment(cooled, snapshot.Time) + " if cooling"
 	case row.NextSlot.IsZero():
 		return ""
 	default:
-		return newMoment(row.NextSlot, snapshot.Time).Text
+		return text.Moment(row.NextSlot, snapshot.Time)
 	}
 }
 
@@ -136,11 +136,11 @@ func (c *Commands) nextSlot(row *Row, snapshot *headroom.Snapshot) string {
 func where(places []Place) string {
 	var all []string
 	for _, p := range places {
-		text := visible(p.VirtualProxy) + " " + visible(p.Node)
+		place := text.Visible(p.VirtualProxy) + " " + text.Visible(p.Node)
 		if p.Sessions > 1 {
-			text += fmt.Sprintf(" (%d)", p.Sessions)
+			place += fmt.Sprintf(" (%d)", p.Sessions)
 		}
-		all = append(all, text)
+		all = append(all, place)
 	}
 	return strings.Join(all, ", ")
 }
@@ -208,29 +208,12 @@ func (c *Commands) writeJSON(snapshot *headroom.Snapshot, rows []Row) error {
 	for i := range rows {
 		answer.Users = append(answer.Users, newListedUser(&rows[i], snapshot))
 	}
-	text, err := json.MarshalIndent(answer, "", "  ")
+	document, err := json.MarshalIndent(answer, "", "  ")
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.Out, "%s\n", harmless(text))
+	_, err = fmt.Fprintf(c.Out, "%s\n", text.EscapeJSON(document))
 	return err
-}
-
-// harmless writes characters that a terminal would act on, and which can only be
-// within the strings of JSON, by their numbers. JSON itself does so for the
-// oldest of them only.
-func harmless(text []byte) string {
-	var b strings.Builder
-	for _, r := range string(text) {
-		if r < 0x7f || !invisible(r) {
-			b.WriteRune(r)
-			continue
-		}
-		for _, unit := range utf16.Encode([]rune{r}) {
-			fmt.Fprintf(&b, `\u%04x`, unit)
-		}
-	}
-	return b.String()
 }
 
 func (c *Commands) writeCSV(snapshot *headroom.Snapshot, rows []Row) error {
@@ -254,19 +237,11 @@ func (c *Commands) writeCSV(snapshot *headroom.Snapshot, rows []Row) error {
 	for i := range rows {
 		user := newListedUser(&rows[i], snapshot)
 		_ = w.Write([]string{
-			cell(user.Directory), cell(user.ID), number(user.EffectiveHeadroom), number(user.Headroom), strconv.Itoa(user.Sessions),
-			number(user.SessionsWithSlot), number(user.SlotsWithoutSession), cell(user.License), at(user.LastActivity), at(user.NextSlot),
-			cell(where(user.Places)),
+			text.Cell(user.Directory), text.Cell(user.ID), number(user.EffectiveHeadroom), number(user.Headroom), strconv.Itoa(user.Sessions),
+			number(user.SessionsWithSlot), number(user.SlotsWithoutSession), text.Cell(user.License), at(user.LastActivity), at(user.NextSlot),
+			text.Cell(where(user.Places)),
 		})
 	}
 	w.Flush()
 	return w.Error()
-}
-
-// cell is a text that no spreadsheet takes for a formula.
-func cell(text string) string {
-	if strings.ContainsRune("=+-@\t\r", rune((text + " ")[0])) {
-		text = "'" + text
-	}
-	return visible(text)
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
@@ -117,7 +118,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := newView(answer.Snapshot, answer.rows(), query, site.ServiceAccounts, p.config.Now())
 	if len(names) > 1 {
 		for _, name := range names {
-			v.Sites = append(v.Sites, choice{Value: pageQuery{Site: name}.url(), Text: visible(name), Selected: name == query.Site})
+			v.Sites = append(v.Sites, choice{Value: pageQuery{Site: name}.url(), Text: text.Visible(name), Selected: name == query.Site})
 		}
 	}
 	var body bytes.Buffer

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
@@ -245,9 +245,9 @@ func summary(v *view) string {
 		return "Nothing is known of the sessions"
 	}
 	if !v.State.Complete {
-		return fmt.Sprintf("Incomplete: at least %s without a free slot", count(v.Full, "user"))
+		return fmt.Sprintf("Incomplete: at least %s without a free slot", text.Count(v.Full, "user"))
 	}
-	return fmt.Sprintf("%s without a free slot, %d with one", count(v.Full, "user"), v.Near)
+	return fmt.Sprintf("%s without a free slot, %d with one", text.Count(v.Full, "user"), v.Near)
 }
 
 // headers and addresses keep what else was asked for.
@@ -311,7 +311,7 @@ func choices(values []string, selected string) []choice {
 	slices.Sort(values)
 	all := []choice{{"", "All", selected == ""}}
 	for _, value := range slices.Compact(values) {
-		all = append(all, choice{value, visible(value), value == selected})
+		all = append(all, choice{value, text.Visible(value), value == selected})
 	}
 	return all
 }
@@ -344,13 +344,13 @@ func newState(snapshot *headroom.Snapshot, now time.Time) state {
 			s.Stopped++
 			continue
 		}
-		node, cause := visible(link.Node), causeOf(link.Err)
+		node, cause := text.Visible(link.Node), causeOf(link.Err)
 		at := slices.IndexFunc(s.Failures, func(f failure) bool { return f.Node == node && f.Cause == cause })
 		if at < 0 {
 			at = len(s.Failures)
 			s.Failures = append(s.Failures, failure{Node: node, Cause: cause})
 		}
-		s.Failures[at].VirtualProxies = append(s.Failures[at].VirtualProxies, visible(link.VirtualProxy))
+		s.Failures[at].VirtualProxies = append(s.Failures[at].VirtualProxies, text.Visible(link.VirtualProxy))
 	}
 	return s
 }
@@ -358,9 +358,9 @@ func newState(snapshot *headroom.Snapshot, now time.Time) state {
 // causeOf leaves out what was asked, which the page says itself.
 func causeOf(err error) string {
 	if e, ok := errors.AsType[*qlik.Error](err); ok {
-		return visible(strings.ReplaceAll(string(e.Kind), "_", " ") + ": " + e.Err.Error())
+		return text.Visible(strings.ReplaceAll(string(e.Kind), "_", " ") + ": " + e.Err.Error())
 	}
-	return visible(err.Error())
+	return text.Visible(err.Error())
 }
 
 // reservation says what the numbers rest on where that is not as usual.
@@ -381,25 +381,25 @@ const maxDrawn = 10
 
 func newRowView(row *Row, snapshot *headroom.Snapshot, now time.Time) rowView {
 	r := rowView{
-		Name:      visible(row.User.String()),
-		Directory: visible(row.User.Directory),
-		ID:        visible(row.User.ID),
+		Name:      text.Visible(row.User.String()),
+		Directory: text.Visible(row.User.Directory),
+		ID:        text.Visible(row.User.ID),
 		Anonymous: row.User == qlik.AnonymousUser,
 		Level:     "unlimited",
 		Sessions:  fmt.Sprint(row.Sessions),
 		Licence:   strings.ReplaceAll(row.License, "_", " "),
 	}
 	for _, p := range row.Places {
-		r.Places = append(r.Places, placeView{visible(p.VirtualProxy), visible(p.Node), p.Sessions})
+		r.Places = append(r.Places, placeView{text.Visible(p.VirtualProxy), text.Visible(p.Node), p.Sessions})
 	}
 	if !row.FirstSeen.IsZero() {
-		r.Age = duration(now.Sub(row.FirstSeen))
+		r.Age = text.Duration(now.Sub(row.FirstSeen))
 		if !row.FirstSeen.After(snapshot.Tracking.Since) {
 			r.Age = "≥ " + r.Age
 		}
 	}
 	if !row.LastActivity.IsZero() {
-		r.Idle = duration(now.Sub(row.LastActivity))
+		r.Idle = text.Duration(now.Sub(row.LastActivity))
 	}
 	if !row.Limited {
 		return r
@@ -413,7 +413,7 @@ func newRowView(row *Row, snapshot *headroom.Snapshot, now time.Time) rowView {
 		r.Level = "full"
 		if r.NextUnknown = row.NextSlot.IsZero(); !r.NextUnknown {
 			next := newMoment(row.NextSlot, now)
-			r.Next, r.In = &next, "in "+duration(row.NextSlot.Sub(now))
+			r.Next, r.In = &next, "in "+text.Duration(row.NextSlot.Sub(now))
 		}
 	case "1":
 		r.Level = "near"
@@ -429,7 +429,7 @@ func newRowView(row *Row, snapshot *headroom.Snapshot, now time.Time) rowView {
 	// Usage rows may know of fewer slots than there are sessions, or of more.
 	taken, counted := snapshot.Limit-row.EffectiveHeadroom, row.Sessions+row.CoolingSlots
 	if taken != counted && taken != min(counted, snapshot.Limit) {
-		r.Notes = append(r.Notes, note{"rows", count(taken, "slot") + " taken"})
+		r.Notes = append(r.Notes, note{"rows", text.Count(taken, "slot") + " taken"})
 	}
 	return r
 }
@@ -464,63 +464,17 @@ func command(user qlik.User, site string) string {
 	if !pasteable.MatchString(user.Directory) || !pasteable.MatchString(user.ID) {
 		return ""
 	}
-	text := `qlik_exporter sessions end --user "` + user.String() + `"`
+	line := `qlik_exporter sessions end --user "` + user.String() + `"`
 	switch {
 	case site == "":
 	case pasteable.MatchString(site):
-		text += ` --site "` + site + `"`
+		line += ` --site "` + site + `"`
 	default:
 		return ""
 	}
-	return text
+	return line
 }
-
-// visible shows characters that have no shape of their own, such as control
-// characters and marks that turn the direction of writing, by their numbers.
-func visible(s string) string {
-	if !strings.ContainsFunc(s, invisible) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if invisible(r) {
-			fmt.Fprintf(&b, "‹U+%04X›", r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func invisible(r rune) bool { return !unicode.IsPrint(r) }
 
 func newMoment(t, now time.Time) moment {
-	t = t.In(now.Location())
-	layout := "15:04:05 MST"
-	if t.Format(time.DateOnly) != now.Format(time.DateOnly) {
-		layout = "2 Jan 15:04:05 MST"
-	}
-	return moment{t.Format(layout), t.Format(time.RFC3339)}
-}
-
-// duration is as exact as people need it.
-func duration(d time.Duration) string {
-	switch d = max(d, 0); {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < 24*time.Hour:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
-	default:
-		return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
-	}
-}
-
-// count is a number with its noun.
-func count(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
+	return moment{text.Moment(t, now), t.In(now.Location()).Format(time.RFC3339)}
 }
