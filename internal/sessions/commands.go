@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,17 +43,8 @@ var ErrIncomplete = errors.New("incomplete")
 type Query struct {
 	// User is DIRECTORY\id, an id, a part of an id or of a display name, or the
 	// hash from a label; "" is everybody.
-	User           string
-	VirtualProxies []string // by prefix; none is any
-	Nodes          []string // none is any
-}
-
-// at says whether a place is meant.
-func (q *Query) at(virtualProxy, node string) bool {
-	isVirtualProxy := func(prefix string) bool { return strings.Trim(prefix, "/") == strings.Trim(virtualProxy, "/") }
-	isNode := func(name string) bool { return strings.EqualFold(name, node) }
-	return (len(q.VirtualProxies) == 0 || slices.ContainsFunc(q.VirtualProxies, isVirtualProxy)) &&
-		(len(q.Nodes) == 0 || slices.ContainsFunc(q.Nodes, isNode))
+	User string
+	PlaceFilter
 }
 
 // read asks the site, with time enough for usage rows.
@@ -70,7 +60,7 @@ func (c *Commands) read(ctx context.Context) (*headroom.Snapshot, error) {
 		return snapshot, errors.New("nothing is known of the sessions: no virtual proxy is known to ask; qlik_exporter check says why")
 	default:
 		var causes []string
-		for _, failure := range newState(snapshot, snapshot.Time).Failures {
+		for _, failure := range NewState(snapshot).Failures {
 			causes = append(causes, failure.Node+": "+failure.Cause)
 		}
 		return snapshot, fmt.Errorf("nothing is known of the sessions: no virtual proxy answered (%s)", strings.Join(causes, "; "))
@@ -118,7 +108,7 @@ func sayIncomplete(out io.Writer, snapshot *headroom.Snapshot) error {
 	if snapshot.Complete() {
 		return nil
 	}
-	state := newState(snapshot, snapshot.Time)
+	state := NewState(snapshot)
 	var text strings.Builder
 	fmt.Fprintf(&text, "Incomplete: %d of %d links (virtual proxies on nodes) answered; there may be more sessions, and fewer free slots.\n",
 		state.Answered, state.Links)

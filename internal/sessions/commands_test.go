@@ -19,6 +19,7 @@ import (
 	"github.com/go-kit/log"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions/sessionstest"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
@@ -88,17 +89,17 @@ func clock(t time.Time) string { return t.Format("15:04:05 MST") }
 
 func TestList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, nil)
+		server, site := sessionstest.Start(t, nil)
 		for i := range 6 {
-			login(t, server, "bert", fmt.Sprint("device", i), "", "qlik3")
+			sessionstest.Login(t, server, "bert", fmt.Sprint("device", i), "", "qlik3")
 		}
 		for i := range 2 {
-			login(t, server, "anna", fmt.Sprint("device", i), "sales", "qlik2")
-			login(t, server, "anna", fmt.Sprint("device", i), "qmc", "qlik1")
+			sessionstest.Login(t, server, "anna", fmt.Sprint("device", i), "sales", "qlik2")
+			sessionstest.Login(t, server, "anna", fmt.Sprint("device", i), "qmc", "qlik1")
 		}
-		login(t, server, "robot", "script", "qmc", "qlik1")
-		login(t, server, "anonymous1f", "browser", "portal", "qlik1")
-		login(t, server, "stranger", "laptop", "", "qlik1")
+		sessionstest.Login(t, server, "robot", "script", "qmc", "qlik1")
+		sessionstest.Login(t, server, "anonymous1f", "browser", "portal", "qlik1")
+		sessionstest.Login(t, server, "stranger", "laptop", "", "qlik1")
 		server.AddLeftoverRow("LAB", "carla")
 		time.Sleep(3 * time.Minute)
 		c := commands(site)
@@ -123,10 +124,10 @@ no limit  NONE\anonymous  1                     -                     unknown   
 			{sessions.Query{User: "berg"}, 0, "bert anna carla robot"},
 			{sessions.Query{User: "nobody"}, 0, ""},
 			{sessions.Query{}, 4, "bert anna"},
-			{sessions.Query{VirtualProxies: []string{"qmc"}}, 0, "anna robot"},
-			{sessions.Query{VirtualProxies: []string{"/"}}, 0, "bert stranger"},
-			{sessions.Query{VirtualProxies: []string{"/qmc", "/portal"}, Nodes: []string{"QLIK1"}}, 3, "anna"},
-			{sessions.Query{VirtualProxies: []string{"/qmc"}, Nodes: []string{"qlik2"}}, 0, ""}, // not both in one place
+			{sessions.Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"qmc"}}}, 0, "anna robot"},
+			{sessions.Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/"}}}, 0, "bert stranger"},
+			{sessions.Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/qmc", "/portal"}, Nodes: []string{"QLIK1"}}}, 3, "anna"},
+			{sessions.Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/qmc"}, Nodes: []string{"qlik2"}}}, 0, ""}, // not both in one place
 		} {
 			got := strings.Join(users(c.list(t, test.query, test.atLeast, sessions.FormatTable)), " ")
 			if got != test.want {
@@ -155,9 +156,9 @@ no limit  NONE\anonymous  1                     -                     unknown   
 // their rows, and says so.
 func TestListCooling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, nil)
+		server, site := sessionstest.Start(t, nil)
 		for i := range 5 {
-			login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1")
+			sessionstest.Login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1")
 		}
 		for _, session := range server.Sessions()[:2] {
 			server.Logout(session.ID)
@@ -180,8 +181,8 @@ func TestListCooling(t *testing.T) {
 // TestListWithoutRows: what is not known is not shown as if it were.
 func TestListWithoutRows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, withoutRows)
-		login(t, server, "anna", "laptop", "", "qlik1")
+		server, site := sessionstest.Start(t, withoutRows)
+		sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
 		c := commands(site)
 		compare(t, c.list(t, sessions.Query{}, 0, sessions.FormatTable), `FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENCE  IDLE  NEXT SLOT BY  WHERE
 4     LAB\anna  1         ?                     -        -     -             / qlik1
@@ -196,12 +197,12 @@ Without usage rows FREE is counted from sessions: slots that cool, or are left o
 
 func TestListForPrograms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, nil)
+		server, site := sessionstest.Start(t, nil)
 		began := time.Now().UTC().Format(time.RFC3339)
 		for i := range 6 {
-			login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1")
+			sessionstest.Login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1")
 		}
-		login(t, server, "robot", "script", "qmc", "qlik2")
+		sessionstest.Login(t, server, "robot", "script", "qmc", "qlik2")
 		c := commands(site)
 		next := time.Now().Add(35 * time.Minute).UTC().Format(time.RFC3339)
 		compare(t, c.list(t, sessions.Query{}, 0, sessions.FormatCSV),
@@ -263,9 +264,9 @@ func TestListForPrograms(t *testing.T) {
 // file for programs leaves that to the error output.
 func TestIncomplete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, nil)
-		login(t, server, "anna", "laptop", "", "qlik1")
-		hidden := login(t, server, "anna", "phone", "", "qlik3")
+		server, site := sessionstest.Start(t, nil)
+		sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
+		hidden := sessionstest.Login(t, server, "anna", "phone", "", "qlik3")
 		server.SetProxyFault("qlik3", qliktest.ServerError)
 		const first = "Incomplete: 8 of 12 links (virtual proxies on nodes) answered; there may be more sessions, and fewer free slots.\n" +
 			"  qlik3 / /portal /qmc /sales: status: 500 Internal Server Error\n\n"
@@ -300,12 +301,12 @@ func TestIncomplete(t *testing.T) {
 // that was used last.
 func TestEndKeepsTheMostRecent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, nil)
+		server, site := sessionstest.Start(t, nil)
 		for i, prefix := range []string{"", "sales", "qmc", "sales", "", "sales", ""} {
-			login(t, server, "anna", fmt.Sprint("device", i), prefix, fmt.Sprint("qlik", 1+i%3))
+			sessionstest.Login(t, server, "anna", fmt.Sprint("device", i), prefix, fmt.Sprint("qlik", 1+i%3))
 			time.Sleep(time.Minute)
 		}
-		bert := login(t, server, "bert", "laptop", "", "qlik1")
+		bert := sessionstest.Login(t, server, "bert", "laptop", "", "qlik1")
 		last := server.Sessions()[2] // of /, on qlik2
 		server.Touch(last.ID)
 		time.Sleep(10 * time.Second)
@@ -377,9 +378,9 @@ func TestEndChoices(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				server, site := start(t, nil)
+				server, site := sessionstest.Start(t, nil)
 				for i, prefix := range []string{"", "sales", "", "sales", ""} {
-					login(t, server, "anna", fmt.Sprint(i), prefix, fmt.Sprint("qlik", 1+i%3))
+					sessionstest.Login(t, server, "anna", fmt.Sprint(i), prefix, fmt.Sprint("qlik", 1+i%3))
 					time.Sleep(5 * time.Minute)
 				}
 				if text, err := commands(site).end(t, "anna", test.change); err != nil {
@@ -402,9 +403,9 @@ func TestEndChoices(t *testing.T) {
 // so the choice is left to who asks.
 func TestEndUnknownActivity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, withoutRows)
+		server, site := sessionstest.Start(t, withoutRows)
 		for i, prefix := range []string{"", "sales", "sales", "", "qmc"} {
-			login(t, server, "anna", fmt.Sprint(i), prefix, "qlik1")
+			sessionstest.Login(t, server, "anna", fmt.Sprint(i), prefix, "qlik1")
 		}
 		c := commands(site)
 		for what, change := range map[string]func(*sessions.EndOptions){
@@ -439,15 +440,15 @@ Without usage rows that is counted from sessions: slots that were freed before, 
 // TestEndRefuses: what no administrator means to do needs more than a name.
 func TestEndRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, nil)
+		server, site := sessionstest.Start(t, nil)
 		for _, id := range []string{"anna", "bert", "robot", "reload", "anonymous1f"} {
-			login(t, server, id, "laptop", "portal", "qlik1")
+			sessionstest.Login(t, server, id, "laptop", "portal", "qlik1")
 		}
 		if _, err := server.Login("INTERNAL", "sa_scheduler", "task", "", "qlik1"); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 11 {
-			login(t, server, "carla", fmt.Sprint(i), "", "qlik1")
+			sessionstest.Login(t, server, "carla", fmt.Sprint(i), "", "qlik1")
 		}
 		before := len(server.Sessions())
 		for _, test := range []struct {
@@ -493,10 +494,10 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 // question stands is left alone.
 func TestEndAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, nil)
-		first := login(t, server, "anna", "laptop", "", "qlik1")
+		server, site := sessionstest.Start(t, nil)
+		first := sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
 		time.Sleep(time.Second)
-		second := login(t, server, "anna", "phone", "", "qlik2")
+		second := sessionstest.Login(t, server, "anna", "phone", "", "qlik2")
 		c := commands(site)
 		c.Terminal = true
 		ask := func(o *sessions.EndOptions) { o.Yes = false }
@@ -511,7 +512,7 @@ func TestEndAsks(t *testing.T) {
 		var third qliktest.Session
 		c.In = readerFunc(func(p []byte) (int, error) {
 			server.Logout(first.ID)
-			third = login(t, server, "anna", "tablet", "sales", "qlik3")
+			third = sessionstest.Login(t, server, "anna", "tablet", "sales", "qlik3")
 			return copy(p, "Y\n"), io.EOF
 		})
 		text, err := c.end(t, "ann", ask)
@@ -531,9 +532,9 @@ A new window works now: 3 slots are free.
 // TestEndWithOneProxyDown: what can be ended is ended, and what cannot is said.
 func TestEndWithOneProxyDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, nil)
+		server, site := sessionstest.Start(t, nil)
 		for i := range 5 {
-			login(t, server, "anna", fmt.Sprint(i), "", fmt.Sprint("qlik", 1+i%3))
+			sessionstest.Login(t, server, "anna", fmt.Sprint(i), "", fmt.Sprint("qlik", 1+i%3))
 		}
 		c := commands(site)
 		c.Terminal = true
@@ -573,8 +574,8 @@ func TestEndWithOneProxyDown(t *testing.T) {
 // TestEndStillListed: a proxy that says yes and does nothing is not believed.
 func TestEndStillListed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, nil)
-		session := login(t, server, "anna", "laptop", "", "qlik1")
+		server, site := sessionstest.Start(t, nil)
+		session := sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
 		server.SetAnswer("qlik1", "", fmt.Appendf(nil, `[{"UserDirectory":"LAB","UserId":"anna","SessionId":%q}]`, session.ID))
 		text, err := commands(site).end(t, "anna", all)
 		if !errors.Is(err, sessions.ErrIncomplete) || !strings.Contains(text, "Ended 0 sessions of LAB\\anna.\nFailed: / at qlik1: it is still listed\n") {
@@ -588,13 +589,13 @@ func TestEndStillListed(t *testing.T) {
 func TestJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, nil)
+		server, site := sessionstest.Start(t, nil)
 		var ids []string
 		c := commands(site)
 		t.Setenv("SUDO_USER", "kim")
 		for range 2 {
 			for i := range 3 {
-				ids = append(ids, login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1").ID)
+				ids = append(ids, sessionstest.Login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1").ID)
 			}
 			if _, err := c.end(t, "anna", func(o *sessions.EndOptions) { o.Keep, o.Journal = 0, path }); err != nil {
 				t.Error(err)
@@ -631,7 +632,7 @@ func TestHarmless(t *testing.T) {
 		"\x1b[2j\x1b]0;title\a", "abc\u202etxt.exe", "c1\u009b2j", "line\nfeed", "a,b\"c", "tag\U000e0041",
 	}
 	synctest.Test(t, func(t *testing.T) {
-		server, site := start(t, nil)
+		server, site := sessionstest.Start(t, nil)
 		for _, name := range names {
 			if _, err := server.Login(directory, name, "laptop", "", "qlik1"); err != nil {
 				t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,13 +16,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-const (
-	// maxUnforced is how many sessions can be ended without --force: no person has
-	// more.
-	maxUnforced = 10
-	// maxEndedAtOnce bounds the requests that end sessions.
-	maxEndedAtOnce = 8
-)
+// maxEndedAtOnce bounds the requests that end sessions.
+const maxEndedAtOnce = 8
 
 // EndOptions say which sessions of a user end.
 type EndOptions struct {
@@ -33,22 +27,8 @@ type EndOptions struct {
 	IdleFor time.Duration // only those without activity for so long; 0 is all
 	DryRun  bool
 	Yes     bool   // do not ask
-	Force   bool   // even more than maxUnforced
+	Force   bool   // even more than MaxOfOnePerson
 	Journal string // file to which a line is added, --audit-log-file; "" for none
-}
-
-// held is a session of the user in question.
-type held struct {
-	qlik.Session
-
-	slot         bool
-	lastActivity time.Time // zero if unknown
-	chosen       bool      // to be ended
-}
-
-// place names the session without its id.
-func (h *held) place() string {
-	return text.Visible(h.Link.VirtualProxy) + " at " + text.Visible(h.Link.Node)
 }
 
 // End ends sessions of one user: those that it shows first, whatever begins
@@ -80,20 +60,20 @@ func (c *Commands) End(ctx context.Context, options EndOptions) error {
 	case row == nil:
 		return cmp.Or(c.printf("%s has no session; nothing to end.\n", text.Visible(options.User)), incomplete)
 	}
-	if err := c.refuse(row); err != nil {
+	selection := Selection{PlaceFilter: options.PlaceFilter, Keep: options.Keep, IdleFor: options.IdleFor}
+	plan := NewPlan(row, snapshot, selection, c.ServiceAccounts)
+	if err := refuse(row.User, plan.NeverEnded); err != nil {
 		return err
 	}
-	sessions := sessionsOf(row.User, snapshot)
-	undecided := choose(sessions, &options, snapshot.Time)
-	if err := cmp.Or(c.show(row, sessions, snapshot), undecided); err != nil {
+	if err := cmp.Or(c.show(row, plan, snapshot), advise(plan.Undecided)); err != nil {
 		return err
 	}
-	chosen := slices.DeleteFunc(slices.Clone(sessions), func(h held) bool { return !h.chosen })
-	what := text.Count(len(chosen), "session") + " of " + text.Visible(row.User.String())
+	ending := plan.Ending()
+	what := text.Count(len(ending), "session") + " of " + text.Visible(row.User.String())
 	switch {
-	case len(chosen) == 0:
+	case len(ending) == 0:
 		return cmp.Or(c.printf("Nothing to end.\n"), incomplete)
-	case len(chosen) > maxUnforced && !options.Force:
+	case len(ending) > MaxOfOnePerson && !options.Force:
 		return fmt.Errorf("%s are more than a person has; to end them all the same, add --force", what)
 	case options.DryRun:
 		return cmp.Or(c.printf("Dry run: %s would be ended.\n", what), incomplete)
@@ -105,9 +85,9 @@ func (c *Commands) End(ctx context.Context, options EndOptions) error {
 	if err != nil {
 		return err
 	}
-	results := c.endAll(ctx, snapshot, chosen)
+	results := c.endAll(ctx, snapshot, ending)
 	recorded := journal.record(row.User, results)
-	return cmp.Or(recorded, c.report(ctx, row.User, sessions, results))
+	return cmp.Or(recorded, c.report(ctx, row.User, plan, results))
 }
 
 func (c *Commands) printf(format string, args ...any) error {
@@ -140,82 +120,29 @@ func (c *Commands) one(ctx context.Context, rows []Row, options *EndOptions) (*R
 	return &matching[0], nil
 }
 
-// refuse refuses users whose sessions are not a person's to lose.
-func (c *Commands) refuse(row *Row) error {
-	name, kind := text.Visible(row.User.String()), neverEnded(row, c.ServiceAccounts)
+// refuse refuses users whose sessions are never ended; kind says what such a user is.
+func refuse(user qlik.User, kind string) error {
+	name := text.Visible(user.String())
 	switch {
 	case kind == "":
 		return nil
-	case row.User.Anonymous():
+	case user.Anonymous():
 		return fmt.Errorf("%s stands for all anonymous users, to whom the limit does not apply; their sessions are not ended", name)
 	default:
 		return fmt.Errorf("%s is %s; its sessions are not ended", name, kind)
 	}
 }
 
-// neverEnded says what a user is whose sessions are not ended; "" for all others.
-func neverEnded(row *Row, serviceAccounts []qlik.User) string {
+// advise adds to the error of an undecided plan what to do.
+func advise(undecided error) error {
 	switch {
-	case row.User.Anonymous():
-		return "all anonymous users"
-	case row.User.Directory == "INTERNAL", slices.Contains(serviceAccounts, row.User):
-		return "a service account"
-	case !row.Limited:
-		return "an unlimited user"
+	case errors.Is(undecided, ErrIdleUnknown):
+		return fmt.Errorf("%w, so --idle-for cannot choose; nothing was ended", undecided)
+	case errors.Is(undecided, ErrRecentUnknown):
+		return fmt.Errorf("%w; end all with --all, or those of a place with --virtual-proxy or --node; nothing was ended", undecided)
 	default:
-		return ""
+		return undecided
 	}
-}
-
-// sessionsOf returns the sessions of a user, most recently active first and those
-// without known activity last.
-func sessionsOf(user qlik.User, snapshot *headroom.Snapshot) []held {
-	var sessions []held
-	usage := snapshot.Usage()
-	for i := range snapshot.Sessions {
-		if session := snapshot.Sessions[i]; session.User == user {
-			row, slot := usage[session.ID]
-			sessions = append(sessions, held{Session: session, slot: slot, lastActivity: row.LastActivity})
-		}
-	}
-	slices.SortStableFunc(sessions, func(a, b held) int { return b.lastActivity.Compare(a.lastActivity) })
-	return sessions
-}
-
-// choose marks the sessions to end. Those that stay are the most recently active
-// of all, wherever they are. Where that is not known, it chooses only if a choice
-// of places leaves enough of them.
-func choose(sessions []held, options *EndOptions, now time.Time) error {
-	known := 0
-	for known < len(sessions) && !sessions[known].lastActivity.IsZero() {
-		known++
-	}
-	if known == 0 && options.IdleFor > 0 {
-		return errors.New("how long the sessions have been idle is not known, so --idle-for cannot choose; nothing was ended")
-	}
-	left := 0
-	for i := range sessions {
-		h := &sessions[i]
-		h.chosen = options.at(h.Link.VirtualProxy, h.Link.Node) &&
-			(options.IdleFor == 0 || i < known && now.Sub(h.lastActivity) >= options.IdleFor)
-		if !h.chosen {
-			left++
-		}
-	}
-	stay := min(options.Keep, len(sessions))
-	var err error
-	if stay > known && stay < len(sessions) { // nobody knows which
-		if left >= stay {
-			return nil
-		}
-		stay = len(sessions)
-		err = errors.New("which sessions were active last is not known, so it cannot be said which to keep; " +
-			"end all with --all, or those of a place with --virtual-proxy or --node; nothing was ended")
-	}
-	for i := range stay {
-		sessions[i].chosen = false
-	}
-	return err
 }
 
 // agreed asks whether to go on.
@@ -249,20 +176,20 @@ func (c *Commands) agreed(ctx context.Context, what string, options *EndOptions)
 // result is how the end of a session went: ended, or failed, or else it was gone
 // already.
 type result struct {
-	held
+	UserSession
 
 	ended bool
 	err   error
 }
 
-func (c *Commands) endAll(ctx context.Context, snapshot *headroom.Snapshot, chosen []held) []result {
-	results := make([]result, len(chosen))
+func (c *Commands) endAll(ctx context.Context, snapshot *headroom.Snapshot, ending []UserSession) []result {
+	results := make([]result, len(ending))
 	var requests errgroup.Group
 	requests.SetLimit(maxEndedAtOnce)
-	for i := range chosen {
-		results[i].held = chosen[i]
+	for i := range ending {
+		results[i].UserSession = ending[i]
 		requests.Go(func() error {
-			results[i].ended, results[i].err = c.Site.EndSession(ctx, snapshot, chosen[i].ID)
+			results[i].ended, results[i].err = c.Site.EndSession(ctx, snapshot, ending[i].ID)
 			return nil // the outcome is in the result
 		})
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // show prints the user's sessions and what will happen to each.
-func (c *Commands) show(row *Row, sessions []held, snapshot *headroom.Snapshot) error {
+func (c *Commands) show(row *Row, plan *Plan, snapshot *headroom.Snapshot) error {
 	heading := text.Visible(row.User.String()) + ": " + free(row.EffectiveHeadroom)
 	if slots, known := takenWithout(row, snapshot); known && slots > 0 {
 		heading += fmt.Sprintf(", %d cooling or left over", slots)
@@ -25,37 +25,37 @@ func (c *Commands) show(row *Row, sessions []held, snapshot *headroom.Snapshot) 
 	if row.License != "" {
 		heading += "; licence: " + strings.ReplaceAll(row.License, "_", " ")
 	}
-	if len(sessions) == 0 {
+	if len(plan.Sessions) == 0 {
 		return c.printf("%s\n", heading)
 	}
 	var table bytes.Buffer
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "\tVIRTUAL PROXY\tNODE\tLAST ACTIVE\tHOLDS A SLOT")
-	for i := range sessions {
-		h := &sessions[i]
+	for i := range plan.Sessions {
+		session := &plan.Sessions[i]
 		action, active, slot := "keep", "unknown", "unknown"
-		if h.chosen {
+		if session.Ends() {
 			action = "end"
 		}
-		if !h.lastActivity.IsZero() {
-			active = text.Duration(snapshot.Time.Sub(h.lastActivity)) + " ago"
+		if !session.LastActivity.IsZero() {
+			active = text.Duration(snapshot.Time.Sub(session.LastActivity)) + " ago"
 		}
 		if rowsCount(snapshot) {
-			slot = map[bool]string{true: "yes", false: "no"}[h.slot]
+			slot = map[bool]string{true: "yes", false: "no"}[session.HoldsSlot]
 		}
-		_, _ = fmt.Fprintln(w, strings.Join([]string{action, text.Visible(h.Link.VirtualProxy), text.Visible(h.Link.Node), active, slot}, "\t"))
+		_, _ = fmt.Fprintln(w, strings.Join([]string{action, text.Visible(session.Link.VirtualProxy), text.Visible(session.Link.Node), active, slot}, "\t"))
 	}
 	_ = w.Flush() // into memory
 	return c.printf("%s\n\n%s\n", heading, table.String())
 }
 
 // report says what came of it, by what the site says afterwards.
-func (c *Commands) report(ctx context.Context, user qlik.User, before []held, results []result) error {
+func (c *Commands) report(ctx context.Context, user qlik.User, plan *Plan, results []result) error {
 	after, unread := c.read(ctx)
-	left := sessionsOf(user, after)
+	left := OfUser(user, after)
 	for i := range results {
 		r := &results[i]
-		if r.err == nil && slices.ContainsFunc(left, func(h held) bool { return h.ID == r.ID }) {
+		if r.err == nil && slices.ContainsFunc(left, func(s UserSession) bool { return s.ID == r.ID }) {
 			r.err = errors.New("it is still listed")
 		}
 	}
@@ -68,13 +68,13 @@ func (c *Commands) report(ctx context.Context, user qlik.User, before []held, re
 	b.WriteString(".\n")
 	for i := range results {
 		if results[i].err != nil {
-			fmt.Fprintf(&b, "Failed: %s: %s\n", results[i].place(), text.Visible(results[i].err.Error()))
+			fmt.Fprintf(&b, "Failed: %s: %s\n", place(results[i].Link), text.Visible(results[i].err.Error()))
 		}
 	}
 	if unread != nil {
 		fmt.Fprintf(&b, "What the user can do now is not known: %s\n", text.Visible(unread.Error()))
 	} else {
-		c.outlook(&b, user, before, left, after)
+		c.outlook(&b, user, plan, left, after)
 	}
 	if err := c.printf("%s", b.String()); err != nil {
 		return err
@@ -86,19 +86,19 @@ func (c *Commands) report(ctx context.Context, user qlik.User, before []held, re
 }
 
 // outlook says which windows go on, and when a new one works.
-func (c *Commands) outlook(b *strings.Builder, user qlik.User, before, left []held, after *headroom.Snapshot) {
+func (c *Commands) outlook(b *strings.Builder, user qlik.User, plan *Plan, left []UserSession, after *headroom.Snapshot) {
 	began := 0
 	for i := range left {
-		h := &left[i]
+		session := &left[i]
 		switch {
-		case !slices.ContainsFunc(before, func(b held) bool { return b.ID == h.ID }):
+		case !slices.ContainsFunc(plan.Sessions, func(s PlannedSession) bool { return s.ID == session.ID }):
 			began++
-		case h.slot:
-			fmt.Fprintf(b, "The window on %s goes on at once.\n", h.place())
+		case session.HoldsSlot:
+			fmt.Fprintf(b, "The window on %s goes on at once.\n", place(session.Link))
 		case rowsCount(after):
-			fmt.Fprintf(b, "The window on %s holds no slot; it works as soon as a new one would.\n", h.place())
+			fmt.Fprintf(b, "The window on %s holds no slot; it works as soon as a new one would.\n", place(session.Link))
 		default:
-			fmt.Fprintf(b, "The window on %s goes on at once, unless it was refused before.\n", h.place())
+			fmt.Fprintf(b, "The window on %s goes on at once, unless it was refused before.\n", place(session.Link))
 		}
 	}
 	if began > 0 {
@@ -142,4 +142,9 @@ func free(slots int) string {
 	default:
 		return text.Count(slots, "slot") + " are free"
 	}
+}
+
+// place names a session without its id.
+func place(link *qlik.Link) string {
+	return text.Visible(link.VirtualProxy) + " at " + text.Visible(link.Node)
 }

@@ -55,7 +55,7 @@ func (c *Commands) List(ctx context.Context, query Query, atLeast int, format st
 // anywhere says whether a user has sessions at a place that is meant.
 func (q *Query) anywhere(row *Row) bool {
 	return len(q.VirtualProxies) == 0 && len(q.Nodes) == 0 ||
-		slices.ContainsFunc(row.Places, func(p Place) bool { return q.at(p.VirtualProxy, p.Node) })
+		slices.ContainsFunc(row.Places, func(p Place) bool { return q.Matches(p.VirtualProxy, p.Node) })
 }
 
 // Colours of lines on a terminal.

@@ -2,14 +2,12 @@ package sessions
 
 import (
 	"context"
-	"fmt"
 	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,11 +16,10 @@ import (
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions/sessionstest"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
-
-var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
 // answers is a site that answers with one snapshot.
 type answers struct {
@@ -44,48 +41,6 @@ func (a *answers) Snapshot(ctx context.Context) *headroom.Snapshot {
 
 func (*answers) Status() collector.Status { return collector.Status{} }
 
-var testLinks = []headroom.LinkResult{
-	{Link: qlik.Link{Node: "qlik1", VirtualProxy: "/"}},
-	{Link: qlik.Link{Node: "qlik1", VirtualProxy: "/sales"}},
-	{Link: qlik.Link{Node: "qlik2", VirtualProxy: "/sales"}},
-}
-
-// snapshotOf makes a snapshot of users, each with as many sessions as said, on
-// the links in turn.
-func snapshotOf(sessions map[string]int) *headroom.Snapshot {
-	s := &headroom.Snapshot{Time: noon, Limit: 5, Links: slices.Clone(testLinks), UsagePlausible: true}
-	s.Tracking.Since = noon.Add(-time.Hour)
-	for name, n := range sessions {
-		user, err := qlik.ParseUser(name)
-		if err != nil {
-			panic(err)
-		}
-		for i := range n {
-			s.Sessions = append(s.Sessions, qlik.Session{ID: qlik.SessionID(fmt.Sprint(name, i)), User: user.Counted(), Link: &s.Links[i%len(s.Links)].Link})
-		}
-	}
-	for i := range s.Links {
-		link := &s.Links[i]
-		link.Sessions = slices.DeleteFunc(slices.Clone(s.Sessions), func(session qlik.Session) bool { return session.Link != &link.Link })
-	}
-	counted, _ := headroom.New(headroom.Config{Limit: s.Limit}).Observe(headroom.Round{Links: s.Links})
-	s.Users = counted.Users
-	for i := range s.Users {
-		s.Users[i].EffectiveHeadroom = s.Users[i].Headroom
-		s.Users[i].FirstSeen = noon.Add(-time.Duration(i) * time.Minute)
-	}
-	return s
-}
-
-// crowd is a snapshot of so many users with one to six sessions.
-func crowd(users int) *headroom.Snapshot {
-	sessions := make(map[string]int, users)
-	for i := range users {
-		sessions[fmt.Sprintf(`ACME\user%05d`, i)] = 1 + i%97%6
-	}
-	return snapshotOf(sessions)
-}
-
 func pageOf(site Source) http.Handler {
 	recent := NewRecent(site)
 	return NewPage(PageConfig{
@@ -93,7 +48,7 @@ func pageOf(site Source) http.Handler {
 		Use: func(name string) (PageSite, func(), bool) {
 			return PageSite{Recent: recent, ServiceAccounts: []qlik.User{qlik.NewUser("LAB", "reload")}}, func() {}, name == ""
 		},
-		Now: func() time.Time { return noon },
+		Now: func() time.Time { return sessionstest.Noon },
 	})
 }
 
@@ -125,7 +80,7 @@ func users(page string) string {
 }
 
 func TestPageFiltersAndSorts(t *testing.T) {
-	snapshot := snapshotOf(map[string]int{`A\anna`: 5, `A\ben`: 1, `B\carl`: 4, `B\dora`: 3, `NONE\anonymous1`: 2})
+	snapshot := sessionstest.Snapshot(map[string]int{`A\anna`: 5, `A\ben`: 1, `B\carl`: 4, `B\dora`: 3, `NONE\anonymous1`: 2})
 	for query, want := range map[string]string{
 		"":                             `A\anna B\carl B\dora A\ben NONE\anonymous`,
 		"?sort=-slots":                 `A\ben B\dora B\carl A\anna NONE\anonymous`,
@@ -157,7 +112,7 @@ func TestPageFiltersAndSorts(t *testing.T) {
 // TestUnknownComesLast: whoever has no such value is behind the others, whichever
 // way they are sorted.
 func TestUnknownComesLast(t *testing.T) {
-	rows := []Row{{}, {LastActivity: noon}, {LastActivity: noon.Add(-time.Hour)}}
+	rows := []Row{{}, {LastActivity: sessionstest.Noon}, {LastActivity: sessionstest.Noon.Add(-time.Hour)}}
 	for by, want := range map[string][]int{"idle": {2, 1, 0}, "-idle": {1, 2, 0}} {
 		order := []*Row{&rows[0], &rows[1], &rows[2]}
 		sorted(order, by)
@@ -170,7 +125,7 @@ func TestUnknownComesLast(t *testing.T) {
 }
 
 func TestPageTurns(t *testing.T) {
-	snapshot := crowd(10_000)
+	snapshot := sessionstest.Crowd(10_000)
 	seen := make(map[string]bool)
 	query, pages := "", 0
 	for next := regexp.MustCompile(`href="([^"]*)" rel="next"`); ; pages++ {
@@ -205,7 +160,7 @@ func TestHostileNames(t *testing.T) {
 		`A\{{.}}`:                          `{{.}}`,
 	}
 	for name, want := range names {
-		page := body(t, snapshotOf(map[string]int{name: 5}), "")
+		page := body(t, sessionstest.Snapshot(map[string]int{name: 5}), "")
 		if got := html.UnescapeString(users(page)); got != `A\`+want {
 			t.Errorf("%q: got %s, want %s", name, got, want)
 		}
@@ -218,39 +173,15 @@ func TestHostileNames(t *testing.T) {
 	}
 	// The filter comes back as it was typed, and is as harmless.
 	text := `"><script>alert(1)</script>`
-	page := body(t, snapshotOf(map[string]int{`A\anna`: 1}), "?"+url.Values{"q": {text}, "node": {text}, "proxy": {text}, "sort": {text}}.Encode())
+	page := body(t, sessionstest.Snapshot(map[string]int{`A\anna`: 1}), "?"+url.Values{"q": {text}, "node": {text}, "proxy": {text}, "sort": {text}}.Encode())
 	if strings.Contains(page, "<script>") || !strings.Contains(page, `value="&#34;&gt;&lt;script&gt;`) {
 		t.Error("what was asked for is in the page as it stands, or gone")
 	}
 }
 
-func TestCommand(t *testing.T) {
-	for _, test := range []struct{ user, site, want string }{
-		{`ACME\anna.berg`, "", `qlik_exporter sessions end --user "ACME\anna.berg"`},
-		{`ACME\anna berg@acme.com`, "", `qlik_exporter sessions end --user "ACME\anna berg@acme.com"`},
-		{`ACME\anna`, "paris", `qlik_exporter sessions end --user "ACME\anna" --site "paris"`},
-		{`ACME\anna`, "pa$ris", ""},
-		{`ACME\anna"; reboot`, "", ""},
-		{"ACME\\anna\nreboot", "", ""},
-		{`ACME\an!na`, "", ""},
-		{`ACME\an%PATH%na`, "", ""},
-		{`--help\anna`, "", ""},
-		{`ÄCME\anna`, "", ""},
-	} {
-		user, err := qlik.ParseUser(test.user)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := command(user, test.site); got != test.want {
-			t.Errorf("%q: got %s, want %s", test.user, got, test.want)
-		}
-	}
-}
-
-// TestNeverEnded: whom the command refuses it is not offered for, and the page says
-// why.
+// TestNeverEnded: for users whose sessions are never ended the page offers no
+// command, and says why.
 func TestNeverEnded(t *testing.T) {
-	commands := Commands{ServiceAccounts: []qlik.User{qlik.NewUser("LAB", "reload")}}
 	for name, want := range map[string]string{
 		`LAB\anna`:              "",
 		`LAB\reload`:            "Not to be ended: a service account",
@@ -258,14 +189,13 @@ func TestNeverEnded(t *testing.T) {
 		`LAB\robot`:             "Not to be ended: an unlimited user",
 		`NONE\anonymous1`:       "Not to be ended: all anonymous users",
 	} {
-		snapshot := snapshotOf(map[string]int{name: 2})
+		snapshot := sessionstest.Snapshot(map[string]int{name: 2})
 		if name == `LAB\robot` {
 			snapshot.Users[0].Limited = false
 		}
 		cells := row(t, body(t, snapshot, ""))
-		refused := commands.refuse(&Rows(snapshot)[0]) != nil
-		if refused != (want != "") || refused == strings.Contains(cells, "qlik_exporter sessions end") || !strings.Contains(cells, want) {
-			t.Errorf("%s: refused %t, want %q in %s", name, refused, want, cells)
+		if offered := strings.Contains(cells, "qlik_exporter sessions end"); offered != (want == "") || !strings.Contains(cells, want) {
+			t.Errorf("%s: command offered %t, want %q in %s", name, offered, want, cells)
 		}
 	}
 }
@@ -289,12 +219,14 @@ func TestRowSaysWhatIsKnown(t *testing.T) {
 		want   []string
 	}{
 		{"at the limit", func(_ *headroom.Snapshot, u *headroom.UserStatus) {
-			u.EffectiveHeadroom, u.NextSlot = 0, noon.Add(5*time.Minute)
+			u.EffectiveHeadroom, u.NextSlot = 0, sessionstest.Noon.Add(5*time.Minute)
 		}, []string{"0 free", "5 of 5", "2 on / qlik1", "2 on /sales qlik1", "1 on /sales qlik2", "12:05:00 UTC in 5 min", `--user "A\anna"`}},
 		{"no slot in sight", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.EffectiveHeadroom = 0 }, []string{"Next slot unknown"}},
 		{"cooling", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.CoolingSlots, u.EffectiveHeadroom = 2, -2 }, []string{"0 free", "2 cooling"}},
-		{"there from the start", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.FirstSeen = noon.Add(-time.Hour) }, []string{"Oldest session ≥ 1 h 0 min"}},
-		{"came since", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.FirstSeen = noon.Add(-59 * time.Minute) }, []string{"Oldest session 59 min"}},
+		{"there from the start", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.FirstSeen = sessionstest.Noon.Add(-time.Hour) }, []string{"Oldest session ≥ 1 h 0 min"}},
+		{"came since", func(_ *headroom.Snapshot, u *headroom.UserStatus) {
+			u.FirstSeen = sessionstest.Noon.Add(-59 * time.Minute)
+		}, []string{"Oldest session 59 min"}},
 		{"sessions without a slot", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.EffectiveHeadroom = 2 }, []string{"2 free", "5 of 5 3 slots taken"}},
 		{"slots without a session", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Sessions, u.EffectiveHeadroom = 1, 3 }, []string{"1 of 5 2 slots taken"}},
 		{"beyond the limit", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Sessions, u.EffectiveHeadroom = 7, 0 }, []string{"7 of 5 2 over the limit 2 on"}},
@@ -302,7 +234,7 @@ func TestRowSaysWhatIsKnown(t *testing.T) {
 		{"licence", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.License = qlik.LicenseAnalyzerCapacity }, []string{"Licence analyzer capacity"}},
 		{"licences not read", func(*headroom.Snapshot, *headroom.UserStatus) {}, []string{"Licence – unknown", "Idle – unknown"}},
 	} {
-		snapshot := snapshotOf(map[string]int{`A\anna`: 5})
+		snapshot := sessionstest.Snapshot(map[string]int{`A\anna`: 5})
 		// Two on the first, two on the second, one on the third link.
 		test.change(snapshot, &snapshot.Users[0])
 		text := row(t, body(t, snapshot, ""))
@@ -350,7 +282,7 @@ func TestFailureIsNeverAnEmptyPage(t *testing.T) {
 			[]string{"Nobody has a session", "<form"},
 		},
 	} {
-		snapshot := snapshotOf(nil)
+		snapshot := sessionstest.Snapshot(nil)
 		test.change(snapshot)
 		page := body(t, snapshot, "")
 		for _, want := range test.want {
@@ -367,7 +299,7 @@ func TestFailureIsNeverAnEmptyPage(t *testing.T) {
 }
 
 func TestPageIsReadOnlyAndLoadsNothingElse(t *testing.T) {
-	page := pageOf(&answers{snapshot: snapshotOf(map[string]int{`A\anna`: 5})})
+	page := pageOf(&answers{snapshot: sessionstest.Snapshot(map[string]int{`A\anna`: 5})})
 	for target, contentType := range map[string]string{
 		"/sessions": "text/html; charset=utf-8", "/sessions/page.css": "text/css; charset=utf-8", "/sessions/page.js": "text/javascript; charset=utf-8",
 	} {
@@ -397,7 +329,7 @@ func TestPageIsReadOnlyAndLoadsNothingElse(t *testing.T) {
 }
 
 func TestHiddenNamesNeedAuthentication(t *testing.T) {
-	site := &answers{snapshot: snapshotOf(map[string]int{`A\anna`: 5})}
+	site := &answers{snapshot: sessionstest.Snapshot(map[string]int{`A\anna`: 5})}
 	config := PageConfig{
 		Names: func() []string { return []string{"paris", "rome"} },
 		Use: func(name string) (PageSite, func(), bool) {
@@ -431,7 +363,7 @@ func TestHiddenNamesNeedAuthentication(t *testing.T) {
 
 func TestSnapshotIsSharedForFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		site := &answers{snapshot: snapshotOf(map[string]int{`A\anna`: 5}), after: time.Second}
+		site := &answers{snapshot: sessionstest.Snapshot(map[string]int{`A\anna`: 5}), after: time.Second}
 		recent := NewRecent(site)
 		look := func(people int) {
 			var all sync.WaitGroup
@@ -453,7 +385,7 @@ func TestSnapshotIsSharedForFiveSeconds(t *testing.T) {
 			{"a scrape always asks", func() { recent.Snapshot(t.Context()) }, 4},
 			{"an incomplete scrape", func() {
 				time.Sleep(keepFor + time.Millisecond)
-				site.snapshot = snapshotOf(nil)
+				site.snapshot = sessionstest.Snapshot(nil)
 				site.snapshot.Links[0].Err = io.EOF
 				recent.Snapshot(t.Context())
 			}, 5},
@@ -472,7 +404,7 @@ func TestSnapshotIsSharedForFiveSeconds(t *testing.T) {
 // whoever asked first has left.
 func TestWaitIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		recent := NewRecent(&answers{snapshot: snapshotOf(nil), after: time.Hour})
+		recent := NewRecent(&answers{snapshot: sessionstest.Snapshot(nil), after: time.Hour})
 		ctx, leave := context.WithCancel(t.Context())
 		leave()
 		begin := time.Now()
@@ -484,7 +416,7 @@ func TestWaitIsBounded(t *testing.T) {
 }
 
 func BenchmarkPage(b *testing.B) {
-	page := pageOf(&answers{snapshot: crowd(10_000)})
+	page := pageOf(&answers{snapshot: sessionstest.Crowd(10_000)})
 	request(b, page, "/sessions") // counts the rows
 	for name, target := range map[string]string{
 		"first": "/sessions", "filter": "/sessions?q=user09&proxy=/sales", "sorted by user": "/sessions?sort=-user", "last": "/sessions?page=100",
@@ -498,7 +430,7 @@ func BenchmarkPage(b *testing.B) {
 		})
 	}
 	b.Run("rows", func(b *testing.B) {
-		snapshot := crowd(10_000)
+		snapshot := sessionstest.Crowd(10_000)
 		for b.Loop() {
 			Rows(snapshot)
 		}

@@ -2,9 +2,7 @@ package sessions
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -91,7 +89,8 @@ func sorted(rows []*Row, by string) {
 type view struct {
 	Sites   []choice
 	Query   pageQuery
-	State   state
+	Asked   moment
+	State   State
 	Summary string // in one sentence
 	Full    int    // users without a slot
 	Near    int    // users with one slot
@@ -134,24 +133,6 @@ type header struct {
 	Action    string // what the URL does
 }
 
-// state is how much of the site is known.
-type state struct {
-	Asked    moment
-	Known    bool // at least one link answered
-	Complete bool
-	Links    int
-	Answered int
-	Stopped  int // links of proxies that have stopped
-	Failures []failure
-}
-
-// failure is why links of a node did not answer.
-type failure struct {
-	Node           string
-	VirtualProxies []string
-	Cause          string
-}
-
 // moment is a time for people and for machines.
 type moment struct{ Text, Machine string }
 
@@ -185,7 +166,8 @@ type placeView struct {
 func newView(snapshot *headroom.Snapshot, rows []Row, query pageQuery, serviceAccounts []qlik.User, now time.Time) *view {
 	v := &view{
 		Query: query,
-		State: newState(snapshot, now),
+		Asked: newMoment(snapshot.Time, now),
+		State: NewState(snapshot),
 		Users: len(rows),
 		Total: len(snapshot.Sessions),
 		Limit: snapshot.Limit,
@@ -231,8 +213,8 @@ func newView(snapshot *headroom.Snapshot, rows []Row, query pageQuery, serviceAc
 	v.paginate(len(matching))
 	for _, row := range matching[v.From:v.To] {
 		r := newRowView(row, snapshot, now)
-		if r.NeverEnded = neverEnded(row, serviceAccounts); r.NeverEnded == "" {
-			r.Command = command(row.User, query.Site)
+		if r.NeverEnded = NeverEnded(row, serviceAccounts); r.NeverEnded == "" {
+			r.Command = EndCommand(row.User, query.Site)
 		}
 		v.Rows = append(v.Rows, r)
 	}
@@ -327,42 +309,6 @@ func orders(selected string) []choice {
 	return all
 }
 
-func newState(snapshot *headroom.Snapshot, now time.Time) state {
-	s := state{
-		Asked:    newMoment(snapshot.Time, now),
-		Known:    snapshot.Up(),
-		Complete: snapshot.Complete(),
-		Links:    len(snapshot.Links),
-	}
-	for i := range snapshot.Links {
-		link := &snapshot.Links[i]
-		switch {
-		case link.Err == nil:
-			s.Answered++
-			continue
-		case link.Stopped:
-			s.Stopped++
-			continue
-		}
-		node, cause := text.Visible(link.Node), causeOf(link.Err)
-		at := slices.IndexFunc(s.Failures, func(f failure) bool { return f.Node == node && f.Cause == cause })
-		if at < 0 {
-			at = len(s.Failures)
-			s.Failures = append(s.Failures, failure{Node: node, Cause: cause})
-		}
-		s.Failures[at].VirtualProxies = append(s.Failures[at].VirtualProxies, text.Visible(link.VirtualProxy))
-	}
-	return s
-}
-
-// causeOf leaves out what was asked, which the page says itself.
-func causeOf(err error) string {
-	if e, ok := errors.AsType[*qlik.Error](err); ok {
-		return text.Visible(strings.ReplaceAll(string(e.Kind), "_", " ") + ": " + e.Err.Error())
-	}
-	return text.Visible(err.Error())
-}
-
 // reservation says what the numbers rest on where that is not as usual.
 func reservation(snapshot *headroom.Snapshot) string {
 	switch {
@@ -452,27 +398,6 @@ func meter(row *Row, limit int) []string {
 		}
 	}
 	return slots
-}
-
-// pasteable are names that no shell, on any system, reads as anything else when
-// they stand between double quotes.
-var pasteable = regexp.MustCompile(`^\w[\w.@ -]*$`)
-
-// command is what ends sessions of the user, or "" where a name could do
-// something else when it is pasted.
-func command(user qlik.User, site string) string {
-	if !pasteable.MatchString(user.Directory) || !pasteable.MatchString(user.ID) {
-		return ""
-	}
-	line := `qlik_exporter sessions end --user "` + user.String() + `"`
-	switch {
-	case site == "":
-	case pasteable.MatchString(site):
-		line += ` --site "` + site + `"`
-	default:
-		return ""
-	}
-	return line
 }
 
 func newMoment(t, now time.Time) moment {

@@ -1,11 +1,10 @@
-// Package sessions answers the two questions of an administrator who was paged:
-// who holds which sessions, and how does the right one go.
+// Package sessions says who has which sessions, and plans which of them end. The
+// sessions page and the commands share it.
 package sessions
 
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -26,13 +25,6 @@ type Row struct {
 	LastActivity time.Time
 }
 
-// Place is where a user has sessions.
-type Place struct {
-	VirtualProxy string `json:"virtual_proxy"`
-	Node         string `json:"node"`
-	Sessions     int    `json:"sessions"`
-}
-
 // Rows returns the users of a snapshot who have anything that the limit is
 // about, those with the least effective headroom first; users to whom the limit
 // does not apply come last.
@@ -49,7 +41,7 @@ func Rows(snapshot *headroom.Snapshot) []Row {
 	for i := range snapshot.Sessions {
 		session := &snapshot.Sessions[i]
 		row := &rows[index[session.User]]
-		row.place(session.Link)
+		row.add(session.Link)
 		if slot, taken := usage[session.ID]; taken {
 			row.WithSlot++
 			if slot.LastActivity.After(row.LastActivity) {
@@ -73,14 +65,4 @@ func rank(row *Row) int {
 		return 0
 	}
 	return 1
-}
-
-func (r *Row) place(link *qlik.Link) {
-	i, known := slices.BinarySearchFunc(r.Places, link, func(p Place, l *qlik.Link) int {
-		return cmp.Or(strings.Compare(p.VirtualProxy, l.VirtualProxy), strings.Compare(p.Node, l.Node))
-	})
-	if !known {
-		r.Places = slices.Insert(r.Places, i, Place{VirtualProxy: link.VirtualProxy, Node: link.Node})
-	}
-	r.Places[i].Sessions++
 }

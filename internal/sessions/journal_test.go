@@ -4,34 +4,11 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-kit/log"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
-
-// TestIdleForIncludesItsEdge: with --idle-for a session is chosen from that much
-// idle time on.
-func TestIdleForIncludesItsEdge(t *testing.T) {
-	const idleFor = 15 * time.Minute
-	for idle, want := range map[time.Duration]bool{
-		0:            false,
-		idleFor - 1:  false,
-		idleFor:      true,
-		idleFor + 1:  true,
-		2 * idleFor:  true,
-		-time.Second: false, // the repository's clock is ahead
-	} {
-		sessions := []held{{
-			Session:      qlik.Session{Link: &qlik.Link{Node: "qlik1", VirtualProxy: "/"}},
-			lastActivity: noon.Add(-idle),
-		}}
-		if err := choose(sessions, &EndOptions{IdleFor: idleFor}, noon); err != nil || sessions[0].chosen != want {
-			t.Errorf("idle for %s: chosen %t, want %t; error %v", idle, sessions[0].chosen, want, err)
-		}
-	}
-}
 
 // TestJournalIsSynced: a line counts as recorded only once it is on the disk.
 func TestJournalIsSynced(t *testing.T) {

@@ -1,0 +1,31 @@
+package sessions_test
+
+import (
+	"testing"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+func TestEndCommand(t *testing.T) {
+	for _, test := range []struct{ user, site, want string }{
+		{`ACME\anna.berg`, "", `qlik_exporter sessions end --user "ACME\anna.berg"`},
+		{`ACME\anna berg@acme.com`, "", `qlik_exporter sessions end --user "ACME\anna berg@acme.com"`},
+		{`ACME\anna`, "paris", `qlik_exporter sessions end --user "ACME\anna" --site "paris"`},
+		{`ACME\anna`, "pa$ris", ""},
+		{`ACME\anna"; reboot`, "", ""},
+		{"ACME\\anna\nreboot", "", ""},
+		{`ACME\an!na`, "", ""},
+		{`ACME\an%PATH%na`, "", ""},
+		{`--help\anna`, "", ""},
+		{`ÄCME\anna`, "", ""},
+	} {
+		user, err := qlik.ParseUser(test.user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sessions.EndCommand(user, test.site); got != test.want {
+			t.Errorf("%q: got %s, want %s", test.user, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package sessions
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+// Place is where a user has sessions.
+type Place struct {
+	VirtualProxy string `json:"virtual_proxy"`
+	Node         string `json:"node"`
+	Sessions     int    `json:"sessions"`
+}
+
+// add counts a session of the user at its place.
+func (r *Row) add(link *qlik.Link) {
+	i, known := slices.BinarySearchFunc(r.Places, link, func(p Place, l *qlik.Link) int {
+		return cmp.Or(strings.Compare(p.VirtualProxy, l.VirtualProxy), strings.Compare(p.Node, l.Node))
+	})
+	if !known {
+		r.Places = slices.Insert(r.Places, i, Place{VirtualProxy: link.VirtualProxy, Node: link.Node})
+	}
+	r.Places[i].Sessions++
+}
+
+// PlaceFilter says at which places sessions are meant.
+type PlaceFilter struct {
+	VirtualProxies []string // by prefix; none is any
+	Nodes          []string // none is any
+}
+
+// Matches says whether a place is meant.
+func (f *PlaceFilter) Matches(virtualProxy, node string) bool {
+	isVirtualProxy := func(prefix string) bool { return strings.Trim(prefix, "/") == strings.Trim(virtualProxy, "/") }
+	isNode := func(name string) bool { return strings.EqualFold(name, node) }
+	return (len(f.VirtualProxies) == 0 || slices.ContainsFunc(f.VirtualProxies, isVirtualProxy)) &&
+		(len(f.Nodes) == 0 || slices.ContainsFunc(f.Nodes, isNode))
+}

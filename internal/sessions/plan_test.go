@@ -1,0 +1,175 @@
+package sessions_test
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions/sessionstest"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
+)
+
+// unknown is how long a session without a usage row has been idle.
+const unknown time.Duration = math.MaxInt64
+
+// anna is the user of most plans.
+var anna = qlik.NewUser("LAB", "anna")
+
+// listed is a session of anna.
+type listed struct {
+	virtualProxy, node string
+	idle               time.Duration
+}
+
+// snapshotWith returns a snapshot of sessions, whose ids are their numbers.
+func snapshotWith(all []listed) *headroom.Snapshot {
+	round := headroom.Round{Asked: sessionstest.Noon, Heard: sessionstest.Noon}
+	var rows []qlik.UsageRow
+	for i, s := range all {
+		link := qlik.Link{VirtualProxy: s.virtualProxy, Node: s.node}
+		at := slices.IndexFunc(round.Links, func(l headroom.LinkResult) bool { return l.VirtualProxy == link.VirtualProxy && l.Node == link.Node })
+		if at < 0 {
+			at = len(round.Links)
+			round.Links = append(round.Links, headroom.LinkResult{Link: link})
+		}
+		id := qlik.SessionID(strconv.Itoa(i))
+		round.Links[at].Sessions = append(round.Links[at].Sessions, qlik.Session{ID: id, User: anna, Link: &link})
+		if s.idle != unknown {
+			rows = append(rows, qlik.UsageRow{Session: id.Key(), User: anna, License: qlik.LicenseAnalyzer, LastActivity: sessionstest.Noon.Add(-s.idle)})
+		}
+	}
+	round.Usage = headroom.NewUsage(rows, sessionstest.Noon, sessionstest.Noon)
+	snapshot, _ := headroom.New(headroom.Config{Limit: headroom.DefaultLimit}).Observe(round)
+	return snapshot
+}
+
+func TestPlan(t *testing.T) {
+	const (
+		ends        = sessions.Reason("")
+		undecided   = sessions.StaysUndecided
+		elsewhere   = sessions.StaysElsewhere
+		active      = sessions.StaysActive
+		idleUnknown = sessions.StaysIdleUnknown
+		recent      = sessions.StaysRecent
+
+		idleFor = 15 * time.Minute
+	)
+	at := func(virtualProxies ...string) sessions.PlaceFilter {
+		return sessions.PlaceFilter{VirtualProxies: virtualProxies}
+	}
+	three := []listed{{"/", "qlik1", 3 * time.Minute}, {"/sales", "qlik2", time.Minute}, {"/", "qlik2", 20 * time.Minute}}
+	partly := []listed{{"/", "qlik1", unknown}, {"/sales", "qlik2", time.Hour}, {"/", "qlik2", unknown}}
+	unused := []listed{{"/", "qlik1", unknown}, {"/sales", "qlik2", unknown}, {"/", "qlik2", unknown}}
+	for _, test := range []struct {
+		name      string
+		sessions  []listed
+		selection sessions.Selection
+		err       error
+		want      []sessions.Reason // by the number of the session
+	}{
+		{"all", three, sessions.Selection{}, nil, []sessions.Reason{ends, ends, ends}},
+		{"keep one", three, sessions.Selection{Keep: 1}, nil, []sessions.Reason{ends, recent, ends}},
+		{"keep two", three, sessions.Selection{Keep: 2}, nil, []sessions.Reason{recent, recent, ends}},
+		{"keep more than there are", three, sessions.Selection{Keep: 9}, nil, []sessions.Reason{recent, recent, recent}},
+		{"none there", nil, sessions.Selection{Keep: 1}, nil, nil},
+
+		{"virtual proxy", three, sessions.Selection{PlaceFilter: at("/")}, nil, []sessions.Reason{ends, elsewhere, ends}},
+		{"virtual proxy without slash", three, sessions.Selection{PlaceFilter: at("sales")}, nil, []sessions.Reason{elsewhere, ends, elsewhere}},
+		{"several virtual proxies", three, sessions.Selection{PlaceFilter: at("/", "/sales")}, nil, []sessions.Reason{ends, ends, ends}},
+		{"node", three, sessions.Selection{PlaceFilter: sessions.PlaceFilter{Nodes: []string{"QLIK2"}}}, nil, []sessions.Reason{elsewhere, ends, ends}},
+		{
+			"virtual proxy on a node", three,
+			sessions.Selection{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/"}, Nodes: []string{"qlik2"}}},
+			nil,
+			[]sessions.Reason{elsewhere, elsewhere, ends},
+		},
+		{"the one to keep is elsewhere", three, sessions.Selection{PlaceFilter: at("/"), Keep: 1}, nil, []sessions.Reason{ends, elsewhere, ends}},
+		{"the one to keep is there", three, sessions.Selection{PlaceFilter: at("/sales"), Keep: 1}, nil, []sessions.Reason{elsewhere, recent, elsewhere}},
+
+		{"idle", three, sessions.Selection{IdleFor: idleFor}, nil, []sessions.Reason{active, active, ends}},
+		{"idle, keep one", three, sessions.Selection{IdleFor: 2 * time.Minute, Keep: 2}, nil, []sessions.Reason{recent, active, ends}},
+		{
+			"the edge of idle",
+			[]listed{
+				{"/", "qlik1", 0},
+				{"/", "qlik1", idleFor - 1},
+				{"/", "qlik1", idleFor},
+				{"/", "qlik1", idleFor + 1},
+				{"/", "qlik1", 2 * idleFor},
+				{"/", "qlik1", -time.Second}, // the repository's clock is ahead
+			},
+			sessions.Selection{IdleFor: idleFor},
+			nil,
+			[]sessions.Reason{active, active, ends, ends, ends, active},
+		},
+
+		{"partly known, keep one", partly, sessions.Selection{Keep: 1}, nil, []sessions.Reason{ends, recent, ends}},
+		{"partly known, keep two", partly, sessions.Selection{Keep: 2}, sessions.ErrRecentUnknown, []sessions.Reason{undecided, undecided, undecided}},
+		{"partly known, idle", partly, sessions.Selection{IdleFor: idleFor}, nil, []sessions.Reason{idleUnknown, ends, idleUnknown}},
+		{"partly known, enough are elsewhere", partly, sessions.Selection{PlaceFilter: at("/sales"), Keep: 2}, nil, []sessions.Reason{elsewhere, ends, elsewhere}},
+		{"unknown, all", unused, sessions.Selection{}, nil, []sessions.Reason{ends, ends, ends}},
+		{"unknown, keep one", unused, sessions.Selection{Keep: 1}, sessions.ErrRecentUnknown, []sessions.Reason{undecided, undecided, undecided}},
+		{"unknown, keep all", unused, sessions.Selection{Keep: 3}, nil, []sessions.Reason{recent, recent, recent}},
+		{"unknown, enough are elsewhere", unused, sessions.Selection{PlaceFilter: at("/"), Keep: 1}, nil, []sessions.Reason{ends, elsewhere, ends}},
+		{"unknown, too few are elsewhere", unused, sessions.Selection{PlaceFilter: at("/"), Keep: 2}, sessions.ErrRecentUnknown, []sessions.Reason{undecided, undecided, undecided}},
+		{"unknown, idle", unused, sessions.Selection{IdleFor: idleFor}, sessions.ErrIdleUnknown, []sessions.Reason{undecided, undecided, undecided}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			row := sessions.Row{UserStatus: headroom.UserStatus{User: anna, Limited: true}}
+			plan := sessions.NewPlan(&row, snapshotWith(test.sessions), test.selection, nil)
+			got, ending := make([]sessions.Reason, len(test.sessions)), 0
+			for i := range plan.Sessions {
+				s := &plan.Sessions[i]
+				number, _ := strconv.Atoi(string(s.ID))
+				if got[number] = s.Stays; s.Ends() {
+					ending++
+				}
+				if i > 0 && s.LastActivity.After(plan.Sessions[i-1].LastActivity) {
+					t.Error("the sessions are not in order of their last activity")
+				}
+				if s.HoldsSlot != (test.sessions[number].idle != unknown) {
+					t.Errorf("session %d: holds a slot %t", number, s.HoldsSlot)
+				}
+			}
+			if !slices.Equal(got, test.want) || len(plan.Sessions) != len(test.want) || !errors.Is(plan.Undecided, test.err) {
+				t.Errorf("got %q, %v; want %q, %v", got, plan.Undecided, test.want, test.err)
+			}
+			if len(plan.Ending()) != ending || plan.NeverEnded != "" {
+				t.Errorf("%d sessions end, want %d; never ended: %q", len(plan.Ending()), ending, plan.NeverEnded)
+			}
+		})
+	}
+}
+
+// TestNeverEnded: whatever is selected, sessions of some users never end.
+func TestNeverEnded(t *testing.T) {
+	serviceAccounts := []qlik.User{qlik.NewUser("LAB", "reload")}
+	for name, want := range map[string]string{
+		`LAB\anna`:              "",
+		`LAB\reload`:            "a service account",
+		`INTERNAL\sa_scheduler`: "a service account",
+		`LAB\robot`:             "an unlimited user",
+		`NONE\anonymous1`:       "all anonymous users",
+	} {
+		snapshot := sessionstest.Snapshot(map[string]int{name: 2})
+		if name == `LAB\robot` {
+			snapshot.Users[0].Limited = false
+		}
+		row := &sessions.Rows(snapshot)[0]
+		if got := sessions.NeverEnded(row, serviceAccounts); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+		plan, stays := sessions.NewPlan(row, snapshot, sessions.Selection{}, serviceAccounts), sessions.StaysNeverEnded
+		if want == "" {
+			stays = ""
+		}
+		if plan.NeverEnded != want || len(plan.Sessions) != 2 || plan.Sessions[0].Stays != stays || plan.Sessions[1].Stays != stays {
+			t.Errorf("%s: got %+v, want %q and both sessions %q", name, plan, want, stays)
+		}
+	}
+}
