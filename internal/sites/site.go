@@ -11,7 +11,7 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
-	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/page"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
@@ -20,7 +20,7 @@ import (
 type Site struct {
 	Config   config.Site
 	Client   *site.Site
-	Recent   *sessions.Recent // the same client, for scrapes and the sessions page
+	Recent   *page.Recent // the same client, for scrapes and the sessions page
 	Exporter *collector.Exporter
 
 	followers []*auditlog.Follower
@@ -61,7 +61,7 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 		return nil, err
 	}
 	metrics.Ran = s.Client.CollectorRan
-	s.Recent = sessions.NewRecent(s.Client)
+	s.Recent = page.NewRecent(s.Client)
 	if s.Exporter, err = collector.NewExporter(s.Recent, metrics); err != nil {
 		s.Client.Close()
 		return nil, err

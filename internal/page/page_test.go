@@ -1,4 +1,4 @@
-package sessions
+package page
 
 import (
 	"context"
@@ -9,17 +9,20 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions/sessionstest"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // answers is a site that answers with one snapshot.
 type answers struct {
@@ -43,10 +46,10 @@ func (*answers) Status() collector.Status { return collector.Status{} }
 
 func pageOf(site Source) http.Handler {
 	recent := NewRecent(site)
-	return NewPage(PageConfig{
+	return New(Config{
 		Names: func() []string { return []string{""} },
-		Use: func(name string) (PageSite, func(), bool) {
-			return PageSite{Recent: recent, ServiceAccounts: []qlik.User{qlik.NewUser("LAB", "reload")}}, func() {}, name == ""
+		Use: func(name string) (Site, func(), bool) {
+			return Site{Recent: recent, ServiceAccounts: []qlik.User{qlik.NewUser("LAB", "reload")}}, func() {}, name == ""
 		},
 		Now: func() time.Time { return sessionstest.Noon },
 	})
@@ -112,10 +115,10 @@ func TestPageFiltersAndSorts(t *testing.T) {
 // TestUnknownComesLast: whoever has no such value is behind the others, whichever
 // way they are sorted.
 func TestUnknownComesLast(t *testing.T) {
-	rows := []Row{{}, {LastActivity: sessionstest.Noon}, {LastActivity: sessionstest.Noon.Add(-time.Hour)}}
+	rows := []sessions.Row{{}, {LastActivity: sessionstest.Noon}, {LastActivity: sessionstest.Noon.Add(-time.Hour)}}
 	for by, want := range map[string][]int{"idle": {2, 1, 0}, "-idle": {1, 2, 0}} {
-		order := []*Row{&rows[0], &rows[1], &rows[2]}
-		sorted(order, by)
+		order := []*sessions.Row{&rows[0], &rows[1], &rows[2]}
+		sortBy(order, by)
 		for i := range want {
 			if order[i] != &rows[want[i]] {
 				t.Errorf("%s: place %d is wrong", by, i)
@@ -125,11 +128,11 @@ func TestUnknownComesLast(t *testing.T) {
 }
 
 func TestPageTurns(t *testing.T) {
-	snapshot := sessionstest.Crowd(10_000)
+	handler := pageOf(&answers{snapshot: sessionstest.Crowd(10_000)})
 	seen := make(map[string]bool)
 	query, pages := "", 0
 	for next := regexp.MustCompile(`href="([^"]*)" rel="next"`); ; pages++ {
-		page := body(t, snapshot, query)
+		page := request(t, handler, "/sessions"+query).Body.String()
 		for user := range strings.FieldsSeq(users(page)) {
 			seen[user] = true
 		}
@@ -330,15 +333,15 @@ func TestPageIsReadOnlyAndLoadsNothingElse(t *testing.T) {
 
 func TestHiddenNamesNeedAuthentication(t *testing.T) {
 	site := &answers{snapshot: sessionstest.Snapshot(map[string]int{`A\anna`: 5})}
-	config := PageConfig{
+	config := Config{
 		Names: func() []string { return []string{"paris", "rome"} },
-		Use: func(name string) (PageSite, func(), bool) {
-			return PageSite{Recent: NewRecent(site), NamesHidden: name == "rome"}, func() {}, name == "paris" || name == "rome"
+		Use: func(name string) (Site, func(), bool) {
+			return Site{Recent: NewRecent(site), NamesHidden: name == "rome"}, func() {}, name == "paris" || name == "rome"
 		},
 	}
-	open := NewPage(config)
+	open := New(config)
 	config.Authenticated = func() bool { return true }
-	closed := NewPage(config)
+	closed := New(config)
 	for _, test := range []struct {
 		page   http.Handler
 		query  string
@@ -361,60 +364,6 @@ func TestHiddenNamesNeedAuthentication(t *testing.T) {
 	}
 }
 
-func TestSnapshotIsSharedForFiveSeconds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		site := &answers{snapshot: sessionstest.Snapshot(map[string]int{`A\anna`: 5}), after: time.Second}
-		recent := NewRecent(site)
-		look := func(people int) {
-			var all sync.WaitGroup
-			for range people {
-				all.Go(func() { recent.recently(t.Context()) })
-			}
-			all.Wait()
-		}
-		for _, step := range []struct {
-			name  string
-			do    func()
-			asked int64
-		}{
-			{"a hundred at once", func() { look(100) }, 1},
-			{"within five seconds", func() { time.Sleep(keepFor - time.Millisecond); look(100) }, 1},
-			{"after five seconds", func() { time.Sleep(2 * time.Millisecond); look(100) }, 2},
-			{"a scrape", func() { time.Sleep(keepFor + time.Millisecond); recent.Snapshot(t.Context()) }, 3},
-			{"right after a scrape", func() { look(100) }, 3},
-			{"a scrape always asks", func() { recent.Snapshot(t.Context()) }, 4},
-			{"an incomplete scrape", func() {
-				time.Sleep(keepFor + time.Millisecond)
-				site.snapshot = sessionstest.Snapshot(nil)
-				site.snapshot.Links[0].Err = io.EOF
-				recent.Snapshot(t.Context())
-			}, 5},
-			{"is not for people", func() { look(100) }, 6},
-			{"but is shared if they asked", func() { look(100) }, 6},
-		} {
-			step.do()
-			if asked := site.asked.Load(); asked != step.asked {
-				t.Errorf("%s: asked %d times, want %d", step.name, asked, step.asked)
-			}
-		}
-	})
-}
-
-// TestWaitIsBounded: a link that hangs delays the page by ten seconds, also where
-// whoever asked first has left.
-func TestWaitIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		recent := NewRecent(&answers{snapshot: sessionstest.Snapshot(nil), after: time.Hour})
-		ctx, leave := context.WithCancel(t.Context())
-		leave()
-		begin := time.Now()
-		recent.recently(ctx)
-		if waited := time.Since(begin); waited != maxWait {
-			t.Errorf("waited %s, want %s", waited, maxWait)
-		}
-	})
-}
-
 func BenchmarkPage(b *testing.B) {
 	page := pageOf(&answers{snapshot: sessionstest.Crowd(10_000)})
 	request(b, page, "/sessions") // counts the rows
@@ -432,7 +381,7 @@ func BenchmarkPage(b *testing.B) {
 	b.Run("rows", func(b *testing.B) {
 		snapshot := sessionstest.Crowd(10_000)
 		for b.Loop() {
-			Rows(snapshot)
+			sessions.Rows(snapshot)
 		}
 	})
 }

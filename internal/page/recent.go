@@ -1,4 +1,4 @@
-package sessions
+package page
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
@@ -45,7 +46,7 @@ type Recent struct {
 // answer is a snapshot as the page needs it.
 type answer struct {
 	*headroom.Snapshot
-	rows func() []Row // made once, when first wanted
+	rows func() []sessions.Row // made once, when first wanted
 }
 
 // NewRecent makes a site remember.
@@ -90,7 +91,7 @@ func (r *Recent) recall() *answer {
 }
 
 func (r *Recent) keep(snapshot *headroom.Snapshot) *answer {
-	kept := &answer{snapshot, sync.OnceValue(func() []Row { return Rows(snapshot) })}
+	kept := &answer{snapshot, sync.OnceValue(func() []sessions.Row { return sessions.Rows(snapshot) })}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.forget != nil {
