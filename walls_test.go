@@ -18,11 +18,14 @@ const module = "github.com/qlik-exporter/qlik_exporter/"
 // walls are the packages that must not know certain others. A name stands for
 // what is below it, too.
 var walls = map[string][]string{
-	"qlik":          {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", "log/slog", module + "collector", module + "internal", module + "qlik/headroom"},
-	"qlik/headroom": {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", "log/slog", module + "collector", module + "internal", "net", "os", "sync", "context", "math/rand"},
-	"qlik/auditlog": {"github.com/prometheus", "github.com/alecthomas", module + "collector", module + "internal"},
-	"collector":     {"net/http", "github.com/alecthomas", module + "internal"},
-	"internal/site": {"net/http", "github.com/prometheus", "github.com/alecthomas", module + "internal"},
+	"qlik":              {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", "log/slog", module + "collector", module + "internal", module + "qlik/headroom"},
+	"qlik/headroom":     {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", "log/slog", module + "collector", module + "internal", "net", "os", "sync", "context", "math/rand"},
+	"qlik/auditlog":     {"github.com/prometheus", "github.com/alecthomas", module + "collector", module + "internal"},
+	"collector":         {"net/http", "github.com/alecthomas", module + "internal"},
+	"internal/site":     {"net/http", "github.com/prometheus", "github.com/alecthomas", module + "internal"},
+	"internal/sessions": {"net/http", "github.com/prometheus", "github.com/alecthomas", module + "collector", module + "internal/page"},
+	"internal/page":     {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/site"},
+	"internal/text":     {"github.com"},
 }
 
 // TestWalls: dependencies point one way, main -> internal -> collector -> qlik, and
