@@ -6,8 +6,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 // Mark says how a rung went.
@@ -61,16 +62,9 @@ func (r *Report) advise(format string, args ...any) {
 	r.Advice = append(r.Advice, printable(fmt.Sprintf(format, args...)))
 }
 
-// printable replaces what is not a visible character: line breaks, terminal
-// escapes, marks that turn the direction of text.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return utf8.RuneError
-	}, s)
-}
+// printable shows what is not a visible character by its number: line breaks,
+// terminal escapes, marks that turn the direction of text.
+func printable(s string) string { return text.Visible(s) }
 
 var colors = map[Mark]string{OK: "\x1b[32m", Warning: "\x1b[33m", Failed: "\x1b[1;31m", Skipped: "\x1b[2m"}
 
