@@ -25,9 +25,9 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/demo"
 	"github.com/qlik-exporter/qlik_exporter/internal/logging"
+	"github.com/qlik-exporter/qlik_exporter/internal/page"
 	"github.com/qlik-exporter/qlik_exporter/internal/server"
 	"github.com/qlik-exporter/qlik_exporter/internal/service"
-	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/sites"
 )
 
@@ -170,14 +170,14 @@ func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrap
 
 // sessionsPage is the page that shows the sites to people.
 func (e *exporter) sessionsPage(set *sites.Set) http.Handler {
-	return sessions.NewPage(sessions.PageConfig{
+	return page.New(page.Config{
 		Names: set.Names,
-		Use: func(name string) (page sessions.PageSite, done func(), found bool) {
+		Use: func(name string) (shown page.Site, done func(), found bool) {
 			site, done, found := set.Use(name)
 			if !found {
-				return sessions.PageSite{}, nil, false
+				return page.Site{}, nil, false
 			}
-			return sessions.PageSite{
+			return page.Site{
 				Recent:          site.Recent,
 				ServiceAccounts: site.Config.ServiceAccount,
 				NamesHidden:     site.Config.UserLabels != collector.UserLabelsPlain,

@@ -1,15 +1,11 @@
 package cli
 
 import (
-	"context"
-	"errors"
-
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/logging"
-	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -19,10 +15,10 @@ import (
 type sessionsCommand struct {
 	flags     *config.Flags
 	site      string
-	query     sessions.Query
+	query     Query
 	atLeast   int
 	output    string
-	end       sessions.EndOptions
+	end       EndOptions
 	all       bool
 	keepIsSet bool
 }
@@ -41,54 +37,14 @@ func Sessions(app *kingpin.Application, flags *config.Flags) Commands {
 	command.Flag("node", "Only sessions on this node. Repeatable.").
 		NoEnvar().StringsVar(&c.query.Nodes)
 
-	list := command.Command("list", "Show users and what the limit leaves to them, the fewest free slots first (the default).").Default()
-	list.Flag("at-least", "Only users with at least so many sessions or taken slots.").
-		NoEnvar().IntVar(&c.atLeast)
-	list.Flag("output", "Format: table, json or csv.").
-		Default(formatTable).NoEnvar().EnumVar(&c.output, formatTable, formatJSON, formatCSV)
-
-	end := command.Command("end", "End sessions of one user, and nobody else's. It shows them and asks first. Unless told otherwise the most recently "+
-		"active one stays, because who loses all at the limit cannot log in again for five minutes.")
-	end.Flag("all", "Let none stay.").NoEnvar().BoolVar(&c.all)
-	end.Flag("keep", "Let so many stay, the most recently active ones.").
-		Default("1").NoEnvar().IsSetByUser(&c.keepIsSet).IntVar(&c.end.Keep)
-	end.Flag("idle-for", "Only sessions without activity for so long.").NoEnvar().DurationVar(&c.end.IdleFor)
-	end.Flag("dry-run", "Show what would end, and end nothing.").NoEnvar().BoolVar(&c.end.DryRun)
-	end.Flag("yes", "Do not ask. Needs the user in full.").NoEnvar().BoolVar(&c.end.Yes)
-	end.Flag("force", "End even more than ten sessions.").NoEnvar().BoolVar(&c.end.Force)
-	end.Flag("audit-log-file", "File to which a line is added: who ended whose sessions, and how many. It is not Qlik's audit log.").StringVar(&c.end.Journal)
+	c.listFlags(command.Command("list", "Show users and what the limit leaves to them, the fewest free slots first (the default).").Default())
+	c.endFlags(command.Command("end", "End sessions of one user, and nobody else's. It shows them and asks first. Unless told otherwise the most recently "+
+		"active one stays, because who loses all at the limit cannot log in again for five minutes."))
 	return Commands{"sessions list": c.list, "sessions end": c.endSessions}
 }
 
-// list shows who has which sessions.
-func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
-	commands, err := c.open(streams)
-	if err != nil {
-		return err
-	}
-	defer commands.Site.Close()
-	return commands.List(ctx, c.query, c.atLeast, c.output)
-}
-
-// endSessions ends those of one user.
-func (c *sessionsCommand) endSessions(ctx context.Context, streams Streams) error {
-	c.end.Query = c.query
-	if c.all {
-		if c.keepIsSet {
-			return errors.New("--all: lets none stay, so that --keep makes no sense")
-		}
-		c.end.Keep = 0
-	}
-	commands, err := c.open(streams)
-	if err != nil {
-		return err
-	}
-	defer commands.Site.Close()
-	return commands.End(ctx, c.end)
-}
-
 // open opens the site that the command is about. The caller must close it.
-func (c *sessionsCommand) open(streams Streams) (*sessions.Commands, error) {
+func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 	configuration, err := c.flags.Load()
 	if err != nil {
 		return nil, err
@@ -112,7 +68,7 @@ func (c *sessionsCommand) open(streams Streams) (*sessions.Commands, error) {
 	if err != nil {
 		return nil, configuration.Explain(settings.Name, err)
 	}
-	commands := &sessions.Commands{
+	commands := &openSite{
 		Site: opened, Logger: logger, CoolingTime: run.Headroom.CoolingTime, ServiceAccounts: settings.ServiceAccount,
 		In: streams.In, Out: streams.Out, Err: streams.Err,
 		Terminal: terminal.Is(streams.In) && terminal.Is(streams.Out),

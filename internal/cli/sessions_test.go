@@ -1,4 +1,4 @@
-package sessions_test
+package cli
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-kit/log"
+	"go.uber.org/goleak"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions/sessionstest"
@@ -26,26 +27,28 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 // typed is a command that was typed, and what it wrote.
 type typed struct {
-	sessions.Commands
+	openSite
 
 	out, err, log bytes.Buffer
 }
 
 func commands(site *site.Site) *typed {
 	c := new(typed)
-	c.Commands = sessions.Commands{
+	c.openSite = openSite{
 		Site: site, Logger: log.NewLogfmtLogger(&c.log), CoolingTime: headroom.DefaultCoolingTime, In: strings.NewReader(""), Out: &c.out, Err: &c.err,
 		ServiceAccounts: []qlik.User{qlik.NewUser("LAB", "reload")},
 	}
 	return c
 }
 
-func (c *typed) list(t *testing.T, query sessions.Query, atLeast int, format string) string {
+func (c *typed) list(t *testing.T, query Query, atLeast int, format string) string {
 	t.Helper()
 	c.out.Reset()
-	if err := c.List(t.Context(), query, atLeast, format); err != nil && !errors.Is(err, sessions.ErrIncomplete) {
+	if err := c.List(t.Context(), query, atLeast, format); err != nil && !errors.Is(err, ErrIncomplete) {
 		t.Fatal(err)
 	}
 	return c.out.String()
@@ -53,9 +56,9 @@ func (c *typed) list(t *testing.T, query sessions.Query, atLeast int, format str
 
 // end ends sessions of a user, the most recently active one excepted unless
 // change says otherwise.
-func (c *typed) end(t *testing.T, user string, change func(*sessions.EndOptions)) (string, error) {
+func (c *typed) end(t *testing.T, user string, change func(*EndOptions)) (string, error) {
 	t.Helper()
-	options := sessions.EndOptions{Query: sessions.Query{User: user}, Keep: 1, Yes: true}
+	options := EndOptions{Query: Query{User: user}, Keep: 1, Yes: true}
 	if change != nil {
 		change(&options)
 	}
@@ -64,7 +67,7 @@ func (c *typed) end(t *testing.T, user string, change func(*sessions.EndOptions)
 	return c.out.String(), err
 }
 
-func all(o *sessions.EndOptions) { o.Keep = 0 }
+func all(o *EndOptions) { o.Keep = 0 }
 
 func withoutRows(_ *qliktest.Config, run *site.Config) { run.Licenses = false }
 
@@ -103,7 +106,7 @@ func TestList(t *testing.T) {
 		server.AddLeftoverRow("LAB", "carla")
 		time.Sleep(3 * time.Minute)
 		c := commands(site)
-		compare(t, c.list(t, sessions.Query{}, 0, sessions.FormatTable), fmt.Sprintf(
+		compare(t, c.list(t, Query{}, 0, formatTable), fmt.Sprintf(
 			`FREE      USER            SESSIONS              COOLING OR LEFT OVER  LICENCE   IDLE   NEXT SLOT BY  WHERE
 0         LAB\bert        6, 5 hold a slot      -                     analyzer  3 min  %s  / qlik3 (6)
 1         LAB\anna        4                     -                     analyzer  3 min  -             /qmc qlik1 (2), /sales qlik2 (2)
@@ -114,36 +117,36 @@ no limit  NONE\anonymous  1                     -                     unknown   
 `, clock(time.Now().Add(32*time.Minute))))
 
 		for _, test := range []struct {
-			query   sessions.Query
+			query   Query
 			atLeast int
 			want    string
 		}{
-			{sessions.Query{User: `lab\ANNA`}, 0, "anna"},
-			{sessions.Query{User: "ann"}, 0, "anna"},
-			{sessions.Query{User: "Bert Be"}, 0, "bert"}, // by display name
-			{sessions.Query{User: "berg"}, 0, "bert anna carla robot"},
-			{sessions.Query{User: "nobody"}, 0, ""},
-			{sessions.Query{}, 4, "bert anna"},
-			{sessions.Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"qmc"}}}, 0, "anna robot"},
-			{sessions.Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/"}}}, 0, "bert stranger"},
-			{sessions.Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/qmc", "/portal"}, Nodes: []string{"QLIK1"}}}, 3, "anna"},
-			{sessions.Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/qmc"}, Nodes: []string{"qlik2"}}}, 0, ""}, // not both in one place
+			{Query{User: `lab\ANNA`}, 0, "anna"},
+			{Query{User: "ann"}, 0, "anna"},
+			{Query{User: "Bert Be"}, 0, "bert"}, // by display name
+			{Query{User: "berg"}, 0, "bert anna carla robot"},
+			{Query{User: "nobody"}, 0, ""},
+			{Query{}, 4, "bert anna"},
+			{Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"qmc"}}}, 0, "anna robot"},
+			{Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/"}}}, 0, "bert stranger"},
+			{Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/qmc", "/portal"}, Nodes: []string{"QLIK1"}}}, 3, "anna"},
+			{Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/qmc"}, Nodes: []string{"qlik2"}}}, 0, ""}, // not both in one place
 		} {
-			got := strings.Join(users(c.list(t, test.query, test.atLeast, sessions.FormatTable)), " ")
+			got := strings.Join(users(c.list(t, test.query, test.atLeast, formatTable)), " ")
 			if got != test.want {
 				t.Errorf("%+v, at least %d: got %q, want %q", test.query, test.atLeast, got, test.want)
 			}
 		}
-		compare(t, c.list(t, sessions.Query{User: "nobody"}, 0, sessions.FormatTable),
+		compare(t, c.list(t, Query{User: "nobody"}, 0, formatTable),
 			"No user to show: of 6 users with sessions or taken slots, none matches.\n")
 
 		c.Hash = func(user qlik.User) string { return "0123456789abcde" + user.ID[:1] }
-		if got := users(c.list(t, sessions.Query{User: "0123456789ABCDEB"}, 0, sessions.FormatTable)); !slices.Equal(got, []string{"bert"}) {
+		if got := users(c.list(t, Query{User: "0123456789ABCDEB"}, 0, formatTable)); !slices.Equal(got, []string{"bert"}) {
 			t.Errorf("by hash: %q", got)
 		}
 
 		c.Color = true
-		lines := strings.Split(c.list(t, sessions.Query{}, 0, sessions.FormatTable), "\n")
+		lines := strings.Split(c.list(t, Query{}, 0, formatTable), "\n")
 		for i, colour := range []string{"FREE", "\x1b[31m0 ", "\x1b[33m1 ", "4 ", "5 ", "no limit", "no limit"} {
 			if !strings.HasPrefix(lines[i], colour) || strings.Contains(colour, "\x1b") != strings.HasSuffix(lines[i], "\x1b[0m") {
 				t.Errorf("%q, want it to begin with %q", lines[i], colour)
@@ -163,7 +166,7 @@ func TestListCooling(t *testing.T) {
 		for _, session := range server.Sessions()[:2] {
 			server.Logout(session.ID)
 		}
-		compare(t, commands(site).list(t, sessions.Query{}, 0, sessions.FormatTable),
+		compare(t, commands(site).list(t, Query{}, 0, formatTable),
 			`FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENCE   IDLE  NEXT SLOT BY             WHERE
 0     LAB\anna  3         2                     analyzer  0 s   `+clock(time.Now().Add(5*time.Minute))+` if cooling  / qlik1 (3)
 `)
@@ -184,12 +187,12 @@ func TestListWithoutRows(t *testing.T) {
 		server, site := sessionstest.Start(t, withoutRows)
 		sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
 		c := commands(site)
-		compare(t, c.list(t, sessions.Query{}, 0, sessions.FormatTable), `FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENCE  IDLE  NEXT SLOT BY  WHERE
+		compare(t, c.list(t, Query{}, 0, formatTable), `FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENCE  IDLE  NEXT SLOT BY  WHERE
 4     LAB\anna  1         ?                     -        -     -             / qlik1
 
 Without usage rows FREE is counted from sessions: slots that cool, or are left over, are not seen.
 `)
-		compare(t, c.list(t, sessions.Query{}, 0, sessions.FormatCSV),
+		compare(t, c.list(t, Query{}, 0, formatCSV),
 			"user_directory,user_id,effective_headroom,headroom,sessions,sessions_with_slot,slots_without_session,license,last_activity,next_slot,places\n"+
 				"LAB,anna,4,4,1,,,,,,/ qlik1\n")
 	})
@@ -205,13 +208,13 @@ func TestListForPrograms(t *testing.T) {
 		sessionstest.Login(t, server, "robot", "script", "qmc", "qlik2")
 		c := commands(site)
 		next := time.Now().Add(35 * time.Minute).UTC().Format(time.RFC3339)
-		compare(t, c.list(t, sessions.Query{}, 0, sessions.FormatCSV),
+		compare(t, c.list(t, Query{}, 0, formatCSV),
 			"user_directory,user_id,effective_headroom,headroom,sessions,sessions_with_slot,slots_without_session,license,last_activity,next_slot,places\n"+
 				"LAB,anna,0,-1,6,5,0,analyzer,"+began+","+next+",/ qlik1 (6)\n"+
 				"LAB,robot,,,1,1,0,analyzer,"+began+",,/qmc qlik2\n")
 
 		server.SetProxyFault("qlik3", qliktest.Refused)
-		compare(t, c.list(t, sessions.Query{User: "robot"}, 0, sessions.FormatJSON), `{
+		compare(t, c.list(t, Query{User: "robot"}, 0, formatJSON), `{
   "time": "`+time.Now().UTC().Format(time.RFC3339)+`",
   "complete": false,
   "missing": [
@@ -271,27 +274,27 @@ func TestIncomplete(t *testing.T) {
 		const first = "Incomplete: 8 of 12 links (virtual proxies on nodes) answered; there may be more sessions, and fewer free slots.\n" +
 			"  qlik3 / /portal /qmc /sales: status: 500 Internal Server Error\n\n"
 		c := commands(site)
-		err := c.List(t.Context(), sessions.Query{}, 0, sessions.FormatTable)
+		err := c.List(t.Context(), Query{}, 0, formatTable)
 		// A slot of a session that is not seen does not look as if it cooled.
-		if !errors.Is(err, sessions.ErrIncomplete) || !strings.HasPrefix(c.out.String(), first+"FREE") ||
+		if !errors.Is(err, ErrIncomplete) || !strings.HasPrefix(c.out.String(), first+"FREE") ||
 			!regexp.MustCompile(`\n3 +LAB\\anna +1 +\? +analyzer`).Match(c.out.Bytes()) {
 			t.Errorf("%v: %s", err, &c.out)
 		}
 		c = commands(site)
-		err = c.List(t.Context(), sessions.Query{}, 0, sessions.FormatCSV)
-		if !errors.Is(err, sessions.ErrIncomplete) || !strings.HasPrefix(c.out.String(), "user_directory,") || c.err.String() != first {
+		err = c.List(t.Context(), Query{}, 0, formatCSV)
+		if !errors.Is(err, ErrIncomplete) || !strings.HasPrefix(c.out.String(), "user_directory,") || c.err.String() != first {
 			t.Errorf("%v: %s", err, &c.err)
 		}
 		text, err := c.end(t, "anna", all)
-		if !errors.Is(err, sessions.ErrIncomplete) || !strings.HasPrefix(text, first) || len(server.Sessions()) != 1 || server.Sessions()[0].ID != hidden.ID {
+		if !errors.Is(err, ErrIncomplete) || !strings.HasPrefix(text, first) || len(server.Sessions()) != 1 || server.Sessions()[0].ID != hidden.ID {
 			t.Errorf("%v: %s", err, text)
 		}
 
 		for _, node := range []string{"qlik1", "qlik2"} {
 			server.SetProxyFault(node, qliktest.Refused)
 		}
-		err = c.List(t.Context(), sessions.Query{}, 0, sessions.FormatTable)
-		if err == nil || errors.Is(err, sessions.ErrIncomplete) || !strings.Contains(err.Error(), "no virtual proxy answered (qlik1: refused: ") {
+		err = c.List(t.Context(), Query{}, 0, formatTable)
+		if err == nil || errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), "no virtual proxy answered (qlik1: refused: ") {
 			t.Errorf("all down: %v", err)
 		}
 	})
@@ -360,21 +363,21 @@ A new window works from %s on: until then slots that were freed at the limit sta
 func TestEndChoices(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		change func(*sessions.EndOptions)
+		change func(*EndOptions)
 		want   string // devices whose sessions stay; the oldest is 0
 	}{
 		{"default", nil, "4"},
 		{"all", all, ""},
-		{"keep", func(o *sessions.EndOptions) { o.Keep = 2 }, "3 4"},
-		{"keep more than there are", func(o *sessions.EndOptions) { o.Keep = 9 }, "0 1 2 3 4"},
-		{"idle", func(o *sessions.EndOptions) { o.IdleFor = 16 * time.Minute }, "2 3 4"},
-		{"idle for less than the last one", func(o *sessions.EndOptions) { o.IdleFor = time.Minute }, "4"},
-		{"idle, all", func(o *sessions.EndOptions) { o.IdleFor, o.Keep = time.Minute, 0 }, ""},
-		{"virtual proxy", func(o *sessions.EndOptions) { o.VirtualProxies = []string{"sales"} }, "0 2 4"},
-		{"virtual proxy of the last one", func(o *sessions.EndOptions) { o.VirtualProxies = []string{"/"} }, "1 3 4"},
-		{"virtual proxy, all", func(o *sessions.EndOptions) { o.VirtualProxies, o.Keep = []string{"/"}, 0 }, "1 3"},
-		{"node", func(o *sessions.EndOptions) { o.Nodes = []string{"qlik2"} }, "0 2 3 4"},
-		{"dry run", func(o *sessions.EndOptions) { o.Keep, o.DryRun = 0, true }, "0 1 2 3 4"},
+		{"keep", func(o *EndOptions) { o.Keep = 2 }, "3 4"},
+		{"keep more than there are", func(o *EndOptions) { o.Keep = 9 }, "0 1 2 3 4"},
+		{"idle", func(o *EndOptions) { o.IdleFor = 16 * time.Minute }, "2 3 4"},
+		{"idle for less than the last one", func(o *EndOptions) { o.IdleFor = time.Minute }, "4"},
+		{"idle, all", func(o *EndOptions) { o.IdleFor, o.Keep = time.Minute, 0 }, ""},
+		{"virtual proxy", func(o *EndOptions) { o.VirtualProxies = []string{"sales"} }, "0 2 4"},
+		{"virtual proxy of the last one", func(o *EndOptions) { o.VirtualProxies = []string{"/"} }, "1 3 4"},
+		{"virtual proxy, all", func(o *EndOptions) { o.VirtualProxies, o.Keep = []string{"/"}, 0 }, "1 3"},
+		{"node", func(o *EndOptions) { o.Nodes = []string{"qlik2"} }, "0 2 3 4"},
+		{"dry run", func(o *EndOptions) { o.Keep, o.DryRun = 0, true }, "0 1 2 3 4"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -408,10 +411,10 @@ func TestEndUnknownActivity(t *testing.T) {
 			sessionstest.Login(t, server, "anna", fmt.Sprint(i), prefix, "qlik1")
 		}
 		c := commands(site)
-		for what, change := range map[string]func(*sessions.EndOptions){
+		for what, change := range map[string]func(*EndOptions){
 			"--all with --virtual-proxy or --node": nil,
-			"--all, or those of a place":           func(o *sessions.EndOptions) { o.Keep = 2; o.VirtualProxies = []string{"/", "/sales"} },
-			"--idle-for cannot choose":             func(o *sessions.EndOptions) { o.IdleFor = time.Minute },
+			"--all, or those of a place":           func(o *EndOptions) { o.Keep = 2; o.VirtualProxies = []string{"/", "/sales"} },
+			"--idle-for cannot choose":             func(o *EndOptions) { o.IdleFor = time.Minute },
 		} {
 			what, _, _ = strings.Cut(what, " with")
 			text, err := c.end(t, "anna", change)
@@ -422,11 +425,11 @@ func TestEndUnknownActivity(t *testing.T) {
 		if left := len(server.Sessions()); left != 5 {
 			t.Errorf("%d left", left)
 		}
-		text, err := c.end(t, "anna", func(o *sessions.EndOptions) { o.VirtualProxies = []string{"/sales"} })
+		text, err := c.end(t, "anna", func(o *EndOptions) { o.VirtualProxies = []string{"/sales"} })
 		if err != nil || len(server.Sessions()) != 3 {
 			t.Errorf("%v, %d left: %s", err, len(server.Sessions()), text)
 		}
-		text, err = c.end(t, "anna", func(o *sessions.EndOptions) { o.Keep = 0; o.VirtualProxies = []string{"/"} })
+		text, err = c.end(t, "anna", func(o *EndOptions) { o.Keep = 0; o.VirtualProxies = []string{"/"} })
 		if err != nil || !strings.HasSuffix(text, `Ended 2 sessions of LAB\anna.
 The window on /qmc at qlik1 goes on at once, unless it was refused before.
 A new window works from `+clock(time.Now().Add(5*time.Minute))+` on: until then slots that were freed at the limit stay taken.
@@ -453,7 +456,7 @@ func TestEndRefuses(t *testing.T) {
 		before := len(server.Sessions())
 		for _, test := range []struct {
 			user   string
-			change func(*sessions.EndOptions)
+			change func(*EndOptions)
 			want   string
 		}{
 			{`LAB\robot`, all, `LAB\robot is an unlimited user`},
@@ -464,12 +467,12 @@ func TestEndRefuses(t *testing.T) {
 			{"berg", all, "\"berg\" matches 5 users; write one of them in full:\n  LAB\\carla (11 sessions)\n"},
 			{"nobody", all, `no user with sessions matches "nobody"`},
 			{"ann", all, `"ann" is a part of a name; with --yes write the user in full: LAB\anna`},
-			{"anna", func(o *sessions.EndOptions) { o.Keep, o.Yes = 0, false }, "there is no terminal to ask on; to end them without being asked, add --yes"},
-			{"anna", func(o *sessions.EndOptions) { o.Keep, o.Journal = 0, "/nowhere/audit.log" }, "--audit-log-file: open /nowhere/audit.log"},
+			{"anna", func(o *EndOptions) { o.Keep, o.Yes = 0, false }, "there is no terminal to ask on; to end them without being asked, add --yes"},
+			{"anna", func(o *EndOptions) { o.Keep, o.Journal = 0, "/nowhere/audit.log" }, "--audit-log-file: open /nowhere/audit.log"},
 		} {
 			c := commands(site)
 			text, err := c.end(t, test.user, test.change)
-			if err == nil || errors.Is(err, sessions.ErrIncomplete) || !strings.Contains(err.Error(), test.want) {
+			if err == nil || errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%s: %v, want %q\n%s", test.user, err, test.want, text)
 			}
 			if c.log.Len() > 0 {
@@ -479,7 +482,7 @@ func TestEndRefuses(t *testing.T) {
 		if left := len(server.Sessions()); left != before {
 			t.Errorf("%d of %d left", left, before)
 		}
-		if text, err := commands(site).end(t, "carla", func(o *sessions.EndOptions) { o.Keep, o.Force = 0, true }); err != nil || len(server.Sessions()) != before-11 {
+		if text, err := commands(site).end(t, "carla", func(o *EndOptions) { o.Keep, o.Force = 0, true }); err != nil || len(server.Sessions()) != before-11 {
 			t.Errorf("%v: %s", err, text)
 		}
 	})
@@ -500,7 +503,7 @@ func TestEndAsks(t *testing.T) {
 		second := sessionstest.Login(t, server, "anna", "phone", "", "qlik2")
 		c := commands(site)
 		c.Terminal = true
-		ask := func(o *sessions.EndOptions) { o.Yes = false }
+		ask := func(o *EndOptions) { o.Yes = false }
 
 		for _, answer := range []string{"", "\n", "n\n", "yesterday\n"} {
 			c.In = strings.NewReader(answer)
@@ -542,8 +545,8 @@ func TestEndWithOneProxyDown(t *testing.T) {
 			server.SetProxyFault("qlik2", qliktest.ServerError)
 			return copy(p, "y\n"), nil
 		})
-		text, err := c.end(t, "anna", func(o *sessions.EndOptions) { o.Keep, o.Yes = 0, false })
-		if !errors.Is(err, sessions.ErrIncomplete) || !strings.Contains(text, "Ended 3 sessions of LAB\\anna.\n"+
+		text, err := c.end(t, "anna", func(o *EndOptions) { o.Keep, o.Yes = 0, false })
+		if !errors.Is(err, ErrIncomplete) || !strings.Contains(text, "Ended 3 sessions of LAB\\anna.\n"+
 			"Failed: / at qlik2: DELETE https://qlik2:4243/qps/session/[session id]: status: 500 Internal Server Error\nFailed: / at qlik2: ") {
 			t.Errorf("%v: %s", err, text)
 		}
@@ -564,8 +567,8 @@ func TestEndWithOneProxyDown(t *testing.T) {
 			}
 			return copy(p, "y\n"), nil
 		})
-		text, err = c.end(t, "anna", func(o *sessions.EndOptions) { o.Keep, o.Yes = 0, false })
-		if !errors.Is(err, sessions.ErrIncomplete) || !strings.Contains(text, "What the user can do now is not known: nothing is known of the sessions") {
+		text, err = c.end(t, "anna", func(o *EndOptions) { o.Keep, o.Yes = 0, false })
+		if !errors.Is(err, ErrIncomplete) || !strings.Contains(text, "What the user can do now is not known: nothing is known of the sessions") {
 			t.Errorf("%v: %s", err, text)
 		}
 	})
@@ -578,7 +581,7 @@ func TestEndStillListed(t *testing.T) {
 		session := sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
 		server.SetAnswer("qlik1", "", fmt.Appendf(nil, `[{"UserDirectory":"LAB","UserId":"anna","SessionId":%q}]`, session.ID))
 		text, err := commands(site).end(t, "anna", all)
-		if !errors.Is(err, sessions.ErrIncomplete) || !strings.Contains(text, "Ended 0 sessions of LAB\\anna.\nFailed: / at qlik1: it is still listed\n") {
+		if !errors.Is(err, ErrIncomplete) || !strings.Contains(text, "Ended 0 sessions of LAB\\anna.\nFailed: / at qlik1: it is still listed\n") {
 			t.Errorf("%v: %s", err, text)
 		}
 	})
@@ -597,7 +600,7 @@ func TestJournal(t *testing.T) {
 			for i := range 3 {
 				ids = append(ids, sessionstest.Login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1").ID)
 			}
-			if _, err := c.end(t, "anna", func(o *sessions.EndOptions) { o.Keep, o.Journal = 0, path }); err != nil {
+			if _, err := c.end(t, "anna", func(o *EndOptions) { o.Keep, o.Journal = 0, path }); err != nil {
 				t.Error(err)
 			}
 		}
@@ -639,12 +642,12 @@ func TestHarmless(t *testing.T) {
 			}
 		}
 		c := commands(site)
-		table := c.list(t, sessions.Query{}, 0, sessions.FormatTable)
-		csv := c.list(t, sessions.Query{}, 0, sessions.FormatCSV)
-		answer := c.list(t, sessions.Query{}, 0, sessions.FormatJSON)
+		table := c.list(t, Query{}, 0, formatTable)
+		csv := c.list(t, Query{}, 0, formatCSV)
+		answer := c.list(t, Query{}, 0, formatJSON)
 		var prompts string
 		for _, name := range names {
-			text, err := c.end(t, directory+`\`+name, func(o *sessions.EndOptions) { o.Keep, o.DryRun = 0, true })
+			text, err := c.end(t, directory+`\`+name, func(o *EndOptions) { o.Keep, o.DryRun = 0, true })
 			if err != nil {
 				t.Errorf("%q: %v", name, err)
 			}

@@ -1,4 +1,4 @@
-package sessions
+package cli
 
 import (
 	"bytes"
@@ -10,13 +10,14 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // show prints the user's sessions and what will happen to each.
-func (c *Commands) show(row *Row, plan *Plan, snapshot *headroom.Snapshot) error {
+func (c *openSite) show(row *sessions.Row, plan *sessions.Plan, snapshot *headroom.Snapshot) error {
 	heading := text.Visible(row.User.String()) + ": " + free(row.EffectiveHeadroom)
 	if slots, known := takenWithout(row, snapshot); known && slots > 0 {
 		heading += fmt.Sprintf(", %d cooling or left over", slots)
@@ -50,12 +51,12 @@ func (c *Commands) show(row *Row, plan *Plan, snapshot *headroom.Snapshot) error
 }
 
 // report says what came of it, by what the site says afterwards.
-func (c *Commands) report(ctx context.Context, user qlik.User, plan *Plan, results []result) error {
+func (c *openSite) report(ctx context.Context, user qlik.User, plan *sessions.Plan, results []result) error {
 	after, unread := c.read(ctx)
-	left := OfUser(user, after)
+	left := sessions.OfUser(user, after)
 	for i := range results {
 		r := &results[i]
-		if r.err == nil && slices.ContainsFunc(left, func(s UserSession) bool { return s.ID == r.ID }) {
+		if r.err == nil && slices.ContainsFunc(left, func(s sessions.UserSession) bool { return s.ID == r.ID }) {
 			r.err = errors.New("it is still listed")
 		}
 	}
@@ -86,12 +87,12 @@ func (c *Commands) report(ctx context.Context, user qlik.User, plan *Plan, resul
 }
 
 // outlook says which windows go on, and when a new one works.
-func (c *Commands) outlook(b *strings.Builder, user qlik.User, plan *Plan, left []UserSession, after *headroom.Snapshot) {
+func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Plan, left []sessions.UserSession, after *headroom.Snapshot) {
 	began := 0
 	for i := range left {
 		session := &left[i]
 		switch {
-		case !slices.ContainsFunc(plan.Sessions, func(s PlannedSession) bool { return s.ID == session.ID }):
+		case !slices.ContainsFunc(plan.Sessions, func(s sessions.PlannedSession) bool { return s.ID == session.ID }):
 			began++
 		case session.HoldsSlot:
 			fmt.Fprintf(b, "The window on %s goes on at once.\n", place(session.Link))
@@ -104,9 +105,9 @@ func (c *Commands) outlook(b *strings.Builder, user qlik.User, plan *Plan, left 
 	if began > 0 {
 		fmt.Fprintf(b, "%s began meanwhile and was left alone.\n", text.Count(began, "session"))
 	}
-	row := Row{UserStatus: headroom.UserStatus{EffectiveHeadroom: after.Limit}}
-	rows := Rows(after)
-	if i := slices.IndexFunc(rows, func(r Row) bool { return r.User == user }); i >= 0 {
+	row := sessions.Row{UserStatus: headroom.UserStatus{EffectiveHeadroom: after.Limit}}
+	rows := sessions.Rows(after)
+	if i := slices.IndexFunc(rows, func(r sessions.Row) bool { return r.User == user }); i >= 0 {
 		row = rows[i]
 	}
 	at := func(t time.Time) string { return text.Moment(t.Add(time.Second-1), after.Time) } // never too early

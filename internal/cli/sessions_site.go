@@ -1,4 +1,4 @@
-package sessions
+package cli
 
 import (
 	"context"
@@ -12,13 +12,15 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// Commands are what an administrator types to see sessions and to end them.
-type Commands struct {
+// openSite is the site that a command about sessions asks, and the terminal of the
+// person who typed it.
+type openSite struct {
 	Site   *site.Site
 	Logger log.Logger
 	// CoolingTime is how long a slot cools at most.
@@ -35,20 +37,16 @@ type Commands struct {
 	Color    bool
 }
 
-// ErrIncomplete is the error of a command that did or showed what it could,
-// which was not all; it has said so.
-var ErrIncomplete = errors.New("incomplete")
-
 // Query says whose sessions are meant.
 type Query struct {
 	// User is DIRECTORY\id, an id, a part of an id or of a display name, or the
 	// hash from a label; "" is everybody.
 	User string
-	PlaceFilter
+	sessions.PlaceFilter
 }
 
 // read asks the site, with time enough for usage rows.
-func (c *Commands) read(ctx context.Context) (*headroom.Snapshot, error) {
+func (c *openSite) read(ctx context.Context) (*headroom.Snapshot, error) {
 	c.Site.ReadAhead(ctx)
 	snapshot := c.Site.Snapshot(ctx)
 	switch {
@@ -60,7 +58,7 @@ func (c *Commands) read(ctx context.Context) (*headroom.Snapshot, error) {
 		return snapshot, errors.New("nothing is known of the sessions: no virtual proxy is known to ask; qlik_exporter check says why")
 	default:
 		var causes []string
-		for _, failure := range NewState(snapshot).Failures {
+		for _, failure := range sessions.NewState(snapshot).Failures {
 			causes = append(causes, failure.Node+": "+failure.Cause)
 		}
 		return snapshot, fmt.Errorf("nothing is known of the sessions: no virtual proxy answered (%s)", strings.Join(causes, "; "))
@@ -69,7 +67,7 @@ func (c *Commands) read(ctx context.Context) (*headroom.Snapshot, error) {
 
 // match returns the rows of the users who are meant. Whole says that the text
 // names a single user, and is not a part of anything.
-func (c *Commands) match(ctx context.Context, rows []Row, text string) (matching []Row, whole bool) {
+func (c *openSite) match(ctx context.Context, rows []sessions.Row, text string) (matching []sessions.Row, whole bool) {
 	if text == "" {
 		return rows, false
 	}
@@ -93,8 +91,8 @@ func (c *Commands) match(ctx context.Context, rows []Row, text string) (matching
 	return only(rows, func(u qlik.User) bool { return strings.Contains(u.ID, id) || named[u] }), false
 }
 
-func only(rows []Row, is func(user qlik.User) bool) []Row {
-	var those []Row
+func only(rows []sessions.Row, is func(user qlik.User) bool) []sessions.Row {
+	var those []sessions.Row
 	for i := range rows {
 		if is(rows[i].User) {
 			those = append(those, rows[i])
@@ -108,7 +106,7 @@ func sayIncomplete(out io.Writer, snapshot *headroom.Snapshot) error {
 	if snapshot.Complete() {
 		return nil
 	}
-	state := NewState(snapshot)
+	state := sessions.NewState(snapshot)
 	var text strings.Builder
 	fmt.Fprintf(&text, "Incomplete: %d of %d links (virtual proxies on nodes) answered; there may be more sessions, and fewer free slots.\n",
 		state.Answered, state.Links)
@@ -122,7 +120,7 @@ func sayIncomplete(out io.Writer, snapshot *headroom.Snapshot) error {
 
 // sessionsText is how many sessions a user has, and how many hold a slot where
 // rows tell that not all of them do.
-func sessionsText(row *Row, snapshot *headroom.Snapshot) string {
+func sessionsText(row *sessions.Row, snapshot *headroom.Snapshot) string {
 	text := strconv.Itoa(row.Sessions)
 	if !row.Limited || !rowsCount(snapshot) || row.WithSlot == row.Sessions {
 		return text
@@ -140,7 +138,7 @@ func sessionsText(row *Row, snapshot *headroom.Snapshot) string {
 // takenWithout is how many slots of a user are taken without a session: they
 // cool, or were left over. Which it is only somebody knows who saw sessions end;
 // and while a link does not answer, its sessions look the same.
-func takenWithout(row *Row, snapshot *headroom.Snapshot) (slots int, known bool) {
+func takenWithout(row *sessions.Row, snapshot *headroom.Snapshot) (slots int, known bool) {
 	return row.LicensedSessions - row.WithSlot, rowsCount(snapshot) && snapshot.Complete()
 }
 

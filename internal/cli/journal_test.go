@@ -1,4 +1,4 @@
-package sessions
+package cli
 
 import (
 	"os"
@@ -21,7 +21,7 @@ func TestJournalIsSynced(t *testing.T) {
 	if null.Sync() == nil {
 		t.Skip("this system syncs its null device")
 	}
-	c := Commands{Logger: log.NewNopLogger()}
+	c := openSite{Logger: log.NewNopLogger()}
 	j, err := c.openJournal(os.DevNull)
 	if err != nil {
 		t.Fatal(err)

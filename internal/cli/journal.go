@@ -1,4 +1,4 @@
-package sessions
+package cli
 
 import (
 	"cmp"
@@ -22,7 +22,7 @@ type journal struct {
 
 // openJournal is called before anything is ended, so that nothing is ended that
 // cannot be recorded.
-func (c *Commands) openJournal(path string) (*journal, error) {
+func (c *openSite) openJournal(path string) (*journal, error) {
 	if path == "" {
 		return &journal{logger: c.Logger}, nil
 	}

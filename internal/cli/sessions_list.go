@@ -1,4 +1,4 @@
-package sessions
+package cli
 
 import (
 	"bytes"
@@ -13,34 +13,47 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// Formats of List.
-const (
-	FormatTable = "table"
-	FormatJSON  = "json"
-	FormatCSV   = "csv"
-)
+func (c *sessionsCommand) listFlags(list *kingpin.CmdClause) {
+	list.Flag("at-least", "Only users with at least so many sessions or taken slots.").
+		NoEnvar().IntVar(&c.atLeast)
+	list.Flag("output", "Format: table, json or csv.").
+		Default(formatTable).NoEnvar().EnumVar(&c.output, formatTable, formatJSON, formatCSV)
+}
+
+// list shows who has which sessions.
+func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
+	commands, err := c.open(streams)
+	if err != nil {
+		return err
+	}
+	defer commands.Site.Close()
+	return commands.List(ctx, c.query, c.atLeast, c.output)
+}
 
 // List shows who has which sessions, and what the limit leaves to them; only those
 // with at least so many sessions or taken slots. The error is ErrIncomplete where
 // some links did not answer.
-func (c *Commands) List(ctx context.Context, query Query, atLeast int, format string) error {
+func (c *openSite) List(ctx context.Context, query Query, atLeast int, format string) error {
 	snapshot, err := c.read(ctx)
 	if err != nil {
 		return err
 	}
-	rows, _ := c.match(ctx, Rows(snapshot), query.User)
-	rows = slices.DeleteFunc(rows, func(row Row) bool {
+	rows, _ := c.match(ctx, sessions.Rows(snapshot), query.User)
+	rows = slices.DeleteFunc(rows, func(row sessions.Row) bool {
 		return max(row.Sessions+row.CoolingSlots, row.LicensedSessions) < atLeast || !query.anywhere(&row)
 	})
 	switch format {
-	case FormatJSON:
+	case formatJSON:
 		err = c.writeJSON(snapshot, rows)
-	case FormatCSV:
+	case formatCSV:
 		// A file of which the first line is not its header is no use to anybody.
 		err = cmp.Or(sayIncomplete(c.Err, snapshot), c.writeCSV(snapshot, rows))
 	default:
@@ -53,9 +66,9 @@ func (c *Commands) List(ctx context.Context, query Query, atLeast int, format st
 }
 
 // anywhere says whether a user has sessions at a place that is meant.
-func (q *Query) anywhere(row *Row) bool {
+func (q *Query) anywhere(row *sessions.Row) bool {
 	return len(q.VirtualProxies) == 0 && len(q.Nodes) == 0 ||
-		slices.ContainsFunc(row.Places, func(p Place) bool { return q.Matches(p.VirtualProxy, p.Node) })
+		slices.ContainsFunc(row.Places, func(p sessions.Place) bool { return q.Matches(p.VirtualProxy, p.Node) })
 }
 
 // Colours of lines on a terminal.
@@ -65,9 +78,9 @@ const (
 	plain  = "\x1b[0m"
 )
 
-func (c *Commands) writeTable(snapshot *headroom.Snapshot, rows []Row) error {
+func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) error {
 	if len(rows) == 0 {
-		_, err := fmt.Fprintf(c.Out, "No user to show: of %s with sessions or taken slots, none matches.\n", text.Count(len(Rows(snapshot)), "user"))
+		_, err := fmt.Fprintf(c.Out, "No user to show: of %s with sessions or taken slots, none matches.\n", text.Count(len(sessions.Rows(snapshot)), "user"))
 		return err
 	}
 	var table bytes.Buffer
@@ -119,7 +132,7 @@ func (c *Commands) writeTable(snapshot *headroom.Snapshot, rows []Row) error {
 
 // nextSlot says when a slot of a user without any frees by itself at the latest,
 // as far as that is known: slots without a session cool, unless they are left over.
-func (c *Commands) nextSlot(row *Row, snapshot *headroom.Snapshot) string {
+func (c *openSite) nextSlot(row *sessions.Row, snapshot *headroom.Snapshot) string {
 	cooled := snapshot.Time.Add(c.CoolingTime)
 	without, known := takenWithout(row, snapshot)
 	switch {
@@ -133,7 +146,7 @@ func (c *Commands) nextSlot(row *Row, snapshot *headroom.Snapshot) string {
 }
 
 // where lists places as "/ qlik1 (2), /sales qlik2".
-func where(places []Place) string {
+func where(places []sessions.Place) string {
 	var all []string
 	for _, p := range places {
 		place := text.Visible(p.VirtualProxy) + " " + text.Visible(p.Node)
@@ -165,23 +178,23 @@ type missing struct {
 // listedUser is a row for programs. What is not known, or does not apply, is
 // absent.
 type listedUser struct {
-	Directory           string    `json:"user_directory"`
-	ID                  string    `json:"user_id"`
-	EffectiveHeadroom   *int      `json:"effective_headroom,omitempty"`
-	Headroom            *int      `json:"headroom,omitempty"`
-	Sessions            int       `json:"sessions"`
-	SessionsWithSlot    *int      `json:"sessions_with_slot,omitempty"`
-	SlotsWithoutSession *int      `json:"slots_without_session,omitempty"` // they cool, or are left over
-	License             string    `json:"license,omitempty"`
-	LastActivity        time.Time `json:"last_activity,omitzero"`
-	NextSlot            time.Time `json:"next_slot,omitzero"`
-	Places              []Place   `json:"places"`
+	Directory           string           `json:"user_directory"`
+	ID                  string           `json:"user_id"`
+	EffectiveHeadroom   *int             `json:"effective_headroom,omitempty"`
+	Headroom            *int             `json:"headroom,omitempty"`
+	Sessions            int              `json:"sessions"`
+	SessionsWithSlot    *int             `json:"sessions_with_slot,omitempty"`
+	SlotsWithoutSession *int             `json:"slots_without_session,omitempty"` // they cool, or are left over
+	License             string           `json:"license,omitempty"`
+	LastActivity        time.Time        `json:"last_activity,omitzero"`
+	NextSlot            time.Time        `json:"next_slot,omitzero"`
+	Places              []sessions.Place `json:"places"`
 }
 
-func newListedUser(row *Row, snapshot *headroom.Snapshot) listedUser {
+func newListedUser(row *sessions.Row, snapshot *headroom.Snapshot) listedUser {
 	user := listedUser{
 		Directory: row.User.Directory, ID: row.User.ID, Sessions: row.Sessions, License: row.License,
-		LastActivity: row.LastActivity.UTC(), NextSlot: row.NextSlot.UTC(), Places: append([]Place{}, row.Places...),
+		LastActivity: row.LastActivity.UTC(), NextSlot: row.NextSlot.UTC(), Places: append([]sessions.Place{}, row.Places...),
 	}
 	if row.Limited {
 		user.EffectiveHeadroom, user.Headroom = &row.EffectiveHeadroom, &row.Headroom
@@ -195,7 +208,7 @@ func newListedUser(row *Row, snapshot *headroom.Snapshot) listedUser {
 	return user
 }
 
-func (c *Commands) writeJSON(snapshot *headroom.Snapshot, rows []Row) error {
+func (c *openSite) writeJSON(snapshot *headroom.Snapshot, rows []sessions.Row) error {
 	answer := list{
 		Time: snapshot.Time.UTC(), Complete: snapshot.Complete(), Missing: []missing{}, Limit: snapshot.Limit,
 		UsageKnown: rowsCount(snapshot), Users: []listedUser{},
@@ -216,7 +229,7 @@ func (c *Commands) writeJSON(snapshot *headroom.Snapshot, rows []Row) error {
 	return err
 }
 
-func (c *Commands) writeCSV(snapshot *headroom.Snapshot, rows []Row) error {
+func (c *openSite) writeCSV(snapshot *headroom.Snapshot, rows []sessions.Row) error {
 	w := csv.NewWriter(c.Out)
 	_ = w.Write([]string{ // Error says whether it could be written
 		"user_directory", "user_id", "effective_headroom", "headroom", "sessions", "sessions_with_slot", "slots_without_session",

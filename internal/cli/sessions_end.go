@@ -1,4 +1,4 @@
-package sessions
+package cli
 
 import (
 	"bufio"
@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kingpin/v2"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
@@ -27,13 +29,41 @@ type EndOptions struct {
 	IdleFor time.Duration // only those without activity for so long; 0 is all
 	DryRun  bool
 	Yes     bool   // do not ask
-	Force   bool   // even more than MaxOfOnePerson
+	Force   bool   // even more than sessions.MaxOfOnePerson
 	Journal string // file to which a line is added, --audit-log-file; "" for none
+}
+
+func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
+	end.Flag("all", "Let none stay.").NoEnvar().BoolVar(&c.all)
+	end.Flag("keep", "Let so many stay, the most recently active ones.").
+		Default("1").NoEnvar().IsSetByUser(&c.keepIsSet).IntVar(&c.end.Keep)
+	end.Flag("idle-for", "Only sessions without activity for so long.").NoEnvar().DurationVar(&c.end.IdleFor)
+	end.Flag("dry-run", "Show what would end, and end nothing.").NoEnvar().BoolVar(&c.end.DryRun)
+	end.Flag("yes", "Do not ask. Needs the user in full.").NoEnvar().BoolVar(&c.end.Yes)
+	end.Flag("force", "End even more than ten sessions.").NoEnvar().BoolVar(&c.end.Force)
+	end.Flag("audit-log-file", "File to which a line is added: who ended whose sessions, and how many. It is not Qlik's audit log.").StringVar(&c.end.Journal)
+}
+
+// endSessions ends those of one user.
+func (c *sessionsCommand) endSessions(ctx context.Context, streams Streams) error {
+	c.end.Query = c.query
+	if c.all {
+		if c.keepIsSet {
+			return errors.New("--all: lets none stay, so that --keep makes no sense")
+		}
+		c.end.Keep = 0
+	}
+	commands, err := c.open(streams)
+	if err != nil {
+		return err
+	}
+	defer commands.Site.Close()
+	return commands.End(ctx, c.end)
 }
 
 // End ends sessions of one user: those that it shows first, whatever begins
 // meanwhile. The error is ErrIncomplete where not all could be ended or known.
-func (c *Commands) End(ctx context.Context, options EndOptions) error {
+func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	switch {
 	case options.User == "":
 		return errors.New("--user: is missing; say whose sessions are to end")
@@ -53,15 +83,15 @@ func (c *Commands) End(ctx context.Context, options EndOptions) error {
 	if !snapshot.Complete() {
 		incomplete = ErrIncomplete
 	}
-	row, err := c.one(ctx, Rows(snapshot), &options)
+	row, err := c.one(ctx, sessions.Rows(snapshot), &options)
 	switch {
 	case err != nil:
 		return err
 	case row == nil:
 		return cmp.Or(c.printf("%s has no session; nothing to end.\n", text.Visible(options.User)), incomplete)
 	}
-	selection := Selection{PlaceFilter: options.PlaceFilter, Keep: options.Keep, IdleFor: options.IdleFor}
-	plan := NewPlan(row, snapshot, selection, c.ServiceAccounts)
+	selection := sessions.Selection{PlaceFilter: options.PlaceFilter, Keep: options.Keep, IdleFor: options.IdleFor}
+	plan := sessions.NewPlan(row, snapshot, selection, c.ServiceAccounts)
 	if err := refuse(row.User, plan.NeverEnded); err != nil {
 		return err
 	}
@@ -73,7 +103,7 @@ func (c *Commands) End(ctx context.Context, options EndOptions) error {
 	switch {
 	case len(ending) == 0:
 		return cmp.Or(c.printf("Nothing to end.\n"), incomplete)
-	case len(ending) > MaxOfOnePerson && !options.Force:
+	case len(ending) > sessions.MaxOfOnePerson && !options.Force:
 		return fmt.Errorf("%s are more than a person has; to end them all the same, add --force", what)
 	case options.DryRun:
 		return cmp.Or(c.printf("Dry run: %s would be ended.\n", what), incomplete)
@@ -90,14 +120,14 @@ func (c *Commands) End(ctx context.Context, options EndOptions) error {
 	return cmp.Or(recorded, c.report(ctx, row.User, plan, results))
 }
 
-func (c *Commands) printf(format string, args ...any) error {
+func (c *openSite) printf(format string, args ...any) error {
 	_, err := fmt.Fprintf(c.Out, format, args...)
 	return err
 }
 
 // one returns the row of the only user who is meant; nil if the user was named
 // in full and is not there.
-func (c *Commands) one(ctx context.Context, rows []Row, options *EndOptions) (*Row, error) {
+func (c *openSite) one(ctx context.Context, rows []sessions.Row, options *EndOptions) (*sessions.Row, error) {
 	matching, whole := c.match(ctx, rows, options.User)
 	id := qlik.NewUser("", options.User).ID
 	if exactly := only(matching, func(u qlik.User) bool { return u.ID == id }); len(exactly) > 0 {
@@ -136,9 +166,9 @@ func refuse(user qlik.User, kind string) error {
 // advise adds to the error of an undecided plan what to do.
 func advise(undecided error) error {
 	switch {
-	case errors.Is(undecided, ErrIdleUnknown):
+	case errors.Is(undecided, sessions.ErrIdleUnknown):
 		return fmt.Errorf("%w, so --idle-for cannot choose; nothing was ended", undecided)
-	case errors.Is(undecided, ErrRecentUnknown):
+	case errors.Is(undecided, sessions.ErrRecentUnknown):
 		return fmt.Errorf("%w; end all with --all, or those of a place with --virtual-proxy or --node; nothing was ended", undecided)
 	default:
 		return undecided
@@ -146,7 +176,7 @@ func advise(undecided error) error {
 }
 
 // agreed asks whether to go on.
-func (c *Commands) agreed(ctx context.Context, what string, options *EndOptions) (bool, error) {
+func (c *openSite) agreed(ctx context.Context, what string, options *EndOptions) (bool, error) {
 	if options.Yes {
 		return true, nil
 	}
@@ -176,13 +206,13 @@ func (c *Commands) agreed(ctx context.Context, what string, options *EndOptions)
 // result is how the end of a session went: ended, or failed, or else it was gone
 // already.
 type result struct {
-	UserSession
+	sessions.UserSession
 
 	ended bool
 	err   error
 }
 
-func (c *Commands) endAll(ctx context.Context, snapshot *headroom.Snapshot, ending []UserSession) []result {
+func (c *openSite) endAll(ctx context.Context, snapshot *headroom.Snapshot, ending []sessions.UserSession) []result {
 	results := make([]result, len(ending))
 	var requests errgroup.Group
 	requests.SetLimit(maxEndedAtOnce)
