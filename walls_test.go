@@ -25,6 +25,10 @@ var walls = map[string][]string{
 	"internal/site":     {"net/http", "github.com/prometheus", "github.com/alecthomas", module + "internal"},
 	"internal/sessions": {"net/http", "github.com/prometheus", "github.com/alecthomas", module + "collector", module + "internal/page"},
 	"internal/page":     {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/site"},
+	"internal/check":    {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/config"},
+	"internal/server":   {"github.com/alecthomas", module + "collector", module + "internal", module + "qlik"},
+	"internal/sites":    {"github.com/alecthomas", "net/http"},
+	"internal/demo":     {"github.com/alecthomas", "github.com/prometheus"},
 	"internal/text":     {"github.com"},
 }
 
