@@ -11,8 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
-	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,20 +71,6 @@ type Scrape interface {
 	Heard() time.Time
 }
 
-// checkTelemetryPath refuses paths that are taken or would mean something else.
-func checkTelemetryPath(telemetryPath string) error {
-	switch {
-	case !strings.HasPrefix(telemetryPath, "/"):
-		return fmt.Errorf("--web.telemetry-path: must start with a slash, not %q", telemetryPath)
-	case path.Clean(telemetryPath) != telemetryPath, strings.ContainsAny(telemetryPath, "{} \t?#%"):
-		return fmt.Errorf("--web.telemetry-path: %q is no plain path; write one like /metrics", telemetryPath)
-	case slices.Contains([]string{"/probe", "/sd", "/config", "/sessions"}, telemetryPath),
-		strings.HasPrefix(telemetryPath, "/-/"), strings.HasPrefix(telemetryPath, "/debug/"), strings.HasPrefix(telemetryPath, "/sessions/"):
-		return fmt.Errorf("--web.telemetry-path: %q is used for something else; write one like /metrics", telemetryPath)
-	}
-	return nil
-}
-
 // Run serves until ctx ends, then lets the requests under way end.
 func Run(ctx context.Context, config Config) error {
 	handler, err := newHandler(config)
@@ -139,9 +123,6 @@ func (l serverLog) Write(line []byte) (int, error) {
 }
 
 func newHandler(config Config) (http.Handler, error) {
-	if err := checkTelemetryPath(config.TelemetryPath); err != nil {
-		return nil, err
-	}
 	process := prometheus.NewRegistry()
 	process.MustRegister(
 		collectors.NewGoCollector(),

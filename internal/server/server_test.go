@@ -213,19 +213,6 @@ func TestCompressionAndOpenMetrics(t *testing.T) {
 	}
 }
 
-func TestTelemetryPath(t *testing.T) {
-	for path, ok := range map[string]bool{
-		"/metrics": true, "/": true, "/qlik/metrics": true,
-		"/probe": false, "/sd": false, "/sessions/page.css": false,
-		"": false, "metrics": false, "/metrics/": false, "//x": false, "/metrics{": false, "/{x}": false, "/{$}": false, "/a b": false,
-		"/-/healthy": false, "/debug/pprof": false, "/a/../b": false, "/a?b": false,
-	} {
-		if err := checkTelemetryPath(path); (err == nil) != ok {
-			t.Errorf("%q: %v", path, err)
-		}
-	}
-}
-
 // TestReserve: what was needed lately after waiting for Qlik is kept back, and more;
 // a lot while nothing is known.
 func TestReserve(t *testing.T) {
