@@ -131,6 +131,7 @@ func (e *exporter) serveSites(ctx context.Context, load func() (*config.Configur
 		Sites:         servedSites{set},
 		Sessions:      e.sessionsPage(set),
 		TelemetryPath: e.flags.TelemetryPath,
+		ExternalURL:   e.flags.ExternalURL,
 		TimeoutOffset: e.flags.TimeoutOffset,
 		Pprof:         e.flags.Pprof,
 		Lifecycle:     e.flags.Lifecycle,

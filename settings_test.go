@@ -64,6 +64,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"config.file":                     {{"/nowhere", "open /nowhere: no such file or directory"}},
 		"config.check":                    onOff,
 		"web.telemetry-path":              {{"metrics", `must start with a slash, not "metrics"`}, {"/m{", `"/m{" is no plain path; write one like /metrics`}, {"/sd", `"/sd" is used for something else; write one like /metrics`}},
+		"web.external-url":                {{"monitoring.example", `"monitoring.example": write an address such as https://monitoring.example/qlik`}, {"https://a/?b", `"https://a/?b": write an address`}, {"https://a/../b", `"https://a/../b": write an address`}},
 		"web.enable-lifecycle":            onOff,
 		"web.enable-pprof":                onOff,
 		"web.listen-address":              {{"localhost", `"localhost": write HOST:PORT or :PORT`}, {"127.0.0.1:70000", `"127.0.0.1:70000": write HOST:PORT or :PORT`}},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,7 @@ type Program struct {
 	ConfigFile    string
 	ConfigCheck   bool
 	TelemetryPath string
+	ExternalURL   *url.URL // nil where it is not known
 	Lifecycle     bool
 	Pprof         bool
 	TimeoutOffset time.Duration

@@ -132,6 +132,10 @@ func (p *Program) settings() []setting {
 			help: "Path of the metrics.",
 		},
 		{
+			flag: "web.external-url", value: scalar(&p.ExternalURL, externalURL, showURL),
+			help: "URL under which the exporter is reached from outside, e.g. behind a reverse proxy. /sd names it, and requests below its path are answered, too.",
+		},
+		{
 			flag: "web.enable-lifecycle", value: boolean(&p.Lifecycle),
 			help: "Allow to reload the configuration file by POST /-/reload.",
 		},

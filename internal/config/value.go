@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -256,4 +258,31 @@ func telemetryPath(text string) (string, error) {
 		return "", fmt.Errorf("%q is used for something else; write one like /metrics", text)
 	}
 	return text, nil
+}
+
+var errExternalURL = errors.New("write an address such as https://monitoring.example/qlik")
+
+// externalURL is an address without a slash at the end, or nil.
+func externalURL(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // not known
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.Port() == "" && strings.HasSuffix(u.Host, ":"),
+		u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "":
+		return nil, fmt.Errorf("%q: %w", text, errExternalURL)
+	}
+	if u.Path = strings.TrimRight(u.Path, "/"); u.Path != "" && path.Clean(u.Path) != u.Path {
+		return nil, fmt.Errorf("%q: %w", text, errExternalURL)
+	}
+	u.RawPath = ""
+	return u, nil
+}
+
+func showURL(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.String()
 }

@@ -3,9 +3,14 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +78,62 @@ func TestDiscovery(t *testing.T) {
 	}
 	if answer := get(handler(t, Config{TelemetryPath: "/metrics"}), "/sd"); answer.Body.String() != "[]\n" {
 		t.Errorf("with one site by flags: %s", answer.Body)
+	}
+}
+
+// TestExternalURL: behind a reverse proxy that ends TLS, and passes the path on or
+// not, links lead to what they name, and /sd to the proxy.
+func TestExternalURL(t *testing.T) {
+	for _, passesPath := range []bool{true, false} {
+		proxy := httptest.NewUnstartedServer(nil)
+		external := &url.URL{Scheme: "https", Host: proxy.Listener.Addr().String(), Path: "/tools/qlik"}
+		exporter := httptest.NewServer(handler(t, Config{TelemetryPath: "/metrics", Sites: two{}, ExternalURL: external}))
+		defer exporter.Close()
+		behind := &url.URL{Scheme: "http", Host: exporter.Listener.Addr().String()}
+		proxy.Config.Handler = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = behind.Scheme, behind.Host
+			if !passesPath {
+				r.Out.URL.Path = strings.TrimPrefix(r.In.URL.Path, external.Path)
+			}
+		}}
+		proxy.StartTLS()
+		defer proxy.Close()
+		fetch := func(address string) string {
+			t.Helper()
+			answer, err := proxy.Client().Get(address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			body, err := io.ReadAll(answer.Body)
+			if err != nil || answer.StatusCode != http.StatusOK {
+				t.Errorf("%s: %s, %v", address, answer.Status, err)
+			}
+			return string(body)
+		}
+
+		root := external.String() + "/"
+		if passesPath {
+			root = external.String() // leads to the one with the slash
+		}
+		landing := fetch(root)
+		links := regexp.MustCompile(`href="([^"]+)"`).FindAllStringSubmatch(landing, -1)
+		if len(links) < 5 {
+			t.Errorf("%d links in %s", len(links), landing)
+		}
+		for _, link := range links {
+			fetch(external.JoinPath(link[1]).String())
+		}
+		want := fmt.Sprintf(`{"targets":[%q],"labels":{"__metrics_path__":"/tools/qlik/probe","__param_target":"emea","__scheme__":"https","site":"emea"}}`, external.Host)
+		if found := fetch(external.String() + "/sd"); !strings.Contains(found, want) {
+			t.Errorf("got  %s\nwant %s", found, want)
+		}
+		if scraped := fetch(external.String() + "/probe?target=emea"); !strings.Contains(scraped, `seen{label="emea"} 1`) {
+			t.Errorf("the address from /sd does not scrape the site: %s", scraped)
+		}
+		if direct := get(handler(t, Config{TelemetryPath: "/metrics", Sites: two{}, ExternalURL: external}), "/probe?target=emea"); direct.Code != http.StatusOK {
+			t.Errorf("without the proxy: %d", direct.Code)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,8 @@ const (
 	// drainTimeout is how long requests under way may take to end after the
 	// signal to stop.
 	drainTimeout = 15 * time.Second
+	// relativeRoot begins the links of the landing page.
+	relativeRoot = "./"
 )
 
 // Config is what the server serves, and how.
@@ -40,6 +43,7 @@ type Config struct {
 	Sites         Sites
 	Sessions      http.Handler    // of /sessions and what is below
 	TelemetryPath string          // --web.telemetry-path
+	ExternalURL   *url.URL        // --web.external-url; nil for none
 	TimeoutOffset time.Duration   // --timeout-offset
 	Pprof         bool            // --web.enable-pprof
 	Lifecycle     bool            // --web.enable-lifecycle
@@ -131,6 +135,7 @@ func newHandler(config Config) (http.Handler, error) {
 		config.Sites,
 	)
 	landing, err := web.NewLandingPage(web.LandingConfig{
+		RoutePrefix: relativeRoot,
 		Name:        "qlik_exporter",
 		Description: "Prometheus exporter for the session limit of Qlik Sense Enterprise on Windows",
 		Version:     version.Info(),
@@ -155,7 +160,7 @@ func newHandler(config Config) (http.Handler, error) {
 	metrics := newMetrics(process, config.Sites, config.TimeoutOffset, compress, slog.NewLogLogger(config.Slog.Handler(), slog.LevelError))
 	mux.HandleFunc("GET "+config.TelemetryPath, metrics.own)
 	mux.HandleFunc("GET /probe", metrics.probe)
-	mux.HandleFunc("GET /sd", discovery(config.Sites))
+	mux.HandleFunc("GET /sd", discovery(config.Sites, config.ExternalURL))
 	mux.HandleFunc("GET /config", configuration(config.Sites))
 	mux.Handle("GET /sessions", compress(config.Sessions))
 	mux.Handle("GET /sessions/", compress(config.Sessions))
@@ -170,9 +175,9 @@ func newHandler(config Config) (http.Handler, error) {
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
 	if config.TelemetryPath != "/" {
-		mux.Handle("GET /{$}", landing)
+		mux.Handle("GET /{$}", linked(landing))
 	}
-	return mux, nil
+	return below(config.ExternalURL, mux), nil
 }
 
 // say answers with a fixed text. That the exporter is ready says nothing of

@@ -122,12 +122,12 @@ func TestEndpoints(t *testing.T) {
 		status int
 		text   string
 	}{
-		{Config{TelemetryPath: "/metrics"}, "/", 200, `href="/metrics"`},
+		{Config{TelemetryPath: "/metrics"}, "/", 200, `href="./metrics"`},
 		{Config{TelemetryPath: "/metrics"}, "/metrics", 200, "qlik_exporter_build_info"},
 		{Config{TelemetryPath: "/metrics"}, "/metrics", 200, `promhttp_metric_handler_errors_total{cause="gathering"} 0`},
 		{Config{TelemetryPath: "/metrics"}, "/-/healthy", 200, "healthy"},
 		{Config{TelemetryPath: "/metrics"}, "/-/ready", 200, "ready"},
-		{Config{TelemetryPath: "/metrics"}, "/", 200, `href="/sessions"`},
+		{Config{TelemetryPath: "/metrics"}, "/", 200, `href="./sessions"`},
 		{Config{TelemetryPath: "/metrics"}, "/sessions", 200, "the sessions page"},
 		{Config{TelemetryPath: "/metrics"}, "/sessions/page.css", 200, "the sessions page"},
 		{Config{TelemetryPath: "/metrics"}, "/nowhere", 404, ""},
