@@ -23,7 +23,7 @@ var walls = map[string][]string{
 	"qlik/auditlog":     {"github.com/prometheus", "github.com/alecthomas", module + "collector", module + "internal"},
 	"collector":         {"net/http", "github.com/alecthomas", module + "internal"},
 	"internal/site":     {"net/http", "github.com/prometheus", "github.com/alecthomas", module + "internal"},
-	"internal/sessions": {"net/http", "github.com/prometheus", "github.com/alecthomas", module + "collector", module + "internal/page"},
+	"internal/sessions": {"net/http", "github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "collector", module + "internal/page", module + "internal/site"},
 	"internal/page":     {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/site"},
 	"internal/check":    {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/config"},
 	"internal/server":   {"github.com/alecthomas", module + "collector", module + "internal", module + "qlik"},
@@ -58,7 +58,7 @@ var flagName = regexp.MustCompile(`--[a-z]+(?:[.-][a-z]+)+`)
 // business of internal/config. Packages that are given a configuration speak of its
 // fields; only the help of metrics, which administrators read, names flags.
 func TestFlagsAreNamedByTheirOwner(t *testing.T) {
-	for _, folder := range []string{"qlik", "qlik/headroom", "collector", "internal/site"} {
+	for _, folder := range []string{"qlik", "qlik/headroom", "collector", "internal/site", "internal/sessions", "internal/text"} {
 		for _, path := range sources(t, folder) {
 			content, err := os.ReadFile(path)
 			if err != nil {
