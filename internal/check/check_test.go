@@ -80,9 +80,9 @@ func login(t *testing.T, site *qliktest.Site, id, device, prefix, node string) {
 // certificates.
 func problems(report *check.Report, config check.Config) []string {
 	var lines []string
-	for _, rung := range report.Rungs {
-		if rung.Mark == check.Failed || rung.Mark == check.Warning {
-			line := string(rung.Mark) + " " + rung.Name + " " + rung.Target + ": " + rung.Text
+	for _, result := range report.Results {
+		if result.Mark == check.Failed || result.Mark == check.Warning {
+			line := string(result.Mark) + " " + result.Step + " " + result.Target + ": " + result.Text
 			lines = append(lines, strings.ReplaceAll(line, config.Qlik.CertDir, "CERTS"))
 		}
 	}
@@ -115,7 +115,7 @@ const (
 	redirected = "302 Found to https://elsewhere.invalid, as the browser's side of Qlik or a login page does: "
 )
 
-// TestFaults: whatever a proxy or a repository does, one rung fails, and says
+// TestFaults: whatever a proxy or a repository does, one step fails, and says
 // why and what to do.
 func TestFaults(t *testing.T) {
 	for _, fault := range qliktest.Faults() {
@@ -211,9 +211,9 @@ func TestOneLinkFails(t *testing.T) {
 		site.SetAnswer("qlik2", "", []byte("{}"))
 		report := run(t, config)
 		expect(t, report, config, "FAIL link qlik2 /: the answer is not a JSON array"+againElse+"Proxy Service")
-		rung := report.Rungs[slices.IndexFunc(report.Rungs, func(r check.Rung) bool { return r.Target == "qlik2 /sales" })]
-		if rung.Mark != check.OK || rung.Text != "1 session of 1 user, 0 ms" {
-			t.Errorf("the other link: %+v", rung)
+		result := report.Results[slices.IndexFunc(report.Results, func(r check.Result) bool { return r.Target == "qlik2 /sales" })]
+		if result.Mark != check.OK || result.Text != "1 session of 1 user, 0 ms" {
+			t.Errorf("the other link: %+v", result)
 		}
 	})
 }
@@ -335,7 +335,7 @@ func TestSeveralHosts(t *testing.T) {
 		site.SetRepositoryFault("qlik1", qliktest.ServerError)
 		report := run(t, config)
 		expect(t, report, config, "FAIL request qlik1:4242: 500 Internal Server Error, so the service itself is in trouble: look at its log and restart the Qlik Sense Repository Service")
-		topology := report.Rungs[slices.IndexFunc(report.Rungs, func(r check.Rung) bool { return r.Name == "topology" })]
+		topology := report.Results[slices.IndexFunc(report.Results, func(r check.Result) bool { return r.Step == "topology" })]
 		if topology.Mark != check.OK || topology.Target != "qlik2:4242" {
 			t.Errorf("topology: %+v", topology)
 		}
@@ -363,19 +363,19 @@ func TestWithoutRepository(t *testing.T) {
 	})
 }
 
-// TestDependentRungs: what stands on a failed rung is skipped.
-func TestDependentRungs(t *testing.T) {
+// TestDependentSteps: what stands on a failed step is skipped.
+func TestDependentSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		site, config := start(t, twoNodes())
 		site.SetRepositoryFault("qlik1", qliktest.Refused)
 		var marks []string
-		for _, rung := range run(t, config).Rungs {
-			marks = append(marks, rung.Name+" "+string(rung.Mark))
+		for _, result := range run(t, config).Results {
+			marks = append(marks, result.Step+" "+string(result.Mark))
 		}
 		want := []string{
 			"certificate files ok", "client certificate ok", "client key ok", "authority ok",
 			"name ok", "port FAIL", "server certificate skip", "request skip", "rights skip", "topology skip",
-			"link skip", "licences skip", "usage rows skip", "audit log skip", "clock skip",
+			"link skip", "licenses skip", "usage rows skip", "audit log skip", "clock skip",
 		}
 		if !slices.Equal(marks, want) {
 			t.Errorf("got %q, want %q", marks, want)
@@ -393,7 +393,7 @@ func TestServicesAndTopology(t *testing.T) {
 
 		config.Qlik.VirtualProxies = []string{"nosuch"}
 		expect(t, run(t, config), config,
-			"FAIL topology qlik1:4242: the repository names no virtual proxy that is linked to a proxy and not left out by --qlik.proxy and --qlik.virtual-proxy: link one in the QMC under Proxies, or correct these flags")
+			"FAIL topology qlik1:4242: the repository names no virtual proxy that is linked to a proxy and not left out by --qlik.proxy and --qlik.virtual-proxy: link one in the QMC under Proxies, or correct these settings")
 		config.Qlik.VirtualProxies = nil
 
 		site.SetServiceState("qlik1", "Proxy", 4)
@@ -484,8 +484,8 @@ func TestAdvice(t *testing.T) {
 			"2 virtual proxies have the prefix /sales (on qlik1; on qlik2), so metrics tell them apart by node only: give each a prefix of its own",
 			"virtual proxy /portal keeps a forgotten session for 480 minutes: 30 or less free slots sooner",
 			"3 of 3 users of virtual proxy / have sessions on several nodes, each of which counts: let the load balancer keep a browser on its node",
-			"--qlik.session-limit is 10, but Qlik's licence grants 5 and cannot be changed: leave the flag out",
-			"the licence ends on 2000-01-06: renew it",
+			"--qlik.session-limit is 10, but Qlik's license grants 5 and cannot be changed: leave the setting out",
+			"the license ends on 2000-01-06: renew it",
 		}
 		if !slices.Equal(report.Advice, want) {
 			t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(report.Advice, "\n\t"), strings.Join(want, "\n\t"))
@@ -515,8 +515,8 @@ func TestHarmless(t *testing.T) {
 				t.Errorf("%q", output)
 			}
 		}
-		if lines := strings.Count(table.String(), "\n"); lines != len(report.Rungs)+len(report.Advice)+4 {
-			t.Errorf("%d lines for %d rungs:\n%s", lines, len(report.Rungs), &table)
+		if lines := strings.Count(table.String(), "\n"); lines != len(report.Results)+len(report.Advice)+4 {
+			t.Errorf("%d lines for %d results:\n%s", lines, len(report.Results), &table)
 		}
 	})
 }

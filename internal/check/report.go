@@ -6,12 +6,12 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
+	"unicode"
 	"unicode/utf8"
-
-	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
-// Mark says how a rung went.
+// Mark says how a step went.
 type Mark string
 
 // The marks.
@@ -19,12 +19,12 @@ const (
 	OK      Mark = "ok"
 	Warning Mark = "warn"
 	Failed  Mark = "FAIL"
-	Skipped Mark = "skip" // a rung below it failed, or it is not configured
+	Skipped Mark = "skip" // what it needs failed, or is not configured
 )
 
-// Rung is one thing that was tried.
-type Rung struct {
-	Name   string `json:"rung"`
+// Result is what a step found. A step about several things has several results.
+type Result struct {
+	Step   string `json:"step"`
 	Target string `json:"target"` // against what
 	Mark   Mark   `json:"mark"`
 	Text   string `json:"text"` // what was found; of a failure the cause, a colon, and the remedy
@@ -33,58 +33,80 @@ type Rung struct {
 // Report is what was found. Its texts hold nothing that a terminal would act
 // upon, whatever the site calls its parts.
 type Report struct {
-	Site   string   `json:"site,omitempty"` // its name, where there are several
-	Rungs  []Rung   `json:"rungs"`
-	Advice []string `json:"advice"` // about the site, which answers all the same
+	Site    string   `json:"site,omitempty"` // its name, where there are several
+	Results []Result `json:"steps"`
+	Advice  []string `json:"advice"` // about the site, which answers all the same
 }
 
-// OK says whether no rung failed.
+// OK says whether no step failed.
 func (r *Report) OK() bool { return r.count(Failed) == 0 }
 
 func (r *Report) count(mark Mark) int {
 	n := 0
-	for i := range r.Rungs {
-		if r.Rungs[i].Mark == mark {
+	for i := range r.Results {
+		if r.Results[i].Mark == mark {
 			n++
 		}
 	}
 	return n
 }
 
-func (r *Report) add(rungs ...Rung) {
-	for _, rung := range rungs {
-		rung.Name, rung.Target, rung.Text = printable(rung.Name), printable(rung.Target), printable(rung.Text)
-		r.Rungs = append(r.Rungs, rung)
+func (r *Report) add(results ...Result) {
+	for _, result := range results {
+		result.Step, result.Target, result.Text = printable(result.Step), printable(result.Target), printable(result.Text)
+		r.Results = append(r.Results, result)
 	}
 }
 
-func (r *Report) advise(format string, args ...any) {
-	r.Advice = append(r.Advice, printable(fmt.Sprintf(format, args...)))
+func (r *Report) advise(texts ...string) {
+	for _, text := range texts {
+		r.Advice = append(r.Advice, printable(text))
+	}
 }
 
-// printable shows what is not a visible character by its number: line breaks,
-// terminal escapes, marks that turn the direction of text.
-func printable(s string) string { return text.Visible(s) }
+// printable replaces what is not a visible character: line breaks, terminal
+// escapes, marks that turn the direction of text.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, s)
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
+
+func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 var colors = map[Mark]string{OK: "\x1b[32m", Warning: "\x1b[33m", Failed: "\x1b[1;31m", Skipped: "\x1b[2m"}
 
-// WriteTable writes a line for each rung, then the advice, and a summary.
+// WriteTable writes a line for each result, then the advice, and a summary.
 func (r *Report) WriteTable(w io.Writer, color bool) error {
-	name, target := 0, 0
-	for i := range r.Rungs {
-		name = max(name, utf8.RuneCountInString(r.Rungs[i].Name))
-		target = max(target, utf8.RuneCountInString(r.Rungs[i].Target))
+	step, target := 0, 0
+	for i := range r.Results {
+		step = max(step, utf8.RuneCountInString(r.Results[i].Step))
+		target = max(target, utf8.RuneCountInString(r.Results[i].Target))
 	}
 	var table strings.Builder
 	if r.Site != "" {
 		fmt.Fprintf(&table, "Site %s\n\n", r.Site)
 	}
-	for _, rung := range r.Rungs {
-		mark := fmt.Sprintf("%-4s", rung.Mark)
+	for _, result := range r.Results {
+		mark := fmt.Sprintf("%-4s", result.Mark)
 		if color {
-			mark = colors[rung.Mark] + mark + "\x1b[0m"
+			mark = colors[result.Mark] + mark + "\x1b[0m"
 		}
-		fmt.Fprintf(&table, "%s  %-*s  %-*s  %s\n", mark, name, rung.Name, target, rung.Target, rung.Text)
+		fmt.Fprintf(&table, "%s  %-*s  %-*s  %s\n", mark, step, result.Step, target, result.Target, result.Text)
 	}
 	if len(r.Advice) > 0 {
 		table.WriteString("\nAbout the site:\n")
@@ -105,5 +127,5 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return encoder.Encode(struct {
 		OK bool `json:"ok"`
 		*Report
-	}{r.OK(), &Report{Site: r.Site, Rungs: slices.Concat([]Rung{}, r.Rungs), Advice: slices.Concat([]string{}, r.Advice)}})
+	}{r.OK(), &Report{Site: r.Site, Results: slices.Concat([]Result{}, r.Results), Advice: slices.Concat([]string{}, r.Advice)}})
 }

@@ -1,0 +1,57 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+func wantedLicenses(s *site) string {
+	if !s.Licenses {
+		return "switched off by " + s.Setting("no-collector.licenses")
+	}
+	return ""
+}
+
+func knownLicenses(s *site) string {
+	if s.licenses == nil {
+		return "the licenses cannot be read"
+	}
+	return ""
+}
+
+// readLicenses reads who holds a license. If some lists fail, the others are known.
+func (s *site) readLicenses(ctx context.Context) ([]Result, error) {
+	var err error
+	if s.licenses, err = s.client.On(s.repository.address).Licenses(ctx); err != nil {
+		return nil, err
+	}
+	var seats []string
+	for _, license := range slices.Sorted(maps.Keys(s.licenses.Seats)) {
+		if of := s.licenses.Seats[license]; of.Total > 0 || of.Allocated > 0 {
+			seats = append(seats, fmt.Sprintf("%s %g of %g", license, of.Allocated, of.Total))
+		}
+	}
+	if len(seats) == 0 {
+		return passed("can be read"), nil
+	}
+	return passed("allocated: %s", strings.Join(seats, ", ")), nil
+}
+
+// readUsageRows compares the usage rows with the sessions.
+func (s *site) readUsageRows(ctx context.Context) ([]Result, error) {
+	rows, err := s.client.On(s.repository.address).UsageRows(ctx, s.licenses)
+	if err != nil {
+		return nil, err
+	}
+	sessions := 0
+	for i := range s.results {
+		sessions += len(s.results[i].Sessions)
+	}
+	if len(rows) == 0 && sessions > 0 {
+		return warned("none for %s: if this release writes none, effective headroom is counted from sessions", count(sessions, "session", "sessions")), nil
+	}
+	return passed("%s for %s", count(len(rows), "row", "rows"), count(sessions, "session", "sessions")), nil
+}

@@ -1,0 +1,117 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
+)
+
+// requestsPerNode is how many links of a node are asked at once.
+const requestsPerNode = 16
+
+func knownLinks(s *site) string {
+	if len(s.links) > 0 {
+		return ""
+	}
+	return cmp.Or(answeringRepository(s), rights(s), "the topology is not known")
+}
+
+func answeringNode(s *server) string {
+	if !s.answers {
+		return count(len(s.links), "virtual proxy", "virtual proxies") + " not listed: the node does not answer"
+	}
+	return ""
+}
+
+// tryProxies tries the proxy of every node with links.
+func (s *site) tryProxies(ctx context.Context) ([]Result, error) {
+	flag := ""
+	if len(s.Qlik.Proxies) > 0 {
+		flag = "qlik.proxy"
+	}
+	byAddress := make(map[string][]*headroom.LinkResult)
+	s.results = make([]headroom.LinkResult, len(s.links))
+	for i, link := range s.links {
+		s.results[i].Link = link
+		byAddress[link.Address] = append(byAddress[link.Address], &s.results[i])
+	}
+	var proxies []*server
+	for _, address := range slices.Sorted(maps.Keys(byAddress)) {
+		proxies = append(proxies, &server{
+			site: s, address: address, api: qlik.APIProxy, flag: flag, ask: (*server).askSessions, links: byAddress[address],
+		})
+	}
+	s.servers = append(s.servers, proxies...)
+	return tryServers(ctx, proxies), nil
+}
+
+// askSessions asks every link of the node for its sessions. What all of them fail
+// with is a failure of the node, and told once.
+func (s *server) askSessions(ctx context.Context) ([]Result, error) {
+	answers := make([]qlik.Answer, len(s.links))
+	var requests errgroup.Group
+	requests.SetLimit(requestsPerNode)
+	for i, link := range s.links {
+		requests.Go(func() error {
+			link.Sessions, answers[i], link.Err = s.site.client.Sessions(ctx, &link.Link, nil)
+			return nil // the outcome is in the result
+		})
+	}
+	_ = requests.Wait()
+
+	var failure error                 // the last
+	failures := make(map[string]bool) // by explanation
+	for i, link := range s.links {
+		s.observe(answers[i])
+		result := Result{Target: link.Node + " " + link.VirtualProxy, Mark: OK}
+		if link.Err == nil {
+			s.answers = true
+			result.Text = sessionsOf(link.Sessions) + ", " + milliseconds(answers[i].Took)
+		} else {
+			failure = withPage(answers[i], link.Err)
+			result.Mark, result.Text = Failed, s.explain("link", failure)
+			failures[result.Text] = true
+		}
+		s.linkResults = append(s.linkResults, result)
+	}
+	switch {
+	case s.answers:
+		return passed("certificate and XSRF key accepted"), nil
+	case len(failures) == 1:
+		return nil, failure
+	}
+	s.answers = true // to each link something else, which the lines of the links show
+	return nil, nil
+}
+
+// showLinks shows what each link answered.
+func (s *server) showLinks(context.Context) ([]Result, error) { return s.linkResults, nil }
+
+func sessionsOf(sessions []qlik.Session) string {
+	if len(sessions) == 0 {
+		return "no sessions"
+	}
+	return fmt.Sprintf("%s of %s", count(len(sessions), "session", "sessions"), count(distinctUsers(sessions), "user", "users"))
+}
+
+// distinctUsers counts the users of sessions. Each anonymous browser counts for
+// itself, as it does for Qlik.
+func distinctUsers(sessions []qlik.Session) int {
+	anonymous := 0
+	users := make(map[qlik.User]struct{})
+	for i := range sessions {
+		if sessions[i].User == qlik.AnonymousUser {
+			anonymous++
+		} else {
+			users[sessions[i].User] = struct{}{}
+		}
+	}
+	return anonymous + len(users)
+}

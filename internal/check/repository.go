@@ -1,0 +1,135 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+func hasRepository(s *site) bool { return len(s.Qlik.Hosts) > 0 }
+
+// repositoryAddress is that of the repository that answers.
+func repositoryAddress(s *site) string {
+	if s.repository == nil {
+		return "-"
+	}
+	return s.repository.address
+}
+
+func configuredRepository(s *site) string {
+	if !hasRepository(s) {
+		return "no repository is configured"
+	}
+	return ""
+}
+
+func answeringRepository(s *site) string {
+	if s.repository == nil {
+		return "no repository answers"
+	}
+	return ""
+}
+
+// hasRights says whether the repository was read.
+func hasRights(s *site) bool { return len(s.states) > 0 }
+
+func rights(s *site) string {
+	if !hasRights(s) {
+		return "the repository cannot be read"
+	}
+	return ""
+}
+
+// wantedTopology is not met where settings name the links.
+func wantedTopology(s *site) string {
+	if s.client.ConfiguredLinks() == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%s and %s say what to ask", s.Setting("qlik.proxy"), s.Setting("qlik.virtual-proxy"))
+	if missing := configuredRepository(s); missing != "" {
+		return missing + "; " + text
+	}
+	return text
+}
+
+// tryRepositories tries every configured repository.
+func (s *site) tryRepositories(ctx context.Context) ([]Result, error) {
+	for _, host := range s.Qlik.Hosts {
+		s.servers = append(s.servers, &server{site: s, address: host, api: qlik.APIRepository, flag: "qlik.host", ask: (*server).askVersion})
+	}
+	results := tryServers(ctx, s.servers)
+	for _, repository := range s.servers {
+		if repository.answers {
+			s.repository = repository
+			break
+		}
+	}
+	return results, nil
+}
+
+func (s *server) askVersion(ctx context.Context) ([]Result, error) {
+	version, answer, err := s.site.client.On(s.address).About(ctx)
+	s.observe(answer)
+	if err != nil {
+		return nil, withPage(answer, err)
+	}
+	s.answers = true
+	return passed("certificate and XSRF key accepted by release %s, %s", version, milliseconds(answer.Took)), nil
+}
+
+// Answers of a repository that are no use.
+var (
+	errNoService   = errors.New("no service is listed")
+	errNoLink      = errors.New("no link is listed")
+	errAllDisabled = errors.New("all proxies are disabled")
+)
+
+// readServices asks for the states of services, which every user with rights may see.
+func (s *site) readServices(ctx context.Context) ([]Result, error) {
+	var err error
+	if s.states, err = s.client.On(s.repository.address).Services(ctx); err != nil {
+		return nil, err
+	}
+	if len(s.states) == 0 {
+		return nil, errNoService
+	}
+	return passed("%s may read the repository", s.Qlik.User), nil
+}
+
+// checkServices says which services do not run.
+func (s *site) checkServices(context.Context) ([]Result, error) {
+	var others []string
+	for _, state := range s.states {
+		if state.State != qlik.StateRunning {
+			others = append(others, fmt.Sprintf("%s of %s is %s", state.Service, state.Host, state.State))
+		}
+	}
+	if len(others) > 0 {
+		return warned("the repository reports that %s: start what should run in the Windows services of the node", strings.Join(others, ", ")), nil
+	}
+	return passed("all %d are Running", len(s.states)), nil
+}
+
+// readTopology asks which links there are.
+func (s *site) readTopology(ctx context.Context) ([]Result, error) {
+	all, err := s.client.On(s.repository.address).Topology(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.links = qlik.WithoutDisabled(all, s.states)
+	switch {
+	case len(all) == 0:
+		return nil, errNoLink
+	case len(s.links) == 0:
+		return nil, errAllDisabled
+	}
+	virtualProxies, nodes := make(map[string]bool), make(map[string]bool)
+	for _, link := range s.links {
+		virtualProxies[link.VirtualProxyID], nodes[link.Node] = true, true
+	}
+	return passed("%s on %s, %s", count(len(virtualProxies), "virtual proxy", "virtual proxies"),
+		count(len(nodes), "node", "nodes"), count(len(s.links), "link", "links")), nil
+}

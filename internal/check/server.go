@@ -1,0 +1,224 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
+)
+
+// verdictWait is the least time in which a server may refuse our certificate
+// before it is asked anything.
+const verdictWait = 100 * time.Millisecond
+
+// server is a repository or a proxy, and what is known of it so far.
+type server struct {
+	site    *site
+	address string // as registered
+	api     qlik.API
+	flag    string                                           // that names it; "" if the repository did
+	ask     func(*server, context.Context) ([]Result, error) // its request
+
+	deadline    time.Time // of the connection and of the certificate
+	conn        net.Conn
+	dialErr     error
+	certificate *x509.Certificate // nil until it is accepted
+	refusal     error             // of our certificate, in the handshake
+	answers     bool              // the request succeeded, of a proxy that for one link at least
+	ahead       *time.Duration    // its clock against ours; nil while unknown
+
+	links       []*headroom.LinkResult // of a proxy
+	linkResults []Result
+}
+
+func (s *server) host() string { return qlik.HostOf(s.address) }
+
+// reachedHost is where the server is reached; see Config.Qlik.NodeAddresses.
+func (s *server) reachedHost() string { return qlik.HostOf(s.site.client.Reached(s.address)) }
+
+func hostAndPort(s *server) string { return s.address }
+
+func isProxy(s *server) bool { return s.api == qlik.APIProxy }
+
+func isUnknownName(err error) bool {
+	_, unknown := errors.AsType[*net.DNSError](err)
+	return unknown
+}
+
+func knownName(s *server) string {
+	if isUnknownName(s.dialErr) {
+		return "the name is not known"
+	}
+	return ""
+}
+
+func openPort(s *server) string {
+	if s.dialErr != nil {
+		return "the port cannot be reached"
+	}
+	return ""
+}
+
+func knownAuthority(s *server) string {
+	if len(s.site.credentials.Roots) == 0 {
+		return filesUnusable
+	}
+	return ""
+}
+
+func acceptedCertificate(s *server) string {
+	if s.certificate == nil {
+		return "the server's certificate is not accepted"
+	}
+	return ""
+}
+
+func usableFiles(s *server) string {
+	if !s.site.clientUsable || !s.site.authoritiesUsable {
+		return filesUnusable
+	}
+	return ""
+}
+
+const filesUnusable = "the certificate files cannot be used"
+
+// resolveAndDial opens a connection, and shows where to. What else than the name
+// keeps it from that is left to the next step.
+func (s *server) resolveAndDial(ctx context.Context) ([]Result, error) {
+	s.deadline = time.Now().Add(s.site.Qlik.Timeout)
+	ctx, cancel := context.WithDeadline(ctx, s.deadline)
+	defer cancel()
+	s.conn, s.dialErr = s.site.client.Dial(ctx, s.address)
+	if isUnknownName(s.dialErr) {
+		return nil, s.dialErr
+	}
+	reached := s.reachedHost()
+	address := reached
+	if op, ok := errors.AsType[*net.OpError](s.dialErr); ok && op.Addr != nil {
+		address = op.Addr.String()
+	} else if s.conn != nil {
+		address = s.conn.RemoteAddr().String()
+	}
+	address = qlik.HostOf(address)
+	switch {
+	case !strings.EqualFold(reached, s.host()):
+		return passed("%s, by %s", address, s.site.Setting("qlik.node-address")), nil
+	case net.ParseIP(reached) != nil:
+		return passed("is an address"), nil
+	}
+	return passed("%s", address), nil
+}
+
+// checkPort shows whether the connection was opened.
+func (s *server) checkPort(context.Context) ([]Result, error) {
+	if s.dialErr != nil {
+		return nil, s.dialErr
+	}
+	if reached := s.site.client.Reached(s.address); !strings.EqualFold(reached, s.address) {
+		return passed("open at %s", reached), nil
+	}
+	return passed("open"), nil
+}
+
+func (s *server) hangUp() {
+	if s.conn != nil {
+		_ = s.conn.Close()
+		s.conn = nil
+	}
+}
+
+// checkCertificate has the server show its certificate. It ends the connection, so
+// that none is idle while others carry requests.
+func (s *server) checkCertificate(ctx context.Context) ([]Result, error) {
+	defer s.hangUp()
+	ctx, cancel := context.WithDeadline(ctx, s.deadline)
+	defer cancel()
+	shown, err := s.handshake(ctx)
+	if shown == nil {
+		return nil, err
+	}
+	s.certificate = shown
+	if refusalReason(err) != "" {
+		s.refusal = err
+	}
+	if s.site.endsSoon(shown.NotAfter) {
+		return warned("%s from %s ends on %s: %s", names(shown), issuer(shown), date(shown.NotAfter), renew), nil
+	}
+	return passed("%s from %s; valid until %s", names(shown), issuer(shown), date(shown.NotAfter)), nil
+}
+
+// handshake returns the certificate of the server if it is accepted. An error
+// that comes with it is about our own certificate.
+func (s *server) handshake(ctx context.Context) (accepted *x509.Certificate, err error) {
+	pool := x509.NewCertPool()
+	for _, root := range s.site.credentials.Roots {
+		pool.AddCert(root)
+	}
+	config := &tls.Config{
+		RootCAs:    pool,
+		ServerName: s.expectedName(),
+		MinVersion: tls.VersionTLS12,
+		Time:       s.site.Qlik.Now,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			accepted = state.PeerCertificates[0]
+			return nil
+		},
+	}
+	if usableFiles(s) == "" {
+		config.Certificates = []tls.Certificate{s.site.credentials.Client}
+	}
+	client, begin := tls.Client(s.conn, config), time.Now()
+	err = client.HandshakeContext(ctx)
+	if err == nil && client.ConnectionState().Version >= tls.VersionTLS13 {
+		// The server judges our certificate only now, and its verdict can get lost
+		// once a request is under way.
+		_ = client.SetReadDeadline(time.Now().Add(max(verdictWait, 2*time.Since(begin))))
+		_, err = client.Read(make([]byte, 1))
+	}
+	return accepted, err
+}
+
+// expectedName is the name that the server's certificate must have.
+func (s *server) expectedName() string { return cmp.Or(s.site.Qlik.ServerName, s.host()) }
+
+// refusalReason returns why the other side ended the handshake, if it did.
+func refusalReason(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		return strings.TrimPrefix(op.Err.Error(), "tls: ")
+	}
+	return ""
+}
+
+// request asks the server, unless it refused our certificate already.
+func (s *server) request(ctx context.Context) ([]Result, error) {
+	if s.refusal != nil {
+		return nil, s.refusal
+	}
+	return s.ask(s, ctx)
+}
+
+// observe notes what an answer tells of the clock of the server.
+func (s *server) observe(answer qlik.Answer) {
+	if answer.Dated && s.ahead == nil {
+		s.ahead = &answer.Ahead
+	}
+}
+
+// withPage marks the error of an answer that is a page for people.
+func withPage(answer qlik.Answer, err error) error {
+	if err != nil && answer.HTML {
+		return &pageError{err}
+	}
+	return err
+}
+
+type pageError struct{ error }
+
+func (e *pageError) Unwrap() error { return e.error }
