@@ -224,22 +224,3 @@ func TestCertificates(t *testing.T) {
 		})
 	}
 }
-
-func TestNamesInCertificate(t *testing.T) {
-	for _, test := range []struct {
-		names []string
-		want  string
-	}{
-		{[]string{"a", "b", "c", "d", "e"}, "the certificate is for a, b, c, 2 more, not for qlik1: give --qlik.host=a:4242, and --qlik.node-address=a=qlik1 if that name leads nowhere"},
-		{[]string{}, "the certificate of qlik1 has no DNS name, which TLS wants today: recreate the site's certificates with a current release of Qlik"},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			_, config := start(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1", CertificateNames: test.names}}})
-			expect(t, run(t, config), config, "FAIL server certificate qlik1:4242: "+test.want)
-			if len(test.names) > 0 {
-				config.Qlik.ServerName = "e"
-				expect(t, run(t, config), config)
-			}
-		})
-	}
-}
