@@ -128,7 +128,8 @@ func TestWrongSettings(t *testing.T) {
 				}
 				if key := keys[name]; key != "" {
 					file := siteFile(t, append(others, "--"+name+"="+wrong.value), keys)
-					place := regexp.QuoteMeta(file) + `:\d+: sites.emea.` + keys[told] + ": "
+					at, key := regexp.QuoteMeta(file)+`:\d+`, `sites\.emea\.`+regexp.QuoteMeta(keys[told])
+					place := "(" + at + ": " + key + "|" + key + ` \(` + at + `\)): ` // the second in a step of check
 					refused(t, []string{"--config.file=" + file}, place, wrong.words)
 					content, err := os.ReadFile(file)
 					if err != nil {

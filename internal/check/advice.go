@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
@@ -115,5 +116,5 @@ func licenseEnd(s *site) []string {
 	if s.licenses == nil || s.licenses.Expiry.IsZero() || !s.endsSoon(s.licenses.Expiry) {
 		return nil
 	}
-	return []string{fmt.Sprintf("the license ends on %s: renew it", date(s.licenses.Expiry.Add(-time.Second)))}
+	return []string{fmt.Sprintf("the license ends on %s: renew it", text.Date(s.licenses.Expiry.Add(-time.Second)))}
 }

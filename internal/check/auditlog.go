@@ -45,7 +45,7 @@ func (s *site) checkAuditLogs(context.Context) ([]Result, error) {
 	}
 	for _, node := range slices.Sorted(maps.Keys(repositories)) {
 		if !repositories[node] {
-			add(node, Warning, "is not read, so refused logins on this node go unseen: give %s=%s=GLOB", s.Setting("qlik.audit-log"), node)
+			add(node, Warning, "is not read, so refused logins on this node go unseen: set %s to %s=GLOB", s.Setting("qlik.audit-log"), node)
 		}
 	}
 	return results, nil

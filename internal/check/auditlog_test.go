@@ -19,7 +19,7 @@ func TestAuditLogs(t *testing.T) {
 		expect(t, run(t, config), config,
 			"warn audit log central: "+site.AuditLogPath("qlik1")+" can be read, but the site has no repository on a node of this name: use the registered host name as the QMC shows it under Nodes",
 			"FAIL audit log qlik1: "+empty+" cannot be read (there is no such file): correct the pattern, or let the account of the exporter read the folder",
-			"warn audit log qlik2: is not read, so refused logins on this node go unseen: give --qlik.audit-log=qlik2=GLOB")
+			"warn audit log qlik2: is not read, so refused logins on this node go unseen: set --qlik.audit-log to qlik2=GLOB")
 
 		other := filepath.Join(config.Qlik.CertDir, "root.pem")
 		config.AuditLogs = map[string]string{"qlik1": other, "qlik2": site.AuditLogPath("qlik2")}

@@ -33,7 +33,7 @@ const (
 	useOneExport = "copy client.pem, client_key.pem and root.pem of one export"
 	renew        = "renew it in the QMC under Nodes, Redistribute, on the central node as Qlik describes"
 	goDirectly   = "let the exporter reach the node directly, past proxies and load balancers"
-	giveAddress  = "give ${--qlik.node-address}=${host}=ADDRESS"
+	giveAddress  = "set ${--qlik.node-address} to ${host}=ADDRESS"
 )
 
 // causes are tried in order. The first that matches explains the failure.
@@ -105,23 +105,23 @@ var causes = []cause{
 	{
 		"server certificate", all(shown, as[x509.HostnameError], serverNameSet),
 		"the certificate is for ${certificate names}, not for ${expected name}",
-		"leave out ${--qlik.server-name}, or give ${--qlik.server-name}=${certificate name}",
+		"leave out ${--qlik.server-name}, or set it to ${certificate name}",
 	},
 	{
 		"server certificate", all(shown, as[x509.HostnameError], redirected),
 		"the certificate is for ${certificate names}, not for ${expected name}",
-		"correct ${--qlik.node-address}=${host}=${reached host}, which leads there, or, if it is the right node, " +
-			"give ${--qlik.server-name}=${certificate name}",
+		"correct ${--qlik.node-address} (${host}=${reached host}), which leads there, or, if it is the right node, " +
+			"set ${--qlik.server-name} to ${certificate name}",
 	},
 	{
 		"server certificate", all(shown, as[x509.HostnameError], namedBySetting),
 		"the certificate is for ${certificate names}, not for ${expected name}",
-		"give ${setting}=${certificate name and port}, and ${--qlik.node-address}=${certificate name}=${host} if that name leads nowhere",
+		"set ${setting} to ${certificate name and port}, and ${--qlik.node-address} to ${certificate name}=${host} if that name leads nowhere",
 	},
 	{
 		"server certificate", all(shown, as[x509.HostnameError]),
 		"the certificate is for ${certificate names}, not for ${expected name}",
-		"if it is another machine, correct DNS or " + giveAddress + ", else give ${--qlik.server-name}=${certificate name}",
+		"if it is another machine, correct DNS or " + giveAddress + ", else set ${--qlik.server-name} to ${certificate name}",
 	},
 	{"server certificate", shown, "the certificate of ${certificate} is not accepted (${error})", renew},
 
@@ -305,7 +305,7 @@ func (f *failure) value(name string) string {
 		if !namedBySetting(f) {
 			return "correct the REST API listen port of the proxy in the QMC, or what stands before it"
 		}
-		return os.Expand("give the port of the ${service} itself, ${setting}=${host}:${usual port}", f.value)
+		return os.Expand("set ${setting} to ${host}:${usual port}, the port of the ${service} itself", f.value)
 
 	// The certificate.
 	case "certificate":

@@ -135,19 +135,19 @@ func TestCauses(t *testing.T) {
 
 		{
 			"name", discovered, dial(&net.DNSError{IsTimeout: true}),
-			"the name server does not answer for qlik2: look at the DNS settings of this machine, or give --qlik.node-address=qlik2=ADDRESS",
+			"the name server does not answer for qlik2: look at the DNS settings of this machine, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{
 			"name", elsewhere, dial(&net.DNSError{IsTemporary: true}),
-			"the name server does not answer for 10.0.0.2: look at the DNS settings of this machine, or give --qlik.node-address=qlik2=ADDRESS",
+			"the name server does not answer for 10.0.0.2: look at the DNS settings of this machine, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{
 			"name", given, dial(&net.DNSError{IsNotFound: true}),
-			"no name server knows qlik2: use the host name that the QMC shows under Nodes, add it to DNS, or give --qlik.node-address=qlik2=ADDRESS",
+			"no name server knows qlik2: use the host name that the QMC shows under Nodes, add it to DNS, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{
 			"name", discovered, dial(&net.DNSError{IsNotFound: true}),
-			"no name server knows qlik2, under which the node is registered: add it to DNS, or give --qlik.node-address=qlik2=ADDRESS",
+			"no name server knows qlik2, under which the node is registered: add it to DNS, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{
 			"port", elsewhere, dial(os.ErrDeadlineExceeded),
@@ -201,23 +201,23 @@ func TestCauses(t *testing.T) {
 		},
 		{
 			"server certificate", named, refused(plain, host),
-			"the certificate is for node2, other, not for sense: leave out --qlik.server-name, or give --qlik.server-name=node2",
+			"the certificate is for node2, other, not for sense: leave out --qlik.server-name, or set it to node2",
 		},
 		{
 			"server certificate", elsewhere, refused(plain, host),
-			"the certificate is for node2, other, not for qlik2: correct --qlik.node-address=qlik2=10.0.0.2, which leads there, or, if it is the right node, give --qlik.server-name=node2",
+			"the certificate is for node2, other, not for qlik2: correct --qlik.node-address (qlik2=10.0.0.2), which leads there, or, if it is the right node, set --qlik.server-name to node2",
 		},
 		{
 			"server certificate", given, refused(plain, host),
-			"the certificate is for node2, other, not for qlik2: give --qlik.proxy=node2:4243, and --qlik.node-address=node2=qlik2 if that name leads nowhere",
+			"the certificate is for node2, other, not for qlik2: set --qlik.proxy to node2:4243, and --qlik.node-address to node2=qlik2 if that name leads nowhere",
 		},
 		{
 			"server certificate", discovered, refused(plain, host),
-			"the certificate is for node2, other, not for qlik2: if it is another machine, correct DNS or give --qlik.node-address=qlik2=ADDRESS, else give --qlik.server-name=node2",
+			"the certificate is for node2, other, not for qlik2: if it is another machine, correct DNS or set --qlik.node-address to qlik2=ADDRESS, else set --qlik.server-name to node2",
 		},
 		{
 			"server certificate", discovered, refused(of(ours, x509.Certificate{IPAddresses: []net.IP{{10, 0, 0, 2}}}), host),
-			"the certificate is for 10.0.0.2, not for qlik2: if it is another machine, correct DNS or give --qlik.node-address=qlik2=ADDRESS, else give --qlik.server-name=qlik2",
+			"the certificate is for 10.0.0.2, not for qlik2: if it is another machine, correct DNS or set --qlik.node-address to qlik2=ADDRESS, else set --qlik.server-name to qlik2",
 		},
 		{
 			"server certificate", discovered, refused(plain, x509.CertificateInvalidError{Cert: plain, Reason: x509.IncompatibleUsage}),
@@ -232,7 +232,7 @@ func TestCauses(t *testing.T) {
 		{
 			"server certificate", given,
 			tls.RecordHeaderError{Msg: "no TLS"},
-			"does not speak TLS, so it is another program: give the port of the Qlik Sense Proxy Service itself, --qlik.proxy=qlik2:4243",
+			"does not speak TLS, so it is another program: set --qlik.proxy to qlik2:4243, the port of the Qlik Sense Proxy Service itself",
 		},
 		{
 			"server certificate", discovered, context.DeadlineExceeded,
@@ -300,11 +300,11 @@ func TestCauses(t *testing.T) {
 		{"request", alone, asked(qlik.KindForbidden, "403"), "403, so the client certificate is not accepted: " + exportAgain},
 		{
 			"request", repository, asked(qlik.KindRedirect, "302 Found to https://login; is this the right port?"),
-			"302 Found to https://login, as the browser's side of Qlik or a login page does: give the port of the Qlik Sense Repository Service itself, --qlik.host=qlik1:4242",
+			"302 Found to https://login, as the browser's side of Qlik or a login page does: set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself",
 		},
 		{
 			"request", alone, &pageError{asked(qlik.KindNotJSON, "no JSON")},
-			"answers with an HTML page, as the browser's side of Qlik or a login page does: give the port of the Qlik Sense Proxy Service itself, --qlik.proxy=qlik2:4243",
+			"answers with an HTML page, as the browser's side of Qlik or a login page does: set --qlik.proxy to qlik2:4243, the port of the Qlik Sense Proxy Service itself",
 		},
 		{
 			"request", discovered, asked(qlik.KindNotJSON, "no JSON"),
@@ -317,7 +317,7 @@ func TestCauses(t *testing.T) {
 		{"request", discovered, asked(qlik.KindTooLarge, "is endless"), "is endless, which no site needs: restart the Qlik Sense Proxy Service"},
 		{
 			"request", repository, answered(404),
-			"404, so this is not the repository's port: give the port of the Qlik Sense Repository Service itself, --qlik.host=qlik1:4242",
+			"404, so this is not the repository's port: set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself",
 		},
 		{
 			"link", alone, answered(404),

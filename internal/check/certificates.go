@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 // soon is how long before its end a certificate or license is told of.
@@ -80,11 +82,11 @@ func (s *site) checkAuthority(context.Context) ([]Result, error) {
 }
 
 // validUntil is the result for a certificate that is valid now.
-func (s *site) validUntil(certificate *x509.Certificate, text, remedy string) []Result {
+func (s *site) validUntil(certificate *x509.Certificate, found, remedy string) []Result {
 	if s.endsSoon(certificate.NotAfter) {
-		return warned("%s; ends on %s: %s", text, date(certificate.NotAfter), remedy)
+		return warned("%s; ends on %s: %s", found, text.Date(certificate.NotAfter), remedy)
 	}
-	return passed("%s; valid until %s", text, date(certificate.NotAfter))
+	return passed("%s; valid until %s", found, text.Date(certificate.NotAfter))
 }
 
 func (s *site) endsSoon(end time.Time) bool { return end.Sub(s.Qlik.Now()) < soon }
@@ -93,9 +95,9 @@ func (s *site) endsSoon(end time.Time) bool { return end.Sub(s.Qlik.Now()) < soo
 func (s *site) validity(certificate *x509.Certificate) string {
 	switch now := s.Qlik.Now(); {
 	case now.After(certificate.NotAfter):
-		return fmt.Sprintf("expired on %s (it is %s here)", moment(certificate.NotAfter), moment(now))
+		return fmt.Sprintf("expired on %s (it is %s here)", text.DateTime(certificate.NotAfter), text.DateTime(now))
 	case now.Before(certificate.NotBefore):
-		return fmt.Sprintf("is not valid before %s (it is %s here)", moment(certificate.NotBefore), moment(now))
+		return fmt.Sprintf("is not valid before %s (it is %s here)", text.DateTime(certificate.NotBefore), text.DateTime(now))
 	}
 	return ""
 }

@@ -104,7 +104,7 @@ const (
 	noRule     = "see in the QMC that no security rule was taken from it"
 	againElse  = ", so the service is stopping or another program answers: run the check again, and if it stays so restart the "
 	proxyPort  = "correct the REST API listen port of the proxy in the QMC, or what stands before it"
-	repoPort   = "give the port of the Qlik Sense Repository Service itself, --qlik.host=qlik1:4242"
+	repoPort   = "set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself"
 	inaMinute  = "answers with something that is not JSON, so the service is starting or another program answers: run the check again in a minute, and if it stays so "
 	htmlPage   = "answers with an HTML page, as the browser's side of Qlik or a login page does: "
 	redirected = "302 Found to https://elsewhere.invalid, as the browser's side of Qlik or a login page does: "

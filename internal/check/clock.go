@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 // clocksApart is by how much clocks may differ before times mislead.
@@ -32,7 +34,7 @@ func (s *site) compareClocks(context.Context) ([]Result, error) {
 		}
 	}
 	if worst.apart() <= clocksApart {
-		return passed("%s within %s of this machine", count(told, "server", "servers"), max(worst.apart(), time.Second)), nil
+		return passed("%s within %s of this machine", text.Count(told, "server"), max(worst.apart(), time.Second)), nil
 	}
 	direction := "ahead of"
 	if *worst.ahead < 0 {

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 func wantedLicenses(s *site) string {
@@ -51,7 +53,7 @@ func (s *site) readUsageRows(ctx context.Context) ([]Result, error) {
 		sessions += len(s.results[i].Sessions)
 	}
 	if len(rows) == 0 && sessions > 0 {
-		return warned("none for %s: if this release writes none, effective headroom is counted from sessions", count(sessions, "session", "sessions")), nil
+		return warned("none for %s: if this release writes none, effective headroom is counted from sessions", text.Count(sessions, "session")), nil
 	}
-	return passed("%s for %s", count(len(rows), "row", "rows"), count(sessions, "session", "sessions")), nil
+	return passed("%s for %s", text.Count(len(rows), "row"), text.Count(sessions, "session")), nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
@@ -25,7 +26,7 @@ func knownLinks(s *site) string {
 
 func answeringNode(s *server) string {
 	if !s.answers {
-		return count(len(s.links), "virtual proxy", "virtual proxies") + " not listed: the node does not answer"
+		return text.Count(len(s.links), "virtual proxy") + " not listed: the node does not answer"
 	}
 	return ""
 }
@@ -98,7 +99,7 @@ func sessionsOf(sessions []qlik.Session) string {
 	if len(sessions) == 0 {
 		return "no sessions"
 	}
-	return fmt.Sprintf("%s of %s", count(len(sessions), "session", "sessions"), count(distinctUsers(sessions), "user", "users"))
+	return fmt.Sprintf("%s of %s", text.Count(len(sessions), "session"), text.Count(distinctUsers(sessions), "user"))
 }
 
 // distinctUsers counts the users of sessions. Each anonymous browser counts for

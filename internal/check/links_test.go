@@ -43,6 +43,6 @@ func TestWithoutRepository(t *testing.T) {
 		expect(t, run(t, config), config, `FAIL request qlik1:4243: 403, so LAB\anna is not known, or the client certificate is not accepted: leave out --qlik.user, and if it stays so `+export)
 
 		site.SetProxyFault("qlik1", qliktest.HTMLPage)
-		expect(t, run(t, config), config, "FAIL request qlik1:4243: "+htmlPage+"give the port of the Qlik Sense Proxy Service itself, --qlik.proxy=qlik1:4243")
+		expect(t, run(t, config), config, "FAIL request qlik1:4243: "+htmlPage+"set --qlik.proxy to qlik1:4243, the port of the Qlik Sense Proxy Service itself")
 	})
 }

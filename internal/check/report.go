@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 // Mark says how a step went.
@@ -53,40 +54,18 @@ func (r *Report) count(mark Mark) int {
 
 func (r *Report) add(results ...Result) {
 	for _, result := range results {
-		result.Step, result.Target, result.Text = printable(result.Step), printable(result.Target), printable(result.Text)
+		result.Step, result.Target, result.Text = text.Visible(result.Step), text.Visible(result.Target), text.Visible(result.Text)
 		r.Results = append(r.Results, result)
 	}
 }
 
 func (r *Report) advise(texts ...string) {
-	for _, text := range texts {
-		r.Advice = append(r.Advice, printable(text))
+	for _, advice := range texts {
+		r.Advice = append(r.Advice, text.Visible(advice))
 	}
-}
-
-// printable replaces what is not a visible character: line breaks, terminal
-// escapes, marks that turn the direction of text.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return utf8.RuneError
-	}, s)
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprint(n, " ", many)
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
-
-func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
-
-func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 var colors = map[Mark]string{OK: "\x1b[32m", Warning: "\x1b[33m", Failed: "\x1b[1;31m", Skipped: "\x1b[2m"}
 
@@ -114,7 +93,7 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 	for _, advice := range r.Advice {
 		fmt.Fprintf(&table, "- %s\n", advice)
 	}
-	fmt.Fprintf(&table, "\n%d ok, %s, %d failed, %d skipped\n", r.count(OK), count(r.count(Warning), "warning", "warnings"), r.count(Failed), r.count(Skipped))
+	fmt.Fprintf(&table, "\n%d ok, %s, %d failed, %d skipped\n", r.count(OK), text.Count(r.count(Warning), "warning"), r.count(Failed), r.count(Skipped))
 	_, err := io.WriteString(w, table.String())
 	return err
 }

@@ -165,7 +165,7 @@ func TestHarmless(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, output := range []string{table.String(), object.String()} {
-			if strings.ContainsAny(output, "\x1b\x07\u202e\u0085") || !strings.Contains(output, "a\uFFFD]0;gone\uFFFD\uFFFDb\uFFFDc\uFFFD") {
+			if strings.ContainsAny(output, "\x1b\x07\u202e\u0085") || !strings.Contains(output, "a‹U+001B›]0;gone‹U+0007›‹U+202E›b‹U+000A›c‹U+0085›") {
 				t.Errorf("%q", output)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
@@ -130,6 +131,6 @@ func (s *site) readTopology(ctx context.Context) ([]Result, error) {
 	for _, link := range s.links {
 		virtualProxies[link.VirtualProxyID], nodes[link.Node] = true, true
 	}
-	return passed("%s on %s, %s", count(len(virtualProxies), "virtual proxy", "virtual proxies"),
-		count(len(nodes), "node", "nodes"), count(len(s.links), "link", "links")), nil
+	return passed("%s on %s, %s", text.Count(len(virtualProxies), "virtual proxy"),
+		text.Count(len(nodes), "node"), text.Count(len(s.links), "link")), nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
@@ -149,9 +150,9 @@ func (s *server) checkCertificate(ctx context.Context) ([]Result, error) {
 		s.refusal = err
 	}
 	if s.site.endsSoon(shown.NotAfter) {
-		return warned("%s from %s ends on %s: %s", names(shown), issuer(shown), date(shown.NotAfter), renew), nil
+		return warned("%s from %s ends on %s: %s", names(shown), issuer(shown), text.Date(shown.NotAfter), renew), nil
 	}
-	return passed("%s from %s; valid until %s", names(shown), issuer(shown), date(shown.NotAfter)), nil
+	return passed("%s from %s; valid until %s", names(shown), issuer(shown), text.Date(shown.NotAfter)), nil
 }
 
 // handshake returns the certificate of the server if it is accepted. An error

@@ -69,8 +69,8 @@ func TestFaults(t *testing.T) {
 		qliktest.FutureCertificate:  {ofProxy + "the certificate of qlik2" + later, ofRepository + "the certificate of qlik1" + later},
 		qliktest.OtherAuthority:     {ofProxy + other, ofRepository + other},
 		qliktest.WrongName: {
-			ofProxy + "the certificate is for another-host, not for qlik2: if it is another machine, correct DNS or give --qlik.node-address=qlik2=ADDRESS, else give --qlik.server-name=another-host",
-			ofRepository + "the certificate is for another-host, not for qlik1: give --qlik.host=another-host:4242, and --qlik.node-address=another-host=qlik1 if that name leads nowhere",
+			ofProxy + "the certificate is for another-host, not for qlik2: if it is another machine, correct DNS or set --qlik.node-address to qlik2=ADDRESS, else set --qlik.server-name to another-host",
+			ofRepository + "the certificate is for another-host, not for qlik1: set --qlik.host to another-host:4242, and --qlik.node-address to another-host=qlik1 if that name leads nowhere",
 		},
 		qliktest.CloseAfterAnswer: {}, // not a failure
 	}
@@ -122,11 +122,11 @@ func TestDialing(t *testing.T) {
 	}{
 		{
 			"unknown name", failing(&net.DNSError{Err: "no such host", Name: "qlik2", IsNotFound: true}),
-			"FAIL name qlik2: no name server knows qlik2, under which the node is registered: add it to DNS, or give --qlik.node-address=qlik2=ADDRESS",
+			"FAIL name qlik2: no name server knows qlik2, under which the node is registered: add it to DNS, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{
 			"no name server", failing(&net.DNSError{Err: "i/o timeout", Name: "qlik2", IsTimeout: true}),
-			"FAIL name qlik2: the name server does not answer for qlik2: look at the DNS settings of this machine, or give --qlik.node-address=qlik2=ADDRESS",
+			"FAIL name qlik2: the name server does not answer for qlik2: look at the DNS settings of this machine, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{"firewall that drops", func(ctx context.Context) (net.Conn, error) {
 			<-ctx.Done()
@@ -186,21 +186,21 @@ func TestNames(t *testing.T) {
 		want []string
 	}{
 		{"an unknown host", func(c *qlik.Config) { c.Hosts = []string{"qlik9"} }, []string{
-			"FAIL name qlik9: no name server knows qlik9: use the host name that the QMC shows under Nodes, add it to DNS, or give --qlik.node-address=qlik9=ADDRESS",
+			"FAIL name qlik9: no name server knows qlik9: use the host name that the QMC shows under Nodes, add it to DNS, or set --qlik.node-address to qlik9=ADDRESS",
 		}},
 		{"an alias", func(c *qlik.Config) {
 			c.Hosts = []string{"qlik.company.com"}
 			c.DialContext = dialAs(c.DialContext, "qlik.company.com", "qlik1")
 		}, []string{
-			"FAIL server certificate qlik.company.com:4242: the certificate is for qlik1, not for qlik.company.com: give --qlik.host=qlik1:4242, and --qlik.node-address=qlik1=qlik.company.com if that name leads nowhere",
+			"FAIL server certificate qlik.company.com:4242: the certificate is for qlik1, not for qlik.company.com: set --qlik.host to qlik1:4242, and --qlik.node-address to qlik1=qlik.company.com if that name leads nowhere",
 		}},
 		{"--qlik.node-address of the wrong node", func(c *qlik.Config) {
 			c.NodeAddresses = map[string]qlik.NodeAddress{"qlik2": {Host: "qlik1"}}
 		}, []string{
-			"FAIL server certificate qlik2:4243: the certificate is for qlik1, not for qlik2: correct --qlik.node-address=qlik2=qlik1, which leads there, or, if it is the right node, give --qlik.server-name=qlik1",
+			"FAIL server certificate qlik2:4243: the certificate is for qlik1, not for qlik2: correct --qlik.node-address (qlik2=qlik1), which leads there, or, if it is the right node, set --qlik.server-name to qlik1",
 		}},
 		{"--qlik.server-name on a site of two nodes", func(c *qlik.Config) { c.ServerName = "qlik1" }, []string{
-			"FAIL server certificate qlik2:4243: the certificate is for qlik2, not for qlik1: leave out --qlik.server-name, or give --qlik.server-name=qlik2",
+			"FAIL server certificate qlik2:4243: the certificate is for qlik2, not for qlik1: leave out --qlik.server-name, or set it to qlik2",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestNamesInCertificate(t *testing.T) {
 		names []string
 		want  string
 	}{
-		{[]string{"a", "b", "c", "d", "e"}, "the certificate is for a, b, c, 2 more, not for qlik1: give --qlik.host=a:4242, and --qlik.node-address=a=qlik1 if that name leads nowhere"},
+		{[]string{"a", "b", "c", "d", "e"}, "the certificate is for a, b, c, 2 more, not for qlik1: set --qlik.host to a:4242, and --qlik.node-address to a=qlik1 if that name leads nowhere"},
 		{[]string{}, "the certificate of qlik1 has no DNS name, which TLS wants today: recreate the site's certificates with a current release of Qlik"},
 	} {
 		synctest.Test(t, func(t *testing.T) {

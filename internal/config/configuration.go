@@ -52,7 +52,8 @@ func (c *Configuration) Explain(site string, err error) error {
 }
 
 // Name returns how a setting is called where the site was described, for use within
-// a sentence. The flag is without dashes.
+// a sentence. The flag is without dashes; it may be one that switches something off,
+// such as no-collector.licenses.
 func (c *Configuration) Name(site, flag string) string { return c.from().name(site, flag) }
 
 func (c *Configuration) from() origin {
@@ -82,9 +83,9 @@ func (c *Configuration) Choose(name string) (*Site, error) {
 // them are there but those without a value.
 func Format(sites []Site) ([]byte, error) {
 	all := mapping()
-	for i := range sites {
+	for _, site := range sites {
 		settings := mapping()
-		for _, row := range sites[i].settings() {
+		for _, row := range site.settings() {
 			if row.value.String() == "" {
 				continue
 			}
@@ -98,7 +99,7 @@ func Format(sites []Site) ([]byte, error) {
 			}
 			group.Content = append(group.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, value)
 		}
-		name := &yaml.Node{Kind: yaml.ScalarNode, Value: cmp.Or(sites[i].Name, "(the only one)"), Tag: "!!str"}
+		name := &yaml.Node{Kind: yaml.ScalarNode, Value: cmp.Or(site.Name, "(the only one)"), Tag: "!!str"}
 		all.Content = append(all.Content, name, settings)
 	}
 	document := mapping()

@@ -37,6 +37,3 @@ func named(err error) error {
 	}
 	return &Error{Flag: rows[i].flag, Err: field.Err}
 }
-
-// Named returns an error about a field under the name of the flag.
-func Named(err error) error { return named(err) }

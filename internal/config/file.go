@@ -63,7 +63,7 @@ func (f *file) prefix(site, flag string) string {
 }
 
 func (f *file) name(site, flag string) string {
-	line, keys := f.where(site, flag)
+	line, keys := f.where(site, strings.TrimPrefix(flag, "no-"))
 	return fmt.Sprintf("%s (%s:%d)", keys, f.path, line)
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,11 +44,11 @@ type Flags struct {
 
 // Register adds the flags of the tables to an application.
 func Register(app *kingpin.Application) *Flags {
-	f := &Flags{app: app, site: Default(), Program: Program{
-		TelemetryPath: "/metrics", TimeoutOffset: 250 * time.Millisecond, LogLevel: "info", LogFormat: "logfmt",
-	}}
+	f := &Flags{app: app, site: Default()}
+	program := &f.Program
+	*program = Program{TelemetryPath: "/metrics", TimeoutOffset: 250 * time.Millisecond, LogLevel: "info", LogFormat: "logfmt"}
 	register(app, f.site.settings())
-	register(app, f.Program.settings())
+	register(app, program.settings())
 	f.Web = kingpinflag.AddFlags(app, ":9986")
 	return f
 }
@@ -176,7 +177,7 @@ func (n flagNames) prefix(_, flag string) string {
 }
 
 func (n flagNames) name(_, flag string) string {
-	if name := n[flag]; name != "" {
+	if name := n[strings.TrimPrefix(flag, "no-")]; name != "" {
 		return name
 	}
 	return "--" + flag
@@ -224,7 +225,7 @@ func listenAddress(text string) error {
 	}
 	_, port, err := net.SplitHostPort(text)
 	if err == nil {
-		_, err = net.LookupPort("tcp", port)
+		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
 		return fmt.Errorf("%q: write HOST:PORT or :PORT", text)
@@ -291,8 +292,9 @@ func (f *Flags) Given(args []string, except ...string) ([]string, error) {
 
 // absolute makes the path in the text of a flag absolute, if it has one.
 func (f *Flags) absolute(flag, text string) (string, error) {
-	rows := append(f.site.settings(), f.Program.settings()...)
-	rows = append(rows, setting{flag: "web.config.file", path: wholePath}) // of a library
+	rows := slices.Concat(f.site.settings(), new(Program).settings(), []setting{
+		{flag: "web.config.file", path: wholePath}, // of a library
+	})
 	i := slices.IndexFunc(rows, func(row setting) bool { return row.flag == flag })
 	if i < 0 || rows[i].path == nil {
 		return text, nil

@@ -88,7 +88,7 @@ func TestExternalURL(t *testing.T) {
 		proxy := httptest.NewUnstartedServer(nil)
 		external := &url.URL{Scheme: "https", Host: proxy.Listener.Addr().String(), Path: "/tools/qlik"}
 		exporter := httptest.NewServer(handler(t, Config{TelemetryPath: "/metrics", Sites: two{}, ExternalURL: external}))
-		defer exporter.Close()
+		t.Cleanup(exporter.Close)
 		behind := &url.URL{Scheme: "http", Host: exporter.Listener.Addr().String()}
 		proxy.Config.Handler = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = behind.Scheme, behind.Host
@@ -97,7 +97,7 @@ func TestExternalURL(t *testing.T) {
 			}
 		}}
 		proxy.StartTLS()
-		defer proxy.Close()
+		t.Cleanup(proxy.Close)
 		fetch := func(address string) string {
 			t.Helper()
 			answer, err := proxy.Client().Get(address)

@@ -28,3 +28,9 @@ func Duration(d time.Duration) string {
 		return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
 	}
 }
+
+// Date is the day of a time, in UTC.
+func Date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// DateTime is a time that may be years away, in UTC.
+func DateTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
