@@ -101,32 +101,40 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 	}
 	f.names = givenFlags(f.app, parsed)
 	if err != nil {
-		return "", fmt.Errorf("%w, try --help", f.explain(parsed, err))
+		return "", fmt.Errorf("%w, try --help", f.explain(f.nameFlag(parsed, err)))
 	}
 	if err := f.validate(parsed); err != nil {
-		return "", f.explain(parsed, err)
+		return "", f.explain(err)
 	}
 	return command, nil
 }
 
-// explain returns an error under the name of the flag that has to be changed.
-func (f *Flags) explain(parsed *kingpin.ParseContext, err error) error {
+// explain returns an error about a setting under the name of the flag, with the
+// environment variable where the value comes from there.
+func (f *Flags) explain(err error) error {
 	if setting, ok := errors.AsType[*Error](err); ok {
 		return fmt.Errorf("%s: %w", f.names.prefix("", setting.Flag), setting.Err)
 	}
-	// A flag that is not in our tables; kingpin does not say which. Setting once more
-	// finds out.
+	return err
+}
+
+// nameFlag finds out which flag an error of kingpin is about. Those of our tables
+// say so themselves; the others are set once more.
+func (f *Flags) nameFlag(parsed *kingpin.ParseContext, err error) error {
+	if _, named := errors.AsType[*Error](err); named {
+		return err
+	}
 	for _, flag := range flagsOf(f.app, parsed) {
+		if _, ours := flag.Value.(ofFlag); ours {
+			continue
+		}
 		texts := givenTo(parsed, flag.Name)
 		if value := os.Getenv(flag.Envar); len(texts) == 0 && flag.Envar != "" && value != "" {
 			texts = []string{value}
 		}
 		for _, text := range texts {
-			if _, ours := flag.Value.(ofFlag); ours {
-				continue
-			}
 			if err := flag.Value.Set(text); err != nil {
-				return fmt.Errorf("%s: %w", f.names.prefix("", flag.Name), err)
+				return &Error{Flag: flag.Name, Err: err}
 			}
 		}
 	}
@@ -237,7 +245,8 @@ func listenAddress(text string) error {
 // the flags. All that can be checked without asking Qlik has been checked.
 func (f *Flags) Load() (*Configuration, error) {
 	if f.ConfigFile != "" {
-		return load(f.ConfigFile)
+		c, err := load(f.ConfigFile)
+		return c, f.explain(err)
 	}
 	site := f.site
 	found := site.UseLocalNode(os.Getenv("ProgramData"))
