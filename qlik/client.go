@@ -45,6 +45,7 @@ type Client struct {
 	http         http.Client
 	user         string // value of X-Qlik-User
 	counters     *counters
+	skipped      skipped
 	repositories *repositories
 	lengths      *sync.Map // of the last lists of sessions, by the URL of the link
 }
@@ -62,6 +63,7 @@ func NewClient(config Config) (*Client, error) {
 		transport:    newTransport(&config),
 		user:         fmt.Sprintf("UserDirectory=%s; UserId=%s", config.User.Directory, config.User.ID),
 		counters:     newCounters(),
+		skipped:      newSkipped(),
 		repositories: newRepositories(config.Hosts),
 		lengths:      new(sync.Map),
 	}

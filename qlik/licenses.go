@@ -222,6 +222,9 @@ func (c *Client) readAccess(ctx context.Context, index int, l *Licenses) error {
 				rules++
 				return nil
 			}
+			if access.LastUsed.unreadable {
+				c.skipped[SourceLicenses].Add(1)
+			}
 			set := LicenseSet(1) << index
 			if access.Quarantined { // taken away, and not yet given to anybody else
 				set = quarantined

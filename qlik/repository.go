@@ -142,12 +142,17 @@ var (
 
 // moment is a time in an answer. One that cannot be read is unknown, which is
 // no reason to do without the rest of the answer.
-type moment struct{ time.Time }
+type moment struct {
+	time.Time
+
+	unreadable bool
+}
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (m *moment) UnmarshalJSON(data []byte) error {
+	*m = moment{}
 	if m.Time.UnmarshalJSON(data) != nil {
-		m.Time = time.Time{}
+		*m = moment{unreadable: true}
 	}
 	return nil
 }

@@ -34,8 +34,9 @@ func (c *Client) Services(ctx context.Context) ([]ServiceState, error) {
 	}
 	states := make([]ServiceState, 0, len(records))
 	for _, record := range records {
-		if !record.Type.set || !record.State.set {
-			continue // says nothing
+		if !record.Type.set || !record.State.set { // says nothing
+			c.skipped[SourceServices].Add(1)
+			continue
 		}
 		states = append(states, ServiceState{
 			Host:    record.Node.HostName,

@@ -38,6 +38,11 @@ func (c *Client) Topology(ctx context.Context) ([]Link, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	for i := range proxies {
+		if proxies[i].Node.HostName == "" { // cannot be asked
+			c.skipped[SourceTopology].Add(1)
+		}
+	}
 	return filterLinks(joinLinks(proxies, virtualProxies), c.config.Proxies, c.config.VirtualProxies), nil
 }
 

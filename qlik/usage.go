@@ -49,6 +49,9 @@ func (u *usageRecord) owner() User {
 func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) ([]UsageRow, error) {
 	var rows []UsageRow
 	add := func(row UsageRow, id string, activity moment) {
+		if activity.unreadable {
+			c.skipped[SourceUsage].Add(1)
+		}
 		if id != "" {
 			row.Session, row.LastActivity = SessionID(id).Key(), activity.Time
 			rows = append(rows, row)

@@ -15,14 +15,6 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// The sources that are not read in every snapshot: values of the label source.
-const (
-	SourceTopology = "topology"
-	SourceLicenses = "licenses"
-	SourceServices = "services"
-	SourceUsage    = "usage"
-)
-
 // How often the repository is read in the background. A failed reading of the
 // topology is tried again as often as the services are read.
 const (
@@ -78,17 +70,17 @@ func (r *repository) refresh() {
 	}
 	r.mu.Lock()
 	age := func(source string) time.Duration { return r.now().Sub(r.known.refreshed[source]) }
-	topology := r.client.ConfiguredLinks() == nil && age(SourceTopology) >= topologyInterval
-	licenses := r.licenses && (r.wantLicenses || age(SourceLicenses) >= licensesInterval)
+	topology := r.client.ConfiguredLinks() == nil && age(qlik.SourceTopology) >= topologyInterval
+	licenses := r.licenses && (r.wantLicenses || age(qlik.SourceLicenses) >= licensesInterval)
 	r.mu.Unlock()
 	var reading sync.WaitGroup
 	if topology {
-		reading.Go(func() { <-r.load(SourceTopology, r.loadTopology) })
+		reading.Go(func() { <-r.load(qlik.SourceTopology, r.loadTopology) })
 	} else {
 		reading.Go(r.loadServices)
 	}
 	if licenses {
-		reading.Go(func() { <-r.load(SourceLicenses, r.loadLicenses) })
+		reading.Go(func() { <-r.load(qlik.SourceLicenses, r.loadLicenses) })
 	}
 	reading.Wait()
 }
@@ -144,7 +136,7 @@ func (r *repository) loadTopology() {
 	services.Go(r.loadServices)
 	links, err := r.client.Topology(r.work.ctx)
 	services.Wait()
-	r.use(SourceTopology, err, func(k *known) {
+	r.use(qlik.SourceTopology, err, func(k *known) {
 		if err != nil {
 			return
 		}
@@ -162,9 +154,9 @@ func (r *repository) loadTopology() {
 // loadServices reads the service states.
 func (r *repository) loadServices() {
 	states, err := r.client.Services(r.work.ctx)
-	r.use(SourceServices, err, func(k *known) {
+	r.use(qlik.SourceServices, err, func(k *known) {
 		if err == nil {
-			k.services = headroom.NewServices(states, k.refreshed[SourceServices], k.services)
+			k.services = headroom.NewServices(states, k.refreshed[qlik.SourceServices], k.services)
 		}
 	})
 }
@@ -172,7 +164,7 @@ func (r *repository) loadServices() {
 // loadLicenses reads who holds which license.
 func (r *repository) loadLicenses() {
 	licenses, err := r.client.Licenses(r.work.ctx)
-	r.use(SourceLicenses, err, func(k *known) {
+	r.use(qlik.SourceLicenses, err, func(k *known) {
 		r.licensesFailed = err != nil
 		if licenses != nil { // in part at least
 			licenses.CarryOver(k.licenses)
@@ -198,7 +190,7 @@ func (r *repository) refreshUsage() (done <-chan struct{}) {
 		never := r.known.licenses == nil && !r.licensesFailed
 		r.mu.Unlock()
 		if never {
-			<-r.load(SourceLicenses, r.loadLicenses)
+			<-r.load(qlik.SourceLicenses, r.loadLicenses)
 		}
 		r.loadUsage()
 	})
@@ -221,7 +213,7 @@ func (r *repository) loadUsage() {
 	if r.work.ending() {
 		return
 	}
-	r.changes.log("source "+SourceUsage, string(qlik.KindOf(err)), nil, func(logger log.Logger) {
+	r.changes.log("source "+qlik.SourceUsage, string(qlik.KindOf(err)), nil, func(logger log.Logger) {
 		_ = level.Warn(logger).Log("msg", "Cannot read usage rows; effective headroom is counted from sessions", "kind", qlik.KindOf(err), "err", err)
 	})
 	now := r.now()
@@ -233,7 +225,7 @@ func (r *repository) loadUsage() {
 		return
 	}
 	r.known.usage = headroom.NewUsage(rows, asked, now)
-	r.known.refreshed[SourceUsage] = now
+	r.known.refreshed[qlik.SourceUsage] = now
 }
 
 // hurryUsage has the usage rows read again by the next who wants them.
@@ -258,7 +250,7 @@ func (r *repository) expectedLinks(over <-chan struct{}) []qlik.Link {
 	r.mu.Unlock()
 	if unknown {
 		select {
-		case <-r.load(SourceTopology, r.loadTopology):
+		case <-r.load(qlik.SourceTopology, r.loadTopology):
 		case <-over:
 		}
 	}

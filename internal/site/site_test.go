@@ -360,7 +360,7 @@ func TestRepositoryDownKeepsTopology(t *testing.T) {
 		if snapshot := within(t, site, time.Second); !snapshot.Complete() {
 			t.Errorf("not whole at once when the repository is back: %v", kinds(snapshot))
 		}
-		read := site.Status().Refreshed[SourceTopology]
+		read := site.Status().Refreshed[qlik.SourceTopology]
 
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
@@ -371,7 +371,7 @@ func TestRepositoryDownKeepsTopology(t *testing.T) {
 			t.Errorf("the last topology is not in use: %v", kinds(snapshot))
 		}
 		status := site.Status()
-		if status.Repositories[0].Up || !status.Refreshed[SourceTopology].Equal(read) {
+		if status.Repositories[0].Up || !status.Refreshed[qlik.SourceTopology].Equal(read) {
 			t.Errorf("the metrics do not say that the topology is old: %+v", status)
 		}
 		cancel()
