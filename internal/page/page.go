@@ -107,7 +107,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer done()
 	if site.NamesHidden && !h.config.Authenticated() {
-		http.Error(w, "This page shows who the users are, which --user-labels hides in the metrics: to see it, "+
+		http.Error(w, "This page shows who the users are, which the metrics of this site hide. To see it, "+
 			"set basic_auth_users, or client_auth_type: RequireAndVerifyClientCert, in the file of --web.config.file.", http.StatusForbidden)
 		return
 	}
