@@ -32,7 +32,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-var update = flag.Bool("update", false, "write the tables of README.md anew")
+var update = flag.Bool("update", false, "write the tables of the documents and the outputs of the scripts anew")
 
 // asExporter in the environment makes the test binary behave as qlik_exporter,
 // so that tests can start it as the process that users start.

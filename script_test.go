@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,12 +17,17 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
 // TestScript runs the commands of testdata/script, which are typed as an
-// administrator would. Besides what testscript knows there are:
+// administrator would. All that they print goes into the file transcript, which
+// each script compares at its end with its section "want": go test . -run
+// TestScript -update writes that section anew.
+//
+// Besides what testscript knows there are:
 //
 //	site USERS SESSIONS
 //		Starts a simulated site of three nodes. Lines of the files are
@@ -33,13 +40,29 @@ import (
 //		Logs a user in while the first session is being ended.
 //	left
 //		Prints the sessions that the site has.
+//	cat FILE
+//		Prints a file.
+//	ls FOLDER
+//		Prints the names of all files below a folder.
 //	[!] qlik_exporter ARGUMENTS
 //		Runs the program, with flags that reach the site in the environment.
-//	exits STATUS
-//		Tells one exit status of that program from another.
 func TestScript(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range scripts {
+		script, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(strings.TrimSpace(string(script.Comment)), "\ncmp transcript want") {
+			t.Errorf("%s: the last command must be cmp transcript want, so that nothing printed goes unread", path)
+		}
+	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv(asExporter, "1")
 			env.Values[scripted] = new(scriptedSite)
@@ -51,8 +74,9 @@ func TestScript(t *testing.T) {
 			"fault":         scriptFault,
 			"on-delete":     scriptOnDelete,
 			"left":          scriptLeft,
+			"cat":           scriptCat,
+			"ls":            scriptLs,
 			"qlik_exporter": scriptExporter,
-			"exits":         scriptExits,
 		},
 	})
 }
@@ -199,19 +223,37 @@ func scriptOnDelete(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptLeft(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 0)
-	out, crowd := ts.Stdout(), 0
+	var lines []string
+	crowd := 0
 	for _, session := range siteOf(ts).Sessions() {
 		if session.Directory == crowdDirectory {
 			crowd++
 			continue
 		}
-		_, err := fmt.Fprintf(out, "%s\\%s %s /%s %s\n", session.Directory, session.UserID, session.Device, session.VirtualProxy, session.Node)
-		ts.Check(err)
+		lines = append(lines, fmt.Sprintf("%s\\%s %s /%s %s\n", session.Directory, session.UserID, session.Device, session.VirtualProxy, session.Node))
 	}
+	slices.Sort(lines)
 	if crowd > 0 {
-		_, err := fmt.Fprintf(out, "and a crowd of %d\n", crowd)
-		ts.Check(err)
+		lines = append(lines, fmt.Sprintf("and a crowd of %d\n", crowd))
 	}
+	record(ts, printed{command: "left", stdout: strings.Join(lines, "")})
+}
+
+func scriptCat(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1)
+	record(ts, printed{command: "cat", args: args, stdout: ts.ReadFile(args[0])})
+}
+
+func scriptLs(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1)
+	var names strings.Builder
+	ts.Check(fs.WalkDir(os.DirFS(ts.MkAbs(args[0])), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			fmt.Fprintln(&names, path)
+		}
+		return err
+	}))
+	record(ts, printed{command: "ls", args: args, stdout: names.String()})
 }
 
 func scriptExporter(ts *testscript.TestScript, neg bool, args []string) {
@@ -222,15 +264,8 @@ func scriptExporter(ts *testscript.TestScript, neg bool, args []string) {
 	} else {
 		ts.Check(err)
 	}
-	ts.Setenv("status", strconv.Itoa(status))
 	if neg != (status != 0) {
 		ts.Fatalf("exit status %d", status)
 	}
-}
-
-func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
-	arguments(ts, neg, args, 1)
-	if status := ts.Getenv("status"); !slices.Equal(args, []string{status}) {
-		ts.Fatalf("exit status %s, want %s", status, args[0])
-	}
+	record(ts, printed{"qlik_exporter", args, ts.ReadFile("stdout"), ts.ReadFile("stderr"), status})
 }

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// printed is what a command printed.
+type printed struct {
+	command        string
+	args           []string
+	stdout, stderr string
+	status         int
+}
+
+// record adds a command and what it printed to the transcript of the script.
+func record(ts *testscript.TestScript, p printed) {
+	var text strings.Builder
+	path := ts.MkAbs("transcript")
+	if _, err := os.Stat(path); err == nil {
+		text.WriteString("\n") // between commands
+	}
+	text.WriteString("$ " + p.command)
+	for _, arg := range p.args {
+		if arg == "" || strings.ContainsAny(arg, " '") {
+			arg = "'" + strings.ReplaceAll(arg, "'", "''") + "'"
+		}
+		text.WriteString(" " + arg)
+	}
+	text.WriteString("\n")
+	for _, output := range []struct{ prefix, text string }{{"", mask(p.stdout)}, {"stderr: ", sortLog(mask(p.stderr))}} {
+		for line := range strings.Lines(output.text) {
+			text.WriteString(output.prefix + line)
+			if !strings.HasSuffix(line, "\n") {
+				text.WriteString("\n(no newline at the end)\n")
+			}
+		}
+	}
+	if p.status != 0 {
+		fmt.Fprintf(&text, "exit status %d\n", p.status)
+	}
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	_, err = file.WriteString(strings.ReplaceAll(text.String(), ts.Getenv("WORK"), "$WORK"))
+	ts.Check(errors.Join(err, file.Close()))
+}
+
+// sortLog sorts lines of the log that follow one another: what is asked at once
+// fails in any order.
+func sortLog(text string) string {
+	lines := strings.SplitAfter(text, "\n")
+	for start := 0; start < len(lines); start++ {
+		end := start
+		for end < len(lines) && strings.HasPrefix(lines[end], "ts=") {
+			end++
+		}
+		slices.Sort(lines[start:end])
+		start = max(start, end)
+	}
+	return strings.Join(lines, "")
+}
+
+// masks replace what changes from run to run, or from machine to machine.
+var masks = []struct {
+	pattern *regexp.Regexp
+	by      string
+}{
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "<TIMESTAMP>"},
+	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`), "<DATE>"},
+	{regexp.MustCompile(`\b(\d+ [A-Z][a-z]+ )?\d\d:\d\d:\d\d [A-Z+-][A-Z\d]+\b`), "<TIME>"},
+	{regexp.MustCompile(`\b\d+ ms\b`), "<N> ms"},
+	{regexp.MustCompile(`\b(duration(?:=|":"))[\d.]+[a-zµ]+`), "${1}<DURATION>"},
+	{regexp.MustCompile(`\b(caller(?:=|":"))\w+\.go:\d+\b`), "${1}<CALLER>"},
+	{regexp.MustCompile(`\bby(=|":)"?(\w+ as )?[^"\n]*?@[^"\s]+"?`), `by$1"$2<USER>@<HOST>"`},
+	{regexp.MustCompile(`\b(127\.0\.0\.1|qlik\d):\d{5}\b`), "$1:<PORT>"},
+	// The topology is two lists that are asked for at once.
+	{regexp.MustCompile(`/qrs/(proxyservice|virtualproxyconfig)/full`), "/qrs/<TOPOLOGY>/full"},
+
+	// What Windows says instead.
+	{regexp.MustCompile(`connectex: No connection could be made because the target machine actively refused it\.`), "connect: connection refused"},
+	{regexp.MustCompile(`The system cannot find the (file|path) specified\.`), "no such file or directory"},
+}
+
+// mask makes a text the same whenever and wherever it is printed.
+func mask(text string) string {
+	paragraphs := strings.Split(text, "\n\n")
+	for i, paragraph := range paragraphs {
+		masked := paragraph
+		for _, m := range masks {
+			masked = m.pattern.ReplaceAllString(masked, m.by)
+		}
+		if masked != paragraph {
+			paragraphs[i] = align(masked)
+		}
+	}
+	return strings.Join(paragraphs, "\n\n")
+}
+
+// betweenCells is what separates the columns of a table.
+var betweenCells = regexp.MustCompile(`(\S) {2,}`)
+
+// align lays tables out anew, because what was masked could be of any width: a
+// time has a date before it shortly before midnight.
+func align(text string) string {
+	var aligned strings.Builder
+	w := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
+	_, _ = io.WriteString(w, betweenCells.ReplaceAllString(text, "$1\t")) // into memory
+	_ = w.Flush()
+	return aligned.String()
+}
+
+// TestMask: a table with a time is the same at any time of the day, in any zone,
+// and a table without one stays as it is.
+func TestMask(t *testing.T) {
+	for table, want := range map[string]string{
+		"USER  NEXT SLOT BY  IDLE\nanna  12:34:56 UTC  4 min\nbert  -             -\n": "" +
+			"USER  NEXT SLOT BY  IDLE\nanna  <TIME>        4 min\nbert  -             -\n",
+		"USER  NEXT SLOT BY          IDLE\nanna  27 Nov 00:03:17 CEST  4 min\nbert  -                     -\n": "" +
+			"USER  NEXT SLOT BY  IDLE\nanna  <TIME>        4 min\nbert  -             -\n",
+		"USER  IDLE\nanna    4 min\n\nat 12:34:56 UTC\n": "USER  IDLE\nanna    4 min\n\nat <TIME>\n",
+	} {
+		if got := mask(table); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+}
