@@ -178,15 +178,25 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 	leaks("log", log.String())
 
-	for _, arguments := range [][]string{
-		{"--help"},
-		{"--version"},
-		{"help", "assets"},
-		{"--qlik.key-passphrase-file=" + file("wrong", "marker-wrong-passphrase")},
-		{"--user-labels.key-file=" + file("short", "marker-short")},
+	secrets["wrong passphrase"], secrets["short key of user labels"] = "marker-wrong-passphrase", "marker-short"
+	for _, test := range []struct {
+		arguments []string // the first instead of the flag of that name
+		says      string
+	}{
+		{[]string{"--help"}, "usage: "},
+		{[]string{"--version"}, "version "},
+		{[]string{"help", "assets"}, "usage: "},
+		{[]string{"--qlik.key-passphrase-file=" + file("wrong", secrets["wrong passphrase"])}, "error: --qlik.key-passphrase-file: "},
+		{[]string{"--user-labels.key-file=" + file("short", secrets["short key of user labels"])}, "error: --user-labels.key-file: "},
 	} {
-		text, _ := command(t, append(flags, arguments...)...).CombinedOutput()
-		leaks(strings.Join(arguments, " "), strings.ReplaceAll(string(text), "marker-wrong-passphrase", secrets["passphrase"]))
+		name, _, _ := strings.Cut(test.arguments[0], "=")
+		others := slices.DeleteFunc(slices.Clone(flags), func(flag string) bool { return strings.HasPrefix(flag, name+"=") })
+		text, _ := command(t, append(others, test.arguments...)...).CombinedOutput()
+		about := strings.Join(test.arguments, " ")
+		if !strings.Contains(string(text), test.says) {
+			t.Errorf("%s: want %q in\n%s", about, test.says, text)
+		}
+		leaks(about, string(text))
 	}
 }
 
