@@ -245,7 +245,7 @@ func TestDemo(t *testing.T) {
 	if sessions := len(families["qlik_user_sessions"].GetMetric()); sessions < 300 {
 		t.Errorf("%d series of sessions", sessions)
 	}
-	if headrooms := len(families["qlik_session_limit_headroom"].GetMetric()); headrooms != int(limited) {
+	if headrooms := len(families["qlik_session_limit_headroom"].GetMetric()); headrooms == 0 || headrooms != int(limited) {
 		t.Errorf("%d series of headroom for %v users", headrooms, limited)
 	}
 	if complete := families["qlik_sessions_complete"].GetMetric()[0].GetGauge().GetValue(); complete != 1 {
@@ -258,8 +258,8 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("files with flags: %q, %v", files, err)
 	}
 	again := scrape(t, startExporter(t, "@"+files[0]))
-	if len(again["qlik_virtual_proxy_up"].GetMetric()) != len(families["qlik_virtual_proxy_up"].GetMetric()) {
-		t.Error("the flags that were written reach another site")
+	if got, want := len(again["qlik_virtual_proxy_up"].GetMetric()), len(families["qlik_virtual_proxy_up"].GetMetric()); got == 0 || got != want {
+		t.Errorf("the flags that were written reach another site, of %d links instead of %d", got, want)
 	}
 	if out, err := command(t, "check", "@"+files[0]).CombinedOutput(); err != nil {
 		t.Errorf("check: %v\n%s", err, out)

@@ -154,11 +154,14 @@ func TestOversizedHeader(t *testing.T) {
 	}
 	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strings.Repeat("1", 2<<20))
 	// The exporter may hang up before it has read all of it.
-	if response, err := client.Do(request); err == nil {
+	switch response, err := client.Do(request); {
+	case err == nil:
 		response.Body.Close()
 		if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 			t.Errorf("got %s", response.Status)
 		}
+	case os.IsTimeout(err):
+		t.Errorf("neither answered nor hung up on: %v", err)
 	}
 	f.expect("after", f.scrape(metrics), well)
 }

@@ -220,7 +220,11 @@ func (f *faulty) expectOfBoth(about string, e exporters, want map[string]string)
 }
 
 // difference is what only one of two answers says of the site, line by line.
+// Where there is no answer nothing can be compared.
 func difference(a, b answer) string {
+	if a.status != "200 OK" || b.status != "200 OK" {
+		return fmt.Sprintf("-%s\n+%s\n", a.status, b.status)
+	}
 	said := func(a answer) string {
 		return a.ofTheSite() + "errors " + timeoutOrTooLarge(a.kinds("qps")) + "\n" + "errors " + timeoutOrTooLarge(a.kinds("qrs")) + "\n"
 	}
