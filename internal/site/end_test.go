@@ -79,9 +79,9 @@ func TestEndSessionFails(t *testing.T) {
 			session := login(t, server, "anna", "laptop", "a/b", "qlik3")
 			snapshot := within(t, site, time.Second)
 			server.SetProxyFault("qlik3", fault)
-			_, err := site.EndSession(t.Context(), snapshot, qlik.SessionID(session.ID))
-			if kind := qlik.KindOf(err); kind != want {
-				t.Errorf("%s: kind %q, want %q: %v", fault, kind, want, err)
+			ended, err := site.EndSession(t.Context(), snapshot, qlik.SessionID(session.ID))
+			if kind := qlik.KindOf(err); kind != want || ended {
+				t.Errorf("%s: ended %t, kind %q, want %q: %v", fault, ended, kind, want, err)
 			}
 			if text := fmt.Sprintf("%+v", err); strings.Contains(text, session.ID) || !strings.Contains(text, "DELETE https://qlik3:4243/qps/a/b/session/[session id]: ") {
 				t.Errorf("%s: %s", fault, text)

@@ -1,44 +1,39 @@
 package site
 
 import (
-	"reflect"
+	"fmt"
+	"maps"
+	"slices"
 	"testing"
-
-	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 func TestShareRequests(t *testing.T) {
-	nodes := func(links ...int) map[string][]int {
-		byNode := make(map[string][]int)
-		for i, n := range links {
-			byNode[string(rune('a'+i))] = make([]int, n)
-		}
-		return byNode
-	}
 	for _, test := range []struct {
-		name   string
-		byNode map[string][]int
-		want   map[string]int // nil: only the bounds are fixed
+		name  string
+		links []int // of each node
+		want  []int // requests, the most first: which of equal nodes gets one more is left to chance
 	}{
-		{"a request per link", nodes(3, 5), map[string]int{"a": 3, "b": 5}},
-		{"at most 64 per node", nodes(200), map[string]int{"a": 64}},
-		{"at most 128 in all", nodes(64, 64, 64), nil},
-		{"small nodes are served first", nodes(200, 200, 10), map[string]int{"a": 59, "b": 59, "c": 10}},
-		{"more nodes than slots", nodes(make([]int, 0)...), map[string]int{}},
+		{"a request per link", []int{3, 5}, []int{5, 3}},
+		{"at most 64 per node", []int{200}, []int{64}},
+		{"at most 128 in all", []int{64, 64, 64}, []int{43, 43, 42}},
+		{"small nodes are served first", []int{200, 200, 10}, []int{59, 59, 10}},
+		{"more nodes than requests", slices.Repeat([]int{2}, 200), slices.Repeat([]int{1}, 200)},
+		{"no nodes", nil, nil},
 	} {
-		got := shareRequests(test.byNode)
-		total := 0
-		for node, n := range got {
-			total += n
-			if n > qlik.MaxConnectionsPerNode || n < 1 {
-				t.Errorf("%s: %d for %s", test.name, n, node)
-			}
+		byNode := make(map[string][]int)
+		for i, n := range test.links {
+			byNode[fmt.Sprint("node", i)] = make([]int, n)
 		}
-		if total > maxRequests {
-			t.Errorf("%s: %d in all", test.name, total)
-		}
-		if test.want != nil && !reflect.DeepEqual(got, test.want) {
+		requests := shareRequests(byNode)
+		got := slices.Sorted(maps.Values(requests))
+		slices.Reverse(got)
+		if !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+		for node, n := range requests {
+			if n > len(byNode[node]) {
+				t.Errorf("%s: %d requests for %d links of %s", test.name, n, len(byNode[node]), node)
+			}
 		}
 	}
 }

@@ -217,8 +217,10 @@ func TestFaults(t *testing.T) {
 					t.Errorf("after recovery: %q", got)
 				}
 				synctest.Wait() // for the requests that were given up
-				if errors := site.Status().Requests.Errors[qlik.APIProxy]; kind != "" && errors[kind] != 2 {
-					t.Errorf("counted errors: %v", errors)
+				counted := site.Status().Requests.Errors[qlik.APIProxy]
+				maps.DeleteFunc(counted, func(_ qlik.Kind, n uint64) bool { return n == 0 })
+				if want := map[qlik.Kind]uint64{kind: 2}; kind != "" && !maps.Equal(counted, want) || kind == "" && len(counted) > 0 {
+					t.Errorf("counted errors: %v", counted)
 				}
 			})
 		})
@@ -326,8 +328,8 @@ func TestFailuresKeepConnections(t *testing.T) {
 				within(t, site, time.Second)
 				time.Sleep(15 * time.Second)
 			}
-			if got := server.Requests().ProxyConnections; got != 7 {
-				t.Errorf("%s: %d connections for 7 links", fault, got)
+			if got := server.Requests(); got.ProxyConnections != 7 || got.SessionLists != 77 {
+				t.Errorf("%s: %d connections, %d questions; want 7 and 77", fault, got.ProxyConnections, got.SessionLists)
 			}
 		}
 	})
@@ -927,8 +929,8 @@ func TestHangingRepositoryIsSpared(t *testing.T) {
 			}
 		}
 		asked := server.Requests().Repository["/qrs/license/professionalaccessusage/full"] - before
-		if asked != slow || asked > 6 {
-			t.Errorf("asked %d times, %d slow scrapes; want at most 6", asked, slow)
+		if asked != slow || asked < 1 || asked > 6 {
+			t.Errorf("asked %d times, %d slow scrapes; want as many, from 1 to 6", asked, slow)
 		}
 		server.SetRepositoryFault("qlik1", qliktest.NoFault)
 		time.Sleep(6 * time.Minute)
