@@ -131,7 +131,11 @@ func TestRunbook(t *testing.T) {
 			t.Errorf("the runbook has a section %s, but there is no such alert", heading)
 		}
 	}
-	for _, link := range regexp.MustCompile(`\]\(([^)]*)\)`).FindAllStringSubmatch(runbook, -1) {
+	links := regexp.MustCompile(`\]\(([^)]*)\)`).FindAllStringSubmatch(runbook, -1)
+	if len(links) < 10 {
+		t.Errorf("%d links; is the pattern right?", len(links))
+	}
+	for _, link := range links {
 		path, fragment, _ := strings.Cut(link[1], "#")
 		if path != "" {
 			if _, err := os.Stat(path); err != nil {
@@ -276,24 +280,28 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 	}
+	ofTexts := 0
 	for _, r := range rules { // texts may use whatever is recorded
 		for _, text := range r.Annotations {
 			for _, query := range templateQueries(t, text) {
 				check(r.Alert+", text", query)
+				ofTexts++
 			}
 		}
 	}
 	runbook := read(t, "runbook.md")
-	for _, query := range runbookQueries(runbook) {
+	queries := runbookQueries(runbook)
+	for _, query := range queries {
 		check("runbook", query)
 	}
-	for _, name := range regexp.MustCompile("`([a-z]+:)?(qlik_[a-z_]+)[^`]*`").FindAllStringSubmatch(runbook, -1) {
-		if strings.HasPrefix(name[2], "qlik_exporter") {
-			continue
+	names := regexp.MustCompile("`((?:[a-z_]+:)?qlik_[a-z_]+(?::[a-z0-9_]+)?)[^`]*`").FindAllStringSubmatch(runbook, -1)
+	for _, name := range names {
+		if name := name[1]; known[name] == nil && !strings.HasPrefix(name, "qlik_exporter") {
+			t.Errorf("the runbook names %s, which is neither exported nor recorded", name)
 		}
-		if name[1] == "" && known[name[2]] == nil {
-			t.Errorf("the runbook names %s, which is not exported", name[2])
-		}
+	}
+	if ofTexts < 5 || len(queries) < 20 || len(names) < 5 {
+		t.Errorf("%d queries of texts, %d of the runbook, and %d names there; are the patterns right?", ofTexts, len(queries), len(names))
 	}
 }
 
