@@ -363,11 +363,21 @@ func TestServerLog(t *testing.T) {
 // would look like a failure of the site.
 func TestWhoLeavesGetsNoAnswer(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
+	asked := 0
 	h := handler(t, Config{TelemetryPath: "/metrics", Sites: only(func(context.Context) prometheus.Gatherer {
+		asked++
 		leave()
 		return collect(func(chan<- prometheus.Metric) { t.Error("gathered") })
 	})})
-	for range 20 {
-		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody).WithContext(ctx))
+	const scrapes = 20
+	for range scrapes {
+		answer := httptest.NewRecorder()
+		h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody).WithContext(ctx))
+		if answer.Body.Len() > 0 {
+			t.Errorf("got %d %q", answer.Code, answer.Body)
+		}
+	}
+	if asked != scrapes {
+		t.Errorf("the site was asked %d times, want %d", asked, scrapes)
 	}
 }
