@@ -553,30 +553,37 @@ func TestLogsChangesOnly(t *testing.T) {
 		r := newReader(t, Config{Glob: filepath.Join(w.dir, "*_AuditSecurity_Repository.txt"), Logger: lines})
 		r.start()
 		defer func() { r.stop() }()
-		wantLines := func(n int) {
+		// want waits for a look and expects so many lines, the last of which have these
+		// words in them.
+		want := func(n int, last ...string) {
 			t.Helper()
 			poll()
 			lines.mu.Lock()
 			defer lines.mu.Unlock()
 			if len(lines.lines) != n {
-				t.Errorf("%d lines, want %d: %q", len(lines.lines), n, lines.lines)
+				t.Fatalf("%d lines, want %d: %q", len(lines.lines), n, lines.lines)
+			}
+			for i, words := range last {
+				if line := lines.lines[n-len(last)+i]; !strings.Contains(line, words) {
+					t.Errorf("line %s, want one with %s", line, words)
+				}
 			}
 		}
-		wantLines(1) // no such file
-		wantLines(1)
+		want(1, "no such file")
+		want(1)
 		w.create()
 		w.refuse(10)
-		wantLines(2) // following
-		wantLines(2)
+		want(2, "Following")
+		want(2)
 		w.raw("short " + limitMessage + "\n" + "short\n")
-		wantLines(3) // the first of the two
+		want(3, errColumns.Error()) // of the two, one
 		w.raw(line("now", "LAB", "goran", limitMessage) + "\n" + strings.Repeat(limitMessage, 1000) + "\n")
-		wantLines(5)
+		want(5, errTime.Error(), errLong.Error())
 		w.must(w.file.Truncate(0))
-		wantLines(6) // the rest cannot be found
+		want(6, "the rest of it cannot be found")
 		w.raw(line("now", "LAB", "goran", limitMessage) + "\n")
-		wantLines(7) // column names missing
-		wantLines(7)
+		want(7, "names no column")
+		want(7)
 	})
 }
 
