@@ -166,10 +166,11 @@ func TestPrometheus(t *testing.T) {
 	if config.Scrape[0].Job != "qlik" {
 		t.Errorf("the job is %s, but rules and dashboards know qlik", config.Scrape[0].Job)
 	}
-	for _, target := range slices.Concat(config.Alerting.Alertmanagers[0].Static, config.Scrape[0].Static) {
-		for _, target := range target.Targets {
-			address(t, file, target)
+	for _, asked := range []targets{config.Alerting.Alertmanagers[0].Static, config.Scrape[0].Static} {
+		if len(asked) != 1 || len(asked[0].Targets) != 1 {
+			t.Fatalf("%s asks %v, want one of each", file, asked)
 		}
+		address(t, file, asked[0].Targets[0])
 	}
 	prometheus := services(t)["prometheus"]
 	rules := prometheus.host(config.RuleFiles[0])

@@ -248,7 +248,11 @@ func TestHistoryAddsUp(t *testing.T) {
 		left := h.sum("qlik_license_seats_available", label)
 		given := h.sum("qlik_license_seats_allocated", label)
 		active, used := h.sum("qlik_license_users_active", label, `window="90d"`), h.sum("qlik_license_seats_used", label)
-		for at, bought := range h.sum("qlik_license_seats", label) {
+		seats := h.sum("qlik_license_seats", label)
+		if len(seats) != len(sessions) {
+			t.Errorf("%s: seats at %d of %d moments", license, len(seats), len(sessions))
+		}
+		for at, bought := range seats {
 			if left[at]+given[at] != bought || left[at] < 0 || active[at] > used[at] || used[at] > given[at] || active[at] < 0.5*given[at] {
 				t.Fatalf("%s: %g seats, %g given, %g left, %g used, %g of these lately", license, bought, given[at], left[at], used[at], active[at])
 			}
