@@ -78,10 +78,11 @@ var masks = []struct {
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`), "<DATE>"},
 	{regexp.MustCompile(`\b(\d+ [A-Z][a-z]+ )?\d\d:\d\d:\d\d [A-Z+-][A-Z\d]+\b`), "<TIME>"},
 	{regexp.MustCompile(`\b\d+ ms\b`), "<N> ms"},
+	{regexp.MustCompile(`\bwithin \d+s of this machine\b`), "within <N>s of this machine"},
 	{regexp.MustCompile(`\b(duration(?:=|":"))[\d.]+[a-zµ]+`), "${1}<DURATION>"},
 	{regexp.MustCompile(`\b(caller(?:=|":"))\w+\.go:\d+\b`), "${1}<CALLER>"},
 	{regexp.MustCompile(`\bby(=|":)"?(\w+ as )?[^"\n]*?@[^"\s]+"?`), `by$1"$2<USER>@<HOST>"`},
-	{regexp.MustCompile(`\b(127\.0\.0\.1|qlik\d):\d{5}\b`), "$1:<PORT>"},
+	{regexp.MustCompile(`\b(127\.0\.0\.1:|qlik\d:|port )\d{5}\b`), "$1<PORT>"},
 	// The topology is two lists that are asked for at once.
 	{regexp.MustCompile(`/qrs/(proxyservice|virtualproxyconfig)/full`), "/qrs/<TOPOLOGY>/full"},
 
