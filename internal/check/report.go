@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -106,5 +105,5 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return encoder.Encode(struct {
 		OK bool `json:"ok"`
 		*Report
-	}{r.OK(), &Report{Site: r.Site, Results: slices.Concat([]Result{}, r.Results), Advice: slices.Concat([]string{}, r.Advice)}})
+	}{r.OK(), &Report{Site: r.Site, Results: append([]Result{}, r.Results...), Advice: append([]string{}, r.Advice...)}}) // [], not null
 }

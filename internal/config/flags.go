@@ -101,6 +101,9 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 	}
 	f.names = givenFlags(f.app, parsed)
 	if err != nil {
+		if _, ours := errors.AsType[*Error](err); ours { // says what to write
+			return "", f.explain(err)
+		}
 		return "", fmt.Errorf("%w, try --help", f.explain(f.nameFlag(parsed, err)))
 	}
 	if err := f.validate(parsed); err != nil {
@@ -118,12 +121,9 @@ func (f *Flags) explain(err error) error {
 	return err
 }
 
-// nameFlag finds out which flag an error of kingpin is about. Those of our tables
-// say so themselves; the others are set once more.
+// nameFlag finds out which flag an error of kingpin is about, by setting all once
+// more that are not in our tables.
 func (f *Flags) nameFlag(parsed *kingpin.ParseContext, err error) error {
-	if _, named := errors.AsType[*Error](err); named {
-		return err
-	}
 	for _, flag := range flagsOf(f.app, parsed) {
 		if _, ours := flag.Value.(ofFlag); ours {
 			continue
