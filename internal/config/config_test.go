@@ -159,7 +159,7 @@ func TestBadFile(t *testing.T) {
 
 // TestExplain: what turns out wrong only later is told with its place as well.
 func TestExplain(t *testing.T) {
-	path := write(t, filepath.Join(t.TempDir(), "sites.yml"), "sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    exclude_user: [a]\n")
+	path := write(t, filepath.Join(t.TempDir(), "sites.yml"), "sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    exclude_user: [a]\n    collector:\n      licenses: false\n")
 	c, err := load(path)
 	if err != nil {
 		t.Fatal(err)
@@ -173,8 +173,14 @@ func TestExplain(t *testing.T) {
 			t.Errorf("got %s, want %s", got, path+want)
 		}
 	}
-	if got, want := c.Name("emea", "qlik.cert-dir"), "sites.emea.cert_dir ("+path+":4)"; got != want {
-		t.Errorf("within a sentence: got %s, want %s", got, want)
+	for flag, want := range map[string]string{
+		"qlik.cert-dir":         "sites.emea.cert_dir (" + path + ":4)",
+		"no-collector.licenses": "sites.emea.collector.licenses (" + path + ":7)",
+		"qlik.node-address":     "sites.emea.node_address (" + path + ":2)",
+	} {
+		if got := c.Name("emea", flag); got != want {
+			t.Errorf("within a sentence: got %s, want %s", got, want)
+		}
 	}
 }
 

@@ -45,7 +45,8 @@ func load(path string) (*Configuration, error) {
 // setting that is not given has the line of its site.
 func (f *file) where(site, flag string) (line int, keys string) {
 	line, keys = f.lines[site][""], "sites."+site
-	for _, row := range new(Site).settings() {
+	known := Default()
+	for _, row := range known.settings() {
 		if row.flag != flag {
 			continue
 		}
