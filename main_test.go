@@ -170,6 +170,7 @@ func TestCannotStart(t *testing.T) {
 		{[]string{"--config.file=sites.yml", "--no-collector.licenses"}, "--collector.licenses: is not used where there is a --config.file"},
 		{append(flags, "--user-labels=hashed", "--user-labels.key-file="+short), "--user-labels.key-file: a hash needs a key of at least 16 bytes"},
 		{append(flags, "--web.enable-lifecycle"), "--web.enable-lifecycle: there is nothing to reload without --config.file"},
+		{append(flags, "--user-labels"), "--user-labels: needs a value, try --help"},
 		{append(flags, "--qlik.hots=qlik1"), "unknown long flag '--qlik.hots', try --help"},
 		{append(flags, "serv"), "serv"},
 	} {

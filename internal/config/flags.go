@@ -106,10 +106,29 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 		}
 		return "", fmt.Errorf("%w, try --help", f.explain(f.nameFlag(parsed, err)))
 	}
+	if name := f.withoutValue(args); name != "" {
+		return "", fmt.Errorf("--%s: needs a value, try --help", name)
+	}
 	if err := f.validate(parsed); err != nil {
 		return "", f.explain(err)
 	}
 	return command, nil
+}
+
+// withoutValue returns the last flag of the command line if its value is missing,
+// which kingpin ignores where the default command follows.
+func (f *Flags) withoutValue(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	name, isFlag := strings.CutPrefix(args[len(args)-1], "--")
+	if !isFlag {
+		return ""
+	}
+	if flag := f.app.GetFlag(name); flag == nil || flag.Model().IsBoolFlag() {
+		return ""
+	}
+	return name
 }
 
 // explain returns an error about a setting under the name of the flag, with the
