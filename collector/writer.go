@@ -1,0 +1,310 @@
+package collector
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// writer takes the series of one scrape and makes metric families of them. Most
+// series are of users, who are tens of thousands. A registry would take most of
+// the time of a scrape for them; this takes little, because
+//   - most labels have the value of the series before, whose pairs are shared,
+//   - most series come in order, and only families that do not are sorted,
+//   - memory is taken for many series at once.
+type writer struct {
+	families []*family            // by desc.index; nil without series
+	labels   map[string]*label    // by name
+	sets     map[string]*labelSet // by the names
+
+	pairs      pieces[labelPair]
+	pairSlices []*dto.LabelPair // to be cut into those of series
+	gauges     pieces[gaugeValue]
+	counters   pieces[counterValue]
+
+	failed prometheus.MultiError
+}
+
+func newWriter() *writer {
+	return &writer{
+		families: make([]*family, len(descs)),
+		labels:   make(map[string]*label),
+		sets:     make(map[string]*labelSet),
+	}
+}
+
+// write adds a series. The values of its labels come in the order of the
+// descriptor. What is not UTF-8 in them is replaced.
+func (w *writer) write(d *desc, value float64, labels ...string) {
+	f := w.family(d)
+	metric := f.add(w.labelPairs(f, labels))
+	if d.kind == dto.MetricType_COUNTER {
+		metric.Counter = w.counter(value)
+	} else {
+		metric.Gauge = w.gauge(value)
+	}
+}
+
+// writeHistogram adds the series of a histogram without labels.
+func (w *writer) writeHistogram(d *desc, histogram prometheus.Histogram) {
+	var metric dto.Metric
+	if err := histogram.Write(&metric); err != nil {
+		w.failed.Append(fmt.Errorf("%s: %w", d.name, err))
+		return
+	}
+	w.family(d).add(nil).Histogram = metric.Histogram
+}
+
+// gather returns the families that have series, in the order of their names. The
+// error says what is missing in them, such as a series that was written before.
+func (w *writer) gather() ([]*dto.MetricFamily, error) {
+	var families []*dto.MetricFamily
+	for _, f := range w.families {
+		if f == nil {
+			continue
+		}
+		f.Metric = f.series.pointers()
+		if f.unordered {
+			w.failed.Append(f.sort())
+		}
+		families = append(families, &f.MetricFamily)
+	}
+	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return families, w.failed.MaybeUnwrap()
+}
+
+// family is the series of a metric.
+type family struct {
+	dto.MetricFamily // without series until gather
+
+	desc      *desc
+	set       *labelSet
+	series    pieces[dto.Metric]
+	last      []*dto.LabelPair // of the last series
+	unordered bool             // a series does not come behind the one before it
+}
+
+func (w *writer) family(d *desc) *family {
+	f := w.families[d.index]
+	if f == nil {
+		f = &family{desc: d, set: w.labelSet(d)}
+		f.Name, f.Help, f.Type = &d.name, &d.help, &d.kind
+		w.families[d.index] = f
+	}
+	return f
+}
+
+// add adds a series, whose value is still to be set.
+func (f *family) add(labels []*dto.LabelPair) *dto.Metric {
+	if f.series.n > 0 && compareLabels(f.last, labels) >= 0 {
+		f.unordered = true
+	}
+	metric := f.series.next()
+	metric.Label = labels
+	f.last = labels
+	return metric
+}
+
+// sort sorts the series by the values of their labels. Of several with the same
+// values it keeps the one that was written first, and returns an error.
+func (f *family) sort() error {
+	// Users come in order. Where another label is the first, as the license is, users
+	// are in order among those of the same value, which leaves little to sort.
+	byFirst := make(map[string][]*dto.Metric)
+	for _, metric := range f.Metric {
+		first := ""
+		if len(metric.Label) > 0 {
+			first = metric.Label[0].GetValue()
+		}
+		byFirst[first] = append(byFirst[first], metric)
+	}
+	sorted := f.Metric[:0]
+	for _, first := range slices.Sorted(maps.Keys(byFirst)) {
+		slices.SortStableFunc(byFirst[first], compareSeries)
+		sorted = append(sorted, byFirst[first]...)
+	}
+	f.Metric = slices.CompactFunc(sorted, func(a, b *dto.Metric) bool { return compareSeries(a, b) == 0 })
+	if again := f.series.n - len(f.Metric); again > 0 {
+		return fmt.Errorf("%s: %d series have the labels of another one", f.desc.name, again)
+	}
+	return nil
+}
+
+func compareSeries(a, b *dto.Metric) int { return compareLabels(a.Label, b.Label) }
+
+// compareLabels compares the values of labels with the same names.
+func compareLabels(a, b []*dto.LabelPair) int {
+	for i := range a {
+		if a[i] == b[i] { // shared
+			continue
+		}
+		if order := strings.Compare(*a[i].Value, *b[i].Value); order != 0 {
+			return order
+		}
+	}
+	return 0
+}
+
+// labelSet is the labels of the metrics whose labels have the same names.
+type labelSet struct {
+	labels []*label         // in the order of their names
+	last   []*dto.LabelPair // of the series that was written last
+}
+
+// label is what was written of the labels with a name.
+type label struct {
+	name  string
+	last  *labelPair            // written last
+	known map[string]*labelPair // by value; no more than maxKnown
+}
+
+// maxKnown bounds the values of a label that are kept to be shared. Most labels
+// have few; users, who are many, have their series one after another.
+const maxKnown = 64
+
+// labelPair is a dto.LabelPair with the value that it points to.
+type labelPair struct {
+	dto.LabelPair
+
+	written string
+}
+
+func (w *writer) labelSet(d *desc) *labelSet {
+	names := make([]string, 0, len(d.labels))
+	for _, i := range d.byName {
+		names = append(names, d.labels[i])
+	}
+	key := strings.Join(names, " ")
+	set := w.sets[key]
+	if set == nil {
+		set = new(labelSet)
+		for _, name := range names {
+			if w.labels[name] == nil {
+				w.labels[name] = &label{name: name, known: make(map[string]*labelPair)}
+			}
+			set.labels = append(set.labels, w.labels[name])
+		}
+		w.sets[key] = set
+	}
+	return set
+}
+
+// labelPairs returns the pairs of a series of a family, in the order of their
+// names. They are shared and must not be altered.
+func (w *writer) labelPairs(f *family, values []string) []*dto.LabelPair {
+	n := len(f.desc.labels)
+	if len(values) != n { // a defect, which costs the collector
+		panic(fmt.Sprintf("%s is written with %d labels, but has %d", f.desc.name, len(values), n))
+	}
+	if len(w.pairSlices) < n {
+		w.pairSlices = make([]*dto.LabelPair, maxPiece)
+	}
+	pairs := w.pairSlices[:n:n]
+	for i, from := range f.desc.byName {
+		pairs[i] = w.labelPair(f.set.labels[i], values[from])
+	}
+	if slices.Equal(pairs, f.set.last) {
+		return f.set.last
+	}
+	w.pairSlices = w.pairSlices[n:]
+	f.set.last = pairs
+	return pairs
+}
+
+func (w *writer) labelPair(l *label, value string) *dto.LabelPair {
+	if l.last != nil && l.last.written == value {
+		return &l.last.LabelPair
+	}
+	pair := l.known[value]
+	if pair == nil {
+		pair = w.pairs.next()
+		pair.written = value
+		pair.Name, pair.Value = &l.name, &pair.written
+		if !utf8.ValidString(value) {
+			pair.Value = new(strings.ToValidUTF8(value, "\uFFFD"))
+		}
+		if len(l.known) < maxKnown {
+			l.known[value] = pair
+		}
+	}
+	l.last = pair
+	return &pair.LabelPair
+}
+
+// gaugeValue is a dto.Gauge with the value that it points to.
+type gaugeValue struct {
+	dto.Gauge
+
+	value float64
+}
+
+// sharedGauges are the values 0, 1, 2 and so on, which most series have.
+var sharedGauges = func() (gauges [64]*dto.Gauge) {
+	for i := range gauges {
+		gauges[i] = &dto.Gauge{Value: new(float64(i))}
+	}
+	return gauges
+}()
+
+func (w *writer) gauge(value float64) *dto.Gauge {
+	if i := int(value); i >= 0 && i < len(sharedGauges) && float64(i) == value {
+		return sharedGauges[i]
+	}
+	made := w.gauges.next()
+	made.value = value
+	made.Value = &made.value
+	return &made.Gauge
+}
+
+// counterValue is a dto.Counter with the value that it points to.
+type counterValue struct {
+	dto.Counter
+
+	value float64
+}
+
+func (w *writer) counter(value float64) *dto.Counter {
+	made := w.counters.next()
+	made.value = value
+	made.Value = &made.value
+	return &made.Counter
+}
+
+// pieces are any number of values, in pieces of memory that never move, because
+// there are pointers into them.
+type pieces[T any] struct {
+	all [][]T // the last one is being filled
+	n   int   // values in all of them
+}
+
+const maxPiece = 256
+
+// next returns another value.
+func (p *pieces[T]) next() *T {
+	last := len(p.all) - 1
+	if last < 0 || len(p.all[last]) == cap(p.all[last]) {
+		p.all = append(p.all, make([]T, 0, min(max(p.n, 1), maxPiece)))
+		last++
+	}
+	piece := p.all[last]
+	piece = piece[:len(piece)+1]
+	p.all[last] = piece
+	p.n++
+	return &piece[len(piece)-1]
+}
+
+// pointers returns pointers to all values.
+func (p *pieces[T]) pointers() []*T {
+	pointers := make([]*T, 0, p.n)
+	for _, piece := range p.all {
+		for i := range piece {
+			pointers = append(pointers, &piece[i])
+		}
+	}
+	return pointers
+}
