@@ -2,19 +2,14 @@ package collector
 
 import (
 	"cmp"
-	"context"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
-	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 const (
@@ -25,22 +20,21 @@ const (
 )
 
 var (
-	accessDenied = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "access", "denied_total"),
+	accessDeniedDesc = counterDesc("qlik_access_denied_total",
 		"Logins that Qlik refused since the start, by reason, from the audit security logs that are read; a lower bound while qlik_audit_log_up is 0 for any node.",
-		[]string{"reason"}, nil)
-	userAccessDenied = userCounter("user_access_denied_total",
-		"Logins of the user that Qlik refused, from the audit security logs; kept until 24 hours after the last one.")
-	userLastAccessDenied = userGauge("user_last_access_denied_timestamp_seconds",
-		"When Qlik last refused a login of the user, by the audit security log's own time; kept for 24 hours.")
-	auditLogUp = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "audit_log", "up"),
+		"reason")
+	userAccessDeniedDesc = counterDesc("qlik_user_access_denied_total",
+		"Logins of the user that Qlik refused, from the audit security logs; kept until 24 hours after the last one.",
+		"user_directory", "user_id", "reason")
+	userLastAccessDeniedDesc = gaugeDesc("qlik_user_last_access_denied_timestamp_seconds",
+		"When Qlik last refused a login of the user, by the audit security log's own time; kept for 24 hours.",
+		"user_directory", "user_id", "reason")
+	auditLogUpDesc = gaugeDesc("qlik_audit_log_up",
 		"1 if the audit security log of the repository on that node is read; 0 for every repository of the site whose log is not.",
-		[]string{"node"}, nil)
-	auditLogLastRead = prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, "audit_log", "last_read_timestamp_seconds"),
+		"node")
+	auditLogLastReadDesc = gaugeDesc("qlik_audit_log_last_read_timestamp_seconds",
 		"When the audit security log of that node was last read to its end.",
-		[]string{"node"}, nil)
+		"node")
 )
 
 // AuditLog is what the collector needs of the follower of a log.
@@ -105,10 +99,24 @@ func (d *Denials) Denied(denial auditlog.Denial) {
 	}
 }
 
-// remembered returns the counts of users, those of long ago left out for good.
-func (d *Denials) remembered(now time.Time) map[deniedUser]deniedCount {
+// deniedRow is a user with what is counted of it.
+type deniedRow struct {
+	deniedUser
+	deniedCount
+}
+
+// remembered returns the users in the order of their series, those of long ago
+// left out for good.
+func (d *Denials) remembered(now time.Time) []deniedRow {
 	maps.DeleteFunc(d.users, func(_ deniedUser, count deniedCount) bool { return now.Sub(count.last) >= rememberDenial })
-	return d.users
+	users := make([]deniedRow, 0, len(d.users))
+	for user, count := range d.users {
+		users = append(users, deniedRow{user, count})
+	}
+	slices.SortFunc(users, func(a, b deniedRow) int {
+		return cmp.Or(strings.Compare(string(a.reason), string(b.reason)), a.user.Compare(b.user))
+	})
+	return users
 }
 
 type denialsCollector struct {
@@ -116,41 +124,38 @@ type denialsCollector struct {
 	users   *userSelection
 }
 
-var _ Collector = (*denialsCollector)(nil)
-
-func newDenials(config Config, users *userSelection) Collector {
+func newDenialsCollector(config Config, users *userSelection) Collector {
 	return &denialsCollector{denials: config.Denials, users: users}
 }
 
-// Describe implements Collector.
-func (c *denialsCollector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- accessDenied
-	ch <- userAccessDenied.desc
-	ch <- userLastAccessDenied.desc
-	ch <- auditLogUp
-	ch <- auditLogLastRead
-}
-
 // Update implements Collector.
-func (c *denialsCollector) Update(_ context.Context, v *view, ch chan<- prometheus.Metric) error {
-	c.sendLogs(v.snapshot, ch)
+func (c *denialsCollector) Update(v *view, w *writer) error {
+	c.writeLogs(v.snapshot.Services, w)
 	c.denials.mu.Lock()
 	defer c.denials.mu.Unlock()
 	for _, reason := range []auditlog.Reason{auditlog.NoLicense, auditlog.SessionLimit} {
-		ch <- counter(accessDenied, float64(c.denials.counts[reason]), string(reason))
+		w.write(accessDeniedDesc, float64(c.denials.counts[reason]), string(reason))
 	}
-	if c.users.perUser {
-		c.addUsers(v, c.denials.remembered(v.snapshot.Time))
+	if !c.users.perUser {
+		return nil
+	}
+	for _, denied := range c.denials.remembered(v.snapshot.Time) {
+		if c.users.excludes(denied.user) {
+			continue
+		}
+		id, reason := c.users.namer.id(denied.user), string(denied.reason)
+		w.write(userAccessDeniedDesc, float64(denied.times), denied.user.Directory, id, reason)
+		w.write(userLastAccessDeniedDesc, seconds(denied.last), denied.user.Directory, id, reason)
 	}
 	return nil
 }
 
-// sendLogs says of every repository of the site whether its log is read, and of
+// writeLogs says of every repository of the site whether its log is read, and of
 // logs of nodes that the site does not name.
-func (c *denialsCollector) sendLogs(snapshot *headroom.Snapshot, ch chan<- prometheus.Metric) {
+func (c *denialsCollector) writeLogs(services []qlik.ServiceState, w *writer) {
 	logs := maps.Clone(c.denials.logs)
 	nodes := make(map[string]AuditLog) // by label; nil is not configured
-	for _, service := range snapshot.Services {
+	for _, service := range services {
 		if service.Service == "Repository" {
 			host := strings.ToLower(service.Host)
 			nodes[service.Node] = logs[host]
@@ -158,40 +163,14 @@ func (c *denialsCollector) sendLogs(snapshot *headroom.Snapshot, ch chan<- prome
 		}
 	}
 	maps.Copy(nodes, logs)
-	for _, node := range slices.Sorted(maps.Keys(nodes)) {
+	for node, log := range nodes {
 		var status auditlog.Status
-		if nodes[node] != nil {
-			status = nodes[node].Status()
+		if log != nil {
+			status = log.Status()
 		}
-		ch <- gauge(auditLogUp, boolean(status.Up), node)
+		w.write(auditLogUpDesc, boolean(status.Up), node)
 		if !status.LastRead.IsZero() {
-			ch <- timestamp(auditLogLastRead, status.LastRead, node)
+			w.write(auditLogLastReadDesc, seconds(status.LastRead), node)
 		}
-	}
-}
-
-func (c *denialsCollector) addUsers(v *view, users map[deniedUser]deniedCount) {
-	type row struct {
-		deniedCount
-
-		reason, directory, id string
-	}
-	rows := make([]row, 0, len(users))
-	for key, count := range users {
-		if !c.users.excludes(key.user) {
-			rows = append(rows, row{count, string(key.reason), key.user.Directory, c.users.namer.id(key.user)})
-		}
-	}
-	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(strings.Compare(a.reason, b.reason), strings.Compare(a.directory, b.directory), strings.Compare(a.id, b.id))
-	})
-	times, last := v.family(userAccessDenied), v.family(userLastAccessDenied)
-	for i := range rows {
-		r := &rows[i]
-		labels := []*dto.LabelPair{
-			{Name: &reasonName, Value: &r.reason}, {Name: &userDirectoryName, Value: &r.directory}, {Name: &userIDName, Value: &r.id},
-		}
-		times.add(float64(r.times), labels)
-		last.add(seconds(r.last), labels)
 	}
 }

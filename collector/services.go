@@ -1,33 +1,24 @@
 package collector
 
 import (
-	"context"
 	"errors"
 	"slices"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-var serviceState = prometheus.NewDesc(
-	prometheus.BuildFQName(namespace, "service", "state"),
+var serviceStateDesc = gaugeDesc("qlik_service_state",
 	"1 for the state in which the repository reports the service to be, 0 for the others. From the repository, which is asked every 30 s.",
-	[]string{"node", "qlik_service", "state"}, nil)
+	"node", "qlik_service", "state")
 
-type services struct{}
+type servicesCollector struct{}
 
-var _ Collector = services{}
-
-func newServices(_ Config, _ *userSelection) Collector { return services{} }
-
-// Describe implements Collector.
-func (services) Describe(ch chan<- *prometheus.Desc) { ch <- serviceState }
+func newServicesCollector(Config, *userSelection) Collector { return servicesCollector{} }
 
 var errNoServices = errors.New("the repository has not reported the states of services yet")
 
 // Update implements Collector.
-func (services) Update(_ context.Context, v *view, ch chan<- prometheus.Metric) error {
+func (servicesCollector) Update(v *view, w *writer) error {
 	if len(v.snapshot.Services) == 0 {
 		return errNoServices
 	}
@@ -37,7 +28,7 @@ func (services) Update(_ context.Context, v *view, ch chan<- prometheus.Metric) 
 			states = append(states, service.State)
 		}
 		for _, state := range states {
-			ch <- gauge(serviceState, boolean(state == service.State), service.Node, service.Service, state)
+			w.write(serviceStateDesc, boolean(state == service.State), service.Node, service.Service, state)
 		}
 	}
 	return nil

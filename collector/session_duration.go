@@ -6,6 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+var sessionDurationDesc = histogramDesc("qlik_session_duration_seconds",
+	"Observed life of ended sessions whose start was seen, as exact as the time between scrapes.")
+
 // SessionDuration is a histogram of the observed lives of sessions, with classic
 // and native buckets. It outlives scrapes.
 type SessionDuration struct {
@@ -15,10 +18,8 @@ type SessionDuration struct {
 // NewSessionDuration makes an empty histogram.
 func NewSessionDuration() *SessionDuration {
 	return &SessionDuration{prometheus.NewHistogram(prometheus.HistogramOpts{
-		Namespace: namespace,
-		Subsystem: "session",
-		Name:      "duration_seconds",
-		Help:      "Observed life of ended sessions whose start was seen, as exact as the time between scrapes.",
+		Name: sessionDurationDesc.name,
+		Help: sessionDurationDesc.help,
 		// From a click to a working day; 1800 is Qlik's default inactivity timeout.
 		Buckets:                         []float64{30, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400},
 		NativeHistogramBucketFactor:     1.1,

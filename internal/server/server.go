@@ -56,8 +56,8 @@ type Config struct {
 type Sites interface {
 	prometheus.Collector // of the state of the configuration
 
-	// Use returns what scrapes the site of that name, to be gathered once; done must
-	// be called after that. The only site of an exporter has no name.
+	// Use returns what scrapes the site of that name; done must be called when the
+	// scrape has been gathered. The only site of an exporter has no name.
 	Use(name string) (scrape func(ctx context.Context) Scrape, done func(), found bool)
 	// Names returns the names of the sites.
 	Names() []string

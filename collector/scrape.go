@@ -1,0 +1,78 @@
+package collector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+var (
+	scrapeSuccessDesc = gaugeDesc("qlik_scrape_collector_success",
+		"1 if the collector could say something true, 0 if it failed as a whole.",
+		"collector")
+	scrapeDurationDesc = gaugeDesc("qlik_scrape_collector_duration_seconds",
+		"How long the collector took to turn what is known into metrics, not counting the questions to Qlik that all collectors share.",
+		"collector")
+)
+
+// Scrape is the metrics of one scrape.
+type Scrape struct {
+	heard  time.Time
+	gather func() ([]*dto.MetricFamily, error)
+}
+
+var _ prometheus.Gatherer = (*Scrape)(nil)
+
+// Scrape asks the links of the site and returns what is known then. What has not
+// answered when ctx ends is reported as unknown.
+func (e *Exporter) Scrape(ctx context.Context) *Scrape {
+	v := &view{snapshot: e.site.Snapshot(ctx)}
+	v.status = e.site.Status()
+	return &Scrape{
+		heard:  v.snapshot.Heard,
+		gather: sync.OnceValues(func() ([]*dto.MetricFamily, error) { return e.gather(v) }),
+	}
+}
+
+// Heard returns when the last answer of Qlik was in, or waiting for it ended.
+func (s *Scrape) Heard() time.Time { return s.heard }
+
+// Gather implements prometheus.Gatherer. The collectors run when it is called
+// first; after that it returns the same again.
+func (s *Scrape) Gather() ([]*dto.MetricFamily, error) { return s.gather() }
+
+// gather runs the collectors.
+func (e *Exporter) gather(v *view) ([]*dto.MetricFamily, error) {
+	v.users, v.dropped = e.users.rows(v.snapshot.Users)
+	w := newWriter()
+	if err := update(siteCollector{}, v, w); err != nil {
+		w.failed.Append(err)
+	}
+	for i, c := range e.collectors {
+		start := time.Now()
+		err := update(c, v, w)
+		e.ran(e.names[i], err)
+		w.write(scrapeSuccessDesc, boolean(err == nil), e.names[i])
+		w.write(scrapeDurationDesc, time.Since(start).Seconds(), e.names[i])
+	}
+	return w.gather()
+}
+
+// update runs one collector. A panic in it is a defect, but must not take the
+// metrics of the others with it. What it wrote before the panic goes: half of the
+// users would pass for all of them.
+func update(c Collector, v *view, w *writer) (err error) {
+	before := slices.Clone(w.families)
+	defer func() {
+		if r := recover(); r != nil {
+			w.families = before
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return c.Update(v, w)
+}
