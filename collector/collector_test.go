@@ -334,8 +334,6 @@ func TestImpossibleConfig(t *testing.T) {
 		change func(*collector.UsersConfig)
 		want   string
 	}{
-		{func(c *collector.UsersConfig) { c.MinSessions = 0 }, "MinSessions: "},
-		{func(c *collector.UsersConfig) { c.MaxUsers = 0 }, "MaxUsers: "},
 		{func(c *collector.UsersConfig) { c.ExcludeUsers = []string{"ok", "("} }, "ExcludeUsers: "},
 		{func(c *collector.UsersConfig) { c.Labels.Mode = collector.UserLabelsHashed }, "Labels.Key: "},
 		{func(c *collector.UsersConfig) { c.Labels.Mode = "md5" }, "Labels.Mode: "},

@@ -33,12 +33,6 @@ func newUserSelection(c UsersConfig) (*userSelection, error) {
 	if err := c.Labels.validate(); err != nil {
 		return nil, err
 	}
-	if c.MinSessions < 1 {
-		return nil, configErrorf("MinSessions", "must be at least 1, not %d", c.MinSessions)
-	}
-	if c.MaxUsers < 1 {
-		return nil, configErrorf("MaxUsers", "must be at least 1, not %d; without labels of users there are no series of users", c.MaxUsers)
-	}
 	exclude, err := anyOf(c.ExcludeUsers)
 	if err != nil {
 		return nil, configErrorf("ExcludeUsers", "%w", err)

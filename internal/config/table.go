@@ -94,11 +94,11 @@ func (s *Site) settings() []setting {
 			help: "File with the key of the hash, at least 16 bytes.",
 		},
 		{
-			key: "min_sessions", flag: "collector.sessions.min-sessions", value: number(&s.MinSessions, 1), field: "MinSessions",
+			key: "min_sessions", flag: "collector.sessions.min-sessions", value: number(&s.MinSessions, 1),
 			help: "Series only for users with at least so many sessions and cooling slots, or usage rows.",
 		},
 		{
-			key: "max_users", flag: "collector.sessions.max-users", value: number(&s.MaxUsers, 1), field: "MaxUsers",
+			key: "max_users", flag: "collector.sessions.max-users", value: number(&s.MaxUsers, 1),
 			help: "Series for at most so many users, those with most sessions or taken slots first.",
 		},
 		{
