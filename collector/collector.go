@@ -25,7 +25,8 @@ type Status struct {
 	Repositories    []RepositoryStatus   // those tried so far
 	Refreshed       map[string]time.Time // last success by source; absent before the first
 	Requests        qlik.RequestCounts
-	SharedSnapshots uint64 // snapshots that took part in a round of questions under way
+	Skipped         map[string]uint64 // elements that were left out, by source
+	SharedSnapshots uint64            // snapshots that took part in a round of questions under way
 	Certificates    qlik.Certificates
 }
 

@@ -120,6 +120,7 @@ func company() *site {
 				Requests: map[qlik.API]uint64{qlik.APIProxy: 4, qlik.APIRepository: 6},
 				Errors:   map[qlik.API]map[qlik.Kind]uint64{qlik.APIProxy: {qlik.KindTimeout: 1}, qlik.APIRepository: {qlik.KindRefused: 3}},
 			},
+			Skipped:         map[string]uint64{"topology": 1, "licenses": 0, "services": 0, "usage": 2},
 			SharedSnapshots: 2,
 			Certificates:    qlik.Certificates{ClientExpiry: day("2033-01-01"), RootExpiry: day("2034-01-01")},
 		},

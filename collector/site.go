@@ -21,6 +21,9 @@ var (
 	lastRefreshDesc = gaugeDesc("qlik_last_refresh_timestamp_seconds",
 		"When what is not read in every scrape was last read with success, by source; a source never read is absent.",
 		"source")
+	skippedElementsDesc = counterDesc("qlik_skipped_elements_total",
+		"Elements of the repository's lists, and fields of them, that could not be read and were left out, by source.",
+		"source")
 	sharedSnapshotsDesc = counterDesc("qlik_exporter_shared_snapshots_total",
 		"Scrapes that took part in the questions of a scrape under way instead of asking Qlik again.")
 )
@@ -44,6 +47,9 @@ func (siteCollector) Update(v *view, w *writer) error {
 	}
 	for source, at := range v.status.Refreshed {
 		w.write(lastRefreshDesc, seconds(at), source)
+	}
+	for _, source := range qlik.Sources() {
+		w.write(skippedElementsDesc, float64(v.status.Skipped[source]), source)
 	}
 	w.write(sharedSnapshotsDesc, float64(v.status.SharedSnapshots))
 	return nil

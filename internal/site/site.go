@@ -115,6 +115,7 @@ func (s *Site) Status() collector.Status {
 		Repositories:    repositories(s.client.Repositories(), links),
 		Refreshed:       refreshed,
 		Requests:        s.client.Requests(),
+		Skipped:         s.client.Skipped(),
 		SharedSnapshots: s.flights.shared.Load(),
 		Certificates:    s.client.Certificates(),
 	}
