@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,6 +93,9 @@ func withPort(field string, addresses []string, port string) ([]string, error) {
 	return addresses, nil
 }
 
+// hostName is what can be a name in DNS or of a Windows machine.
+var hostName = regexp.MustCompile(`^[\p{L}\p{N}_.-]+$`)
+
 var errAddress = errors.New("write HOST or HOST:PORT")
 
 func completeAddress(address, port string) (string, error) {
@@ -107,9 +111,6 @@ func completeAddress(address, port string) (string, error) {
 
 // ParseAddress splits HOST, HOST:PORT or an IP address; the port may be empty.
 func ParseAddress(address string) (host, port string, err error) {
-	if strings.ContainsAny(address, "/@? \t") {
-		return "", "", errAddress
-	}
 	if ip := net.ParseIP(strings.Trim(address, "[]")); ip != nil {
 		return ip.String(), "", nil
 	}
@@ -120,7 +121,7 @@ func ParseAddress(address string) (host, port string, err error) {
 	} else if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		return "", "", errAddress
 	}
-	if host == "" {
+	if !hostName.MatchString(host) && net.ParseIP(host) == nil {
 		return "", "", errAddress
 	}
 	return host, port, nil
