@@ -29,5 +29,5 @@ func NewSessionDuration() *SessionDuration {
 }
 
 // Ended notes a session that lived for so long. Its signature is that of
-// qlik.Config.SessionEnded.
+// SessionEnded in the configuration of internal/site.
 func (d *SessionDuration) Ended(life time.Duration) { d.Observe(life.Seconds()) }

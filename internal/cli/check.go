@@ -22,7 +22,7 @@ type checkCommand struct {
 func Check(app *kingpin.Application, flags *config.Flags) Commands {
 	c := &checkCommand{flags: flags}
 	command := app.Command("check", "Test every step from DNS to the sessions of each virtual proxy, and explain each failure and its fix. "+
-		"Exit status: 0 if nothing failed, whatever was warned of; 1 if something did, or if the flags are wrong.")
+		"Exit status: 0 if nothing failed, whatever was warned of; 1 if something did, or if the settings are wrong.")
 	command.Flag("site", "Site of --config.file; all of them unless given.").StringVar(&c.site)
 	command.Flag("output", "Form of the report: table or json, one object for each site.").
 		Default(formatTable).NoEnvar().EnumVar(&c.output, formatTable, formatJSON)

@@ -9,6 +9,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
@@ -28,7 +29,7 @@ func (c *openSite) openJournal(path string) (*journal, error) {
 	}
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("--audit-log-file: %w; nothing was ended", err)
+		return nil, &config.Error{Flag: "audit-log-file", Err: fmt.Errorf("%w; nothing was ended", err)}
 	}
 	return &journal{logger: c.Logger, file: file}, nil
 }
@@ -46,7 +47,7 @@ func (j *journal) record(of qlik.User, results []result) error {
 	}
 	logger := log.With(log.NewLogfmtLogger(j.file), "ts", log.DefaultTimestampUTC)
 	if err := cmp.Or(logger.Log(line...), j.file.Sync(), j.file.Close()); err != nil {
-		return fmt.Errorf("--audit-log-file: the line about what was ended may be missing: %w", err)
+		return &config.Error{Flag: "audit-log-file", Err: fmt.Errorf("the line about what was ended may be missing: %w", err)}
 	}
 	return nil
 }

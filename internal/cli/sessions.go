@@ -68,14 +68,14 @@ func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 	if err != nil {
 		return nil, configuration.Explain(settings.Name, err)
 	}
-	commands := &openSite{
+	asked := &openSite{
 		Site: opened, Logger: logger, CoolingTime: run.Headroom.CoolingTime, ServiceAccounts: settings.ServiceAccount,
 		In: streams.In, Out: streams.Out, Err: streams.Err,
 		Terminal: terminal.Is(streams.In) && terminal.Is(streams.Out),
 		Color:    terminal.Colors(streams.Out),
 	}
 	if labels.Key != nil {
-		commands.Hash = func(user qlik.User) string { return collector.HashUser(labels.Key, user) }
+		asked.Hash = func(user qlik.User) string { return collector.HashUser(labels.Key, user) }
 	}
-	return commands, nil
+	return asked, nil
 }

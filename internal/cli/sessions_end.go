@@ -53,12 +53,12 @@ func (c *sessionsCommand) endSessions(ctx context.Context, streams Streams) erro
 		}
 		c.end.Keep = 0
 	}
-	commands, err := c.open(streams)
+	site, err := c.open(streams)
 	if err != nil {
 		return err
 	}
-	defer commands.Site.Close()
-	return commands.End(ctx, c.end)
+	defer site.Site.Close()
+	return site.End(ctx, c.end)
 }
 
 // End ends sessions of one user: those that it shows first, whatever begins

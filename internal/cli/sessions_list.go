@@ -30,12 +30,12 @@ func (c *sessionsCommand) listFlags(list *kingpin.CmdClause) {
 
 // list shows who has which sessions.
 func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
-	commands, err := c.open(streams)
+	site, err := c.open(streams)
 	if err != nil {
 		return err
 	}
-	defer commands.Site.Close()
-	return commands.List(ctx, c.query, c.atLeast, c.output)
+	defer site.Site.Close()
+	return site.List(ctx, c.query, c.atLeast, c.output)
 }
 
 // List shows who has which sessions, and what the limit leaves to them; only those
