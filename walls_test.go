@@ -24,11 +24,13 @@ var walls = map[string][]string{
 	"collector":         {"net/http", "github.com/alecthomas", module + "internal"},
 	"internal/site":     {"net/http", "github.com/prometheus", "github.com/alecthomas", module + "internal"},
 	"internal/sessions": {"net/http", "github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "collector", module + "internal/page", module + "internal/site"},
-	"internal/page":     {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/site"},
+	"internal/page":     {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/site", module + "internal/config", module + "internal/cli", module + "internal/server"},
 	"internal/check":    {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/config"},
 	"internal/server":   {"github.com/alecthomas", module + "collector", module + "internal", module + "qlik"},
 	"internal/sites":    {"github.com/alecthomas", "net/http"},
 	"internal/demo":     {"github.com/alecthomas", "github.com/prometheus"},
+	"internal/config":   {"github.com/prometheus/client_golang", "github.com/go-kit", module + "internal/server", module + "internal/sites", module + "internal/cli", module + "internal/page"},
+	"internal/cli":      {"net/http", "github.com/prometheus", module + "internal/server", module + "internal/sites", module + "internal/page"},
 	"internal/text":     {"github.com"},
 }
 
