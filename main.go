@@ -51,6 +51,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	command, err := flags.Parse(args)
 	switch {
 	case err != nil: // told below
+	case flags.ConfigCheck && command != "serve":
+		err = &config.Error{Flag: "config.check", Err: errors.New("is for the exporter itself; the other commands check their settings anyway")}
 	case flags.ConfigCheck:
 		err = checkConfiguration(flags, stdout)
 	default:
@@ -68,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, cli.ErrFailed):
 		return 1
 	}
-	_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", err)
+	_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", flags.Explain(err))
 	return 1
 }
 
@@ -191,7 +193,7 @@ func (e *exporter) sessionsPage(set *sites.Set) http.Handler {
 // demo serves a simulated site.
 func (e *exporter) demo(ctx context.Context, streams cli.Streams) (err error) {
 	if e.flags.ConfigFile != "" {
-		return errors.New("--config.file: is not for the demo, which has a site of its own")
+		return &config.Error{Flag: "config.file", Err: errors.New("is not for the demo, which has a site of its own")}
 	}
 	d, err := demo.Start() //nolint:contextcheck // ended by Close, after the exporter
 	if err != nil {

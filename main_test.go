@@ -171,6 +171,8 @@ func TestCannotStart(t *testing.T) {
 		{append(flags, "--user-labels=hashed", "--user-labels.key-file="+short), "--user-labels.key-file: a hash needs a key of at least 16 bytes"},
 		{append(flags, "--web.enable-lifecycle"), "--web.enable-lifecycle: there is nothing to reload without --config.file"},
 		{append(flags, "--user-labels"), "--user-labels: needs a value, try --help"},
+		{[]string{"--qlik.host", "--qlik.cert-dir=c"}, "--qlik.host: needs a value, try --help"},
+		{[]string{"demo", "--config.check"}, "--config.check: is for the exporter itself; the other commands check their settings anyway"},
 		{append(flags, "--qlik.hots=qlik1"), "unknown long flag '--qlik.hots', try --help"},
 		{append(flags, "serv"), "serv"},
 	} {
@@ -193,12 +195,14 @@ func TestCannotStart(t *testing.T) {
 func TestImpossibleEnvironment(t *testing.T) {
 	t.Setenv("QLIK_EXPORTER_LOG_LEVEL", "loud")
 	t.Setenv("QLIK_EXPORTER_REACHED_SEVERITY", "page")
+	t.Setenv("QLIK_EXPORTER_SITE", "production")
 	for _, test := range []struct {
 		args []string
 		want string
 	}{
 		{[]string{"check"}, `error: --log.level (QLIK_EXPORTER_LOG_LEVEL): must be one of debug, info, warn, error, not "loud"`},
 		{[]string{"assets", t.TempDir(), "--log.level=info"}, "error: --reached-severity (QLIK_EXPORTER_REACHED_SEVERITY): enum value must be one of critical,warning,info, got 'page', try --help\n"},
+		{[]string{"check", "--log.level=info", "--qlik.host=qlik1", "--qlik.cert-dir=c"}, "error: --site (QLIK_EXPORTER_SITE): is for the sites of --config.file\n"},
 		{[]string{"assets", t.TempDir(), "--log.level=info", "--reached-severity=info"}, ""},
 		{[]string{"assets", t.TempDir(), "--log.level=low", "--reached-severity=info"}, "error: --log.level: must be one of"},
 	} {
@@ -206,6 +210,17 @@ func TestImpossibleEnvironment(t *testing.T) {
 		if (err != nil) != (test.want != "") || !strings.Contains(string(out), test.want) {
 			t.Errorf("%q: %v, want %q, got %s", test.args, err, test.want, out)
 		}
+	}
+}
+
+// TestEnvironmentBesideFile: a setting of a site in the environment is refused beside
+// a file as its flag is; to ignore it could show names that are to be hidden.
+func TestEnvironmentBesideFile(t *testing.T) {
+	t.Setenv("QLIK_EXPORTER_USER_LABELS", "none")
+	out, err := command(t, "--config.file=sites.yml").CombinedOutput()
+	const want = "error: --user-labels (QLIK_EXPORTER_USER_LABELS): is not used where there is a --config.file; write it into the file\n"
+	if err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("%v, want %q, got %s", err, want, out)
 	}
 }
 

@@ -127,20 +127,35 @@ func TestBadFile(t *testing.T) {
 		{head + "    audit_log: ['a=[']\n", "5: sites.emea.audit_log: "},
 		{head + "    user_labels: hashed\n", "2: sites.emea.user_labels_key_file: is missing"},
 		{head + "    user_labels: hashed\n    user_labels_key_file: nokey\n", "6: sites.emea.user_labels_key_file: open "},
-		{head + "    collector: [licenses]\n", "5: must be a mapping"},
-		{head + "    collector: {license: false}\n", "5: sites.emea.collector.license: is not known; the settings are collector.sessions, collector.licenses, "},
+		{head + "    collector: [licenses]\n", "5: sites.emea.collector: must be a mapping"},
+		{head + "    collector: {license: false}\n", "5: sites.emea.collector.license: is not known; the settings are sessions, licenses, services, denials, certificates"},
+		{head + "    collector.licenses: false\n", "5: sites.emea.collector.licenses: is not known; the settings are host, cert_dir,"},
+		{head + "    collector:\n", "5: sites.emea.collector: is empty; give what stands below it, or leave out the key"},
+		{head + "    qlik.host: q\n", "5: sites.emea.qlik.host: is not known; the settings are host, cert_dir,"},
+		{head + "    ~: q\n", `5: sites.emea: "~" is no key`},
+		{head + "  ~:\n    host: [qlik2]\n", `5: sites: "~" is no key`},
+		{head + "  null:\n    host: [qlik2]\n", `5: sites: "null" is no key`},
+		{head + "  apac:\n", "5: sites.apac: is empty; give what stands below it"},
+		{head + "  [a]: {}\n", "5: "},
+		{head + "    virtual_proxy: [/, '']\n", "5: sites.emea.virtual_proxy: has an empty element"},
+		{head + "    \"x\\ny\": 1\n", "5: sites.emea.x‹U+000A›y: is not known"},
+		{head + "    \"x\\e[31m\": 1\n", "5: sites.emea.x‹U+001B›[31m: is not known"},
+		{head + "    proxy: ['q,r']\n", `5: sites.emea.proxy: "q,r": write HOST or HOST:PORT`},
+		{head + "    key_passphrase_file: \"C:\\Users\\foo\"\n", "5: did not find expected hexdecimal number; a backslash needs single quotes"},
+		{head + "    user: \"INTERNAL\\sa_api\"\n", "5: found unknown escape character; a backslash needs single quotes"},
+		{head + "    user: caf\xe9\n", " incomplete UTF-8 octet sequence; save the file as UTF-8"},
 		{head + "    collector:\n      licenses:\n", "6: sites.emea.collector.licenses: is empty"},
 		{head + "    collector: {licenses: maybe}\n", `5: sites.emea.collector.licenses: must be true or false, not "maybe"`},
 		{"sites:\n  emea:\n    cert_dir: /etc/qlik\n", "2: sites.emea.host: is missing; give "},
 		{"sites:\n  emea:\n    host: [qlik1]\n", "2: sites.emea.cert_dir: is missing; give "},
 		{head + "  a b: {}\n", `5: sites: "a b" is no name for a site; use letters`},
 		{"site: {}\n", "1: site: is not known; the only key at this level is sites"},
-		{"", "1: sites: is empty"},
-		{"# nothing\n", "1: sites: is empty"},
+		{"", "1: sites: is missing"},
+		{"# nothing\n", "1: sites: is missing"},
 		{"sites:\n", "1: sites: is empty"},
 		{"sites: {}\n", "1: sites: is empty"},
-		{"sites: [emea]\n", "1: must be a mapping"},
-		{"sites: {emea: qlik1}\n", "1: must be a mapping"},
+		{"sites: [emea]\n", "1: sites: must be a mapping"},
+		{"sites: {emea: qlik1}\n", "1: sites.emea: must be a mapping"},
 		{"- sites\n", "1: must be a mapping"},
 		{head + "  apac: [\n", "5: did not find expected node content"},
 		{head + "\thost: x\n", "4: found a tab character that violates indentation"},
@@ -269,6 +284,7 @@ func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
 		"sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    session_limit: 4\n    cooling_time: 90s\n    collector: {licenses: false}\n",
 		"sites: {a: &a {host: [x]}, b: {<<: *a, timeout: 5s}}\n", "sites: []\n", "- a\n", "sites:\n  a: {hots: 1}\n", "\t", "a: b: c", "%YAML 3\n---\n", "&a [*a]",
+		"sites: {~: {host: [x]}, a: {~: 1}}", "sites: {a: {\"x\\ny\": 1, \"\\e[31m\": 2}}", "sites:\n  a: &x\n    <<: {host: [q], cert_dir: c}\n  b: *x\n",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -292,7 +308,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q is shown as %q: %v", content, shown, err)
 		}
-		if len(again.Sites) != len(file.Sites) {
+		if !reflect.DeepEqual(again.Sites, file.Sites) {
 			t.Errorf("%q is shown as %q", content, shown)
 		}
 	})

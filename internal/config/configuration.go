@@ -76,6 +76,9 @@ func (c *Configuration) Choose(name string) (*Site, error) {
 	if len(c.Sites) == 1 && c.Sites[0].Name == "" {
 		return nil, errorf("site", "is for the sites of --config.file")
 	}
+	if name == "" {
+		return nil, errorf("site", "is missing; give one of %s", strings.Join(names, ", "))
+	}
 	return nil, errorf("site", "must be one of %s, not %q", strings.Join(names, ", "), name)
 }
 

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 // file is a configuration file being read, and afterwards where in it each setting
@@ -79,39 +81,33 @@ func (f *file) parse(content []byte) error {
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: has a second document; keep everything in one", f.path)
 	}
-	top := make(map[string]yaml.Node)
-	if err := document.Decode(&top); err != nil {
-		return f.notYAML(err)
+	top, err := f.mapping(&document, "")
+	if err != nil {
+		return err
 	}
-	for _, key := range byLine(top) {
-		if key != "sites" {
-			return fmt.Errorf("%s:%d: %s: is not known; the only key at this level is sites", f.path, top[key].Line, key)
+	for _, e := range top {
+		if e.key != "sites" {
+			return f.errorf(e.line, e.key, "is not known; the only key at this level is sites")
 		}
 	}
-	list := top["sites"]
-	sites := make(map[string]yaml.Node)
-	if err := list.Decode(&sites); err != nil {
-		return f.notYAML(err)
+	if len(top) == 0 {
+		return f.errorf(1, "sites", "is missing; give the settings of each site under its name")
+	}
+	sites, err := f.mapping(top[0].value, "sites")
+	if err != nil {
+		return err
 	}
 	if len(sites) == 0 {
-		return fmt.Errorf("%s:%d: sites: is empty; give the settings of each site under its name", f.path, max(list.Line, 1))
+		return f.errorf(top[0].line, "sites", "is empty; give the settings of each site under its name")
 	}
-	for i, node := range list.Content {
-		if i%2 == 0 { // a key
-			f.lines[node.Value] = map[string]int{"": node.Line}
+	for _, e := range sites {
+		if !siteName.MatchString(e.key) {
+			return f.errorf(e.line, "sites", "%q is no name for a site; use letters, digits, dots, dashes and underscores", e.key)
 		}
-	}
-	for _, name := range byLine(sites) {
-		if !siteName.MatchString(name) {
-			return fmt.Errorf("%s:%d: sites: %q is no name for a site; use letters, digits, dots, dashes and underscores", f.path, f.lines[name][""], name)
-		}
-		if f.lines[name] == nil { // comes from a merge key
-			f.lines[name] = map[string]int{"": sites[name].Line}
-		}
+		f.lines[e.key] = map[string]int{"": e.line}
 		site := Default()
-		site.Name = name
-		node := sites[name]
-		if err := f.read(site.settings(), name, "", &node); err != nil {
+		site.Name = e.key
+		if err := f.read(site.settings(), e.key, "", e.value); err != nil {
 			return err
 		}
 		f.sites = append(f.sites, site)
@@ -119,48 +115,104 @@ func (f *file) parse(content []byte) error {
 	return nil
 }
 
+// entry is a key of a mapping, and what stands under it.
+type entry struct {
+	key   string
+	line  int // of the key
+	value *yaml.Node
+}
+
+// mapping returns what is in a mapping, in the order of the file, with the values of
+// merge keys (<<) where they are given. The keys that lead to it are for errors.
+func (f *file) mapping(node *yaml.Node, keys string) ([]entry, error) {
+	node = resolved(node)
+	if node.Kind == yaml.DocumentNode {
+		node = resolved(node.Content[0])
+	}
+	switch {
+	case node.Kind == 0: // an empty file
+		return nil, nil
+	case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" && keys == "":
+		return nil, nil
+	case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null":
+		return nil, f.errorf(node.Line, keys, "is empty; give what stands below it, or leave out the key")
+	case node.Kind != yaml.MappingNode:
+		return nil, f.errorf(node.Line, keys, "must be a mapping, as in \"key: value\"")
+	}
+	// The library finds doubled keys and resolves merge keys.
+	values := make(map[string]yaml.Node)
+	if err := node.Decode(&values); err != nil {
+		return nil, f.notYAML(err)
+	}
+	var entries []entry
+	for i := 0; i < len(node.Content); i += 2 {
+		key := node.Content[i]
+		switch resolved(key).ShortTag() {
+		case "!!merge":
+		case "!!str", "!!int", "!!float", "!!bool":
+			value := values[key.Value]
+			delete(values, key.Value)
+			entries = append(entries, entry{key.Value, key.Line, &value})
+		default:
+			return nil, f.errorf(key.Line, keys, "%q is no key; write it in quotes if it is meant", key.Value)
+		}
+	}
+	for _, key := range byLine(values) { // merged
+		value := values[key]
+		entries = append(entries, entry{key, value.Line, &value})
+	}
+	return entries, nil
+}
+
+// errorf is an error about the place of a key, which may be "" for the whole file.
+func (f *file) errorf(line int, keys, format string, args ...any) error {
+	if keys != "" {
+		keys = text.Visible(keys) + ": "
+	}
+	return fmt.Errorf("%s:%d: %s%w", f.path, max(line, 1), keys, fmt.Errorf(format, args...))
+}
+
 // read sets the settings of a site, or those below a key such as "collector.", from
 // a mapping.
 func (f *file) read(rows []setting, site, below string, node *yaml.Node) error {
-	given := make(map[string]yaml.Node)
-	if err := node.Decode(&given); err != nil {
-		return f.notYAML(err)
+	entries, err := f.mapping(node, strings.TrimSuffix("sites."+site+"."+below, "."))
+	if err != nil {
+		return err
 	}
-	for _, name := range byLine(given) {
-		key, value := below+name, given[name]
-		f.lines[site][key] = value.Line
-		if err := f.set(rows, site, key, &value); err != nil {
+	for _, e := range entries {
+		key := below + e.key
+		f.lines[site][key] = e.line
+		if err := f.set(rows, site, below, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// set sets what stands under a key of a site.
-func (f *file) set(rows []setting, site, key string, node *yaml.Node) error {
-	var known []string // beside the key
-	level := strings.Count(key, ".")
+// set sets what stands under a key of a site, or of what is below such a key.
+func (f *file) set(rows []setting, site, below string, e entry) error {
+	var known []string
 	for i := range rows {
 		row := &rows[i]
-		switch parent, _, nested := strings.Cut(row.key, "."); {
-		case row.key == key:
-			return f.assign(row, site, node)
-		case nested && parent == key:
-			return f.read(rows, site, key+".", node)
-		case nested && level == 0:
+		name, found := strings.CutPrefix(row.key, below)
+		if !found {
+			continue
+		}
+		switch parent, _, nested := strings.Cut(name, "."); {
+		case name == e.key && !nested:
+			return f.assign(row, site, e.value)
+		case nested && parent == e.key:
+			return f.read(rows, site, below+parent+".", e.value)
+		default:
 			known = append(known, parent)
-		case strings.Count(row.key, ".") == level:
-			known = append(known, row.key)
 		}
 	}
-	return fmt.Errorf("%s:%d: sites.%s.%s: is not known; the settings are %s", f.path, node.Line, site, key, strings.Join(slices.Compact(known), ", "))
+	return f.errorf(e.line, "sites."+site+"."+below+e.key, "is not known; the settings are %s", strings.Join(slices.Compact(known), ", "))
 }
 
 // assign sets a setting.
 func (f *file) assign(row *setting, site string, node *yaml.Node) error {
-	refuse := func(line int, err error) error {
-		return fmt.Errorf("%s:%d: sites.%s.%s: %w", f.path, line, site, row.key, err)
-	}
+	refuse := func(line int, err error) error { return f.errorf(line, "sites."+site+"."+row.key, "%w", err) }
 	elements := []*yaml.Node{node}
 	if list := resolved(node); list.Kind == yaml.SequenceNode {
 		if _, repeatable := row.value.(cumulative); !repeatable {
@@ -176,11 +228,11 @@ func (f *file) assign(row *setting, site string, node *yaml.Node) error {
 		case scalar.ShortTag() == "!!null":
 			return refuse(element.Line, errors.New("is empty; give a value, or leave out the key"))
 		}
-		text := scalar.Value
+		given := scalar.Value
 		if row.path != nil {
-			text = row.path(text, relativeTo(filepath.Dir(f.path)))
+			given = row.path(given, relativeTo(filepath.Dir(f.path)))
 		}
-		if err := row.value.Set(text); err != nil {
+		if err := row.value.Set(given); err != nil {
 			return refuse(element.Line, err)
 		}
 	}
@@ -207,10 +259,15 @@ func byLine(nodes map[string]yaml.Node) []string {
 	return keys
 }
 
-var (
-	yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)`)
-	yamlType = regexp.MustCompile(`^cannot unmarshal !!(\w+).* into .*`)
-)
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)`)
+
+// yamlHints are remedies for what the YAML parser has to say of common mistakes.
+var yamlHints = []struct{ text, remedy string }{
+	{"unknown escape character", `a backslash needs single quotes around the text, as in 'DIRECTORY\id'`},
+	{"hexdecimal number", `a backslash needs single quotes around the text, as in 'C:\folder'`},
+	{"cannot start any token", "indent with spaces instead of tabs, and put the text in quotes"},
+	{"tab character", "indent with spaces"},
+}
 
 // notYAML is a single line with what the YAML parser has to say.
 func (f *file) notYAML(err error) error {
@@ -220,10 +277,16 @@ func (f *file) notYAML(err error) error {
 	}
 	parts := yamlLine.FindStringSubmatch(message)
 	if parts == nil {
-		return fmt.Errorf("%s: %s", f.path, strings.TrimPrefix(message, "yaml: "))
+		message = strings.TrimPrefix(message, "yaml: ")
+		if strings.Contains(message, "UTF-8") {
+			message += "; save the file as UTF-8"
+		}
+		return fmt.Errorf("%s: %s", f.path, text.Visible(message))
 	}
-	if yamlType.MatchString(parts[2]) {
-		parts[2] = "must be a mapping, as in \"key: value\""
+	for _, hint := range yamlHints {
+		if strings.Contains(parts[2], hint.text) {
+			parts[2] += "; " + hint.remedy
+		}
 	}
-	return fmt.Errorf("%s:%s: %s", f.path, parts[1], parts[2])
+	return fmt.Errorf("%s:%s: %s", f.path, parts[1], text.Visible(parts[2]))
 }

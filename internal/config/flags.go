@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -59,6 +60,9 @@ func register(app *kingpin.Application, rows []setting) {
 		if _, repeatable := row.value.(cumulative); !repeatable && row.value.String() != "" {
 			flag.Default(row.value.String())
 		}
+		if row.noEnvironment {
+			flag.NoEnvar()
+		}
 		flag.SetValue(ofFlag{row.value, row.flag})
 	}
 }
@@ -94,6 +98,9 @@ func (v ofFlag) IsBoolFlag() bool {
 // command. An error names the flag, and the environment variable where the value
 // comes from there.
 func (f *Flags) Parse(args []string) (command string, err error) {
+	if name := f.withoutValue(args); name != "" {
+		return "", fmt.Errorf("--%s: needs a value, try --help", name)
+	}
 	command, err = f.app.Parse(args)
 	parsed, wrong := f.app.ParseContext(args)
 	if wrong != nil { // a flag or command that does not exist
@@ -102,38 +109,35 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 	f.names = givenFlags(f.app, parsed)
 	if err != nil {
 		if _, ours := errors.AsType[*Error](err); ours { // says what to write
-			return "", f.explain(err)
+			return "", f.Explain(err)
 		}
-		return "", fmt.Errorf("%w, try --help", f.explain(f.nameFlag(parsed, err)))
-	}
-	if name := f.withoutValue(args); name != "" {
-		return "", fmt.Errorf("--%s: needs a value, try --help", name)
+		return "", fmt.Errorf("%w, try --help", f.Explain(f.nameFlag(parsed, err)))
 	}
 	if err := f.validate(parsed); err != nil {
-		return "", f.explain(err)
+		return "", f.Explain(err)
 	}
 	return command, nil
 }
 
-// withoutValue returns the last flag of the command line if its value is missing,
-// which kingpin ignores where the default command follows.
+// withoutValue returns the first flag of the program whose value is missing. Of the
+// last one kingpin says nothing if the default command follows, and of the others it
+// takes the next flag for the value.
 func (f *Flags) withoutValue(args []string) string {
-	if len(args) == 0 {
-		return ""
+	for i, arg := range args {
+		name, isFlag := strings.CutPrefix(arg, "--")
+		if !isFlag || i+1 < len(args) && !strings.HasPrefix(args[i+1], "--") {
+			continue
+		}
+		if flag := f.app.GetFlag(name); flag != nil && !flag.Model().IsBoolFlag() {
+			return name
+		}
 	}
-	name, isFlag := strings.CutPrefix(args[len(args)-1], "--")
-	if !isFlag {
-		return ""
-	}
-	if flag := f.app.GetFlag(name); flag == nil || flag.Model().IsBoolFlag() {
-		return ""
-	}
-	return name
+	return ""
 }
 
-// explain returns an error about a setting under the name of the flag, with the
-// environment variable where the value comes from there.
-func (f *Flags) explain(err error) error {
+// Explain returns an error about a setting, or about the flag of a command, under the
+// name of the flag, with the environment variable where the value comes from there.
+func (f *Flags) Explain(err error) error {
 	if setting, ok := errors.AsType[*Error](err); ok {
 		return fmt.Errorf("%s: %w", f.names.prefix("", setting.Flag), setting.Err)
 	}
@@ -219,10 +223,13 @@ func (f *Flags) validate(parsed *kingpin.ParseContext) error {
 	} else {
 		// To ignore them silently could show names that are to be hidden.
 		for _, row := range f.site.settings() {
-			if len(givenTo(parsed, row.flag)) > 0 {
+			if len(givenTo(parsed, row.flag)) > 0 || f.names[row.flag] != "" {
 				return errorf(row.flag, "is not used where there is a --config.file; write it into the file")
 			}
 		}
+	}
+	if f.ExternalURL != nil && f.ExternalURL.Path == f.TelemetryPath {
+		return errorf("web.external-url", "%q: is the path of the metrics", f.ExternalURL)
 	}
 	for _, address := range *f.Web.WebListenAddresses {
 		if err := listenAddress(address); err != nil {
@@ -244,13 +251,9 @@ func oneLine(path string, err error) string {
 	return path + ": " + text
 }
 
-// listenAddress refuses what nobody can listen on. The exporter also listens on
-// vsock://:PORT, which is checked when it does.
+// listenAddress refuses what nobody can listen on.
 func listenAddress(text string) error {
-	if strings.HasPrefix(text, "vsock://") {
-		return nil
-	}
-	_, port, err := net.SplitHostPort(text)
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(text, "vsock://"))
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
@@ -261,19 +264,25 @@ func listenAddress(text string) error {
 }
 
 // Load returns the sites of the configuration file as it is now, or the only one of
-// the flags. All that can be checked without asking Qlik has been checked.
+// the flags. All is checked but the certificates, which opening a site reads.
 func (f *Flags) Load() (*Configuration, error) {
 	if f.ConfigFile != "" {
 		c, err := load(f.ConfigFile)
-		return c, f.explain(err)
+		return c, f.Explain(err)
 	}
-	site := f.site
+	site, names := f.site, maps.Clone(f.names)
 	found := site.UseLocalNode(os.Getenv("ProgramData"))
-	c, err := f.Only(site)
-	if err == nil {
-		c.Found = found
+	before := f.site.settings()
+	for i, row := range site.settings() {
+		if row.value.String() != before[i].value.String() {
+			names[row.flag] = "--" + row.flag + " (found on this machine)"
+		}
 	}
-	return c, err
+	c := &Configuration{Sites: []Site{site}, Found: found, origin: names}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Only returns the configuration of a single site, checked.

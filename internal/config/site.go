@@ -163,8 +163,8 @@ func (s *Site) AuditLogs() map[string]string {
 }
 
 // validate checks what no single value shows: what is missing, what does not go
-// together, and the files that the settings name, except for the certificates,
-// which Qlik's own tools can replace at any time. An error names the setting.
+// together, and the key of the hash. The certificates and the passphrase are read
+// when a site is opened. An error names the setting.
 func (s *Site) validate() error {
 	var addresses, logs []string
 	for _, address := range s.NodeAddress {

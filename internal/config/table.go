@@ -11,7 +11,7 @@ import (
 // setting is one row of the table of settings. The table makes the flags, reads
 // configuration files, prints /config and the reference in docs/configuration.md,
 // and says what a value must be. A new setting is a new row and the field that it
-// fills.
+// fills; the value of the field before any flag is read is the default.
 type setting struct {
 	key   string // in a file, below the name of the site; "" for settings of the program, which are flags only
 	flag  string // without dashes; its environment variable follows from it
@@ -21,6 +21,8 @@ type setting struct {
 	// field is the field of qlik.Config or collector.Config that the setting fills,
 	// where these packages can return a *qlik.ConfigError about it.
 	field string
+	// noEnvironment says that the setting is a flag only.
+	noEnvironment bool
 	// path changes the path within a text of the setting; nil where it holds none.
 	path func(text string, change func(path string) string) string
 }
@@ -33,11 +35,11 @@ func (s *Site) settings() []setting {
 			help: "Registered host name of a node with a repository, HOST or HOST:PORT (4242). Repeatable: tried in order.",
 		},
 		{
-			key: "cert_dir", flag: "qlik.cert-dir", value: text(&s.CertDir), field: "CertDir", path: wholePath,
+			key: "cert_dir", flag: "qlik.cert-dir", value: plain(&s.CertDir), field: "CertDir", path: wholePath,
 			help: "Folder with client.pem, client_key.pem and root.pem as the QMC exports them.",
 		},
 		{
-			key: "key_passphrase_file", flag: "qlik.key-passphrase-file", value: text(&s.KeyPassphraseFile), field: "KeyPassphraseFile", path: wholePath,
+			key: "key_passphrase_file", flag: "qlik.key-passphrase-file", value: plain(&s.KeyPassphraseFile), field: "KeyPassphraseFile", path: wholePath,
 			help: "File with the passphrase of an encrypted client_key.pem.",
 		},
 		{
@@ -90,7 +92,7 @@ func (s *Site) settings() []setting {
 			help:  "How users appear in labels: plain, hashed (user_id is a keyed hash) or none (no series per user).",
 		},
 		{
-			key: "user_labels_key_file", flag: "user-labels.key-file", value: text(&s.UserLabelsKeyFile), field: "Labels.Key", path: wholePath,
+			key: "user_labels_key_file", flag: "user-labels.key-file", value: plain(&s.UserLabelsKeyFile), field: "Labels.Key", path: wholePath,
 			help: "File with the key of the hash, at least 16 bytes.",
 		},
 		{
@@ -120,11 +122,11 @@ func (s *Site) settings() []setting {
 func (p *Program) settings() []setting {
 	return []setting{
 		{
-			flag: "config.file", value: text(&p.ConfigFile), path: wholePath,
+			flag: "config.file", value: plain(&p.ConfigFile), path: wholePath,
 			help: "File that describes several sites, instead of the flags for one.",
 		},
 		{
-			flag: "config.check", value: boolean(&p.ConfigCheck),
+			flag: "config.check", value: boolean(&p.ConfigCheck), noEnvironment: true,
 			help: "Check all settings as at the start, those of the configuration file included, and exit.",
 		},
 		{
@@ -193,7 +195,7 @@ func Reference() string {
 	site := Default()
 	for _, row := range site.settings() {
 		flag, standard := "--"+row.flag, ""
-		if strings.HasPrefix(row.key, "collector.") {
+		if (ofFlag{row.value, row.flag}).IsBoolFlag() {
 			flag = "--[no-]" + row.flag
 		}
 		if shown := row.value.String(); shown != "" {

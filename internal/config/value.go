@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -79,6 +80,9 @@ func list[T any](to *[]T, parse func(string) (T, error), show func(T) string) va
 
 // Set implements kingpin.Value. It adds an element.
 func (v *listValue[T]) Set(text string) error {
+	if text == "" {
+		return errors.New("has an empty element")
+	}
 	parsed, err := v.parse(text)
 	if err == nil {
 		*v.to = append(*v.to, parsed)
@@ -102,7 +106,7 @@ func (v *listValue[T]) texts() []string {
 	return texts
 }
 
-func text(to *string) value { return scalar(to, anyText, plainly) }
+func plain(to *string) value { return scalar(to, anyText, plainly) }
 
 func anyText(text string) (string, error) { return text, nil }
 
@@ -262,21 +266,28 @@ func telemetryPath(text string) (string, error) {
 
 var errExternalURL = errors.New("write an address such as https://monitoring.example/qlik")
 
-// externalURL is an address without a slash at the end, or nil.
+// externalURL is an address without a slash at the end, or nil. One with a password
+// is not repeated in the error.
 func externalURL(text string) (*url.URL, error) {
 	if text == "" {
 		return nil, nil //nolint:nilnil // not known
 	}
 	u, err := url.Parse(text)
+	if err != nil || u.User != nil || strings.Contains(text, "@") {
+		return nil, errExternalURL
+	}
+	if u.Path = strings.TrimRight(u.Path, "/"); u.Path != "" {
+		_, err = telemetryPath(u.Path) // under which nothing else may be, either
+	}
+	port, portErr := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16)
 	switch {
-	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.Port() == "" && strings.HasSuffix(u.Host, ":"),
-		u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "":
-		return nil, fmt.Errorf("%q: %w", text, errExternalURL)
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "", strings.HasSuffix(u.Host, ":"), portErr != nil, port == 0,
+		u.RawQuery != "", u.ForceQuery, u.Fragment != "", u.RawPath != "":
+		err = errExternalURL
 	}
-	if u.Path = strings.TrimRight(u.Path, "/"); u.Path != "" && path.Clean(u.Path) != u.Path {
-		return nil, fmt.Errorf("%q: %w", text, errExternalURL)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", text, err)
 	}
-	u.RawPath = ""
 	return u, nil
 }
 
