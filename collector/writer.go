@@ -11,10 +11,10 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// writer takes the series of one scrape and makes metric families of them. Most
-// series are of users, who are tens of thousands. A registry would take most of
-// the time of a scrape for them; this takes little, because
-//   - most labels have the value of the series before, whose pairs are shared,
+// writer makes metric families of the series of one scrape. Tens of thousands of
+// them are of users. A registry would need most of the time of a scrape for these;
+// the writer needs little, because
+//   - most labels have the value of the series before, and share its pair,
 //   - most series come in order, and only families that do not are sorted,
 //   - memory is taken for many series at once.
 type writer struct {
@@ -39,7 +39,7 @@ func newWriter() *writer {
 }
 
 // write adds a series. The values of its labels come in the order of the
-// descriptor. What is not UTF-8 in them is replaced.
+// descriptor. Bytes that are not UTF-8 are replaced.
 func (w *writer) write(d *desc, value float64, labels ...string) {
 	f := w.family(d)
 	metric := f.add(w.labelPairs(f, labels))
@@ -113,8 +113,8 @@ func (f *family) add(labels []*dto.LabelPair) *dto.Metric {
 // sort sorts the series by the values of their labels. Of several with the same
 // values it keeps the one that was written first, and returns an error.
 func (f *family) sort() error {
-	// Users come in order. Where another label is the first, as the license is, users
-	// are in order among those of the same value, which leaves little to sort.
+	// Users come in order. Where another label comes first, such as the license, the
+	// users with the same value of it are in order, which leaves little to sort.
 	byFirst := make(map[string][]*dto.Metric)
 	for _, metric := range f.Metric {
 		first := ""
