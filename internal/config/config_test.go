@@ -137,7 +137,7 @@ func TestBadFile(t *testing.T) {
 		{head + "  null:\n    host: [qlik2]\n", `5: sites: "null" is no key`},
 		{head + "  apac:\n", "5: sites.apac: is empty; give what stands below it"},
 		{head + "  [a]: {}\n", "5: "},
-		{head + "    virtual_proxy: [/, '']\n", "5: sites.emea.virtual_proxy: has an empty element"},
+		{head + "    virtual_proxy: [/, '']\n", "5: sites.emea.virtual_proxy: must not be empty"},
 		{head + "    \"x\\ny\": 1\n", "5: sites.emea.x‹U+000A›y: is not known"},
 		{head + "    \"x\\e[31m\": 1\n", "5: sites.emea.x‹U+001B›[31m: is not known"},
 		{head + "    proxy: ['q,r']\n", `5: sites.emea.proxy: "q,r": write HOST or HOST:PORT`},

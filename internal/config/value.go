@@ -81,7 +81,7 @@ func list[T any](to *[]T, parse func(string) (T, error), show func(T) string) va
 // Set implements kingpin.Value. It adds an element.
 func (v *listValue[T]) Set(text string) error {
 	if text == "" {
-		return errors.New("has an empty element")
+		return errors.New("must not be empty")
 	}
 	parsed, err := v.parse(text)
 	if err == nil {
