@@ -162,6 +162,10 @@ func TestCauses(t *testing.T) {
 			"qlik2:4243 refuses the connection: start the Qlik Sense Proxy Service there, or open port 4243 in the node's firewall",
 		},
 		{
+			"port", discovered, dial(os.NewSyscallError("connectex", syscall.Errno(10061))),
+			"qlik2:4243 refuses the connection: start the Qlik Sense Proxy Service there, or open port 4243 in the node's firewall",
+		},
+		{
 			"port", repository, dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)),
 			"qlik1:4242 refuses the connection: start the Qlik Sense Repository Service there, or open port 4242 in the node's firewall",
 		},
@@ -248,6 +252,10 @@ func TestCauses(t *testing.T) {
 		},
 		{
 			"server certificate", discovered, &net.OpError{Op: "read", Err: syscall.ECONNRESET},
+			"closes the connection before it shows a certificate: let no firewall inspect this port, and see that the node allows TLS 1.2",
+		},
+		{
+			"server certificate", discovered, &net.OpError{Op: "read", Err: syscall.Errno(10054)},
 			"closes the connection before it shows a certificate: let no firewall inspect this port, and see that the node allows TLS 1.2",
 		},
 		{
