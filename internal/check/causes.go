@@ -38,8 +38,8 @@ const (
 
 // Windows has numbers of its own, to which package syscall gives no portable name.
 const (
-	windowsReset   = syscall.Errno(10054)
-	windowsRefused = syscall.Errno(10061)
+	errWindowsReset   = syscall.Errno(10054)
+	errWindowsRefused = syscall.Errno(10061)
 )
 
 // causes are tried in order. The first that matches explains the failure.
@@ -76,7 +76,7 @@ var causes = []cause{
 		"open port ${reached port} from this machine in the firewalls between, and see that the node is up",
 	},
 	{
-		"port", is(syscall.ECONNREFUSED, windowsRefused),
+		"port", is(syscall.ECONNREFUSED, errWindowsRefused),
 		"${reached} refuses the connection", "start the ${service} there, or open port ${reached port} in the node's firewall",
 	},
 	{
@@ -138,7 +138,7 @@ var causes = []cause{
 		"accepts the connection and gives no certificate within ${timeout}", "restart the ${service}, or look at what else listens there",
 	},
 	{
-		"server certificate", is(io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, windowsReset, syscall.EPIPE),
+		"server certificate", is(io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, errWindowsReset, syscall.EPIPE),
 		"closes the connection before it shows a certificate", "let no firewall inspect this port, and see that the node allows TLS 1.2",
 	},
 	{
