@@ -52,6 +52,10 @@ format: ## Format the Go code
 chart: ## Copy rules and dashboards into the Helm chart, which cannot read outside of itself
 	cp alerts/qlik.rules.yml dashboards/*.json deploy/kubernetes/qlik-exporter/files/
 
+.PHONY: notices
+notices: ## Write the licenses of all that is linked into THIRD_PARTY_NOTICES
+	go run ./tools/notices
+
 .PHONY: packages
 packages: ## Build the deb, rpm and MSI packages into dist/packages (needs wixl and msitools)
 	deploy/packages.sh
