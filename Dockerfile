@@ -42,7 +42,7 @@ LABEL org.opencontainers.image.title="qlik_exporter" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.created="$DATE"
 COPY --from=build /root-of-image /
-COPY LICENSE /LICENSE
+COPY LICENSE THIRD_PARTY_NOTICES /
 COPY --from=build /qlik_exporter /qlik_exporter
 
 # A number, so that Kubernetes' runAsNonRoot can be checked.

@@ -4,6 +4,7 @@ package deploy
 
 import (
 	"bytes"
+	"encoding/xml"
 	"maps"
 	"net"
 	"net/url"
@@ -291,16 +292,85 @@ func TestChartFiles(t *testing.T) {
 	}
 }
 
-// The image is built from what .dockerignore lets through: all packages of the
-// program, with what they embed.
-func TestDockerignore(t *testing.T) {
-	t.Parallel()
+// letThrough returns the patterns of what .dockerignore lets through.
+func letThrough(t *testing.T) []string {
+	t.Helper()
 	var let []string
 	for line := range strings.Lines(string(read(t, filepath.Join(repository, ".dockerignore")))) {
 		if name, found := strings.CutPrefix(strings.TrimSpace(line), "!"); found {
 			let = append(let, name)
 		}
 	}
+	return let
+}
+
+// Whoever gets the program gets its license and those of what is linked into it.
+func TestLicenses(t *testing.T) {
+	t.Parallel()
+	var release struct {
+		Archives []struct{ Files []string }
+		Images   []struct {
+			Files []string `yaml:"extra_files"`
+		} `yaml:"dockers_v2"`
+	}
+	if err := yaml.Unmarshal(read(t, filepath.Join(repository, ".goreleaser.yaml")), &release); err != nil {
+		t.Fatal(err)
+	}
+	var nfpm struct {
+		Contents []struct{ Src, Dst string }
+	}
+	if err := yaml.Unmarshal(read(t, "nfpm.yaml"), &nfpm); err != nil {
+		t.Fatal(err)
+	}
+	var wxs struct {
+		Files []struct {
+			Source string `xml:"Source,attr"`
+		} `xml:"Product>Directory>Directory>Directory>Component>File"`
+	}
+	if err := xml.Unmarshal(read(t, "windows/qlik_exporter.wxs"), &wxs); err != nil {
+		t.Fatal(err)
+	}
+	if len(release.Archives) != 1 || len(release.Images) != 1 {
+		t.Fatalf("unexpected: %+v", release)
+	}
+	delivered := map[string][]string{
+		"the archives (.goreleaser.yaml)":             release.Archives[0].Files,
+		"the context of the image (.goreleaser.yaml)": release.Images[0].Files,
+		"the context of the image (.dockerignore)":    letThrough(t),
+	}
+	for _, content := range nfpm.Contents {
+		if strings.HasPrefix(content.Dst, "/usr/share/doc/qlik-exporter/") {
+			delivered["deb and rpm (nfpm.yaml)"] = append(delivered["deb and rpm (nfpm.yaml)"], content.Src)
+		}
+	}
+	for _, file := range wxs.Files {
+		delivered["the MSI (qlik_exporter.wxs)"] = append(delivered["the MSI (qlik_exporter.wxs)"], file.Source)
+	}
+	for line := range strings.Lines(string(read(t, filepath.Join(repository, "Dockerfile")))) {
+		if words := strings.Fields(line); len(words) > 2 && words[0] == "COPY" && words[len(words)-1] == "/" {
+			delivered["the image (Dockerfile)"] = append(delivered["the image (Dockerfile)"], words[1:len(words)-1]...)
+		}
+	}
+	if len(delivered) != 6 {
+		t.Errorf("nothing is found in some of them: %v", delivered)
+	}
+	for _, name := range []string{"LICENSE", "THIRD_PARTY_NOTICES"} {
+		if !isFile(filepath.Join(repository, name)) {
+			t.Errorf("%s is not there", name)
+		}
+		for where, files := range delivered {
+			if !slices.Contains(files, name) {
+				t.Errorf("%s is missing in %s, where there are %q", name, where, files)
+			}
+		}
+	}
+}
+
+// The image is built from what .dockerignore lets through: all packages of the
+// program, with what they embed.
+func TestDockerignore(t *testing.T) {
+	t.Parallel()
+	let := letThrough(t)
 	list := exec.Command("go", "list", "-deps", "-f",
 		`{{if .Module}}{{if .Module.Main}}{{range .GoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`, ".")
 	list.Dir = repository
