@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +16,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// documents are all that explain the program to somebody.
+// documents are all that explain the program to somebody, forms and workflows of
+// GitHub among them.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	texts := make(map[string]string)
@@ -23,7 +25,7 @@ func documents(t *testing.T) map[string]string {
 		if entry != nil && entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == "dist") {
 			return fs.SkipDir
 		}
-		if err != nil || filepath.Ext(path) != ".md" {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".md" && !strings.HasPrefix(filepath.ToSlash(path), ".github/") {
 			return err
 		}
 		content, err := os.ReadFile(path)
@@ -82,6 +84,9 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 				if flags[flag] || flag == "qlik" || flag == "no-collector" { // --qlik.*, --[no-]collector.NAME
 					return ""
 				}
+				if flag == "web.systemd-socket" && runtime.GOOS != "linux" { // exporter-toolkit has it there alone
+					return ""
+				}
 				return "is no flag"
 			})
 	})
@@ -93,6 +98,14 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 				}
 				return "is no command"
 			})
+		everyMatch(t, texts, "`qlik_exporter(?:\\.exe)? ([a-z]+)", 20, func(_, word string) string {
+			for command := range commands {
+				if first, _, _ := strings.Cut(command, " "); first == word || word == "help" {
+					return ""
+				}
+			}
+			return "is no command"
+		})
 	})
 	t.Run("metrics", func(t *testing.T) {
 		known := knownMetrics(t)
@@ -127,6 +140,18 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 				return "leads to no heading"
 			}
 			return ""
+		})
+	})
+	t.Run("targets of the Makefile", func(t *testing.T) {
+		makefile, err := os.ReadFile("Makefile")
+		if err != nil {
+			t.Fatal(err)
+		}
+		everyMatch(t, texts, "(?m)(?:[`\"]|^ +|run: )make ([a-z]+)", 10, func(_, target string) string {
+			if strings.Contains(string(makefile), "\n"+target+": ") {
+				return ""
+			}
+			return "is no target"
 		})
 	})
 	t.Run("files", func(t *testing.T) {
