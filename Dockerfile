@@ -35,7 +35,7 @@ ARG VERSION=unknown
 ARG REVISION
 ARG DATE
 LABEL org.opencontainers.image.title="qlik_exporter" \
-      org.opencontainers.image.description="Prometheus exporter for user sessions and licences of Qlik Sense Enterprise on Windows" \
+      org.opencontainers.image.description="Prometheus exporter for user sessions and licenses of Qlik Sense Enterprise on Windows" \
       org.opencontainers.image.source="https://github.com/qlik-exporter/qlik_exporter" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \

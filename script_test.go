@@ -31,7 +31,7 @@ import (
 //
 //	site USERS SESSIONS
 //		Starts a simulated site of three nodes. Lines of the files are
-//		USER LICENCE NAME and USER DEVICE VIRTUAL-PROXY NODE IDLE.
+//		USER LICENSE NAME and USER DEVICE VIRTUAL-PROXY NODE IDLE.
 //	crowd N
 //		Logs in so many other users.
 //	fault NODE FAULT

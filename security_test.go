@@ -94,7 +94,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	dir := strings.TrimPrefix(f.flags[0], "--qlik.cert-dir=")
 	secrets := map[string]string{
 		"passphrase": "marker-passphrase", "key of user labels": "marker-user-label-key", "web password": webPassword,
-		"hash of the web password": webHash, "licence key": "eyJ.simulated.key", "licence number": "9999000000001000",
+		"hash of the web password": webHash, "license key": "eyJ.simulated.key", "license number": "9999000000001000",
 	}
 	for i, line := range encryptKey(t, filepath.Join(dir, "client_key.pem"), secrets["passphrase"]) {
 		secrets[fmt.Sprint("line ", i, " of the client key")] = line

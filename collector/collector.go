@@ -66,7 +66,7 @@ type Available struct {
 func All() []Available {
 	return []Available{
 		{"sessions", "sessions per user and virtual proxy, headroom, state of the virtual proxies", true, newSessionsCollector},
-		{"licenses", "who holds which licence, usage rows, seats (off without a repository)", true, newLicensesCollector},
+		{"licenses", "who holds which license, usage rows, seats (off without a repository)", true, newLicensesCollector},
 		{"services", "states of the services as the repository reports them (off without a repository)", true, newServicesCollector},
 		{"denials", "refused logins from the repositories' audit security logs (off where no log is configured)", true, newDenialsCollector},
 		{"certificates", "ends of validity of the client, root and server certificates", true, newCertificatesCollector},
@@ -77,7 +77,7 @@ func All() []Available {
 type Config struct {
 	Enabled         map[string]bool // by collector name; one that is not named has its default
 	Users           UsersConfig
-	ServiceAccounts []qlik.User      // watched for a licence
+	ServiceAccounts []qlik.User      // watched for a license
 	Lifetimes       *SessionDuration // observed lives of sessions; nil for none
 	Denials         *Denials         // refused logins; must be there if that collector is enabled
 	// Ran is told how each run of a collector went. May be nil.

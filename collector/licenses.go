@@ -11,7 +11,7 @@ const fromAccessLists = " From the repository, which is asked every five minutes
 
 var (
 	userLicenseInfoDesc = gaugeDesc("qlik_user_license_info",
-		"Always 1. The licence of the user: professional, analyzer, user, login or analyzer_capacity, of several the first of these; none only when that is certain, else unknown."+fromAccessLists,
+		"Always 1. The license of the user: professional, analyzer, user, login or analyzer_capacity, of several the first of these; none only when that is certain, else unknown."+fromAccessLists,
 		"user_directory", "user_id", "license")
 	userLicensedSessionsDesc = gaugeDesc("qlik_user_licensed_sessions",
 		"Slots that the user occupies by the repository's own records (usage rows), cooling and leftover ones included; up to 15 s old, absent when they could not be read.",
@@ -19,21 +19,21 @@ var (
 	licenseUsagePlausibleDesc = gaugeDesc("qlik_license_usage_plausible",
 		"0 if usage rows evidently do not reflect sessions, as on a release that does not write them; then they are not used. Absent when they could not be read.")
 	serviceAccountLicensedDesc = gaugeDesc("qlik_service_account_licensed",
-		"1 if the service account holds a licence of that type, which lets its sessions run into the limit."+fromAccessLists,
+		"1 if the service account holds a license of that type, which lets its sessions run into the limit."+fromAccessLists,
 		"user_directory", "user_id", "license")
 
 	licenseSeatsDesc = gaugeDesc("qlik_license_seats",
-		"Accesses of the licence that are bought."+fromAccessLists, "license")
+		"Accesses of the license that are bought."+fromAccessLists, "license")
 	licenseSeatsAllocatedDesc = gaugeDesc("qlik_license_seats_allocated",
-		"Accesses of the licence that are given to users."+fromAccessLists, "license")
+		"Accesses of the license that are given to users."+fromAccessLists, "license")
 	licenseSeatsUsedDesc = gaugeDesc("qlik_license_seats_used",
-		"Accesses of the licence that are used by their users."+fromAccessLists, "license")
+		"Accesses of the license that are used by their users."+fromAccessLists, "license")
 	licenseSeatsAvailableDesc = gaugeDesc("qlik_license_seats_available",
-		"Accesses of the licence that are not given to anybody."+fromAccessLists, "license")
+		"Accesses of the license that are not given to anybody."+fromAccessLists, "license")
 	licenseSeatsExcessDesc = gaugeDesc("qlik_license_seats_excess",
-		"Accesses of the licence that are given beyond what was bought."+fromAccessLists, "license")
+		"Accesses of the license that are given beyond what was bought."+fromAccessLists, "license")
 	licenseSeatsQuarantinedDesc = gaugeDesc("qlik_license_seats_quarantined",
-		"Accesses of the licence that are taken away and not yet available."+fromAccessLists, "license")
+		"Accesses of the license that are taken away and not yet available."+fromAccessLists, "license")
 	licenseUsersActiveDesc = gaugeDesc("qlik_license_users_active",
 		"Users whose access was used within the window."+fromAccessLists,
 		"license", "window")
@@ -41,7 +41,7 @@ var (
 		"Analyzer capacity of the current period: allocated, used, unavailable."+fromAccessLists,
 		"state")
 	licenseExpiryDesc = gaugeDesc("qlik_license_expiry_timestamp_seconds",
-		"End of the licence, where its text names one."+fromAccessLists)
+		"End of the license, where its text names one."+fromAccessLists)
 )
 
 type licensesCollector struct {
@@ -54,7 +54,7 @@ func newLicensesCollector(config Config, _ *userSelection) Collector {
 	return &licensesCollector{serviceAccounts: slices.Compact(accounts)}
 }
 
-var errNoLicenses = errors.New("the repository has not told who holds licences yet")
+var errNoLicenses = errors.New("the repository has not told who holds licenses yet")
 
 // Update implements Collector.
 func (c *licensesCollector) Update(v *view, w *writer) error {

@@ -9,7 +9,7 @@ import (
 
 var (
 	sessionLimitDesc = gaugeDesc("qlik_session_limit",
-		"How many sessions Qlik's licence grants one user at once, as configured.")
+		"How many sessions Qlik's license grants one user at once, as configured.")
 	userSeriesMinSessionsDesc = gaugeDesc("qlik_user_series_min_sessions",
 		"Sessions and cooling slots, or usage rows, from which on a user has series, as configured by --collector.sessions.min-sessions.")
 	usersDroppedDesc = gaugeDesc("qlik_users_dropped",

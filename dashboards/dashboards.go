@@ -13,9 +13,9 @@
 //   - A query is right over a restart (rates and increases over $__rate_interval, or
 //     over $__range where the time shown is meant) and with two exporters of a site
 //     (max by, min by, or without (instance, pod), before any sum).
-//   - Colours mean the same everywhere: one slot left is orange, none left is red, over
+//   - Colors mean the same everywhere: one slot left is orange, none left is red, over
 //     the limit dark-red, cooling blue, fine green, sessions purple; what is neither good
-//     nor bad is text in a number and a colour of the palette in a graph. What is not
+//     nor bad is text in a number and a color of the palette in a graph. What is not
 //     there is not judged: the first threshold is text or transparent.
 //   - A panel that can be empty says why instead of "No data" (noValue).
 //   - Titles of single numbers are short enough for a screen of 800 pixels.

@@ -276,7 +276,7 @@ func (a *scene) firstDenial() {
 
 // unlicensed has a user who is never let in, whatever the number of sessions.
 // Not more than the limit of them: the exporter does not know for certain that
-// somebody has no licence before the lists are read again, which takes minutes.
+// somebody has no license before the lists are read again, which takes minutes.
 func (a *scene) unlicensed() {
 	t, p, s := a.t, a.pager, a.site
 	s.logins(t, 5)

@@ -232,7 +232,7 @@ func noUsers(t *testing.T, l *look) map[string]string {
 	for _, a := range l.ask(t) {
 		empty[a.query] = "users are not named"
 	}
-	for _, query := range []string{"variable job", "variable site", "Sessions by virtual proxy C", "What occupies the slots D", "Licence A"} {
+	for _, query := range []string{"variable job", "variable site", "Sessions by virtual proxy C", "What occupies the slots D", "License A"} {
 		if empty[query] == "" {
 			t.Errorf("%s has no query %s", l.dashboard, query)
 		}

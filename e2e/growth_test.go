@@ -116,7 +116,7 @@ func logSeries(t *testing.T, s *site, more string) {
 	e := s.another(t, strings.Fields(more)...)
 	defer e.stop(t)
 	var m metrics
-	e.waitFor(t, "the licences", readyWithin, func() bool {
+	e.waitFor(t, "the licenses", readyWithin, func() bool {
 		m = e.scrape(t)
 		return m.value(`qlik_scrape_collector_success{collector="licenses"}`) == "1"
 	})

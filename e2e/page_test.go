@@ -151,9 +151,9 @@ func (b *tab) size(t *testing.T, width, height int64) {
 	b.do(t, "making the window another size", chromedp.EmulateViewport(width, height))
 }
 
-func (b *tab) colours(t *testing.T, scheme string) {
+func (b *tab) colors(t *testing.T, scheme string) {
 	t.Helper()
-	b.do(t, "choosing colours", command(emulation.SetEmulatedMedia,
+	b.do(t, "choosing colors", command(emulation.SetEmulatedMedia,
 		emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
 }
 
@@ -199,7 +199,7 @@ const (
 func (b *tab) lookEverywhere(t *testing.T, name, axe string) {
 	t.Helper()
 	for _, scheme := range []string{"light", "dark"} {
-		b.colours(t, scheme)
+		b.colors(t, scheme)
 		for _, size := range []struct {
 			name string
 			set  func(*testing.T)
@@ -215,7 +215,7 @@ func (b *tab) lookEverywhere(t *testing.T, name, axe string) {
 			expect(t, found == "[]", view+": axe-core finds nothing", found)
 		}
 	}
-	b.colours(t, "light")
+	b.colors(t, "light")
 	b.wide(t)
 }
 

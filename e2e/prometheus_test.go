@@ -140,7 +140,7 @@ func checkEvents(t *testing.T, run *history) {
 		for _, headroom := range []string{"1", "0", "over"} {
 			query := `qlik_users{job="qlik", headroom="` + headroom + `"}`
 			if headroom == "over" {
-				query += " - 1" // an administrator without licence, who is always over the limit and never refused
+				query += " - 1" // an administrator without license, who is always over the limit and never refused
 			}
 			users := run.matrix(t, query+" > 0")
 			if len(users) == 0 {

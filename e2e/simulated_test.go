@@ -57,7 +57,7 @@ func startSite(t *testing.T, name string, config qliktest.Config, arguments ...s
 
 const directory = "LAB"
 
-// people returns users with a licence.
+// people returns users with a license.
 func people(ids ...string) []qliktest.User {
 	var users []qliktest.User
 	for _, id := range ids {

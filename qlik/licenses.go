@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The licences of users, by the label license of qlik_user_license_info. Of
+// The licenses of users, by the label license of qlik_user_license_info. Of
 // several that a user holds the first in this order counts.
 const (
 	LicenseProfessional     = "professional"
@@ -21,7 +21,7 @@ const (
 )
 
 // licenseType is a kind of access and how the repository calls its entities
-// (docs/qlik.md, "Licences").
+// (docs/qlik.md, "Licenses").
 type licenseType struct {
 	name          string
 	access, usage string
@@ -36,7 +36,7 @@ var licenseTypes = []licenseType{
 	{LicenseAnalyzerCapacity, "license/analyzertimeaccesstype", "license/analyzertimeaccessusage", false},
 }
 
-// AllocatedLicenses lists the licences that can be allocated to a user.
+// AllocatedLicenses lists the licenses that can be allocated to a user.
 func AllocatedLicenses() []string { return []string{LicenseProfessional, LicenseAnalyzer, LicenseUser} }
 
 // ActiveWindow is a span of time within which users are counted as active.
@@ -51,11 +51,11 @@ func ActiveWindows() []ActiveWindow {
 	return []ActiveWindow{{"1d", day}, {"7d", 7 * day}, {"30d", 30 * day}, {"90d", 90 * day}}
 }
 
-// Licenses is what the repository says of the site's licences.
+// Licenses is what the repository says of the site's licenses.
 type Licenses struct {
-	Seats    map[string]Seats          // by licence
-	Active   map[string]map[string]int // users whose access was used, by licence and window
-	Capacity *Capacity                 // nil where the licence has none
+	Seats    map[string]Seats          // by license
+	Active   map[string]map[string]int // users whose access was used, by license and window
+	Capacity *Capacity                 // nil where the license has none
 	Expiry   time.Time                 // zero where the license does not say
 
 	ReadAt  time.Time           // when the lists were read
@@ -83,7 +83,7 @@ func NewLicenseSet(names ...string) LicenseSet {
 	return set
 }
 
-// Seats are the accesses of one licence.
+// Seats are the accesses of one license.
 type Seats struct {
 	Total       float64 `json:"total"`
 	Allocated   float64 `json:"allocated"`
@@ -96,7 +96,7 @@ type Seats struct {
 // Capacity is time of analyzer capacity in the current period.
 type Capacity struct{ Allocated, Used, Unavailable time.Duration }
 
-// Of returns the licence of a user.
+// Of returns the license of a user.
 func (l *Licenses) Of(user User) string {
 	set, known := l.Holders[user]
 	for i, license := range licenseTypes {
@@ -110,7 +110,7 @@ func (l *Licenses) Of(user User) string {
 	return LicenseUnknown
 }
 
-// Holds says whether a user holds a licence, be it the first or not.
+// Holds says whether a user holds a license, be it the first or not.
 func (l *Licenses) Holds(user User, license string) bool {
 	return l.Holders[user]&NewLicenseSet(license) != 0
 }
@@ -209,7 +209,7 @@ func (l *Licenses) CarryOver(last *Licenses) {
 
 // readAccess reads the accesses of one type. Where an access names no user it
 // is a rule, which may apply to anybody: then nobody is certainly without
-// licence. A release that does not know the type answers 404.
+// license. A release that does not know the type answers 404.
 func (c *Client) readAccess(ctx context.Context, index int, l *Licenses) error {
 	license := licenseTypes[index]
 	var holders map[User]LicenseSet
@@ -275,12 +275,12 @@ func (l *Licenses) take(overview *overviewRecord) {
 	}
 }
 
-// expiryDate finds the end of the licence in its text. Neither the licence file
+// expiryDate finds the end of the license in its text. Neither the license file
 // nor the details of a signed key are documented; these words are known from
-// licences (docs/qlik.md, "Licences").
+// licenses (docs/qlik.md, "Licenses").
 var expiryDate = regexp.MustCompile(`(?i)(?:TIMELIMIT|PRODUCTLEVEL|VALID[ _-]?TO|EXPIR[A-Z ]*|END[ _]?DATE)[^\r\n]{0,40}?(\d{4}-\d{2}-\d{2})`)
 
-// licenseExpiry returns the earliest end that a licence's text names, zero if
+// licenseExpiry returns the earliest end that a license's text names, zero if
 // none. It is the end of that day.
 func licenseExpiry(text string) time.Time {
 	var earliest time.Time

@@ -103,7 +103,7 @@ func TestLicensesOfUsers(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 		if of := licenses.Of(NewUser("NONE", "anonymous1")); of != LicenseUnknown {
-			t.Errorf("%s: anonymous users have the licence %s", test.name, of)
+			t.Errorf("%s: anonymous users have the license %s", test.name, of)
 		}
 	}
 }
@@ -115,7 +115,7 @@ func TestLicensesHoldsBoth(t *testing.T) {
 	}
 	anna := NewUser("LAB", "anna")
 	if !licenses.Holds(anna, LicenseProfessional) || !licenses.Holds(anna, LicenseAnalyzer) || licenses.Holds(anna, LicenseUser) || licenses.Holds(anna, "rubbish") {
-		t.Error("wrong licences")
+		t.Error("wrong licenses")
 	}
 }
 
@@ -185,7 +185,7 @@ func TestLicensesInPart(t *testing.T) {
 		{"a list, for the first time", answers{"/analyzeraccesstype": "!"}, nil, map[string]string{"anna": LicenseProfessional, "bert": LicenseUnknown, "carla": LicenseUnknown}},
 		{"a list that was known", answers{"/analyzeraccesstype": "<html>"}, last, map[string]string{"anna": LicenseProfessional, "bert": LicenseAnalyzer, "carla": LicenseUnknown}},
 		{"the overview", answers{"/accesstypeoverview": "[]"}, last, map[string]string{"anna": LicenseProfessional, "bert": LicenseAnalyzer, "carla": LicenseUnknown}},
-		{"the licence", answers{"": "!"}, last, map[string]string{"anna": LicenseProfessional, "bert": LicenseAnalyzer, "carla": LicenseNone}},
+		{"the license", answers{"": "!"}, last, map[string]string{"anna": LicenseProfessional, "bert": LicenseAnalyzer, "carla": LicenseNone}},
 	} {
 		a := maps.Clone(both)
 		maps.Copy(a, test.change)
@@ -208,7 +208,7 @@ func TestLicensesInPart(t *testing.T) {
 	if licenses, err := nothing.client().Licenses(t.Context()); err == nil || licenses != nil {
 		t.Error("no list could be read, and yet there is something new")
 	}
-	// A site without licence answers null.
+	// A site without license answers null.
 	if _, err := (answers{"": "null", "/accesstypeoverview": "null"}).client().Licenses(t.Context()); err != nil {
 		t.Errorf("null: %v", err)
 	}

@@ -40,7 +40,7 @@ func (u User) String() string { return u.Directory + `\` + u.ID }
 var AnonymousUser = User{Directory: "NONE", ID: "anonymous"}
 
 // Anonymous says whether u is one of Qlik's anonymous users. They hold no
-// licence of their own, hence have no headroom.
+// license of their own, hence have no headroom.
 func (u User) Anonymous() bool {
 	return u.Directory == AnonymousUser.Directory && strings.HasPrefix(u.ID, AnonymousUser.ID)
 }

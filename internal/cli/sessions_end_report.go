@@ -24,7 +24,7 @@ func (c *openSite) show(row *sessions.Row, plan *sessions.Plan, snapshot *headro
 	}
 	heading += "; sessions: " + sessionsText(row, snapshot)
 	if row.License != "" {
-		heading += "; licence: " + strings.ReplaceAll(row.License, "_", " ")
+		heading += "; license: " + strings.ReplaceAll(row.License, "_", " ")
 	}
 	if len(plan.Sessions) == 0 {
 		return c.printf("%s\n", heading)
@@ -114,7 +114,7 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 	without, known := takenWithout(&row, after)
 	switch {
 	case row.License == qlik.LicenseNone:
-		b.WriteString("The user holds no licence, so the limit does not apply.\n")
+		b.WriteString("The user holds no license, so the limit does not apply.\n")
 		return
 	case row.EffectiveHeadroom > 0:
 		fmt.Fprintf(b, "A new window works now: %s.\n", free(row.EffectiveHeadroom))

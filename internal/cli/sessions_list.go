@@ -71,7 +71,7 @@ func (q *Query) anywhere(row *sessions.Row) bool {
 		slices.ContainsFunc(row.Places, func(p sessions.Place) bool { return q.Matches(p.VirtualProxy, p.Node) })
 }
 
-// Colours of lines on a terminal.
+// Colors of lines on a terminal.
 const (
 	red    = "\x1b[31m"
 	yellow = "\x1b[33m"
@@ -85,7 +85,7 @@ func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) 
 	}
 	var table bytes.Buffer
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "FREE\tUSER\tSESSIONS\tCOOLING OR LEFT OVER\tLICENCE\tIDLE\tNEXT SLOT BY\tWHERE")
+	_, _ = fmt.Fprintln(w, "FREE\tUSER\tSESSIONS\tCOOLING OR LEFT OVER\tLICENSE\tIDLE\tNEXT SLOT BY\tWHERE")
 	for i := range rows {
 		row := &rows[i]
 		free, without, idle := "no limit", "", ""

@@ -107,7 +107,7 @@ func TestList(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		c := commands(site)
 		compare(t, c.list(t, Query{}, 0, formatTable), fmt.Sprintf(
-			`FREE      USER            SESSIONS              COOLING OR LEFT OVER  LICENCE   IDLE   NEXT SLOT BY  WHERE
+			`FREE      USER            SESSIONS              COOLING OR LEFT OVER  LICENSE   IDLE   NEXT SLOT BY  WHERE
 0         LAB\bert        6, 5 hold a slot      -                     analyzer  3 min  %s  / qlik3 (6)
 1         LAB\anna        4                     -                     analyzer  3 min  -             /qmc qlik1 (2), /sales qlik2 (2)
 4         LAB\carla       0                     1                     analyzer  -      -             -
@@ -147,9 +147,9 @@ no limit  NONE\anonymous  1                     -                     unknown   
 
 		c.Color = true
 		lines := strings.Split(c.list(t, Query{}, 0, formatTable), "\n")
-		for i, colour := range []string{"FREE", "\x1b[31m0 ", "\x1b[33m1 ", "4 ", "5 ", "no limit", "no limit"} {
-			if !strings.HasPrefix(lines[i], colour) || strings.Contains(colour, "\x1b") != strings.HasSuffix(lines[i], "\x1b[0m") {
-				t.Errorf("%q, want it to begin with %q", lines[i], colour)
+		for i, color := range []string{"FREE", "\x1b[31m0 ", "\x1b[33m1 ", "4 ", "5 ", "no limit", "no limit"} {
+			if !strings.HasPrefix(lines[i], color) || strings.Contains(color, "\x1b") != strings.HasSuffix(lines[i], "\x1b[0m") {
+				t.Errorf("%q, want it to begin with %q", lines[i], color)
 			}
 		}
 	})
@@ -167,7 +167,7 @@ func TestListCooling(t *testing.T) {
 			server.Logout(session.ID)
 		}
 		compare(t, commands(site).list(t, Query{}, 0, formatTable),
-			`FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENCE   IDLE  NEXT SLOT BY             WHERE
+			`FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENSE   IDLE  NEXT SLOT BY             WHERE
 0     LAB\anna  3         2                     analyzer  0 s   `+clock(time.Now().Add(5*time.Minute))+` if cooling  / qlik1 (3)
 `)
 		time.Sleep(5*time.Minute - time.Second)
@@ -187,7 +187,7 @@ func TestListWithoutRows(t *testing.T) {
 		server, site := sessionstest.Start(t, withoutRows)
 		sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
 		c := commands(site)
-		compare(t, c.list(t, Query{}, 0, formatTable), `FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENCE  IDLE  NEXT SLOT BY  WHERE
+		compare(t, c.list(t, Query{}, 0, formatTable), `FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENSE  IDLE  NEXT SLOT BY  WHERE
 4     LAB\anna  1         ?                     -        -     -             / qlik1
 
 Without usage rows FREE is counted from sessions: slots that cool, or are left over, are not seen.
@@ -319,7 +319,7 @@ func TestEndKeepsTheMostRecent(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		compare(t, got, fmt.Sprintf(`LAB\anna: no slot is free; sessions: 7, 5 hold a slot; licence: analyzer
+		compare(t, got, fmt.Sprintf(`LAB\anna: no slot is free; sessions: 7, 5 hold a slot; license: analyzer
 
       VIRTUAL PROXY  NODE   LAST ACTIVE  HOLDS A SLOT
 keep  /              qlik2  10 s ago     yes

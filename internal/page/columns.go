@@ -46,7 +46,7 @@ var columns = []column{
 		unknown: func(r *sessions.Row) bool { return r.LastActivity.IsZero() },
 	},
 	{
-		Key: "licence", Name: "Licence", Order: "licences from A to Z", Reverse: "licences from Z to A",
+		Key: "license", Name: "License", Order: "licenses from A to Z", Reverse: "licenses from Z to A",
 		compare: func(a, b *sessions.Row) int { return strings.Compare(a.License, b.License) },
 		unknown: func(r *sessions.Row) bool { return r.License == "" },
 	},

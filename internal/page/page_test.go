@@ -234,8 +234,8 @@ func TestRowSaysWhatIsKnown(t *testing.T) {
 		{"slots without a session", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Sessions, u.EffectiveHeadroom = 1, 3 }, []string{"1 of 5 2 slots taken"}},
 		{"beyond the limit", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Sessions, u.EffectiveHeadroom = 7, 0 }, []string{"7 of 5 2 over the limit 2 on"}},
 		{"unlimited", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Limited = false }, []string{"no limit", "Sessions 5"}},
-		{"licence", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.License = qlik.LicenseAnalyzerCapacity }, []string{"Licence analyzer capacity"}},
-		{"licences not read", func(*headroom.Snapshot, *headroom.UserStatus) {}, []string{"Licence – unknown", "Idle – unknown"}},
+		{"license", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.License = qlik.LicenseAnalyzerCapacity }, []string{"License analyzer capacity"}},
+		{"licenses not read", func(*headroom.Snapshot, *headroom.UserStatus) {}, []string{"License – unknown", "Idle – unknown"}},
 	} {
 		snapshot := sessionstest.Snapshot(map[string]int{`A\anna`: 5})
 		// Two on the first, two on the second, one on the third link.

@@ -23,7 +23,7 @@ type rowView struct {
 	Notes         []note
 	Places        []placeView
 	Age, Idle     string
-	Licence       string
+	License       string
 	Next          *moment
 	In            string // until then
 	NextUnknown   bool
@@ -52,7 +52,7 @@ func newRowView(row *sessions.Row, snapshot *headroom.Snapshot, now time.Time) r
 		Anonymous: row.User == qlik.AnonymousUser,
 		Level:     "unlimited",
 		Sessions:  fmt.Sprint(row.Sessions),
-		Licence:   strings.ReplaceAll(row.License, "_", " "),
+		License:   strings.ReplaceAll(row.License, "_", " "),
 	}
 	for _, p := range row.Places {
 		r.Places = append(r.Places, placeView{text.Visible(p.VirtualProxy), text.Visible(p.Node), p.Sessions})

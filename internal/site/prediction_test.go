@@ -18,7 +18,7 @@ import (
 var predict = flag.Duration("predict", 2*time.Hour, "simulated time of each variant of TestPrediction")
 
 // TestPrediction compares, over simulated days, what the exporter says of each
-// user with what the site's licence check does to that user's next login.
+// user with what the site's license check does to that user's next login.
 func TestPrediction(t *testing.T) {
 	t.Parallel()
 	for _, variant := range []struct {

@@ -722,7 +722,7 @@ func TestSiteWithoutLinks(t *testing.T) {
 	})
 }
 
-// licensed is threeNodes with users who hold a licence.
+// licensed is threeNodes with users who hold a license.
 func licensed() qliktest.Config {
 	config := threeNodes()
 	config.Users = []qliktest.User{
@@ -822,28 +822,28 @@ func TestLoginsSinceTheRowsWereRead(t *testing.T) {
 			}
 			login(t, server, "nobody", fmt.Sprint("device", i), "", "qlik1")
 			if nobody := status(t, within(t, site, time.Second), "nobody"); nobody.EffectiveHeadroom != 5 {
-				t.Errorf("sessions of a user without licence take slots: %+v", nobody)
+				t.Errorf("sessions of a user without license take slots: %+v", nobody)
 			}
 		}
 	})
 }
 
-// TestNewUsersLicence: of somebody who came after the lists were read they say
+// TestNewUsersLicense: of somebody who came after the lists were read they say
 // nothing certain, until they are read again, which is soon if it matters.
-func TestNewUsersLicence(t *testing.T) {
+func TestNewUsersLicense(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, licensed(), withLicenses)
 		login(t, server, "early", "laptop", "", "qlik1")
 		running(t, site)
 		if early := status(t, within(t, site, time.Second), "early"); early.License != qlik.LicenseNone {
-			t.Errorf("somebody who was there from the start has the licence %s", early.License)
+			t.Errorf("somebody who was there from the start has the license %s", early.License)
 		}
 		time.Sleep(45 * time.Second)
 		for i := range 4 {
 			login(t, server, "late", fmt.Sprint("device", i), "", "qlik1")
 		}
 		if late := status(t, within(t, site, time.Second), "late"); late.License != qlik.LicenseUnknown {
-			t.Errorf("somebody new has the licence %s", late.License)
+			t.Errorf("somebody new has the license %s", late.License)
 		}
 		time.Sleep(31 * time.Second)
 		if late := status(t, within(t, site, time.Second), "late"); late.License != qlik.LicenseNone {
@@ -853,7 +853,7 @@ func TestNewUsersLicence(t *testing.T) {
 }
 
 // TestUsageIsReadSeldom: two Prometheus servers that scrape every 5 s make the
-// repository read rows once in 15 s, and only those of licences in use.
+// repository read rows once in 15 s, and only those of licenses in use.
 func TestUsageIsReadSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, licensed(), withLicenses)
@@ -874,7 +874,7 @@ func TestUsageIsReadSeldom(t *testing.T) {
 			t.Errorf("rows were read %d times in ten minutes, want 40", n)
 		}
 		if after[analyzer] != 0 {
-			t.Errorf("rows of a licence that nobody holds were read %d times", after[analyzer])
+			t.Errorf("rows of a license that nobody holds were read %d times", after[analyzer])
 		}
 		for path, want := range map[string]int{
 			"/qrs/servicestatus/full": 20, "/qrs/proxyservice/full": 2, "/qrs/virtualproxyconfig/full": 2, "/qrs/license/professionalaccesstype/full": 2,

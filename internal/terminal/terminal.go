@@ -8,7 +8,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Colors says whether to write colours: only to a terminal, and not where
+// Colors says whether to write colors: only to a terminal, and not where
 // NO_COLOR (https://no-color.org) or a terminal without any forbids it.
 func Colors(w io.Writer) bool {
 	file, isFile := w.(*os.File)

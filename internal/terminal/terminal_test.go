@@ -23,18 +23,18 @@ func TestColors(t *testing.T) {
 	t.Setenv("NO_COLOR", "")
 	t.Setenv("TERM", "xterm")
 	if !terminal.Colors(console) {
-		t.Error("no colours on a terminal")
+		t.Error("no colors on a terminal")
 	}
 	if terminal.Colors(file) || terminal.Colors(new(bytes.Buffer)) {
-		t.Error("colours where nobody looks")
+		t.Error("colors where nobody looks")
 	}
 	t.Setenv("TERM", "dumb")
 	if terminal.Colors(console) {
-		t.Error("colours on a terminal without any")
+		t.Error("colors on a terminal without any")
 	}
 	t.Setenv("TERM", "xterm")
 	t.Setenv("NO_COLOR", "1")
 	if terminal.Colors(console) {
-		t.Error("colours in spite of NO_COLOR")
+		t.Error("colors in spite of NO_COLOR")
 	}
 }

@@ -12,13 +12,13 @@ import (
 const (
 	// maxLine bounds what a line may need of memory. Longer ones are skipped.
 	maxLine = 64 << 10
-	// headStep is how much is read at first in order to recognise a file. It holds
+	// headStep is how much is read at first in order to recognize a file. It holds
 	// the first line and an entry; where it does not, bufferSize does.
 	headStep   = 4 << 10
 	bufferSize = 2 * maxLine
 )
 
-// identity is what a file is recognised by: a hash of everything up to the end of
+// identity is what a file is recognized by: a hash of everything up to the end of
 // its first entry. An entry has a time, a number and an id, hence no two files begin
 // alike, and the identity stays the same when the file is renamed, copied, moved away
 // and back, or seen again through a share that was mounted anew. Inode numbers

@@ -18,7 +18,7 @@
 // opens the new one without having read the old one to its end, it can report lines
 // twice, it takes lines of any length, and it ends the process if a share answers
 // with an unexpected error. The file consumer of the OpenTelemetry collector makes
-// the binary half as large again. Hence recognising files is our own work here: see
+// the binary half as large again. Hence recognizing files is our own work here: see
 // identity. What remains, opening files on Windows so that others may rename them, is done
 // with golang.org/x/sys/windows.
 package auditlog

@@ -17,8 +17,8 @@ type Reason string
 
 // The reasons that the log tells apart.
 const (
-	SessionLimit Reason = "session_limit" // the user holds as many sessions as the licence allows
-	NoLicense    Reason = "no_license"    // the user has no licence
+	SessionLimit Reason = "session_limit" // the user holds as many sessions as the license allows
+	NoLicense    Reason = "no_license"    // the user has no license
 )
 
 // Denial is a login that Qlik refused. It has neither session id nor address:
@@ -151,7 +151,7 @@ func (c columns) split(line []byte) (fields, bool) {
 }
 
 // user takes the user from the columns or, where they are empty, from the message.
-// A refusal for want of a licence names the user only in the columns.
+// A refusal for want of a license names the user only in the columns.
 func (f fields) user() qlik.User {
 	directory, id := bytes.TrimSpace(f.directory), bytes.TrimSpace(f.id)
 	if !isName(directory) || !isName(id) {

@@ -49,7 +49,7 @@ func TestParse(t *testing.T) {
 		err  error
 	}{
 		"limit":                {line(at, "LAB", "goran", limitMessage), &Denial{when, goran, SessionLimit}, nil},
-		"no licence":           {line(at, "LAB", "goran", licenseMessage), &Denial{when, goran, NoLicense}, nil},
+		"no license":           {line(at, "LAB", "goran", licenseMessage), &Denial{when, goran, NoLicense}, nil},
 		"folded":               {line(at, "lab", "Goran", limitMessage), &Denial{when, goran, SessionLimit}, nil},
 		"colon in the offset":  {line("20240514T091502.113+02:00", "LAB", "goran", limitMessage), &Denial{when, goran, SessionLimit}, nil},
 		"Z":                    {line("20240514T071502.113Z", "LAB", "goran", limitMessage), &Denial{when, goran, SessionLimit}, nil},

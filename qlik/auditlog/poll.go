@@ -167,7 +167,7 @@ type archive struct {
 	id   identity
 }
 
-// source is an archive that was opened and recognised.
+// source is an archive that was opened and recognized.
 type source struct {
 	name string
 	file *os.File

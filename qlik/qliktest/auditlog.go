@@ -134,7 +134,7 @@ func (l *auditLog) denyLimit(each *session, rows int, now time.Time) {
 		each.Directory, each.UserID, stableID("access", each.account.id), each.ID, rows)}, now)
 }
 
-// denyLicense writes the refusal of a user without licence, in Qlik's words (docs/qlik.md, "Audit log").
+// denyLicense writes the refusal of a user without license, in Qlik's words (docs/qlik.md, "Audit log").
 func (l *auditLog) denyLicense(each *session, now time.Time) {
 	if l == nil {
 		return

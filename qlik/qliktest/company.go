@@ -10,10 +10,10 @@ import (
 const (
 	// CompanyDirectory is the user directory of the company.
 	CompanyDirectory = "ACME"
-	// CompanyServiceAccount is the account under which monitoring apps reload. It holds a licence, which it should not: each reload
+	// CompanyServiceAccount is the account under which monitoring apps reload. It holds a license, which it should not: each reload
 	// is a session of its own (docs/qlik.md, "Service accounts").
 	CompanyServiceAccount = "svc_qlik_reload"
-	// CompanyAdmin is a root administrator without licence, as Qlik advises (docs/qlik.md, "What counts").
+	// CompanyAdmin is a root administrator without license, as Qlik advises (docs/qlik.md, "What counts").
 	CompanyAdmin = "adm.kessler"
 )
 

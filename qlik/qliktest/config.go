@@ -14,7 +14,7 @@ type Config struct {
 	Nodes []Node
 	// VirtualProxies are the entry points; nil is the default virtual proxy alone, on every node.
 	VirtualProxies []VirtualProxy
-	// Users are the users the repository knows from the start. Others may log in too; they hold no licence.
+	// Users are the users the repository knows from the start. Others may log in too; they hold no license.
 	Users []User
 
 	// SessionLimit is how many sessions a licensed user may hold in parallel; 0 is 5 (docs/qlik.md, "The limit").
@@ -50,7 +50,7 @@ type Config struct {
 
 	// ProfessionalSeats and AnalyzerSeats are what was bought; 0 is what the users hold, rounded up to the next ten.
 	ProfessionalSeats, AnalyzerSeats int
-	// LicenseExpiry is the end of the licence; zero is a year after the start.
+	// LicenseExpiry is the end of the license; zero is a year after the start.
 	LicenseExpiry time.Time
 }
 
@@ -86,10 +86,10 @@ type VirtualProxy struct {
 type User struct {
 	Directory, ID, Name string
 	License             License
-	// Admin marks a root administrator. Without licence such a user has sessions but never a usage row, and is never refused
+	// Admin marks a root administrator. Without license such a user has sessions but never a usage row, and is never refused
 	// (docs/qlik.md, "Usage rows"); with one the limit applies, which is why Qlik advises against it (docs/qlik.md, "What counts").
 	Admin bool
-	// UnusedFor is how long before the start of the site the licence was used last; 0 is never.
+	// UnusedFor is how long before the start of the site the license was used last; 0 is never.
 	UnusedFor time.Duration
 }
 

@@ -1,8 +1,8 @@
 // Package qliktest simulates a Qlik Sense Enterprise on Windows site, in the manner of net/http/httptest.
 //
 // A simulated site has nodes; each node runs a proxy (QPS) and a repository (QRS), both behind real TLS with the site's own
-// certificate authority, answering as the real services do. Behind them is the behaviour that matters to somebody who counts
-// sessions: cookies, inactivity timeouts, the licence limit, the slot that stays taken for a while after a session ended, and the
+// certificate authority, answering as the real services do. Behind them is the behavior that matters to somebody who counts
+// sessions: cookies, inactivity timeouts, the license limit, the slot that stays taken for a while after a session ended, and the
 // audit security log that tells of refused users. What is known about the real services, and how certain it is, stands in
 // docs/qlik.md; comments here refer to its headings.
 //

@@ -84,7 +84,7 @@ func TestRepositoryTopology(t *testing.T) {
 	}
 }
 
-func TestRepositoryLicences(t *testing.T) {
+func TestRepositoryLicenses(t *testing.T) {
 	clock := NewClock(testStart)
 	site, client := proxySite(t, Config{Now: clock.Now, AnalyzerSeats: 7})
 	goran := login(t, site, "GORAN", "laptop", "sales", "b")

@@ -20,7 +20,7 @@ type Session struct {
 	UserName string
 	// VirtualProxy is the prefix.
 	VirtualProxy, Node, Device string
-	// Granted says that the licence check let the user in. A session without it is listed all the same, and asks again with the
+	// Granted says that the license check let the user in. A session without it is listed all the same, and asks again with the
 	// next activity (docs/qlik.md, "Denial").
 	Granted               bool
 	Started, LastActivity time.Time
@@ -49,7 +49,7 @@ type account struct {
 	id       string
 	known    bool // has a row in the repository's table of users
 	created  time.Time
-	lastUsed time.Time // of the licence
+	lastUsed time.Time // of the license
 	cookies  map[cookie]*session
 	rows     int // usage rows, those that cool included
 }
@@ -70,7 +70,7 @@ func (s *Site) addUser(u User) error {
 	switch u.License {
 	case Unlicensed, Professional, Analyzer:
 	default:
-		return fmt.Errorf(`qliktest: user %s\%s has the unknown licence %q`, u.Directory, u.ID, u.License)
+		return fmt.Errorf(`qliktest: user %s\%s has the unknown license %q`, u.Directory, u.ID, u.License)
 	}
 	if s.accounts[accountKey(u.Directory, u.ID)] != nil {
 		return fmt.Errorf(`qliktest: user %s\%s is given twice`, u.Directory, u.ID)
@@ -94,7 +94,7 @@ func (s *Site) newAccount(u User) *account {
 	return a
 }
 
-// account returns the user's account, a new one without licence for a user not seen before.
+// account returns the user's account, a new one without license for a user not seen before.
 func (s *Site) account(directory, id string) *account {
 	if a := s.accounts[accountKey(directory, id)]; a != nil {
 		return a
@@ -112,7 +112,7 @@ func (s *Site) forget(a *account) {
 }
 
 // Login is a user opening the hub on a device. Where the device holds a live cookie for the virtual proxy on that node the session is
-// used again; otherwise the proxy creates one. Only then the licence is checked: a refused session has Granted false, is listed
+// used again; otherwise the proxy creates one. Only then the license is checked: a refused session has Granted false, is listed
 // by the proxy, and leaves a line in the audit log. The node "" is one that a load balancer chooses, always the same for a user on a
 // device while it runs. Login fails only for a virtual proxy that does not exist or is not linked, and for a stopped proxy.
 func (s *Site) Login(directory, id, device, prefix, node string) (Session, error) {
@@ -225,7 +225,7 @@ func (s *Site) checkLicense(each *session, now time.Time) {
 	}
 }
 
-// CanOpen says what the licence check would answer to the next login of the user.
+// CanOpen says what the license check would answer to the next login of the user.
 func (s *Site) CanOpen(directory, id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,7 +240,7 @@ func (s *Site) CanOpen(directory, id string) bool {
 	return a.rows < s.config.SessionLimit
 }
 
-// Touch is activity in a session; it reports whether the session is alive. A session that was refused asks the licence check
+// Touch is activity in a session; it reports whether the session is alive. A session that was refused asks the license check
 // again.
 func (s *Site) Touch(sessionID string) bool {
 	s.mu.Lock()

@@ -142,18 +142,18 @@ func TestWhoIsRefused(t *testing.T) {
 	})
 	for i := range 7 {
 		if !login(t, site, "root", fmt.Sprint(i), "", "").Granted {
-			t.Error("an administrator without licence was refused")
+			t.Error("an administrator without license was refused")
 		}
 	}
 	stranger := login(t, site, "stranger", "laptop", "", "")
 	if stranger.Granted || site.CanOpen("LAB", "stranger") || site.CanOpen("LAB", "never seen") || !site.CanOpen("LAB", "root") {
-		t.Error("licence check of users without licence")
+		t.Error("license check of users without license")
 	}
 	if s, err := site.Login("NONE", "anonymous1", "browser", "public", ""); err != nil || !s.Granted {
 		t.Error(s, err)
 	}
 	if site.UsageRows("LAB", "root") != 0 || site.UsageRows("LAB", "stranger") != 0 || site.UsageRows("x", "y") != 0 {
-		t.Error("usage rows without licence")
+		t.Error("usage rows without license")
 	}
 	if n := len(site.Sessions()); n != 9 {
 		t.Errorf("%d sessions; refused ones are listed too", n)

@@ -94,7 +94,7 @@ func TestStartRefusesImpossibleSites(t *testing.T) {
 		"prefix twice":       {VirtualProxies: []VirtualProxy{{Prefix: "a"}, {Prefix: "a"}}},
 		"prefix with slash":  {VirtualProxies: []VirtualProxy{{Prefix: "/a"}}},
 		"user twice":         {Users: []User{{Directory: "LAB", ID: "goran"}, {Directory: "lab", ID: "Goran"}}},
-		"unknown licence":    {Users: []User{{Directory: "LAB", ID: "goran", License: "Golden"}}},
+		"unknown license":    {Users: []User{{Directory: "LAB", ID: "goran", License: "Golden"}}},
 		"missing log folder": {AuditLogDir: "/does/not/exist"},
 	} {
 		if site, err := Start(config); err == nil {

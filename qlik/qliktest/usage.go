@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// usageRow is the repository's record that a session occupies a slot (docs/qlik.md, "Usage rows"): what the licence check counts.
+// usageRow is the repository's record that a session occupies a slot (docs/qlik.md, "Usage rows"): what the license check counts.
 type usageRow struct {
 	id        string
 	sessionID string

@@ -31,7 +31,7 @@ const (
 
 	userDays   = 2  // as long there are series of users
 	detailDays = 31 // as long there is what nobody needs for a year
-	warmUpDays = 91 // of which only remains when licences were used last
+	warmUpDays = 91 // of which only remains when licenses were used last
 	maxDays    = 3660
 	maxUsers   = 9999 // so that counts fit into 16 bits
 )
@@ -46,7 +46,7 @@ const (
 	cleanUp      = 150               // days before the end, and every year before that
 	portalBegins = 200               // days before the end: a new intranet page loses its cookies ...
 	portalEnds   = portalBegins - 12 // ... until somebody mends it
-	licenseLeft  = 75                // days at the end until the licence ends, which is renewed every year
+	licenseLeft  = 75                // days at the end until the license ends, which is renewed every year
 	renewedAhead = 20                // days
 )
 
@@ -96,7 +96,7 @@ type step struct {
 	seats          [2]seats
 }
 
-// seats of a licence.
+// seats of a license.
 type seats struct {
 	bought, allocated, used uint16
 	active                  [len(activeWindows)]uint16
@@ -258,7 +258,7 @@ func officeHours(k int) float64 {
 	}
 }
 
-// count fills in what concerns licences on a day, and buys more.
+// count fills in what concerns licenses on a day, and buys more.
 func (h *history) count(day int64, bought *[len(seatLicenses)]uint16) {
 	date := time.Unix(day*daySeconds, 0).UTC()
 	newQuarter := date.Day() == 1 && date.Month()%3 == 1

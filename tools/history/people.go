@@ -21,7 +21,7 @@ type person struct {
 	second, logsOut float64 // how likely a visit needs a second place, and ends in order
 	embeds, hoards  bool    // uses the intranet page; leaves windows open everywhere
 	places          [6]int  // virtual proxies, each on another device
-	hours           uint32  // of the day at hand in which the licence was used, one bit each
+	hours           uint32  // of the day at hand in which the license was used, one bit each
 	lastUsed        int64   // hours since 1970; 0 is never
 	recent          []seen  // the last days, from history.userBegin on
 }
@@ -212,7 +212,7 @@ func (d *workday) visit(place, begin, minutes int) {
 	d.open(place, begin, minutes)
 }
 
-// open logs in, which is refused where the limit is reached or a licence is
+// open logs in, which is refused where the limit is reached or a license is
 // missing. A refused session is there until it times out.
 func (d *workday) open(place, begin, minutes int) {
 	open := 0

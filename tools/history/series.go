@@ -175,7 +175,7 @@ func (h *history) usersHeld(i int) (float64, bool) {
 	return float64(most), ok
 }
 
-// licenseExpiry is the end of the licence that is valid at a step.
+// licenseExpiry is the end of the license that is valid at a step.
 func (h *history) licenseExpiry(i int) (float64, bool) {
 	expiry := (h.finalDay + licenseLeft) * daySeconds
 	for expiry-365*daySeconds > h.time(i)+renewedAhead*daySeconds {
@@ -184,7 +184,7 @@ func (h *history) licenseExpiry(i int) (float64, bool) {
 	return float64(expiry), true
 }
 
-// seatMetrics are what is counted of a licence's seats, and the rule that
+// seatMetrics are what is counted of a license's seats, and the rule that
 // records it, if there is one.
 var seatMetrics = []struct {
 	metric, record string
@@ -198,7 +198,7 @@ var seatMetrics = []struct {
 	{"qlik_license_seats_used", "", func(s seats) uint16 { return s.used }},
 }
 
-// licenseRecords is what the rules say of licences.
+// licenseRecords is what the rules say of licenses.
 func (t *text) licenseRecords() {
 	for _, m := range seatMetrics {
 		if m.record != "" {
@@ -229,7 +229,7 @@ func (t *text) activeUsers(name, labels string, from int) {
 	}
 }
 
-// labelOf is a licence as in the label license.
+// labelOf is a license as in the label license.
 func labelOf(license qliktest.License) string {
 	if license == qliktest.Unlicensed {
 		return "none"
@@ -357,7 +357,7 @@ func (t *text) detailedLinks(from int) {
 
 var deniedReasons = [2]string{"session_limit", "no_license"}
 
-// detailedLicenses is what the exporter says of licences.
+// detailedLicenses is what the exporter says of licenses.
 func (t *text) detailedLicenses(from int) {
 	for _, m := range seatMetrics {
 		t.seats(m.metric, t.target(), from, m.value)
