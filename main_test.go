@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -23,7 +22,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kingpin/v2"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -396,107 +394,6 @@ func TestVersion(t *testing.T) {
 	if err := exporter.Run(); err != nil || !strings.HasPrefix(stdout.String(), "qlik_exporter, version ") {
 		t.Errorf("%v: %s", err, &stdout)
 	}
-}
-
-// TestREADME keeps the tables of flags and metrics equal to the code.
-func TestREADME(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("exporter-toolkit has a flag more on Linux, which the tables show")
-	}
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(readme)
-	for name, table := range map[string]string{"flags": flagTable(), "metrics": metricTable(t)} {
-		section := regexp.MustCompile(`(?s)<!-- ` + name + `: [^>]*-->\n.*?<!-- end -->`)
-		found := section.FindString(text)
-		if found == "" {
-			t.Fatalf("README.md has no section of %s", name)
-		}
-		start, _, _ := strings.Cut(found, "\n")
-		want := start + "\n" + table + "<!-- end -->"
-		if *update {
-			text = strings.Replace(text, found, want, 1)
-		} else if found != want {
-			t.Errorf("the table of %s in README.md is not what the code has; go test . -update writes it anew\n%s", name, want)
-		}
-	}
-	if *update {
-		if err := os.WriteFile("README.md", []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func flagTable() string {
-	app, _, _ := newApp(nil)
-	var table strings.Builder
-	table.WriteString("| flag | default | meaning |\n| --- | --- | --- |\n")
-	row := func(command string, f *kingpin.FlagModel) {
-		if f.Hidden || f.Name == "help" || strings.HasPrefix(f.Name, "help-") || strings.HasPrefix(f.Name, "completion-") {
-			return
-		}
-		name, value := command+"--"+f.Name, strings.Join(f.Default, ", ")
-		if f.IsBoolFlag() && value == "true" {
-			name, value = command+"--[no-]"+f.Name, "on"
-		}
-		if value != "" {
-			value = "`" + value + "`"
-		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", name, value, strings.ReplaceAll(f.Help, "|", `\|`))
-	}
-	for _, f := range app.Model().Flags {
-		row("", f)
-	}
-	var rows func(commands []*kingpin.CmdModel)
-	rows = func(commands []*kingpin.CmdModel) {
-		for _, command := range commands {
-			for _, f := range command.Flags {
-				row(command.FullCommand+" ", f)
-			}
-			rows(command.Commands)
-		}
-	}
-	rows(app.Model().Commands)
-	return table.String()
-}
-
-// metricTable lists every metric in order: those of a site as the collectors'
-// own test expects them, and those of the exporter as a scrape shows them.
-func metricTable(t *testing.T) string {
-	t.Helper()
-	_, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
-	families := scrape(t, startExporter(t, flags...))
-	golden, err := os.ReadFile(filepath.Join("collector", "testdata", "company.prom"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	ofSite, err := parser.TextToMetricFamilies(bytes.NewReader(golden))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name := range families {
-		if strings.HasPrefix(name, "qlik_") && !strings.HasPrefix(name, "qlik_exporter_") && ofSite[name] == nil {
-			t.Errorf("%s is not among the metrics that collector expects", name)
-		}
-	}
-	maps.Copy(families, ofSite)
-	var table strings.Builder
-	table.WriteString("| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n")
-	for _, name := range slices.Sorted(maps.Keys(families)) {
-		if !strings.HasPrefix(name, "qlik_") {
-			continue
-		}
-		var labels []string
-		for _, label := range families[name].GetMetric()[0].GetLabel() {
-			labels = append(labels, "`"+label.GetName()+"`")
-		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n", name, strings.ToLower(families[name].GetType().String()),
-			strings.Join(labels, ", "), families[name].GetHelp())
-	}
-	return table.String()
 }
 
 // TestReferences: the headings of docs/qlik.md that comments refer to exist.

@@ -147,6 +147,29 @@ func TestRunbook(t *testing.T) {
 	}
 }
 
+// TestAlertingPage: docs/alerting.md lists every alert with its severities, and
+// no other.
+func TestAlertingPage(t *testing.T) {
+	page := read(t, filepath.Join("..", "docs", "alerting.md"))
+	want := make(map[string]string)
+	for _, r := range readRules(t, rulesFile) {
+		if r.Alert == "" {
+			continue
+		}
+		if want[r.Alert] != "" {
+			want[r.Alert] += ", "
+		}
+		want[r.Alert] += r.Labels["severity"]
+	}
+	got := make(map[string]string)
+	for _, row := range regexp.MustCompile(`(?m)^\| (Qlik\w+) \| ([^|]+) \|`).FindAllStringSubmatch(page, -1) {
+		got[row[1]] = row[2]
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("docs/alerting.md lists the alerts\n%v\nwant\n%v", got, want)
+	}
+}
+
 // anchor is what the usual renderers of Markdown make of a heading.
 func anchor(heading string) string {
 	return strings.ReplaceAll(regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// TestFlagReference keeps the tables in docs/flags.md equal to the flags. A
+// section of the page is for flags that begin alike, "--qlik.", or for those of
+// a command, "sessions end".
+func TestFlagReference(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("exporter-toolkit has one flag more on Linux, which the tables show")
+	}
+	path := filepath.Join("docs", "flags.md")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := flagRows()
+	text := regexp.MustCompile(`(?s)(<!-- flags of ([^>]*) -->\n).*?(<!-- end -->)`).ReplaceAllStringFunc(string(content), func(section string) string {
+		start, _, _ := strings.Cut(section, "\n")
+		owner := strings.TrimSuffix(strings.TrimPrefix(start, "<!-- flags of "), " -->")
+		var table strings.Builder
+		table.WriteString(start + "\n| flag | default | meaning |\n| --- | --- | --- |\n")
+		var left []flagRow
+		for _, row := range rows {
+			if row.command == owner || row.command == "" && strings.HasPrefix(row.name, owner) {
+				table.WriteString(row.text)
+			} else {
+				left = append(left, row)
+			}
+		}
+		rows = left
+		return table.String() + "<!-- end -->"
+	})
+	for _, row := range rows {
+		t.Errorf("docs/flags.md has no section for %s %s", row.command, row.name)
+	}
+	if *update {
+		err = os.WriteFile(path, []byte(text), 0o600)
+	} else if text != string(content) {
+		t.Errorf("the tables in docs/flags.md differ from the flags; go test . -run TestFlagReference -update writes them anew")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+type flagRow struct {
+	command, name string
+	text          string // as a line of a table in Markdown
+}
+
+func flagRows() []flagRow {
+	app, _, _ := newApp(nil)
+	var rows []flagRow
+	add := func(command string, flags []*kingpin.FlagModel) {
+		for _, f := range flags {
+			if f.Hidden || f.Name == "help" || strings.HasPrefix(f.Name, "help-") || strings.HasPrefix(f.Name, "completion-") {
+				continue
+			}
+			shown, value := "--"+f.Name, strings.Join(f.Default, ", ")
+			if f.IsBoolFlag() && value == "true" {
+				shown, value = "--[no-]"+f.Name, "on"
+			} else if f.IsBoolFlag() {
+				value = "off"
+			}
+			if value != "" {
+				value = "`" + value + "`"
+			}
+			text := fmt.Sprintf("| `%s` | %s | %s |\n", shown, value, strings.ReplaceAll(f.Help, "|", `\|`))
+			rows = append(rows, flagRow{command, "--" + f.Name, text})
+		}
+	}
+	add("", app.Model().Flags)
+	var walk func(commands []*kingpin.CmdModel)
+	walk = func(commands []*kingpin.CmdModel) {
+		for _, command := range commands {
+			add(command.FullCommand, command.Flags)
+			walk(command.Commands)
+		}
+	}
+	walk(app.Model().Commands)
+	return rows
+}
+
+// TestMetricReference: docs/metrics.md has a row for every metric of the
+// exporter. Package collector writes those of a site, the others are written by
+// hand.
+func TestMetricReference(t *testing.T) {
+	reference, err := os.ReadFile(filepath.Join("docs", "metrics.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
+	for name := range scrape(t, startExporter(t, flags...)) {
+		if strings.HasPrefix(name, "qlik_") && !strings.Contains(string(reference), "| `"+name+"` |") {
+			t.Errorf("docs/metrics.md has no row for %s", name)
+		}
+	}
+}
