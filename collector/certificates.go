@@ -8,11 +8,11 @@ import (
 
 var (
 	clientCertificateExpiryDesc = gaugeDesc("qlik_client_certificate_expiry_timestamp_seconds",
-		"End of validity of the client certificate in use (client.pem).")
+		"Unix time at which the client certificate in use (client.pem) expires.")
 	rootCertificateExpiryDesc = gaugeDesc("qlik_root_certificate_expiry_timestamp_seconds",
-		"End of validity of the site's authority in use (root.pem); of several, the one that ends first.")
+		"Unix time at which the site's CA certificate in use (root.pem) expires. With several certificates, the earliest of these times.")
 	serverCertificateExpiryDesc = gaugeDesc("qlik_server_certificate_expiry_timestamp_seconds",
-		"End of validity of the certificate that the node showed when it was last asked; absent if it showed none.",
+		"Unix time at which the node's certificate expires, as presented at the last request. Absent if the node presented none.",
 		"node")
 )
 

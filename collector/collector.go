@@ -65,11 +65,11 @@ type Available struct {
 // All lists the collectors in the order in which they run.
 func All() []Available {
 	return []Available{
-		{"sessions", "sessions per user and virtual proxy, headroom, state of the virtual proxies", true, newSessionsCollector},
-		{"licenses", "who holds which license, usage rows, seats (off without a repository)", true, newLicensesCollector},
-		{"services", "states of the services as the repository reports them (off without a repository)", true, newServicesCollector},
-		{"denials", "refused logins from the repositories' audit security logs (off where no log is configured)", true, newDenialsCollector},
-		{"certificates", "ends of validity of the client, root and server certificates", true, newCertificatesCollector},
+		{"sessions", "sessions per user and virtual proxy, headroom, and virtual proxy state", true, newSessionsCollector},
+		{"licenses", "licenses of users, usage rows, and seats (off if no repository is configured)", true, newLicensesCollector},
+		{"services", "service states reported by the repository (off if no repository is configured)", true, newServicesCollector},
+		{"denials", "refused logins from the audit security logs of the repositories (off if no log is configured)", true, newDenialsCollector},
+		{"certificates", "expiry of the client, root, and server certificates", true, newCertificatesCollector},
 	}
 }
 

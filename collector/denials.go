@@ -21,19 +21,19 @@ const (
 
 var (
 	accessDeniedDesc = counterDesc("qlik_access_denied_total",
-		"Logins that Qlik refused since the start, by reason, from the audit security logs that are read; a lower bound while qlik_audit_log_up is 0 for any node.",
+		"Logins that Qlik refused since the exporter started, by reason, from the audit security logs. A lower bound while qlik_audit_log_up is 0 for any node.",
 		"reason")
 	userAccessDeniedDesc = counterDesc("qlik_user_access_denied_total",
-		"Logins of the user that Qlik refused, from the audit security logs; kept until 24 hours after the last one.",
+		"Logins of the user that Qlik refused, from the audit security logs. Kept until 24 hours after the last refused login.",
 		"user_directory", "user_id", "reason")
 	userLastAccessDeniedDesc = gaugeDesc("qlik_user_last_access_denied_timestamp_seconds",
-		"When Qlik last refused a login of the user, by the audit security log's own time; kept for 24 hours.",
+		"Unix time at which Qlik last refused a login of the user, as recorded in the audit security log. Kept for 24 hours.",
 		"user_directory", "user_id", "reason")
 	auditLogUpDesc = gaugeDesc("qlik_audit_log_up",
-		"1 if the audit security log of the repository on that node is read; 0 for every repository of the site whose log is not.",
+		"1 if the exporter reads the audit security log of the node's repository; 0 if it cannot, or if no log is configured for the node.",
 		"node")
 	auditLogLastReadDesc = gaugeDesc("qlik_audit_log_last_read_timestamp_seconds",
-		"When the audit security log of that node was last read to its end.",
+		"Unix time at which the audit security log of the node was last read to its end.",
 		"node")
 )
 

@@ -7,41 +7,41 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-const fromAccessLists = " From the repository, which is asked every five minutes."
+const refreshedFromRepository = " Refreshed from the repository every five minutes."
 
 var (
 	userLicenseInfoDesc = gaugeDesc("qlik_user_license_info",
-		"Always 1. The license of the user: professional, analyzer, user, login or analyzer_capacity, of several the first of these; none only when that is certain, else unknown."+fromAccessLists,
+		"Always 1. License of the user: professional, analyzer, user, login, or analyzer_capacity (the first of these if there are several); none if the user certainly has no license, otherwise unknown."+refreshedFromRepository,
 		"user_directory", "user_id", "license")
 	userLicensedSessionsDesc = gaugeDesc("qlik_user_licensed_sessions",
-		"Slots that the user occupies by the repository's own records (usage rows), cooling and leftover ones included; up to 15 s old, absent when they could not be read.",
+		"Slots that the user occupies according to the repository's usage rows, including cooling and leftover slots. Up to 15 seconds old; absent if the rows could not be read.",
 		"user_directory", "user_id")
 	licenseUsagePlausibleDesc = gaugeDesc("qlik_license_usage_plausible",
-		"0 if usage rows evidently do not reflect sessions, as on a release that does not write them; then they are not used. Absent when they could not be read.")
+		"1 if usage rows reflect sessions; 0 if they evidently do not and are therefore ignored, for example on a Qlik release that does not write them. Absent if the rows could not be read.")
 	serviceAccountLicensedDesc = gaugeDesc("qlik_service_account_licensed",
-		"1 if the service account holds a license of that type, which lets its sessions run into the limit."+fromAccessLists,
+		"1 if the service account holds a license of this type, which makes its sessions subject to the session limit; 0 if not."+refreshedFromRepository,
 		"user_directory", "user_id", "license")
 
 	licenseSeatsDesc = gaugeDesc("qlik_license_seats",
-		"Accesses of the license that are bought."+fromAccessLists, "license")
+		"Purchased seats of the license."+refreshedFromRepository, "license")
 	licenseSeatsAllocatedDesc = gaugeDesc("qlik_license_seats_allocated",
-		"Accesses of the license that are given to users."+fromAccessLists, "license")
+		"Seats of the license that are allocated to users."+refreshedFromRepository, "license")
 	licenseSeatsUsedDesc = gaugeDesc("qlik_license_seats_used",
-		"Accesses of the license that are used by their users."+fromAccessLists, "license")
+		"Seats of the license that are used by their users."+refreshedFromRepository, "license")
 	licenseSeatsAvailableDesc = gaugeDesc("qlik_license_seats_available",
-		"Accesses of the license that are not given to anybody."+fromAccessLists, "license")
+		"Seats of the license that are not allocated to any user."+refreshedFromRepository, "license")
 	licenseSeatsExcessDesc = gaugeDesc("qlik_license_seats_excess",
-		"Accesses of the license that are given beyond what was bought."+fromAccessLists, "license")
+		"Seats of the license that are allocated in excess of the purchased seats."+refreshedFromRepository, "license")
 	licenseSeatsQuarantinedDesc = gaugeDesc("qlik_license_seats_quarantined",
-		"Accesses of the license that are taken away and not yet available."+fromAccessLists, "license")
+		"Seats of the license that were deallocated and are not yet available again."+refreshedFromRepository, "license")
 	licenseUsersActiveDesc = gaugeDesc("qlik_license_users_active",
-		"Users whose access was used within the window."+fromAccessLists,
+		"Users whose seat of the license was used within the window."+refreshedFromRepository,
 		"license", "window")
 	licenseCapacityDesc = gaugeDesc("qlik_license_capacity_seconds",
-		"Analyzer capacity of the current period: allocated, used, unavailable."+fromAccessLists,
+		"Analyzer capacity in the current period, by state: allocated, used, or unavailable."+refreshedFromRepository,
 		"state")
 	licenseExpiryDesc = gaugeDesc("qlik_license_expiry_timestamp_seconds",
-		"End of the license, where its text names one."+fromAccessLists)
+		"Unix time at which the license expires. Absent if the license text names no date."+refreshedFromRepository)
 )
 
 type licensesCollector struct {

@@ -13,10 +13,10 @@ import (
 
 var (
 	scrapeSuccessDesc = gaugeDesc("qlik_scrape_collector_success",
-		"1 if the collector could say something true, 0 if it failed as a whole.",
+		"1 if the collector succeeded, 0 if it failed as a whole. Partial failures show in other metrics.",
 		"collector")
 	scrapeDurationDesc = gaugeDesc("qlik_scrape_collector_duration_seconds",
-		"How long the collector took to turn what is known into metrics, not counting the questions to Qlik that all collectors share.",
+		"Time that the collector took to produce its metrics, excluding the requests to Qlik that all collectors share.",
 		"collector")
 )
 

@@ -8,7 +8,7 @@ import (
 )
 
 var serviceStateDesc = gaugeDesc("qlik_service_state",
-	"1 for the state in which the repository reports the service to be, 0 for the others. From the repository, which is asked every 30 s.",
+	"1 for the state that the repository reports for the service, 0 for all other states. Refreshed from the repository every 30 seconds.",
 	"node", "qlik_service", "state")
 
 type servicesCollector struct{}

@@ -7,7 +7,7 @@ import (
 )
 
 var sessionDurationDesc = histogramDesc("qlik_session_duration_seconds",
-	"Observed life of ended sessions whose start was seen, as exact as the time between scrapes.")
+	"Observed lifetime of ended sessions that the exporter saw start. The precision is the time between scrapes.")
 
 // SessionDuration is a histogram of the observed lives of sessions, with classic
 // and native buckets. It outlives scrapes.

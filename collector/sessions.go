@@ -9,74 +9,74 @@ import (
 
 var (
 	sessionLimitDesc = gaugeDesc("qlik_session_limit",
-		"How many sessions Qlik's license grants one user at once, as configured.")
+		"Configured number of sessions that the Qlik license allows one user at once.")
 	userSeriesMinSessionsDesc = gaugeDesc("qlik_user_series_min_sessions",
-		"Sessions and cooling slots, or usage rows, from which on a user has series, as configured by --collector.sessions.min-sessions.")
+		"Configured minimum number of sessions plus cooling slots, or of usage rows, for a user to have series.")
 	usersDroppedDesc = gaugeDesc("qlik_users_dropped",
-		"Users without series of their own because of --collector.sessions.max-users.")
+		"Users without series of their own because the configured maximum number of users is exceeded.")
 	sessionsDesc = gaugeDesc("qlik_sessions",
 		"Distinct sessions of the site.")
 	usersDesc = gaugeDesc("qlik_users",
-		"Distinct users with sessions by what is left to them of the session limit; over: more sessions than the limit. Anonymous and unlimited users have no headroom and are not counted.",
+		"Distinct users with sessions, by headroom; over means more sessions than the session limit. Anonymous and unlimited users have no headroom and are not counted.",
 		"headroom")
 	usersOnSeveralNodesDesc = gaugeDesc("qlik_users_on_several_nodes",
-		"Users whose sessions on the virtual proxy are spread over nodes: a load balancer that does not keep a browser on its node.",
+		"Users whose sessions on the virtual proxy are spread over several nodes, which points to a load balancer without sticky sessions.",
 		"virtual_proxy")
 
 	userSessionsDesc = gaugeDesc("qlik_user_sessions",
-		"Sessions of the user on the virtual proxy, over all nodes, as the proxies list them in this scrape.",
+		"Sessions of the user on the virtual proxy, summed over all nodes, as listed by the proxies in this scrape.",
 		"user_directory", "user_id", "virtual_proxy")
 	sessionLimitHeadroomDesc = gaugeDesc("qlik_session_limit_headroom",
-		"Session limit minus the sessions of the user over all virtual proxies and nodes; negative beyond the limit.",
+		"Session limit minus the user's sessions on all virtual proxies and nodes. Negative if the user has more sessions than the limit.",
 		"user_directory", "user_id")
 	userEffectiveHeadroomDesc = gaugeDesc("qlik_user_effective_headroom",
-		"Slots that the next login of the user really finds: session limit minus usage rows of the repository where those are known (up to 15 s old) and plausible, else minus sessions and cooling slots.",
+		"Slots that are really free for the user's next login: session limit minus usage rows if these are known (up to 15 seconds old) and plausible, otherwise minus sessions and cooling slots.",
 		"user_directory", "user_id")
 	userCoolingSlotsDesc = gaugeDesc("qlik_user_cooling_slots",
-		"Slots of the user that are not free yet because a session ended at the limit less than the cooling time ago; absent where there are none.",
+		"Slots of the user that are still taken because a session ended at the limit less than the cooling time ago. Absent if there are none.",
 		"user_directory", "user_id")
 	userNextSlotDesc = gaugeDesc("qlik_user_next_slot_timestamp_seconds",
-		"For a user without effective headroom: when a slot frees by itself if there is no more activity, that is when a slot has cooled or a session has timed out and cooled; absent if unknown.",
+		"Unix time at which a user without effective headroom gets a free slot if there is no more activity, because a slot has cooled or a session has timed out and its slot has cooled. Absent if unknown.",
 		"user_directory", "user_id")
 	userOldestSessionDesc = gaugeDesc("qlik_user_oldest_session_first_seen_timestamp_seconds",
-		"When the oldest session of the user was first seen by this exporter; only for users with at most one effective slot.",
+		"Unix time at which this exporter first saw the user's oldest session. Only for users whose effective headroom is at most 1.",
 		"user_directory", "user_id")
 	userLimitReachedDesc = counterDesc("qlik_user_limit_reached_total",
-		"How often sessions and cooling slots of the user went from below the limit to it or beyond; kept until 24 hours after the last session.",
+		"Number of times that the user's sessions plus cooling slots rose from below the session limit to the limit or above. Kept until 24 hours after the user's last session.",
 		"user_directory", "user_id")
 	userLastLimitReachedDesc = gaugeDesc("qlik_user_last_limit_reached_timestamp_seconds",
-		"When sessions and cooling slots of the user last went from below the limit to it or beyond; kept until 24 hours after the last session.",
+		"Unix time at which the user's sessions plus cooling slots last rose from below the session limit to the limit or above. Kept until 24 hours after the user's last session.",
 		"user_directory", "user_id")
 
 	trackingSinceDesc = gaugeDesc("qlik_exporter_tracking_since_timestamp_seconds",
-		"First snapshot of this exporter. Nothing is known of starts, ends, cooling slots and ages before it.")
+		"Unix time of this exporter's first snapshot. Session starts, ends, cooling slots, and ages before it are unknown.")
 	sessionsStartedDesc = counterDesc("qlik_sessions_started_total",
-		"Sessions that began, seen between two answers of the same node; one that is shorter than the time between them is missed.",
+		"Sessions that started, found by comparing successive responses of a node. Sessions shorter than the time between two responses are missed.",
 		"virtual_proxy")
 	sessionsEndedDesc = counterDesc("qlik_sessions_ended_total",
-		"Sessions that ended, seen between two answers of the same node; a node that does not answer ends nothing.",
+		"Sessions that ended, found by comparing successive responses of a node. While a node does not respond, its sessions do not count as ended.",
 		"virtual_proxy")
 	proxyRestartsDesc = counterDesc("qlik_proxy_restarts_total",
-		"How often a node lost all of its sessions at once, five or more.",
+		"Number of times that a node with five or more sessions lost all of them at once.",
 		"node")
 
 	virtualProxyUpDesc = gaugeDesc("qlik_virtual_proxy_up",
-		"1 if the node answered for the virtual proxy in this scrape; 0: its sessions are unknown.",
+		"1 if the node responded for the virtual proxy in this scrape. If 0, its sessions there are unknown.",
 		"node", "virtual_proxy")
 	virtualProxyScrapeDurationDesc = gaugeDesc("qlik_virtual_proxy_scrape_duration_seconds",
-		"How long the node took to answer for the virtual proxy, or until it was given up.",
+		"Time until the node responded for the virtual proxy, or until the exporter stopped waiting.",
 		"node", "virtual_proxy")
 	virtualProxySessionsDesc = gaugeDesc("qlik_virtual_proxy_sessions",
 		"Sessions that the node lists for the virtual proxy.",
 		"node", "virtual_proxy")
 	virtualProxyUsersDesc = gaugeDesc("qlik_virtual_proxy_users",
-		"Distinct users among the sessions that the node lists for the virtual proxy. Each anonymous browser counts as a user.",
+		"Distinct users among the sessions that the node lists for the virtual proxy. Each anonymous browser counts as one user.",
 		"node", "virtual_proxy")
 	virtualProxyInfoDesc = gaugeDesc("qlik_virtual_proxy_info",
-		"Always 1. From the topology, which the repository is asked for every five minutes.",
+		"Always 1. Description and authentication method of the virtual proxy."+refreshedFromRepository,
 		"node", "virtual_proxy", "description", "authentication_method")
 	virtualProxyInactivityTimeoutDesc = gaugeDesc("qlik_virtual_proxy_session_inactivity_timeout_seconds",
-		"After which time without activity the virtual proxy ends a session. From the topology, which the repository is asked for every five minutes.",
+		"Time without activity after which the virtual proxy ends a session."+refreshedFromRepository,
 		"node", "virtual_proxy")
 )
 

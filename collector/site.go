@@ -6,26 +6,26 @@ import (
 
 var (
 	upDesc = gaugeDesc("qlik_up",
-		"1 if at least one virtual proxy of the site answered this scrape; 0: nothing is known and all counts are absent.")
+		"1 if at least one virtual proxy of the site responded in this scrape. If 0, nothing is known and all counts are absent.")
 	sessionsCompleteDesc = gaugeDesc("qlik_sessions_complete",
-		"1 if every expected virtual proxy on every node answered this scrape; 0: counts are lower bounds and headroom is an upper bound.")
+		"1 if every expected virtual proxy on every node responded in this scrape. If 0, counts are lower bounds and headroom is an upper bound.")
 	requestsDesc = counterDesc("qlik_requests_total",
-		"Requests sent to Qlik since the start, to the proxies (qps) and the repositories (qrs).",
+		"Requests sent to Qlik since the exporter started, by API: proxies (qps) or repositories (qrs).",
 		"api")
 	requestErrorsDesc = counterDesc("qlik_request_errors_total",
-		"Requests to Qlik that failed since the start, by what went wrong.",
+		"Requests to Qlik that failed since the exporter started, by API and kind of error.",
 		"api", "kind")
 	repositoryUpDesc = gaugeDesc("qlik_repository_up",
-		"1 if the last request to that repository was answered as it should be. It is not asked in every scrape; a host not tried yet is absent.",
+		"1 if the last request to the node's repository succeeded, 0 if it failed. Not refreshed in every scrape; absent before the first request.",
 		"node")
 	lastRefreshDesc = gaugeDesc("qlik_last_refresh_timestamp_seconds",
-		"When what is not read in every scrape was last read with success, by source; a source never read is absent.",
+		"Unix time of the last successful refresh of a source that is not read in every scrape. Absent before the first success.",
 		"source")
 	skippedElementsDesc = counterDesc("qlik_skipped_elements_total",
-		"Elements of the repository's lists, and fields of them, that could not be read and were left out, by source.",
+		"List elements and element fields from the repository that could not be read and were skipped, by source.",
 		"source")
 	sharedSnapshotsDesc = counterDesc("qlik_exporter_shared_snapshots_total",
-		"Scrapes that took part in the questions of a scrape under way instead of asking Qlik again.")
+		"Scrapes that shared the requests of a scrape already in progress instead of sending their own to Qlik.")
 )
 
 // siteCollector says how the site and its interfaces are doing. It cannot be
