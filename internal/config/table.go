@@ -32,11 +32,11 @@ func (s *Site) settings() []setting {
 	rows := []setting{
 		{
 			key: "host", flag: "qlik.host", value: list(&s.Host, address, plainly), field: "Hosts",
-			help: "Registered host name of a node with a repository, HOST or HOST:PORT (4242). Repeatable: tried in order.",
+			help: "Registered host name of a node with a repository, as HOST or HOST:PORT (default port: 4242). Several are tried in order. Repeatable.",
 		},
 		{
 			key: "cert_dir", flag: "qlik.cert-dir", value: plain(&s.CertDir), field: "CertDir", path: wholePath,
-			help: "Folder with client.pem, client_key.pem and root.pem as the QMC exports them.",
+			help: "Folder with client.pem, client_key.pem, and root.pem as exported by the QMC.",
 		},
 		{
 			key: "key_passphrase_file", flag: "qlik.key-passphrase-file", value: plain(&s.KeyPassphraseFile), field: "KeyPassphraseFile", path: wholePath,
@@ -44,11 +44,11 @@ func (s *Site) settings() []setting {
 		},
 		{
 			key: "server_name", flag: "qlik.server-name", value: scalar(&s.ServerName, hostName, plainly),
-			help: "Name expected in the certificate of every node, where it is not the registered one.",
+			help: "Name expected in the certificate of every node, if it is not the registered host name.",
 		},
 		{
 			key: "node_address", flag: "qlik.node-address", value: list(&s.NodeAddress, parseNodeAddress, NodeAddress.String), field: "NodeAddresses",
-			help: "Reach a node elsewhere than under its registered name: NODE=HOST[:PORT], PORT being its proxy's. Repeatable.",
+			help: "Address of a node that is not reachable under its registered host name, as NODE=HOST[:PORT]. PORT is the port of its proxy. Repeatable.",
 		},
 		{
 			key: "user", flag: "qlik.user", value: scalar(&s.User, user, showUser),
@@ -56,56 +56,56 @@ func (s *Site) settings() []setting {
 		},
 		{
 			key: "session_limit", flag: "qlik.session-limit", value: number(&s.SessionLimit, 1),
-			help: "Sessions that the license grants one user at once.",
+			help: "Number of sessions that the license allows one user at once.",
 		},
 		{
 			key: "cooling_time", flag: "qlik.cooling-time", value: positiveDuration(&s.CoolingTime),
-			help: "How long the slot of a session that ended at the limit stays taken.",
+			help: "Time that a slot stays taken after its session ended at the limit.",
 		},
 		{
 			key: "proxy", flag: "qlik.proxy", value: list(&s.Proxy, address, plainly), field: "Proxies",
-			help: "Ask this proxy, HOST or HOST:PORT (4243), instead of those in the repository. Repeatable.",
+			help: "Proxy to query instead of the proxies in the repository, as HOST or HOST:PORT (default port: 4243). Repeatable.",
 		},
 		{
 			key: "virtual_proxy", flag: "qlik.virtual-proxy", value: list(&s.VirtualProxy, anyText, plainly),
-			help: "Ask for this virtual proxy (its prefix; / is the default one) instead of all. Repeatable.",
+			help: "Prefix of a virtual proxy to query instead of all virtual proxies; / is the default virtual proxy. Repeatable.",
 		},
 		{
 			key: "service_account", flag: "qlik.service-account", value: list(&s.ServiceAccount, user, showUser),
-			help: `Service account, DIRECTORY\id: watched for a license, shown plain where others are hashed, and never ended. Repeatable.`,
+			help: `Service account, as DIRECTORY\id: its licenses are monitored, its name is never hashed, and its sessions are never ended. Repeatable.`,
 		},
 		{
 			key: "unlimited_user", flag: "qlik.unlimited-user", value: list(&s.UnlimitedUser, user, showUser),
-			help: `Technical user, DIRECTORY\id, to whom the limit does not apply: has series but no headroom, and is never ended. Repeatable.`,
+			help: `Technical user without a session limit, as DIRECTORY\id: it has series but no headroom, and its sessions are never ended. Repeatable.`,
 		},
 		{
 			key: "timeout", flag: "qlik.timeout", value: positiveDuration(&s.Timeout),
-			help: "Upper bound for one request to Qlik; the deadline of the scrape comes first.",
+			help: "Maximum duration of one request to Qlik. An earlier scrape deadline takes precedence.",
 		},
 		{
 			key: "audit_log", flag: "qlik.audit-log", value: list(&s.AuditLog, parseAuditLog, AuditLog.String), path: pathAfterNode,
-			help: "Audit security log of a node's repository, NODE=GLOB; the pattern may be a UNC path. Repeatable.",
+			help: "Audit security log of a node's repository, as NODE=GLOB. The pattern may be a UNC path. Repeatable.",
 		},
 		{
 			key: "user_labels", flag: "user-labels", field: "Labels.Mode",
 			value: choice(&s.UserLabels, collector.UserLabelsPlain, collector.UserLabelsHashed, collector.UserLabelsNone),
-			help:  "How users appear in labels: plain, hashed (user_id is a keyed hash) or none (no series per user).",
+			help:  "Form of users in labels: plain, hashed (user_id is a keyed hash), or none (no series per user).",
 		},
 		{
 			key: "user_labels_key_file", flag: "user-labels.key-file", value: plain(&s.UserLabelsKeyFile), field: "Labels.Key", path: wholePath,
-			help: "File with the key of the hash, at least 16 bytes.",
+			help: "File with the key for hashing users, at least 16 bytes.",
 		},
 		{
 			key: "min_sessions", flag: "collector.sessions.min-sessions", value: number(&s.MinSessions, 1),
-			help: "Series only for users with at least so many sessions and cooling slots, or usage rows.",
+			help: "Minimum number of sessions plus cooling slots, or of usage rows, for a user to have series.",
 		},
 		{
 			key: "max_users", flag: "collector.sessions.max-users", value: number(&s.MaxUsers, 1),
-			help: "Series for at most so many users, those with most sessions or taken slots first.",
+			help: "Maximum number of users with series. Users with the most sessions or taken slots come first.",
 		},
 		{
 			key: "exclude_user", flag: "collector.sessions.exclude-user", value: list(&s.ExcludeUser, expression, plainly), field: "ExcludeUsers",
-			help: `No series for users that match this anchored regular expression on DIRECTORY\id. Repeatable.`,
+			help: `Anchored regular expression on DIRECTORY\id. Users that match it have no series. Repeatable.`,
 		},
 	}
 	for i := range s.Collectors {
@@ -123,23 +123,23 @@ func (p *Program) settings() []setting {
 	return []setting{
 		{
 			flag: "config.file", value: plain(&p.ConfigFile), path: wholePath,
-			help: "File that describes several sites, instead of the flags for one.",
+			help: "Configuration file that describes several sites. It replaces the flags for one site.",
 		},
 		{
 			flag: "config.check", value: boolean(&p.ConfigCheck), noEnvironment: true,
-			help: "Check all settings as at the start, those of the configuration file included, and exit.",
+			help: "Check all settings, including the configuration file, as at startup, and exit.",
 		},
 		{
 			flag: "web.telemetry-path", value: scalar(&p.TelemetryPath, telemetryPath, plainly),
-			help: "Path of the metrics.",
+			help: "Path under which to expose metrics.",
 		},
 		{
 			flag: "web.external-url", value: scalar(&p.ExternalURL, externalURL, showURL),
-			help: "URL under which the exporter is reached from outside, e.g. behind a reverse proxy. /sd names it, and requests below its path are answered, too.",
+			help: "URL under which the exporter is externally reachable, for example through a reverse proxy. /sd returns it, and requests below its path are also answered.",
 		},
 		{
 			flag: "web.enable-lifecycle", value: boolean(&p.Lifecycle),
-			help: "Allow to reload the configuration file by POST /-/reload.",
+			help: "Enable reloading the configuration file with POST /-/reload.",
 		},
 		{
 			flag: "web.enable-pprof", value: boolean(&p.Pprof),
@@ -151,11 +151,11 @@ func (p *Program) settings() []setting {
 		},
 		{
 			flag: "log.level", value: choice(&p.LogLevel, "debug", "info", "warn", "error"),
-			help: "Only log messages of this severity or above: debug, info, warn or error.",
+			help: "Only log messages with the given severity or above: debug, info, warn, or error.",
 		},
 		{
 			flag: "log.format", value: choice(&p.LogFormat, "logfmt", "json"),
-			help: "Format of the log: logfmt or json.",
+			help: "Output format of log messages: logfmt or json.",
 		},
 	}
 }
