@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // their names.
 func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	app := kingpin.New("qlik_exporter",
-		"Prometheus exporter for the sessions of Qlik Sense Enterprise on Windows: who is about to reach the session limit, and where.")
+		"Prometheus exporter for the sessions of Qlik Sense Enterprise on Windows. It shows which users are about to reach the session limit, and where.")
 	app.Version(version.Print("qlik_exporter"))
 	app.HelpFlag.Short('h').NoEnvar()
 	app.VersionFlag.NoEnvar()
@@ -86,8 +86,8 @@ func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 
 	flags := config.Register(app)
 	e := &exporter{flags}
-	app.Command("serve", "Serve the metrics of a site (the default command).").Default()
-	app.Command("demo", "Start a simulated Qlik Sense site on loopback and serve its metrics.")
+	app.Command("serve", "Serve the metrics (the default command).").Default()
+	app.Command("demo", "Start a simulated Qlik Sense site on the loopback interface and serve its metrics.")
 	commands := cli.Commands{"serve": e.serve, "demo": e.demo}
 	for _, more := range []cli.Commands{
 		cli.Check(app, flags), cli.Sessions(app, flags), cli.Assets(app), cli.Service(app, flags, args),

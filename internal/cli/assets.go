@@ -19,15 +19,15 @@ type assetsCommand struct {
 // Assets adds the command assets.
 func Assets(app *kingpin.Application) Commands {
 	c := new(assetsCommand)
-	command := app.Command("assets", "Write Grafana dashboards, Prometheus rules, an Alertmanager example with templates, and the runbook into a folder.")
+	command := app.Command("assets", "Write Grafana dashboards, Prometheus rules, an Alertmanager example with templates, and the runbook to a folder.")
 	command.Arg("dir", "Folder to write to.").Required().StringVar(&c.dir)
-	command.Flag("runbook-url", "Address of the page that runbook.md becomes; alerts append #alertname.").
+	command.Flag("runbook-url", "URL at which runbook.md is published. Alerts append #alertname.").
 		Default(alerts.DefaultRunbookURL).StringVar(&c.options.RunbookURL)
-	command.Flag("dashboard-url", "Address of Grafana; alerts append /d/ and the dashboard.").
+	command.Flag("dashboard-url", "URL of Grafana. Alerts append /d/ and the dashboard.").
 		Default(alerts.DefaultDashboardURL).StringVar(&c.options.DashboardURL)
-	command.Flag("job", "Job under which Prometheus scrapes the exporter.").
+	command.Flag("job", "Name of the Prometheus job that scrapes the exporter.").
 		Default(alerts.DefaultJob).StringVar(&c.options.Job)
-	command.Flag("reached-severity", "Severity of QlikUserSessionLimitReached.").
+	command.Flag("reached-severity", "Severity of the alert QlikUserSessionLimitReached.").
 		Default(alerts.DefaultReachedSeverity).EnumVar(&c.options.ReachedSeverity, alerts.Severities()...)
 	return Commands{"assets": c.run}
 }
@@ -39,6 +39,6 @@ func (c *assetsCommand) run(_ context.Context, streams Streams) error {
 	if err := dashboards.Write(c.dir, dashboards.Options{Job: c.options.Job}); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(streams.Out, "Wrote rules, Alertmanager example, templates, runbook, dashboards and their provisioning to %s.\n", c.dir)
+	_, err := fmt.Fprintf(streams.Out, "Wrote the rules, Alertmanager example, templates, runbook, dashboards, and dashboard provisioning to %s.\n", c.dir)
 	return err
 }

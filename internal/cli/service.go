@@ -23,10 +23,10 @@ type installCommand struct {
 // Service adds the commands about the Windows service. The service that is
 // installed runs with the flags in args.
 func Service(app *kingpin.Application, flags *config.Flags, args []string) Commands {
-	command := app.Command("service", "Install, start, stop or uninstall the Windows service.")
+	command := app.Command("service", "Install, start, stop, or uninstall the Windows service.")
 	c := &installCommand{flags: flags, args: args}
-	install := command.Command("install", "Install the service; all other flags given here are those that it runs with.")
-	install.Flag(accountFlag, "Account of the service: a virtual, managed or built-in one, which have no password.").
+	install := command.Command("install", "Install the service. It runs with all other flags that are given here.")
+	install.Flag(accountFlag, "Account that runs the service: a virtual, managed, or built-in account, which has no password.").
 		Default(service.DefaultAccount).StringVar(&c.account)
 	command.Command("start", "Start the service.")
 	command.Command("stop", "Stop the service.")

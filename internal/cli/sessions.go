@@ -27,19 +27,19 @@ type sessionsCommand struct {
 // many, never comes from the environment.
 func Sessions(app *kingpin.Application, flags *config.Flags) Commands {
 	c := &sessionsCommand{flags: flags}
-	command := app.Command("sessions", "Show who has which sessions, and end those of a user. "+
-		"Exit status: 0 done, or not wanted; 1 an error; 2 incomplete: some virtual proxies did not answer, or some sessions could not be ended.")
-	command.Flag("site", "Site of --config.file, where that describes several.").StringVar(&c.site)
-	command.Flag("user", `User, as DIRECTORY\id, id, part of an id or of a display name, or the hash from a label.`).
+	command := app.Command("sessions", "Show the sessions of users, and end sessions of one user. "+
+		"Exit status: 0 if done or declined; 1 on an error; 2 if incomplete, because some virtual proxies did not respond or some sessions could not be ended.")
+	command.Flag("site", "Site of --config.file. Required if the file describes several sites.").StringVar(&c.site)
+	command.Flag("user", `User: DIRECTORY\id, an id, part of an id or of a display name, or the hash from a label.`).
 		NoEnvar().StringVar(&c.query.User)
-	command.Flag("virtual-proxy", "Only sessions on this virtual proxy (its prefix; / is the default one). Repeatable.").
+	command.Flag("virtual-proxy", "Only sessions on the virtual proxy with this prefix; / is the default virtual proxy. Repeatable.").
 		NoEnvar().StringsVar(&c.query.VirtualProxies)
 	command.Flag("node", "Only sessions on this node. Repeatable.").
 		NoEnvar().StringsVar(&c.query.Nodes)
 
-	c.listFlags(command.Command("list", "Show users and what the limit leaves to them, the fewest free slots first (the default).").Default())
-	c.endFlags(command.Command("end", "End sessions of one user, and nobody else's. It shows them and asks first. Unless told otherwise the most recently "+
-		"active one stays, because who loses all at the limit cannot log in again for five minutes."))
+	c.listFlags(command.Command("list", "List users with their free slots and sessions, fewest free slots first (the default command).").Default())
+	c.endFlags(command.Command("end", "End sessions of one user. The command shows the sessions and asks for confirmation first. By default, it keeps the most "+
+		"recently active session, because a user who loses all sessions at the limit cannot log in again for five minutes. It never ends sessions of other users."))
 	return Commands{"sessions list": c.list, "sessions end": c.endSessions}
 }
 

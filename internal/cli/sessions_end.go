@@ -34,14 +34,14 @@ type EndOptions struct {
 }
 
 func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
-	end.Flag("all", "Let none stay.").NoEnvar().BoolVar(&c.all)
-	end.Flag("keep", "Let so many stay, the most recently active ones.").
+	end.Flag("all", "Keep no session.").NoEnvar().BoolVar(&c.all)
+	end.Flag("keep", "Number of sessions to keep, most recently active first.").
 		Default("1").NoEnvar().IsSetByUser(&c.keepIsSet).IntVar(&c.end.Keep)
-	end.Flag("idle-for", "Only sessions without activity for so long.").NoEnvar().DurationVar(&c.end.IdleFor)
-	end.Flag("dry-run", "Show what would end, and end nothing.").NoEnvar().BoolVar(&c.end.DryRun)
-	end.Flag("yes", "Do not ask. Needs the user in full.").NoEnvar().BoolVar(&c.end.Yes)
-	end.Flag("force", "End even more than ten sessions.").NoEnvar().BoolVar(&c.end.Force)
-	end.Flag("audit-log-file", "File to which a line is added: who ended whose sessions, and how many. It is not Qlik's audit log.").StringVar(&c.end.Journal)
+	end.Flag("idle-for", "End only sessions without activity for at least this time, such as 30m.").NoEnvar().DurationVar(&c.end.IdleFor)
+	end.Flag("dry-run", "Show which sessions would end, but end none.").NoEnvar().BoolVar(&c.end.DryRun)
+	end.Flag("yes", "Do not ask for confirmation. Requires a complete --user, not part of an id or of a display name.").NoEnvar().BoolVar(&c.end.Yes)
+	end.Flag("force", "Allow ending more than ten sessions.").NoEnvar().BoolVar(&c.end.Force)
+	end.Flag("audit-log-file", "File to which the command appends a line with the operator, the user, and the number of ended sessions. This is not Qlik's audit log.").StringVar(&c.end.Journal)
 }
 
 // endSessions ends those of one user.

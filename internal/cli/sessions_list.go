@@ -22,9 +22,9 @@ import (
 )
 
 func (c *sessionsCommand) listFlags(list *kingpin.CmdClause) {
-	list.Flag("at-least", "Only users with at least so many sessions or taken slots.").
+	list.Flag("at-least", "Only users with at least this many sessions or taken slots.").
 		NoEnvar().IntVar(&c.atLeast)
-	list.Flag("output", "Format: table, json or csv.").
+	list.Flag("output", "Output format: table, json, or csv.").
 		Default(formatTable).NoEnvar().EnumVar(&c.output, formatTable, formatJSON, formatCSV)
 }
 
