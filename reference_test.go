@@ -15,7 +15,7 @@ import (
 )
 
 // TestFlagReference keeps the tables in docs/flags.md equal to the flags. A
-// section of the page is for flags that begin alike, "--qlik.", or for those of
+// section of the page is for flags that begin alike, "qlik.", or for those of
 // a command, "sessions end".
 func TestFlagReference(t *testing.T) {
 	if runtime.GOOS != "linux" {
@@ -34,7 +34,7 @@ func TestFlagReference(t *testing.T) {
 		table.WriteString(start + "\n| flag | default | meaning |\n| --- | --- | --- |\n")
 		var left []flagRow
 		for _, row := range rows {
-			if row.command == owner || row.command == "" && strings.HasPrefix(row.name, owner) {
+			if row.command == owner || row.command == "" && strings.HasPrefix(row.name, "--"+owner) {
 				table.WriteString(row.text)
 			} else {
 				left = append(left, row)
