@@ -1,5 +1,5 @@
-// Package alerts holds what turns metrics into messages: rules for Prometheus,
-// an example for Alertmanager with notification templates, and a runbook.
+// Package alerts contains rules for Prometheus, an example configuration of
+// Alertmanager with notification templates, and a runbook.
 package alerts
 
 import (
@@ -18,7 +18,7 @@ import (
 //go:embed qlik.rules.yml runbook.md alertmanager.yml templates
 var files embed.FS
 
-// What the files say as they are.
+// Values in the embedded files.
 const (
 	DefaultRunbookURL      = "https://github.com/qlik-exporter/qlik_exporter/blob/main/alerts/runbook.md"
 	DefaultDashboardURL    = "https://grafana.example.com"
@@ -26,20 +26,20 @@ const (
 	DefaultReachedSeverity = "critical"
 )
 
-// Severities lists the severities that an alert can have.
+// Severities returns the severities that an alert can have.
 func Severities() []string { return []string{"critical", "warning", "info"} }
 
-// Options adjusts the files to the place where they are used. What is empty
-// stays as it is.
+// Options adapts the files to an installation. An empty field keeps the value of the
+// embedded files.
 type Options struct {
-	RunbookURL      string // of the page that runbook.md becomes; alerts append #alertname
-	DashboardURL    string // of Grafana; alerts append /d/ and the dashboard
-	Job             string // under which Prometheus scrapes the exporter
-	ReachedSeverity string // of QlikUserSessionLimitReached
+	RunbookURL      string // address of the published runbook.md; alerts append #alertname
+	DashboardURL    string // address of Grafana; alerts append /d/ and the dashboard
+	Job             string // job under which Prometheus scrapes the exporter
+	ReachedSeverity string // severity of QlikUserSessionLimitReached
 }
 
-// Write writes the files into a folder, which it makes if need be. Files of the
-// same names are replaced.
+// Write writes the files to a folder, which it creates if necessary. It replaces
+// existing files.
 func Write(dir string, options Options) error {
 	adjust, err := options.replacer()
 	if err != nil {
@@ -57,12 +57,12 @@ func Write(dir string, options Options) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(target, []byte(adjust.Replace(string(content))), 0o644) //nolint:gosec // as above; nothing in it is secret
+		return os.WriteFile(target, []byte(adjust.Replace(string(content))), 0o644) //nolint:gosec // as above; the files contain no secrets
 	})
 }
 
-// replacer replaces what the files say by what the options say. A test makes
-// sure that nothing else in the files reads like that.
+// replacer returns a replacer that puts the options into the files. A test ensures
+// that it replaces nothing else.
 func (o Options) replacer() (*strings.Replacer, error) {
 	var pairs []string
 	if o.RunbookURL != "" {
@@ -85,21 +85,21 @@ func (o Options) replacer() (*strings.Replacer, error) {
 	}
 	if o.ReachedSeverity != "" {
 		if !slices.Contains(Severities(), o.ReachedSeverity) {
-			return nil, fmt.Errorf("severity: %q is none of %s", o.ReachedSeverity, strings.Join(Severities(), ", "))
+			return nil, fmt.Errorf("severity: %q is not one of %s", o.ReachedSeverity, strings.Join(Severities(), ", "))
 		}
 		pairs = append(pairs, severityOfReached(DefaultReachedSeverity), severityOfReached(o.ReachedSeverity))
 	}
 	return strings.NewReplacer(pairs...), nil
 }
 
-// severityOfReached is the line of that alert in the rules; the comment tells
-// it from those of the others.
+// severityOfReached returns the severity line of QlikUserSessionLimitReached in the
+// rules. Its comment distinguishes it from the lines of other alerts.
 func severityOfReached(severity string) string {
 	return "severity: " + severity + " # assets --reached-severity"
 }
 
-// checkAddress accepts addresses that can stand in YAML, in a template and in
-// front of a fragment without being quoted.
+// checkAddress accepts addresses that need no quoting in YAML, in a template, and in
+// front of a fragment.
 func checkAddress(address string) error {
 	parsed, err := url.Parse(address)
 	switch {
@@ -108,7 +108,7 @@ func checkAddress(address string) error {
 	case parsed.Scheme != "http" && parsed.Scheme != "https", parsed.Host == "":
 		return fmt.Errorf("%q is not an http or https address", address)
 	case strings.ContainsAny(address, " \t\"'`{}\\#<>|"):
-		return fmt.Errorf("%q has characters that do not belong in an address; percent-encode them", address)
+		return fmt.Errorf("%q contains characters that an address cannot contain; percent-encode them", address)
 	}
 	return nil
 }

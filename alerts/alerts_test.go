@@ -97,8 +97,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestRunbook makes sure that every alert is in the runbook, with all that is
-// promised of a section, and that the runbook's links lead somewhere.
+// TestRunbook checks that the runbook has a complete section for every alert, and
+// that its links are valid.
 func TestRunbook(t *testing.T) {
 	t.Parallel()
 	runbook := read(t, "runbook.md")
@@ -120,7 +120,7 @@ func TestRunbook(t *testing.T) {
 			t.Errorf("%s has no section in the runbook", alert)
 			continue
 		}
-		for _, part := range []string{"**Meaning.** ", "**Impact.** ", "**Confirm.**\n", "```promql\n", "```sh\n", "**Causes.** ", "**Cure.** ", "**Prevention.** "} {
+		for _, part := range []string{"**Meaning.** ", "**Impact.** ", "**Confirm.**\n", "```promql\n", "```sh\n", "**Causes.** ", "**Fix.** ", "**Prevention.** "} {
 			if !strings.Contains(section, part) {
 				t.Errorf("the section %s lacks %q", alert, part)
 			}
@@ -133,7 +133,7 @@ func TestRunbook(t *testing.T) {
 	}
 	links := regexp.MustCompile(`\]\(([^)]*)\)`).FindAllStringSubmatch(runbook, -1)
 	if len(links) < 10 {
-		t.Errorf("%d links; is the pattern right?", len(links))
+		t.Errorf("%d links; is the pattern correct?", len(links))
 	}
 	for _, link := range links {
 		path, fragment, _ := strings.Cut(link[1], "#")
@@ -142,7 +142,7 @@ func TestRunbook(t *testing.T) {
 				t.Errorf("link %s: %v", link[1], err)
 			}
 		} else if !slices.Contains(headings, fragment) {
-			t.Errorf("link %s leads nowhere", link[1])
+			t.Errorf("link %s: there is no such heading", link[1])
 		}
 	}
 }
@@ -170,14 +170,13 @@ func TestAlertingPage(t *testing.T) {
 	}
 }
 
-// anchor is what the usual renderers of Markdown make of a heading.
+// anchor returns the anchor that common Markdown renderers create for a heading.
 func anchor(heading string) string {
 	return strings.ReplaceAll(regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
 }
 
-// TestUnitTests makes sure that promtool tests that every alert, in every
-// severity, fires and says what it should, and that every recording rule is
-// looked at.
+// TestUnitTests checks that a promtool test expects every alert, in each of its
+// severities, to fire, and that a test covers every recording rule.
 func TestUnitTests(t *testing.T) {
 	t.Parallel()
 	fires := make(map[string]bool)
@@ -218,7 +217,7 @@ func TestUnitTests(t *testing.T) {
 			t.Errorf("no unit test expects %s (%s) to fire", r.Alert, r.Labels["severity"])
 		}
 		if r.Record != "" && !strings.Contains(all, r.Record) {
-			t.Errorf("no unit test looks at %s", r.Record)
+			t.Errorf("no unit test covers %s", r.Record)
 		}
 	}
 }
@@ -232,11 +231,11 @@ func unitTests(t *testing.T) []string {
 	return paths
 }
 
-// targetLabels are those that Prometheus gives to whatever it scrapes, and that
-// the rules know.
+// targetLabels are the labels that Prometheus adds to every scraped series and that
+// the rules use.
 var targetLabels = []string{"job", "instance", "pod", "site"}
 
-// series are the names of metrics with their labels.
+// series maps the names of metrics to their labels.
 type series map[string]map[string]bool
 
 func (s series) add(metric string, labels ...string) {
@@ -248,8 +247,8 @@ func (s series) add(metric string, labels ...string) {
 	}
 }
 
-// exported reads what the exporter exports from the exposition that its own
-// tests compare with.
+// exported returns the metrics of the exporter, read from the expected exposition of
+// the collector tests.
 func exported(t *testing.T) series {
 	t.Helper()
 	known := make(series)
@@ -267,16 +266,16 @@ func exported(t *testing.T) series {
 			known.add(name, labels...)
 		}
 	}
-	// Of the program, not of a site.
+	// Metrics of the program itself.
 	known.add("qlik_exporter_config_last_reload_successful")
 	known.add("qlik_exporter_build_info", "version")
-	// Of Prometheus.
+	// Metrics of Prometheus.
 	known.add("up")
 	return known
 }
 
-// TestMetrics makes sure that rules, texts and runbook name only metrics that
-// there are, and labels that these have.
+// TestMetrics checks that rules, annotations and runbook use only existing metrics
+// and their labels.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	known := exported(t)
@@ -288,7 +287,7 @@ func TestMetrics(t *testing.T) {
 		return labels
 	}
 	rules := readRules(t, rulesFile)
-	for _, r := range rules { // in their order, so that recorded series are known where they are used
+	for _, r := range rules { // in file order, so that recorded series are known before they are used
 		labels := check(r.name(), r.Expr)
 		for label := range r.Labels {
 			labels[label] = true
@@ -299,12 +298,12 @@ func TestMetrics(t *testing.T) {
 		}
 		for _, label := range regexp.MustCompile(`\$labels\.(\w+)`).FindAllStringSubmatch(fmt.Sprint(r.Annotations), -1) {
 			if !labels[label[1]] {
-				t.Errorf("%s: the text uses $labels.%s, which the alert does not have", r.Alert, label[1])
+				t.Errorf("%s: an annotation uses $labels.%s, but the alert has no such label", r.Alert, label[1])
 			}
 		}
 	}
 	ofTexts := 0
-	for _, r := range rules { // texts may use whatever is recorded
+	for _, r := range rules { // annotations may use any recorded series
 		for _, text := range r.Annotations {
 			for _, query := range templateQueries(t, text) {
 				check(r.Alert+", text", query)
@@ -320,11 +319,11 @@ func TestMetrics(t *testing.T) {
 	names := regexp.MustCompile("`((?:[a-z_]+:)?qlik_[a-z_]+(?::[a-z0-9_]+)?)[^`]*`").FindAllStringSubmatch(runbook, -1)
 	for _, name := range names {
 		if name := name[1]; known[name] == nil && !strings.HasPrefix(name, "qlik_exporter") {
-			t.Errorf("the runbook names %s, which is neither exported nor recorded", name)
+			t.Errorf("the runbook names %s, which is neither an exported nor a recorded metric", name)
 		}
 	}
 	if ofTexts < 5 || len(queries) < 20 || len(names) < 5 {
-		t.Errorf("%d queries of texts, %d of the runbook, and %d names there; are the patterns right?", ofTexts, len(queries), len(names))
+		t.Errorf("%d queries in annotations, %d in the runbook, and %d names there; are the patterns correct?", ofTexts, len(queries), len(names))
 	}
 }
 
@@ -336,8 +335,8 @@ func runbookQueries(runbook string) []string {
 	return queries
 }
 
-// templateQueries returns the queries in the strings of a template, their
-// matchers for job, site and user left out.
+// templateQueries returns the queries in the strings of a template, without their
+// matchers for job, site and user.
 func templateQueries(t *testing.T, text string) []string {
 	t.Helper()
 	var queries []string
@@ -370,9 +369,9 @@ var (
 	keywords  = []string{"and", "or", "unless", "bool"}
 )
 
-// checkExpression makes sure that an expression uses what there is, and returns
-// the labels that its result can have. It is no parser: promtool is, and looks
-// at all of them.
+// checkExpression checks that an expression uses only known metrics and labels. It
+// returns the labels that the result can have, and the faults. It does not parse the
+// expression: promtool parses all of them.
 func checkExpression(expr string, known series) (labels map[string]bool, faults []string) {
 	labels = make(map[string]bool)
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
@@ -471,8 +470,8 @@ func embedded(t *testing.T) []string {
 	return paths
 }
 
-// TestWriteAdjusted makes sure that everything that an option is about is
-// replaced, and nothing else.
+// TestWriteAdjusted checks that Write replaces all values that the options set, and
+// nothing else.
 func TestWriteAdjusted(t *testing.T) {
 	t.Parallel()
 	options := Options{
@@ -482,7 +481,7 @@ func TestWriteAdjusted(t *testing.T) {
 		ReachedSeverity: "warning",
 	}
 	dir := t.TempDir()
-	for range 2 { // the second replaces what the first wrote
+	for range 2 { // the second call replaces the files of the first
 		if err := Write(dir, options); err != nil {
 			t.Fatal(err)
 		}
@@ -541,7 +540,7 @@ func TestWriteRefuses(t *testing.T) {
 			t.Errorf("%+v was accepted", options)
 		}
 		if _, err := os.Stat(dir); err == nil {
-			t.Errorf("%+v: something was written", options)
+			t.Errorf("%+v: files were written", options)
 		}
 	}
 }
@@ -551,7 +550,7 @@ func TestPromtoolAcceptsRules(t *testing.T) {
 	promtool := needPromtool(t)
 	run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", rulesFile)
 
-	// Queries of texts and runbook are checked as rules, too.
+	// promtool also checks the queries in annotations and in the runbook, as rules.
 	var queries []string
 	for _, r := range readRules(t, rulesFile) {
 		for _, text := range r.Annotations {
@@ -559,7 +558,7 @@ func TestPromtoolAcceptsRules(t *testing.T) {
 		}
 	}
 	if len(queries) == 0 {
-		t.Error("no queries found in texts")
+		t.Error("no queries found in annotations")
 	}
 	queries = append(queries, runbookQueries(read(t, "runbook.md"))...)
 	var content strings.Builder
@@ -598,7 +597,7 @@ func needPromtool(t *testing.T) string {
 	t.Helper()
 	path := lookPath(t)
 	if path == "" {
-		t.Skip("promtool is not in PATH (Debian: package prometheus), so Prometheus itself has not looked at the rules")
+		t.Skip("promtool is not in PATH (Debian: package prometheus), so the rules were not checked with Prometheus")
 	}
 	return path
 }

@@ -137,7 +137,7 @@ func TestReceivers(t *testing.T) {
 	writeYAML(t, file, config)
 	a := startAlertmanager(t, file)
 
-	const user, proxy = `LAB\anna.berg has no free session`, "The proxy of qlik2 does not answer"
+	const user, proxy = `LAB\anna.berg has no free slot`, "The Qlik proxy on qlik2 does not answer"
 	alert := func(alertname, severity, scope, summary string) document {
 		return document{
 			"labels":      document{"alertname": alertname, "severity": severity, "scope": scope, "site": "production"},
@@ -148,7 +148,7 @@ func TestReceivers(t *testing.T) {
 		alert(reached, "critical", "user", user),
 		alert(near, "warning", "user", user),
 		alert(proxyDown, "critical", "site", proxy),
-		alert("QlikDenialsNotObserved", "info", "site", "The audit log is not read"),
+		alert("QlikDenialsNotObserved", "info", "site", "The audit log is not being read"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -163,14 +163,14 @@ func TestReceivers(t *testing.T) {
 	for _, expected := range []struct{ to, contains string }{
 		{"service-desk@example.com", "Subject: [Qlik critical] " + user},
 		{"service-desk@example.com", `<a href="https://example.com/runbook">Runbook</a>`},
-		{"/teams", `🔴 LAB\\\\anna.berg has no free session`},
+		{"/teams", `🔴 LAB\\\\anna.berg has no free slot`},
 		{"/ticket", `"alertname":"` + reached + `"`},
 		{"/pagerduty", `"summary":"` + proxy + `"`},
 		{"/pagerduty", `"routing_key":"key-of-the-service"`},
 		{"/pagerduty", `"severity":"critical"`},
 		{"/slack", "🔴 " + proxy},
 		{"/slack", `What to do now.\nAnd then.`},
-		{"qlik-administrators@example.com", "Subject: [Qlik info] The audit log is not read"},
+		{"qlik-administrators@example.com", "Subject: [Qlik info] The audit log is not being read"},
 	} {
 		a.waitFor(t, fmt.Sprintf("%q sent to %s", expected.contains, expected.to), 20*time.Second, func() bool {
 			return strings.Contains(box.get(expected.to), expected.contains)

@@ -114,7 +114,7 @@ func TestNotificationTemplates(t *testing.T) {
 	alert := map[string]any{
 		"status":      "firing",
 		"labels":      map[string]string{"alertname": reached, "severity": "critical", "site": "production"},
-		"annotations": map[string]string{"summary": name + " has no session left (5 of 5)", "description": name + "\nhas 3 on /.", "runbook_url": "https://example.com/runbook#reached"},
+		"annotations": map[string]string{"summary": name + " has no free slot (5 of 5)", "description": name + "\nhas 3 on /.", "runbook_url": "https://example.com/runbook#reached"},
 		"startsAt":    "2026-01-05T09:00:00Z",
 	}
 	over := maps.Clone(alert)
@@ -130,24 +130,24 @@ func TestNotificationTemplates(t *testing.T) {
 	}
 	one, several, ended := data("firing", alert), data("firing", slices.Repeat([]any{alert}, 12)...), data("resolved", over)
 	for _, test := range []struct{ template, kind, data, contains, without string }{
-		{"subject", "text", one, `[Qlik critical] ` + name + ` has no session left (5 of 5)`, "more"},
+		{"subject", "text", one, `[Qlik critical] ` + name + ` has no free slot (5 of 5)`, "more"},
 		{"subject", "text", several, "(and 11 more)", ""},
-		{"subject", "text", ended, `[Qlik over] ` + name, "critical"},
-		{"text", "text", one, "has 3 on /.", "Over"},
+		{"subject", "text", ended, `[Qlik resolved] ` + name, "critical"},
+		{"text", "text", one, "has 3 on /.", "Resolved"},
 		{"text", "text", several, "... and 2 more.", ""},
-		{"text", "text", ended, "From Mon", "3 on"},
+		{"text", "text", ended, "Fired from Mon", "3 on"},
 		{"markdown.title", "text", one, `🔴 ACME\\<!channel> \[a\](http://b) & \*c\* has`, ""},
 		{"markdown", "text", one, `[Runbook](https://example.com/runbook#reached)`, "[a]"},
 		{"markdown", "text", several, `**ACME\\<!channel> \[a\]`, "[a]"},
 		{"slack.title", "text", one, `🔴 ACME\&lt;!channel&gt; [a](http://b) &amp; *c* has`, "<"},
-		{"slack.title", "text", ended, `✅ Over: ACME`, "🔴"},
+		{"slack.title", "text", ended, `✅ Resolved: ACME`, "🔴"},
 		{"slack.text", "text", one, `<https://example.com/runbook#reached|Runbook>`, "<!"},
 		{"slack.text", "text", several, `&lt;!channel&gt;`, "<!"},
 		{"slack.color", "text", one, "danger", ""},
 		{"slack.color", "text", ended, "good", ""},
 		{"html", "html", one, `<a href="https://example.com/runbook#reached">Runbook</a>`, "<!channel>"},
 		{"html", "html", several, "... and 2 more.", "<!channel>"},
-		{"html", "html", ended, "Over: ACME", "has 3 on"},
+		{"html", "html", ended, "Resolved: ACME", "has 3 on"},
 	} {
 		seen := amtool(t, "template", "render", "--template.glob="+filepath.Join(filepath.Dir(amFile), "templates", "*.tmpl"), "--template.type="+test.kind,
 			"--template.text={{ template \"qlik."+test.template+"\" . }}", "--template.data="+test.data)
