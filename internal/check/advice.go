@@ -14,18 +14,19 @@ import (
 
 const (
 	usualTimeout = 30 * time.Minute
-	// A few users with two browsers are on two nodes by chance, as in the alert
-	// QlikLoadBalancerNotSticky.
+	// A few users with two browsers are on two nodes by chance. The alert
+	// QlikLoadBalancerNotSticky uses the same thresholds.
 	spreadUsers, spreadShare = 3, 0.2
 )
 
-// advisers find what of the site costs its users sessions, in the order of the
-// report.
+// advisers find properties of the site that cost its users sessions. They are in
+// the order of the report.
 var advisers = []func(*site) []string{
 	licensedAccounts, sharedPrefixes, longTimeouts, usersOnSeveralNodes, otherLimit, licenseEnd,
 }
 
-// licensedAccounts finds service accounts whose sessions the limit counts.
+// licensedAccounts finds service accounts that hold a license. Their sessions count
+// toward the limit.
 func licensedAccounts(s *site) []string {
 	if s.licenses == nil {
 		return nil
@@ -36,14 +37,15 @@ func licensedAccounts(s *site) []string {
 	for _, account := range slices.Compact(accounts) {
 		for _, license := range qlik.AllocatedLicenses() {
 			if s.licenses.Holds(account, license) {
-				advice = append(advice, fmt.Sprintf("service account %s holds %s access, so its sessions run into the limit and reloads fail: take it away in the QMC under License management", account, license))
+				advice = append(advice, fmt.Sprintf("service account %s holds %s access, so its sessions reach the limit and reloads fail: remove this access in the QMC under License management", account, license))
 			}
 		}
 	}
 	return advice
 }
 
-// sharedPrefixes finds virtual proxies that only their nodes tell apart.
+// sharedPrefixes finds virtual proxies with the same prefix. Only the node
+// distinguishes them in metrics.
 func sharedPrefixes(s *site) []string {
 	nodes := make(map[string]map[string][]string) // by prefix and id
 	for _, link := range s.links {
@@ -62,27 +64,29 @@ func sharedPrefixes(s *site) []string {
 			places = append(places, strings.Join(on, " and "))
 		}
 		slices.Sort(places)
-		advice = append(advice, fmt.Sprintf("%d virtual proxies have the prefix %s (on %s; on %s), so metrics tell them apart by node only: give each a prefix of its own",
+		advice = append(advice, fmt.Sprintf("%d virtual proxies have the prefix %s (on %s; on %s), so metrics distinguish them only by node: give each virtual proxy its own prefix",
 			len(places), prefix, strings.Join(places[:len(places)-1], "; on "), places[len(places)-1]))
 	}
 	return advice
 }
 
-// longTimeouts finds virtual proxies that keep forgotten sessions for long.
+// longTimeouts finds virtual proxies with an inactivity timeout longer than the
+// usual one.
 func longTimeouts(s *site) []string {
 	var advice []string
-	told := make(map[string]bool)
+	advised := make(map[string]bool) // by virtual proxy id
 	for _, link := range s.links {
-		if link.InactivityTimeout > usualTimeout && !told[link.VirtualProxyID] {
-			told[link.VirtualProxyID] = true
-			advice = append(advice, fmt.Sprintf("virtual proxy %s keeps a forgotten session for %.0f minutes: %.0f or less free slots sooner",
+		if link.InactivityTimeout > usualTimeout && !advised[link.VirtualProxyID] {
+			advised[link.VirtualProxyID] = true
+			advice = append(advice, fmt.Sprintf("virtual proxy %s ends an inactive session only after %.0f minutes: set its session inactivity timeout to %.0f minutes or less to free slots sooner",
 				link.VirtualProxy, link.InactivityTimeout.Minutes(), usualTimeout.Minutes()))
 		}
 	}
 	return advice
 }
 
-// usersOnSeveralNodes finds virtual proxies whose users are sent to any node.
+// usersOnSeveralNodes finds virtual proxies without sticky sessions: many of their
+// users have sessions on several nodes.
 func usersOnSeveralNodes(s *site) []string {
 	snapshot, _ := headroom.New(headroom.Config{Limit: s.SessionLimit}).Observe(headroom.Round{Links: s.results})
 	all := make(map[string]int)
@@ -95,26 +99,27 @@ func usersOnSeveralNodes(s *site) []string {
 	spread := snapshot.UsersOnSeveralNodes()
 	for _, virtualProxy := range slices.Sorted(maps.Keys(spread)) {
 		if n := spread[virtualProxy]; n >= spreadUsers && float64(n) > spreadShare*float64(all[virtualProxy]) {
-			advice = append(advice, fmt.Sprintf("%d of %d users of virtual proxy %s have sessions on several nodes, each of which counts: let the load balancer keep a browser on its node",
+			advice = append(advice, fmt.Sprintf("%d of %d users of virtual proxy %s have sessions on several nodes, and each of these sessions counts: enable sticky sessions in the load balancer",
 				n, all[virtualProxy], virtualProxy))
 		}
 	}
 	return advice
 }
 
-// otherLimit finds a limit that Qlik does not have.
+// otherLimit finds a configured session limit that differs from the limit of Qlik
+// Sense.
 func otherLimit(s *site) []string {
 	if s.SessionLimit == headroom.DefaultLimit {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s is %d, but Qlik's license grants %d and cannot be changed: leave the setting out",
+	return []string{fmt.Sprintf("%s is %d, but a Qlik license allows %d sessions and this limit cannot be changed: remove the setting",
 		s.Setting("qlik.session-limit"), s.SessionLimit, headroom.DefaultLimit)}
 }
 
-// licenseEnd finds a license that ends soon.
+// licenseEnd finds a license that expires soon.
 func licenseEnd(s *site) []string {
 	if s.licenses == nil || s.licenses.Expiry.IsZero() || !s.endsSoon(s.licenses.Expiry) {
 		return nil
 	}
-	return []string{fmt.Sprintf("the license ends on %s: renew it", text.Date(s.licenses.Expiry.Add(-time.Second)))}
+	return []string{fmt.Sprintf("the license expires on %s: renew it", text.Date(s.licenses.Expiry.Add(-time.Second)))}
 }

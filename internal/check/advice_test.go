@@ -28,18 +28,18 @@ func TestAdvice(t *testing.T) {
 			login(t, site, id, "laptop", "", "qlik1")
 			login(t, site, id, "phone", "", "qlik2")
 		}
-		for _, id := range []string{"david", "elena"} { // both have their browser on one node
+		for _, id := range []string{"david", "elena"} { // each has one session, so one node
 			login(t, site, id, "laptop", "portal", "qlik1")
 		}
 		report := run(t, config)
 		expect(t, report, config)
 		want := []string{
-			`service account LAB\svc_reload holds analyzer access, so its sessions run into the limit and reloads fail: take it away in the QMC under License management`,
-			"2 virtual proxies have the prefix /sales (on qlik1; on qlik2), so metrics tell them apart by node only: give each a prefix of its own",
-			"virtual proxy /portal keeps a forgotten session for 480 minutes: 30 or less free slots sooner",
-			"3 of 3 users of virtual proxy / have sessions on several nodes, each of which counts: let the load balancer keep a browser on its node",
-			"--qlik.session-limit is 10, but Qlik's license grants 5 and cannot be changed: leave the setting out",
-			"the license ends on 2000-01-06: renew it",
+			`service account LAB\svc_reload holds analyzer access, so its sessions reach the limit and reloads fail: remove this access in the QMC under License management`,
+			"2 virtual proxies have the prefix /sales (on qlik1; on qlik2), so metrics distinguish them only by node: give each virtual proxy its own prefix",
+			"virtual proxy /portal ends an inactive session only after 480 minutes: set its session inactivity timeout to 30 minutes or less to free slots sooner",
+			"3 of 3 users of virtual proxy / have sessions on several nodes, and each of these sessions counts: enable sticky sessions in the load balancer",
+			"--qlik.session-limit is 10, but a Qlik license allows 5 sessions and this limit cannot be changed: remove the setting",
+			"the license expires on 2000-01-06: renew it",
 		}
 		if !slices.Equal(report.Advice, want) {
 			t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(report.Advice, "\n\t"), strings.Join(want, "\n\t"))

@@ -12,13 +12,13 @@ import (
 
 func configuredAuditLog(s *site) string {
 	if len(s.AuditLogs) == 0 {
-		return "none is configured, so refused logins go unseen; see " + s.Setting("qlik.audit-log")
+		return "no audit log is configured, so refused logins are not counted; see " + s.Setting("qlik.audit-log")
 	}
 	return ""
 }
 
-// checkAuditLogs looks whether the configured logs can be read, and whether there
-// is one for every repository.
+// checkAuditLogs checks that the configured audit logs can be read and that every
+// repository has one.
 func (s *site) checkAuditLogs(context.Context) ([]Result, error) {
 	var results []Result
 	add := func(node string, mark Mark, format string, args ...any) {
@@ -38,14 +38,14 @@ func (s *site) checkAuditLogs(context.Context) ([]Result, error) {
 		case err != nil:
 			add(node, Failed, "%s", s.explain("audit log", fmt.Errorf("%s cannot be read (%w)", glob, err)))
 		case len(s.states) > 0 && !known:
-			add(node, Warning, "%s can be read, but the site has no repository on a node of this name: use the registered host name as the QMC shows it under Nodes", file)
+			add(node, Warning, "%s can be read, but the site has no repository on a node with this name: use the registered host name that the QMC shows under Nodes", file)
 		default:
 			add(node, OK, "%s", file)
 		}
 	}
 	for _, node := range slices.Sorted(maps.Keys(repositories)) {
 		if !repositories[node] {
-			add(node, Warning, "is not read, so refused logins on this node go unseen: set %s to %s=GLOB", s.Setting("qlik.audit-log"), node)
+			add(node, Warning, "no audit log is configured for this node, so its refused logins are not counted: set %s to %s=GLOB", s.Setting("qlik.audit-log"), node)
 		}
 	}
 	return results, nil

@@ -17,77 +17,77 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// cause is a row of the table of causes: why a step failed, and what helps. In the
-// texts ${--qlik.host} is a setting under the name of its flag; see failure.value
-// for the other names.
+// cause is a row of the table of causes: the cause of a failure and its remedy. In
+// both texts ${--qlik.host} stands for the name of the setting with that flag;
+// failure.value defines the other names.
 type cause struct {
-	step   string    // "" for any
-	match  condition // nil for any error
+	step   string    // "" matches any step
+	match  condition // nil matches any error
 	text   string
-	remedy string // "" where the text says it
+	remedy string // "" if the text contains it
 }
 
-// Remedies that several causes share.
+// Shared remedies.
 const (
-	exportAgain  = "export the certificates again in the QMC, format PEM with the secrets key, and replace all three files"
-	useOneExport = "copy client.pem, client_key.pem and root.pem of one export"
-	renew        = "renew it in the QMC under Nodes, Redistribute, on the central node as Qlik describes"
-	goDirectly   = "let the exporter reach the node directly, past proxies and load balancers"
+	exportAgain  = "export the certificates again in the QMC (format PEM, with the secrets key) and replace all three files"
+	useOneExport = "copy client.pem, client_key.pem and root.pem from the same export"
+	renew        = "renew it in the QMC under Nodes > Redistribute (for the central node, follow Qlik's instructions)"
+	goDirectly   = "connect the exporter directly to the node, without proxies or load balancers in between"
 	giveAddress  = "set ${--qlik.node-address} to ${host}=ADDRESS"
 )
 
-// Windows has numbers of its own, to which package syscall gives no portable name.
+// Winsock error numbers, for which package syscall has no portable names.
 const (
 	errWindowsReset   = syscall.Errno(10054)
 	errWindowsRefused = syscall.Errno(10061)
 )
 
-// causes are tried in order. The first that matches explains the failure.
+// causes are tried in order. The first match explains the failure.
 var causes = []cause{
 	// The certificate files.
 	{"client certificate", setting("CertDir"), "${error}", useOneExport},
 	{
 		"client certificate", as[x509.CertificateInvalidError],
-		"the certificate ${validity}", "export the certificates again, or set the clock of this machine",
+		"the certificate ${validity}", "export the certificates again, or correct the clock of this machine",
 	},
 	{
 		"authority", as[x509.CertificateInvalidError],
-		"the certificate of ${certificate} ${validity}", "recreate the site's certificates and export them, or set the clock of this machine",
+		"the certificate of ${certificate} ${validity}", "recreate the site's certificates and export them, or correct the clock of this machine",
 	},
 	{"", setting("CertDir"), "${--qlik.cert-dir}: ${error}", ""},
 	{"", setting("KeyPassphraseFile"), "${--qlik.key-passphrase-file}: ${error}", ""},
 
-	// From the name of a server to a connection.
+	// Host name and connection.
 	{
 		"name", nameServerFails,
-		"the name server does not answer for ${reached host}", "look at the DNS settings of this machine, or " + giveAddress,
+		"the DNS server does not respond to the query for ${reached host}", "check the DNS settings of this machine, or " + giveAddress,
 	},
 	{
 		"name", namedBySetting,
-		"no name server knows ${reached host}", "use the host name that the QMC shows under Nodes, add it to DNS, or " + giveAddress,
+		"${reached host} does not resolve", "use the host name that the QMC shows under Nodes, add the name to DNS, or " + giveAddress,
 	},
 	{
 		"name", nil,
-		"no name server knows ${reached host}, under which the node is registered", "add it to DNS, or " + giveAddress,
+		"${reached host} does not resolve, although the node is registered under this name", "add the name to DNS, or " + giveAddress,
 	},
 	{
 		"port", timedOut,
-		"${reached} does not answer within ${timeout}",
-		"open port ${reached port} from this machine in the firewalls between, and see that the node is up",
+		"${reached} does not respond within ${timeout}",
+		"open port ${reached port} from this machine in every firewall on the way, and make sure that the node is up",
 	},
 	{
 		"port", is(syscall.ECONNREFUSED, errWindowsRefused),
-		"${reached} refuses the connection", "start the ${service} there, or open port ${reached port} in the node's firewall",
+		"${reached} refuses the connection", "start the ${service} on the node, or open port ${reached port} in the node's firewall",
 	},
 	{
 		"port", nil,
-		"${reached} cannot be reached (${error})", "look at the network between, and at its route and firewalls",
+		"${reached} is not reachable (${error})", "check the network between this machine and the node, including routes and firewalls",
 	},
 
-	// The certificate of a server is not accepted.
+	// The server sends a certificate that fails verification.
 	{
 		"server certificate", all(expired, startsLater),
-		"the certificate of ${certificate} ${validity}", "set the clock of this machine, or that of the node",
+		"the certificate of ${certificate} ${validity}", "correct the clock of this machine or of the node",
 	},
 	{
 		"server certificate", all(expired, isAuthority),
@@ -96,129 +96,129 @@ var causes = []cause{
 	{"server certificate", expired, "the certificate of ${certificate} ${validity}", renew},
 	{
 		"server certificate", all(shown, not(issuedByName)),
-		"the certificate of ${certificate} is from ${issuer}, but root.pem is of ${authorities}",
-		"if a load balancer or another site answers here, name the node itself, else " + exportAgain,
+		"the certificate of ${certificate} was issued by ${issuer}, but root.pem contains ${authorities}",
+		"if a load balancer or another site responds here, use the host name of the node itself; otherwise " + exportAgain,
 	},
 	{
 		"server certificate", all(shown, not(issuedByKey)),
-		"the certificate is from another ${issuer} than that in root.pem, since the site's certificates were recreated", exportAgain,
+		"the certificate was issued by another ${issuer} than the one in root.pem, because the site's certificates were recreated", exportAgain,
 	},
 	{
 		"server certificate", all(shown, as[x509.HostnameError], nameless),
-		"the certificate of ${certificate} has no DNS name, which TLS wants today",
-		"recreate the site's certificates with a current release of Qlik",
+		"the certificate of ${certificate} contains no DNS name, which TLS clients require today",
+		"recreate the site's certificates with a current release of Qlik Sense",
 	},
 	{
 		"server certificate", all(shown, as[x509.HostnameError], serverNameSet),
 		"the certificate is for ${certificate names}, not for ${expected name}",
-		"leave out ${--qlik.server-name}, or set it to ${certificate name}",
+		"remove ${--qlik.server-name}, or set it to ${certificate name}",
 	},
 	{
 		"server certificate", all(shown, as[x509.HostnameError], redirected),
 		"the certificate is for ${certificate names}, not for ${expected name}",
-		"correct ${--qlik.node-address} (${host}=${reached host}), which leads there, or, if it is the right node, " +
+		"if this is the wrong node, correct ${--qlik.node-address} (${host}=${reached host}); if it is the right one, " +
 			"set ${--qlik.server-name} to ${certificate name}",
 	},
 	{
 		"server certificate", all(shown, as[x509.HostnameError], namedBySetting),
 		"the certificate is for ${certificate names}, not for ${expected name}",
-		"set ${setting} to ${certificate name and port}, and ${--qlik.node-address} to ${certificate name}=${host} if that name leads nowhere",
+		"set ${setting} to ${certificate name and port}; if that name does not resolve to the node, also set ${--qlik.node-address} to ${certificate name}=${host}",
 	},
 	{
 		"server certificate", all(shown, as[x509.HostnameError]),
 		"the certificate is for ${certificate names}, not for ${expected name}",
-		"if it is another machine, correct DNS or " + giveAddress + ", else set ${--qlik.server-name} to ${certificate name}",
+		"if this is the wrong machine, correct DNS or " + giveAddress + "; if it is the right one, set ${--qlik.server-name} to ${certificate name}",
 	},
-	{"server certificate", shown, "the certificate of ${certificate} is not accepted (${error})", renew},
+	{"server certificate", shown, "the certificate of ${certificate} fails verification (${error})", renew},
 
-	// No certificate is shown.
-	{"server certificate", as[tls.RecordHeaderError], "does not speak TLS, so it is another program", "${use right port}"},
+	// The server sends no certificate.
+	{"server certificate", as[tls.RecordHeaderError], "the server does not speak TLS, so another program uses this port", "${use right port}"},
 	{
 		"server certificate", timedOut,
-		"accepts the connection and gives no certificate within ${timeout}", "restart the ${service}, or look at what else listens there",
+		"the server accepts the connection but sends no certificate within ${timeout}", "restart the ${service}, or find out which other program listens on this port",
 	},
 	{
 		"server certificate", is(io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, errWindowsReset, syscall.EPIPE),
-		"closes the connection before it shows a certificate", "let no firewall inspect this port, and see that the node allows TLS 1.2",
+		"the server closes the connection before it sends a certificate", "turn off firewall inspection of this port, and make sure that the node allows TLS 1.2",
 	},
 	{
 		"server certificate", nil,
-		"TLS fails (${error})", "see that the node allows TLS 1.2, and that this is the port of the ${service}",
+		"the TLS handshake fails (${error})", "make sure that the node allows TLS 1.2 and that this is the port of the ${service}",
 	},
 
-	// The request of a server that was reached, of any step.
-	{"", clientRefused, "the client certificate is refused (${refusal})", exportAgain},
+	// Requests of any step to a reachable server.
+	{"", clientRefused, "the server rejects the client certificate (${refusal})", exportAgain},
 	{
 		"", kind(qlik.KindTimeout),
-		"accepts the connection and does not answer within ${timeout}",
-		"look at the load of the node and restart the ${service}, or raise ${--qlik.timeout}",
+		"the server accepts the connection but does not respond within ${timeout}",
+		"check the load of the node and restart the ${service}, or raise ${--qlik.timeout}",
 	},
 	{
 		"", kind(qlik.KindDNS, qlik.KindRefused),
-		"cannot be reached any more (${error})", "the ${service} was just stopped, or restarts; run the check again",
+		"the server is no longer reachable (${error})", "the ${service} has just stopped or is restarting, so run the check again",
 	},
 	{
 		"", kind(qlik.KindReset),
-		"closes the connection instead of answering (${error})",
-		"if the client certificate is of another site, or older than the site's certificates, " + exportAgain,
+		"the server closes the connection instead of responding (${error})",
+		"if the client certificate is from another site or older than the site's certificates, " + exportAgain,
 	},
-	{"", kind(qlik.KindUnauthorized), "401, so something before Qlik wants a login", goDirectly},
+	{"", kind(qlik.KindUnauthorized), "the response is 401, so something in front of Qlik Sense requires a login", goDirectly},
 	{
 		"", kind(qlik.KindXSRF),
-		"403, XSRF prevention check failed, so something rewrites the header X-Qlik-Xrfkey or the query", goDirectly,
+		"the response is 403 (XSRF prevention check failed), so something on the way changes the X-Qlik-Xrfkey header or the query string", goDirectly,
 	},
-	{"", all(kind(qlik.KindForbidden), ofList), "403, so ${user} has no right to read this", "${give rights}"},
+	{"", all(kind(qlik.KindForbidden), ofList), "the response is 403, so ${user} is not allowed to read this", "${give rights}"},
 	{
 		"", all(kind(qlik.KindForbidden), ofProxy, repositoryAnswers),
-		"403, though the repository accepts the certificate, so ${user} has no right to list sessions here", "${give rights}",
+		"the response is 403 although the repository accepts the certificate, so ${user} is not allowed to list sessions here", "${give rights}",
 	},
 	{
 		"", all(kind(qlik.KindForbidden), not(usualUser)),
-		"403, so ${user} is not known, or the client certificate is not accepted",
-		"leave out ${--qlik.user}, and if it stays so " + exportAgain,
+		"the response is 403, so ${user} is unknown or the client certificate is not accepted",
+		"remove ${--qlik.user}; if the problem persists, " + exportAgain,
 	},
-	{"", kind(qlik.KindForbidden), "403, so the client certificate is not accepted", exportAgain},
-	{"", kind(qlik.KindRedirect), "${error}, as the browser's side of Qlik or a login page does", "${use right port}"},
+	{"", kind(qlik.KindForbidden), "the response is 403, so the client certificate is not accepted", exportAgain},
+	{"", kind(qlik.KindRedirect), "the response is ${error}, which is typical of the browser port of Qlik Sense or of a login page", "${use right port}"},
 	{
 		"", all(kind(qlik.KindNotJSON), as[*pageError]),
-		"answers with an HTML page, as the browser's side of Qlik or a login page does", "${use right port}",
+		"the response is an HTML page, which is typical of the browser port of Qlik Sense or of a login page", "${use right port}",
 	},
 	{
 		"", kind(qlik.KindNotJSON),
-		"answers with something that is not JSON, so the service is starting or another program answers",
-		"run the check again in a minute, and if it stays so ${use right port}",
+		"the response is not JSON, so the service is starting or another program responds",
+		"run the check again in a minute; if the problem persists, ${use right port}",
 	},
 	{
 		"", kind(qlik.KindDecode),
-		"${error}, so the service is stopping or another program answers",
-		"run the check again, and if it stays so restart the ${service}",
+		"${error}, so the service is stopping or another program responds",
+		"run the check again; if the problem persists, restart the ${service}",
 	},
-	{"", kind(qlik.KindTooLarge), "${error}, which no site needs", "restart the ${service}"},
-	{"", all(status(http.StatusNotFound), not(ofProxy)), "404, so this is not the repository's port", "${use right port}"},
+	{"", kind(qlik.KindTooLarge), "${error}, which is more than any site needs", "restart the ${service}"},
+	{"", all(status(http.StatusNotFound), not(ofProxy)), "the response is 404, so this is not the repository's port", "${use right port}"},
 	{
 		"", all(status(http.StatusNotFound), namedBySetting, withoutRepository),
-		"404, so this virtual proxy is not linked to the node, or this is not the proxy's port",
+		"the response is 404, so this virtual proxy is not linked to the node or this is not the proxy's port",
 		"correct ${--qlik.virtual-proxy} or ${--qlik.proxy} (port 4243)",
 	},
 	{
 		"", status(http.StatusNotFound),
-		"404, though the QMC links this virtual proxy to the node", "restart the ${service} so that it takes up the link",
+		"the response is 404 although the QMC links this virtual proxy to the node", "restart the ${service} so that it loads the link",
 	},
-	{"", as[*qlik.Error], "${error}, so the service itself is in trouble", "look at its log and restart the ${service}"},
+	{"", as[*qlik.Error], "${error}, so the service itself has a problem", "check its log and restart the ${service}"},
 
-	// Answers that are no use.
+	// Responses without usable content.
 	{
 		"rights", is(errNoService),
-		"the repository shows ${user} no service at all, which it does to users without rights", "${give rights}",
+		"the repository lists no services for ${user}, which happens when the user has no rights", "${give rights}",
 	},
 	{
 		"topology", is(errNoLink),
-		"the repository names no virtual proxy that is linked to a proxy and not left out by ${--qlik.proxy} and ${--qlik.virtual-proxy}",
+		"the repository has no virtual proxy that is linked to a proxy and not excluded by ${--qlik.proxy} and ${--qlik.virtual-proxy}",
 		"link one in the QMC under Proxies, or correct these settings",
 	},
 	{"topology", is(errAllDisabled), "all proxies are disabled", "enable one in the QMC under Proxies"},
 
-	{"audit log", nil, "${error}", "correct the pattern, or let the account of the exporter read the folder"},
+	{"audit log", nil, "${error}", "correct the pattern, or give the exporter's account read access to the folder"},
 
 	{"", nil, "${error}", ""}, // any other
 }
@@ -228,7 +228,7 @@ type failure struct {
 	step   string
 	err    error
 	site   *site
-	server *server // the one that was tried; nil if none was
+	server *server // nil if the step concerns no server
 }
 
 func (s *site) explain(step string, err error) string {
@@ -249,14 +249,16 @@ func (f *failure) explain() string {
 	return text + ": " + os.Expand(row.remedy, f.value)
 }
 
-// cause returns the index of the first cause that matches. The last one always does.
+// cause returns the index of the first cause that matches. The last cause always
+// matches.
 func (f *failure) cause() int {
 	return slices.IndexFunc(causes, func(row cause) bool {
 		return (row.step == "" || row.step == f.step) && (row.match == nil || row.match(f))
 	})
 }
 
-// listed returns which list a repository failed to give, with a colon.
+// listed returns the path of the repository list that failed, followed by a colon.
+// It returns "" for other failures.
 func (f *failure) listed() string {
 	if failed, ok := errors.AsType[*qlik.Error](f.err); ok && ofList(f) {
 		if _, path, found := strings.Cut(failed.Target, "/qrs/"); found {
@@ -266,7 +268,7 @@ func (f *failure) listed() string {
 	return ""
 }
 
-// value returns what stands for a name in the text of a cause.
+// value returns the value of a name in the text of a cause.
 func (f *failure) value(name string) string {
 	if flag, ok := strings.CutPrefix(name, "--"); ok {
 		return f.site.Setting(flag)
@@ -282,12 +284,12 @@ func (f *failure) value(name string) string {
 		return f.site.Qlik.User.String()
 	case "give rights":
 		if usualUser(f) {
-			return "see in the QMC that no security rule was taken from it"
+			return "check in the QMC that no security rule of this account was removed"
 		}
-		return os.Expand("leave out ${--qlik.user}, or give ${user} the role RootAdmin or AuditAdmin in the QMC", f.value)
+		return os.Expand("remove ${--qlik.user}, or give ${user} the role RootAdmin or AuditAdmin in the QMC", f.value)
 
 	// The server.
-	case "setting": // that names it
+	case "setting": // the one that names the server
 		return f.site.Setting(f.server.flag)
 	case "host":
 		return f.server.host()
@@ -297,7 +299,7 @@ func (f *failure) value(name string) string {
 		return f.server.reachedHost()
 	case "reached port":
 		return portOf(f.site.client.Reached(f.server.address))
-	case "service": // that should listen there
+	case "service": // the one that should listen on the port
 		if ofProxy(f) {
 			return "Qlik Sense Proxy Service"
 		}
@@ -309,7 +311,7 @@ func (f *failure) value(name string) string {
 		return "4242"
 	case "use right port":
 		if !namedBySetting(f) {
-			return "correct the REST API listen port of the proxy in the QMC, or what stands before it"
+			return "correct the REST API listen port of the proxy in the QMC, or the reverse proxy or load balancer in front of it"
 		}
 		return os.Expand("set ${setting} to ${host}:${usual port}, the port of the ${service} itself", f.value)
 
@@ -334,7 +336,8 @@ func (f *failure) value(name string) string {
 	return fmt.Sprintf("${%s}", name)
 }
 
-// bareError is the error without what the text of a cause says anyway.
+// bareError returns the error without the context that the text of a cause already
+// contains.
 func (f *failure) bareError() string {
 	var setting *qlik.ConfigError
 	var request *qlik.Error
@@ -354,7 +357,7 @@ func (f *failure) bareError() string {
 	return strings.TrimSuffix(err.Error(), "; is this the right port?")
 }
 
-// certificate is the one that an error is about.
+// certificate returns the certificate that the error is about.
 func (f *failure) certificate() *x509.Certificate {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](f.err); ok && invalid.Reason == x509.Expired && invalid.Cert != nil {
 		return invalid.Cert

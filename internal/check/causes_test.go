@@ -41,7 +41,8 @@ func newAuthority(t *testing.T, name string) *authority {
 	return a
 }
 
-// issue returns a certificate of the authority, whose own is the first one.
+// issue returns a certificate signed by the authority. The first certificate is the
+// self-signed one of the authority itself.
 func (a *authority) issue(t *testing.T, template *x509.Certificate) *x509.Certificate {
 	t.Helper()
 	template.SerialNumber = big.NewInt(1)
@@ -65,7 +66,7 @@ func (a *authority) issue(t *testing.T, template *x509.Certificate) *x509.Certif
 
 var atTest = time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
 
-// TestCauses reaches every row of the table, and the texts have no gap.
+// TestCauses reaches every row of the table of causes and compares the whole texts.
 func TestCauses(t *testing.T) {
 	ours, recreated, foreign := newAuthority(t, "qlik1-CA"), newAuthority(t, "qlik1-CA"), newAuthority(t, "sense-CA")
 	for _, a := range []*authority{recreated, foreign} {
@@ -79,7 +80,7 @@ func TestCauses(t *testing.T) {
 	}
 	plain := of(ours, x509.Certificate{DNSNames: []string{"node2", "other"}})
 	old := of(ours, x509.Certificate{NotAfter: atTest.Add(-time.Hour)})
-	// What the server shows, and why crypto/tls refuses it.
+	// refused is the error of crypto/tls for a certificate that fails verification.
 	refused := func(shown *x509.Certificate, err error) error {
 		return &tls.CertificateVerificationError{UnverifiedCertificates: []*x509.Certificate{shown}, Err: err}
 	}
@@ -97,7 +98,7 @@ func TestCauses(t *testing.T) {
 		return &qlik.Error{Op: "GET", Target: "https://qlik1:4242/qrs/license", Kind: kind, Err: errors.New(text)}
 	}
 
-	// Which server fails, and what else is set.
+	// Changes of the failing server and of the settings.
 	repository := func(f *failure) { f.server = f.site.repository }
 	discovered := func(*failure) {}
 	given := func(f *failure) { f.server.flag = "qlik.proxy" }
@@ -123,11 +124,11 @@ func TestCauses(t *testing.T) {
 		{"client certificate", repository, setting("CertDir"), "is wrong: " + useOneExport},
 		{
 			"client certificate", repository, expiredError(old),
-			"the certificate expired on 2026-05-17 11:00 UTC (it is 2026-05-17 12:00 UTC here): export the certificates again, or set the clock of this machine",
+			"the certificate expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): export the certificates again, or correct the clock of this machine",
 		},
 		{
 			"authority", repository, expiredError(old),
-			"the certificate of qlik2 expired on 2026-05-17 11:00 UTC (it is 2026-05-17 12:00 UTC here): recreate the site's certificates and export them, or set the clock of this machine",
+			"the certificate of qlik2 expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): recreate the site's certificates and export them, or correct the clock of this machine",
 		},
 		{"certificate files", repository, setting("CertDir"), "--qlik.cert-dir: is wrong"},
 		{"authority", repository, setting("CertDir"), "--qlik.cert-dir: is wrong"},
@@ -135,223 +136,223 @@ func TestCauses(t *testing.T) {
 
 		{
 			"name", discovered, dial(&net.DNSError{IsTimeout: true}),
-			"the name server does not answer for qlik2: look at the DNS settings of this machine, or set --qlik.node-address to qlik2=ADDRESS",
+			"the DNS server does not respond to the query for qlik2: check the DNS settings of this machine, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{
 			"name", elsewhere, dial(&net.DNSError{IsTemporary: true}),
-			"the name server does not answer for 10.0.0.2: look at the DNS settings of this machine, or set --qlik.node-address to qlik2=ADDRESS",
+			"the DNS server does not respond to the query for 10.0.0.2: check the DNS settings of this machine, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{
 			"name", given, dial(&net.DNSError{IsNotFound: true}),
-			"no name server knows qlik2: use the host name that the QMC shows under Nodes, add it to DNS, or set --qlik.node-address to qlik2=ADDRESS",
+			"qlik2 does not resolve: use the host name that the QMC shows under Nodes, add the name to DNS, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{
 			"name", discovered, dial(&net.DNSError{IsNotFound: true}),
-			"no name server knows qlik2, under which the node is registered: add it to DNS, or set --qlik.node-address to qlik2=ADDRESS",
+			"qlik2 does not resolve, although the node is registered under this name: add the name to DNS, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{
 			"port", elsewhere, dial(os.ErrDeadlineExceeded),
-			"10.0.0.2:4243 does not answer within 10s: open port 4243 from this machine in the firewalls between, and see that the node is up",
+			"10.0.0.2:4243 does not respond within 10s: open port 4243 from this machine in every firewall on the way, and make sure that the node is up",
 		},
 		{
 			"port", discovered, context.DeadlineExceeded,
-			"qlik2:4243 does not answer within 10s: open port 4243 from this machine in the firewalls between, and see that the node is up",
+			"qlik2:4243 does not respond within 10s: open port 4243 from this machine in every firewall on the way, and make sure that the node is up",
 		},
 		{
 			"port", discovered, dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)),
-			"qlik2:4243 refuses the connection: start the Qlik Sense Proxy Service there, or open port 4243 in the node's firewall",
+			"qlik2:4243 refuses the connection: start the Qlik Sense Proxy Service on the node, or open port 4243 in the node's firewall",
 		},
 		{
 			"port", discovered, dial(os.NewSyscallError("connectex", syscall.Errno(10061))),
-			"qlik2:4243 refuses the connection: start the Qlik Sense Proxy Service there, or open port 4243 in the node's firewall",
+			"qlik2:4243 refuses the connection: start the Qlik Sense Proxy Service on the node, or open port 4243 in the node's firewall",
 		},
 		{
 			"port", repository, dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)),
-			"qlik1:4242 refuses the connection: start the Qlik Sense Repository Service there, or open port 4242 in the node's firewall",
+			"qlik1:4242 refuses the connection: start the Qlik Sense Repository Service on the node, or open port 4242 in the node's firewall",
 		},
 		{
 			"port", discovered, dial(os.NewSyscallError("connect", syscall.ENETUNREACH)),
-			"qlik2:4243 cannot be reached (connect: network is unreachable): look at the network between, and at its route and firewalls",
+			"qlik2:4243 is not reachable (connect: network is unreachable): check the network between this machine and the node, including routes and firewalls",
 		},
 		{
 			"port", discovered, errors.New("no proxy"),
-			"qlik2:4243 cannot be reached (no proxy): look at the network between, and at its route and firewalls",
+			"qlik2:4243 is not reachable (no proxy): check the network between this machine and the node, including routes and firewalls",
 		},
 
 		{
 			"server certificate", discovered, refused(plain, expiredError(of(ours, x509.Certificate{NotBefore: atTest.Add(time.Hour)}))),
-			"the certificate of qlik2 is not valid before 2026-05-17 13:00 UTC (it is 2026-05-17 12:00 UTC here): set the clock of this machine, or that of the node",
+			"the certificate of qlik2 is not valid before 2026-05-17 13:00 UTC (local clock: 2026-05-17 12:00 UTC): correct the clock of this machine or of the node",
 		},
 		{
 			"server certificate", discovered,
 			refused(plain, expiredError(&x509.Certificate{Subject: pkix.Name{CommonName: "qlik1-CA"}, IsCA: true, NotAfter: atTest.Add(-time.Hour)})),
-			"the certificate of qlik1-CA expired on 2026-05-17 11:00 UTC (it is 2026-05-17 12:00 UTC here): recreate the site's certificates and export them",
+			"the certificate of qlik1-CA expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): recreate the site's certificates and export them",
 		},
 		{
 			"server certificate", discovered, refused(old, x509.CertificateInvalidError{Reason: x509.Expired}),
-			"the certificate of qlik2 expired on 2026-05-17 11:00 UTC (it is 2026-05-17 12:00 UTC here): " + renew,
+			"the certificate of qlik2 expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): " + renew,
 		},
 		{
 			"server certificate", discovered, refused(of(foreign, x509.Certificate{}), x509.UnknownAuthorityError{}),
-			"the certificate of qlik2 is from sense-CA, but root.pem is of qlik1-CA: if a load balancer or another site answers here, name the node itself, else " + exportAgain,
+			"the certificate of qlik2 was issued by sense-CA, but root.pem contains qlik1-CA: if a load balancer or another site responds here, use the host name of the node itself; otherwise " + exportAgain,
 		},
 		{
 			"server certificate", discovered, refused(of(recreated, x509.Certificate{}), x509.UnknownAuthorityError{}),
-			"the certificate is from another qlik1-CA than that in root.pem, since the site's certificates were recreated: " + exportAgain,
+			"the certificate was issued by another qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + exportAgain,
 		},
 		{
 			"server certificate", discovered, refused(of(ours, x509.Certificate{}), host),
-			"the certificate of qlik2 has no DNS name, which TLS wants today: recreate the site's certificates with a current release of Qlik",
+			"the certificate of qlik2 contains no DNS name, which TLS clients require today: recreate the site's certificates with a current release of Qlik Sense",
 		},
 		{
 			"server certificate", named, refused(plain, host),
-			"the certificate is for node2, other, not for sense: leave out --qlik.server-name, or set it to node2",
+			"the certificate is for node2, other, not for sense: remove --qlik.server-name, or set it to node2",
 		},
 		{
 			"server certificate", elsewhere, refused(plain, host),
-			"the certificate is for node2, other, not for qlik2: correct --qlik.node-address (qlik2=10.0.0.2), which leads there, or, if it is the right node, set --qlik.server-name to node2",
+			"the certificate is for node2, other, not for qlik2: if this is the wrong node, correct --qlik.node-address (qlik2=10.0.0.2); if it is the right one, set --qlik.server-name to node2",
 		},
 		{
 			"server certificate", given, refused(plain, host),
-			"the certificate is for node2, other, not for qlik2: set --qlik.proxy to node2:4243, and --qlik.node-address to node2=qlik2 if that name leads nowhere",
+			"the certificate is for node2, other, not for qlik2: set --qlik.proxy to node2:4243; if that name does not resolve to the node, also set --qlik.node-address to node2=qlik2",
 		},
 		{
 			"server certificate", discovered, refused(plain, host),
-			"the certificate is for node2, other, not for qlik2: if it is another machine, correct DNS or set --qlik.node-address to qlik2=ADDRESS, else set --qlik.server-name to node2",
+			"the certificate is for node2, other, not for qlik2: if this is the wrong machine, correct DNS or set --qlik.node-address to qlik2=ADDRESS; if it is the right one, set --qlik.server-name to node2",
 		},
 		{
 			"server certificate", discovered, refused(of(ours, x509.Certificate{IPAddresses: []net.IP{{10, 0, 0, 2}}}), host),
-			"the certificate is for 10.0.0.2, not for qlik2: if it is another machine, correct DNS or set --qlik.node-address to qlik2=ADDRESS, else set --qlik.server-name to qlik2",
+			"the certificate is for 10.0.0.2, not for qlik2: if this is the wrong machine, correct DNS or set --qlik.node-address to qlik2=ADDRESS; if it is the right one, set --qlik.server-name to qlik2",
 		},
 		{
 			"server certificate", discovered, refused(plain, x509.CertificateInvalidError{Cert: plain, Reason: x509.IncompatibleUsage}),
-			"the certificate of qlik2 is not accepted (x509: certificate specifies an incompatible key usage): " + renew,
+			"the certificate of qlik2 fails verification (x509: certificate specifies an incompatible key usage): " + renew,
 		},
 
 		{
 			"server certificate", discovered,
 			tls.RecordHeaderError{Msg: "no TLS"},
-			"does not speak TLS, so it is another program: correct the REST API listen port of the proxy in the QMC, or what stands before it",
+			"the server does not speak TLS, so another program uses this port: correct the REST API listen port of the proxy in the QMC, or the reverse proxy or load balancer in front of it",
 		},
 		{
 			"server certificate", given,
 			tls.RecordHeaderError{Msg: "no TLS"},
-			"does not speak TLS, so it is another program: set --qlik.proxy to qlik2:4243, the port of the Qlik Sense Proxy Service itself",
+			"the server does not speak TLS, so another program uses this port: set --qlik.proxy to qlik2:4243, the port of the Qlik Sense Proxy Service itself",
 		},
 		{
 			"server certificate", discovered, context.DeadlineExceeded,
-			"accepts the connection and gives no certificate within 10s: restart the Qlik Sense Proxy Service, or look at what else listens there",
+			"the server accepts the connection but sends no certificate within 10s: restart the Qlik Sense Proxy Service, or find out which other program listens on this port",
 		},
 		{
 			"server certificate", discovered, os.ErrDeadlineExceeded,
-			"accepts the connection and gives no certificate within 10s: restart the Qlik Sense Proxy Service, or look at what else listens there",
+			"the server accepts the connection but sends no certificate within 10s: restart the Qlik Sense Proxy Service, or find out which other program listens on this port",
 		},
 		{
 			"server certificate", discovered, io.EOF,
-			"closes the connection before it shows a certificate: let no firewall inspect this port, and see that the node allows TLS 1.2",
+			"the server closes the connection before it sends a certificate: turn off firewall inspection of this port, and make sure that the node allows TLS 1.2",
 		},
 		{
 			"server certificate", discovered, &net.OpError{Op: "read", Err: syscall.ECONNRESET},
-			"closes the connection before it shows a certificate: let no firewall inspect this port, and see that the node allows TLS 1.2",
+			"the server closes the connection before it sends a certificate: turn off firewall inspection of this port, and make sure that the node allows TLS 1.2",
 		},
 		{
 			"server certificate", discovered, &net.OpError{Op: "read", Err: syscall.Errno(10054)},
-			"closes the connection before it shows a certificate: let no firewall inspect this port, and see that the node allows TLS 1.2",
+			"the server closes the connection before it sends a certificate: turn off firewall inspection of this port, and make sure that the node allows TLS 1.2",
 		},
 		{
 			"server certificate", discovered, &net.OpError{Op: "remote error", Err: errors.New("tls: protocol version not supported")},
-			"TLS fails (remote error: tls: protocol version not supported): see that the node allows TLS 1.2, and that this is the port of the Qlik Sense Proxy Service",
+			"the TLS handshake fails (remote error: tls: protocol version not supported): make sure that the node allows TLS 1.2 and that this is the port of the Qlik Sense Proxy Service",
 		},
 
 		{
 			"request", discovered, &net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")},
-			"the client certificate is refused (bad certificate): " + exportAgain,
+			"the server rejects the client certificate (bad certificate): " + exportAgain,
 		},
-		{"link", discovered, asked(qlik.KindTLS, "no TLS"), "the client certificate is refused (no TLS): " + exportAgain},
+		{"link", discovered, asked(qlik.KindTLS, "no TLS"), "the server rejects the client certificate (no TLS): " + exportAgain},
 		{
 			"request", discovered, asked(qlik.KindTimeout, "too late"),
-			"accepts the connection and does not answer within 10s: look at the load of the node and restart the Qlik Sense Proxy Service, or raise --qlik.timeout",
+			"the server accepts the connection but does not respond within 10s: check the load of the node and restart the Qlik Sense Proxy Service, or raise --qlik.timeout",
 		},
 		{
 			"request", discovered, asked(qlik.KindDNS, "no such host"),
-			"cannot be reached any more (no such host): the Qlik Sense Proxy Service was just stopped, or restarts; run the check again",
+			"the server is no longer reachable (no such host): the Qlik Sense Proxy Service has just stopped or is restarting, so run the check again",
 		},
 		{
 			"request", repository, asked(qlik.KindRefused, "refused"),
-			"cannot be reached any more (refused): the Qlik Sense Repository Service was just stopped, or restarts; run the check again",
+			"the server is no longer reachable (refused): the Qlik Sense Repository Service has just stopped or is restarting, so run the check again",
 		},
 		{
 			"request", discovered, asked(qlik.KindReset, "EOF"),
-			"closes the connection instead of answering (EOF): if the client certificate is of another site, or older than the site's certificates, " + exportAgain,
+			"the server closes the connection instead of responding (EOF): if the client certificate is from another site or older than the site's certificates, " + exportAgain,
 		},
-		{"request", discovered, asked(qlik.KindUnauthorized, "401"), "401, so something before Qlik wants a login: " + goDirectly},
+		{"request", discovered, asked(qlik.KindUnauthorized, "401"), "the response is 401, so something in front of Qlik Sense requires a login: " + goDirectly},
 		{
 			"request", discovered, asked(qlik.KindXSRF, "403"),
-			"403, XSRF prevention check failed, so something rewrites the header X-Qlik-Xrfkey or the query: " + goDirectly,
+			"the response is 403 (XSRF prevention check failed), so something on the way changes the X-Qlik-Xrfkey header or the query string: " + goDirectly,
 		},
 		{
 			"licenses", repository, list(qlik.KindForbidden, "403"),
-			`/qrs/license: 403, so INTERNAL\sa_api has no right to read this: see in the QMC that no security rule was taken from it`,
+			`/qrs/license: the response is 403, so INTERNAL\sa_api is not allowed to read this: check in the QMC that no security rule of this account was removed`,
 		},
 		{
 			"licenses", withUser(repository), list(qlik.KindForbidden, "403"),
-			`/qrs/license: 403, so LAB\anna has no right to read this: leave out --qlik.user, or give LAB\anna the role RootAdmin or AuditAdmin in the QMC`,
+			`/qrs/license: the response is 403, so LAB\anna is not allowed to read this: remove --qlik.user, or give LAB\anna the role RootAdmin or AuditAdmin in the QMC`,
 		},
 		{
 			"request", withUser(discovered), asked(qlik.KindForbidden, "403"),
-			`403, though the repository accepts the certificate, so LAB\anna has no right to list sessions here: leave out --qlik.user, or give LAB\anna the role RootAdmin or AuditAdmin in the QMC`,
+			`the response is 403 although the repository accepts the certificate, so LAB\anna is not allowed to list sessions here: remove --qlik.user, or give LAB\anna the role RootAdmin or AuditAdmin in the QMC`,
 		},
 		{
 			"request", withUser(alone), asked(qlik.KindForbidden, "403"),
-			`403, so LAB\anna is not known, or the client certificate is not accepted: leave out --qlik.user, and if it stays so ` + exportAgain,
+			`the response is 403, so LAB\anna is unknown or the client certificate is not accepted: remove --qlik.user; if the problem persists, ` + exportAgain,
 		},
-		{"request", alone, asked(qlik.KindForbidden, "403"), "403, so the client certificate is not accepted: " + exportAgain},
+		{"request", alone, asked(qlik.KindForbidden, "403"), "the response is 403, so the client certificate is not accepted: " + exportAgain},
 		{
 			"request", repository, asked(qlik.KindRedirect, "302 Found to https://login; is this the right port?"),
-			"302 Found to https://login, as the browser's side of Qlik or a login page does: set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself",
+			"the response is 302 Found to https://login, which is typical of the browser port of Qlik Sense or of a login page: set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself",
 		},
 		{
 			"request", alone, &pageError{asked(qlik.KindNotJSON, "no JSON")},
-			"answers with an HTML page, as the browser's side of Qlik or a login page does: set --qlik.proxy to qlik2:4243, the port of the Qlik Sense Proxy Service itself",
+			"the response is an HTML page, which is typical of the browser port of Qlik Sense or of a login page: set --qlik.proxy to qlik2:4243, the port of the Qlik Sense Proxy Service itself",
 		},
 		{
 			"request", discovered, asked(qlik.KindNotJSON, "no JSON"),
-			"answers with something that is not JSON, so the service is starting or another program answers: run the check again in a minute, and if it stays so correct the REST API listen port of the proxy in the QMC, or what stands before it",
+			"the response is not JSON, so the service is starting or another program responds: run the check again in a minute; if the problem persists, correct the REST API listen port of the proxy in the QMC, or the reverse proxy or load balancer in front of it",
 		},
 		{
 			"usage rows", repository, list(qlik.KindDecode, "ends too early"),
-			"/qrs/license: ends too early, so the service is stopping or another program answers: run the check again, and if it stays so restart the Qlik Sense Repository Service",
+			"/qrs/license: ends too early, so the service is stopping or another program responds: run the check again; if the problem persists, restart the Qlik Sense Repository Service",
 		},
-		{"request", discovered, asked(qlik.KindTooLarge, "is endless"), "is endless, which no site needs: restart the Qlik Sense Proxy Service"},
+		{"request", discovered, asked(qlik.KindTooLarge, "is endless"), "is endless, which is more than any site needs: restart the Qlik Sense Proxy Service"},
 		{
 			"request", repository, answered(404),
-			"404, so this is not the repository's port: set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself",
+			"the response is 404, so this is not the repository's port: set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself",
 		},
 		{
 			"link", alone, answered(404),
-			"404, so this virtual proxy is not linked to the node, or this is not the proxy's port: correct --qlik.virtual-proxy or --qlik.proxy (port 4243)",
+			"the response is 404, so this virtual proxy is not linked to the node or this is not the proxy's port: correct --qlik.virtual-proxy or --qlik.proxy (port 4243)",
 		},
 		{
 			"link", discovered, answered(404),
-			"404, though the QMC links this virtual proxy to the node: restart the Qlik Sense Proxy Service so that it takes up the link",
+			"the response is 404 although the QMC links this virtual proxy to the node: restart the Qlik Sense Proxy Service so that it loads the link",
 		},
 		{
 			"request", discovered, answered(503),
-			"503, so the service itself is in trouble: look at its log and restart the Qlik Sense Proxy Service",
+			"503, so the service itself has a problem: check its log and restart the Qlik Sense Proxy Service",
 		},
 
 		{
 			"rights", repository, errNoService,
-			`the repository shows INTERNAL\sa_api no service at all, which it does to users without rights: see in the QMC that no security rule was taken from it`,
+			`the repository lists no services for INTERNAL\sa_api, which happens when the user has no rights: check in the QMC that no security rule of this account was removed`,
 		},
 		{
 			"topology", repository, errNoLink,
-			"the repository names no virtual proxy that is linked to a proxy and not left out by --qlik.proxy and --qlik.virtual-proxy: link one in the QMC under Proxies, or correct these settings",
+			"the repository has no virtual proxy that is linked to a proxy and not excluded by --qlik.proxy and --qlik.virtual-proxy: link one in the QMC under Proxies, or correct these settings",
 		},
 		{"topology", repository, errAllDisabled, "all proxies are disabled: enable one in the QMC under Proxies"},
 		{
 			"audit log", repository, errors.New("*.txt cannot be read"),
-			"*.txt cannot be read: correct the pattern, or let the account of the exporter read the folder",
+			"*.txt cannot be read: correct the pattern, or give the exporter's account read access to the folder",
 		},
 		{"request", discovered, errors.New("something else"), "something else"},
 	} {
@@ -399,8 +400,8 @@ func newTestClient(t *testing.T, addresses map[string]qlik.NodeAddress) *qlik.Cl
 	return client
 }
 
-// TestSettingsAreNamedByTheCaller: a text that names a flag itself is wrong for a
-// site that is described by a file.
+// TestSettingsAreNamedByTheCaller finds texts that contain a flag. Such a text is
+// wrong for a site that is configured in a file.
 func TestSettingsAreNamedByTheCaller(t *testing.T) {
 	files, err := os.ReadDir(".")
 	if err != nil {

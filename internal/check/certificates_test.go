@@ -15,7 +15,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// exportOf writes the export of another site, whose clock is ahead of ours.
+// exportOf writes the certificate files of another site. The clock of that site is
+// ahead of the local clock.
 func exportOf(t *testing.T, central string, ahead time.Duration) (dir string) {
 	t.Helper()
 	site, err := qliktest.Start(qliktest.Config{
@@ -32,8 +33,8 @@ func exportOf(t *testing.T, central string, ahead time.Duration) (dir string) {
 	return dir
 }
 
-// take copies files of another export over those in use.
-func take(t *testing.T, config check.Config, from string, files ...string) {
+// replaceFiles overwrites certificate files in use with those of another export.
+func replaceFiles(t *testing.T, config check.Config, from string, files ...string) {
 	t.Helper()
 	for _, name := range files {
 		content, err := os.ReadFile(filepath.Join(from, name))
@@ -43,7 +44,7 @@ func take(t *testing.T, config check.Config, from string, files ...string) {
 	}
 }
 
-// encrypt encrypts the key as the QMC does where a password is given.
+// encrypt encrypts the key as the QMC does for an export with a password.
 func encrypt(config *check.Config, passphrase string) error {
 	file := filepath.Join(config.Qlik.CertDir, "client_key.pem")
 	content, err := os.ReadFile(file)
@@ -65,16 +66,16 @@ func encrypt(config *check.Config, passphrase string) error {
 func TestCertificates(t *testing.T) {
 	const (
 		year  = 365 * 24 * time.Hour
-		mixed = " that is not in root.pem: " + oneExport
+		mixed = ", which is not in root.pem: " + oneExport
 	)
 	pair, all := []string{"client.pem", "client_key.pem"}, []string{"client.pem", "client_key.pem", "root.pem"}
 	for _, test := range []struct {
 		name   string
-		files  []string // taken from the export of another site,
-		of     string   // whose central node is called so
-		ahead  time.Duration
+		files  []string      // files from the export of another site
+		of     string        // central node of that site
+		ahead  time.Duration // how far its clock is ahead
 		set    func(*check.Config) error
-		strict bool // the servers refuse in the handshake
+		strict bool // the servers require the client certificate in the handshake
 		want   []string
 	}{
 		{
@@ -133,61 +134,61 @@ func TestCertificates(t *testing.T) {
 		{
 			name: "expired client certificate", files: pair, of: "qlik1", ahead: -11 * year,
 			want: []string{
-				"FAIL client certificate client.pem: the certificate expired on 1999-01-01 00:00 UTC (it is 2000-01-01 00:00 UTC here): export the certificates again, or set the clock of this machine",
+				"FAIL client certificate client.pem: the certificate expired on 1999-01-01 00:00 UTC (local clock: 2000-01-01 00:00 UTC): export the certificates again, or correct the clock of this machine",
 			},
 		},
 		{
 			name: "client certificate of tomorrow", files: pair, of: "qlik1", ahead: 48 * time.Hour,
 			want: []string{
-				"FAIL client certificate client.pem: the certificate is not valid before 2000-01-02 00:00 UTC (it is 2000-01-01 00:00 UTC here): export the certificates again, or set the clock of this machine",
+				"FAIL client certificate client.pem: the certificate is not valid before 2000-01-02 00:00 UTC (local clock: 2000-01-01 00:00 UTC): export the certificates again, or correct the clock of this machine",
 			},
 		},
 		{
 			name: "everything expired", files: all, of: "qlik1", ahead: -11 * year,
 			want: []string{
-				"FAIL client certificate client.pem: the certificate expired on 1999-01-01 00:00 UTC (it is 2000-01-01 00:00 UTC here): export the certificates again, or set the clock of this machine",
-				"FAIL authority root.pem: the certificate of qlik1-CA expired on 1999-01-01 00:00 UTC (it is 2000-01-01 00:00 UTC here): recreate the site's certificates and export them, or set the clock of this machine",
-				"FAIL server certificate qlik1:4242: the certificate is from another qlik1-CA than that in root.pem, since the site's certificates were recreated: " + export,
+				"FAIL client certificate client.pem: the certificate expired on 1999-01-01 00:00 UTC (local clock: 2000-01-01 00:00 UTC): export the certificates again, or correct the clock of this machine",
+				"FAIL authority root.pem: the certificate of qlik1-CA expired on 1999-01-01 00:00 UTC (local clock: 2000-01-01 00:00 UTC): recreate the site's certificates and export them, or correct the clock of this machine",
+				"FAIL server certificate qlik1:4242: the certificate was issued by another qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export,
 			},
 		},
 		{
 			name: "export of before the certificates were recreated", files: all, of: "qlik1",
 			want: []string{
-				"FAIL server certificate qlik1:4242: the certificate is from another qlik1-CA than that in root.pem, since the site's certificates were recreated: " + export,
+				"FAIL server certificate qlik1:4242: the certificate was issued by another qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export,
 			},
 		},
 		{
 			name: "export of another site", files: all, of: "sense",
 			want: []string{
-				"FAIL server certificate qlik1:4242: the certificate of qlik1 is from qlik1-CA, but root.pem is of sense-CA: if a load balancer or another site answers here, name the node itself, else " + export,
+				"FAIL server certificate qlik1:4242: the certificate of qlik1 was issued by qlik1-CA, but root.pem contains sense-CA: if a load balancer or another site responds here, use the host name of the node itself; otherwise " + export,
 			},
 		},
 		{
 			name: "client certificate of before they were recreated", files: pair, of: "qlik1",
 			want: []string{
-				"warn client certificate client.pem: QlikClient is from an authority (qlik1-CA)" + mixed,
-				"FAIL request qlik1:4242: the client certificate is refused (unknown certificate authority): " + export,
+				"warn client certificate client.pem: QlikClient was issued by qlik1-CA" + mixed,
+				"FAIL request qlik1:4242: the server rejects the client certificate (unknown certificate authority): " + export,
 			},
 		},
 		{
 			name: "client certificate of another site", files: pair, of: "sense",
 			want: []string{
-				"warn client certificate client.pem: QlikClient is from an authority (sense-CA)" + mixed,
-				"FAIL request qlik1:4242: 403, so the client certificate is not accepted: " + export,
+				"warn client certificate client.pem: QlikClient was issued by sense-CA" + mixed,
+				"FAIL request qlik1:4242: the response is 403, so the client certificate is not accepted: " + export,
 			},
 		},
 		{
 			name: "client certificate of another site, refused at once", files: pair, of: "sense", strict: true,
 			want: []string{
-				"warn client certificate client.pem: QlikClient is from an authority (sense-CA)" + mixed,
-				"FAIL request qlik1:4242: the client certificate is refused (certificate required): " + export,
+				"warn client certificate client.pem: QlikClient was issued by sense-CA" + mixed,
+				"FAIL request qlik1:4242: the server rejects the client certificate (certificate required): " + export,
 			},
 		},
 		{
 			name: "a key that others can read",
 			set:  func(c *check.Config) error { return os.Chmod(filepath.Join(c.Qlik.CertDir, "client_key.pem"), 0o640) },
 			want: []string{
-				"warn client key client_key.pem: others than its owner may use it (mode 0640), and it opens the whole site: chmod 600 it",
+				"warn client key client_key.pem: users other than the owner can access it (mode 0640), and it grants full access to the site: run chmod 600 on it",
 			},
 		},
 		{
@@ -197,11 +198,11 @@ func TestCertificates(t *testing.T) {
 				return nil
 			},
 			want: []string{
-				"warn client certificate client.pem: QlikClient from qlik1-CA; the key fits; ends on 2009-12-29: export the certificates again before",
-				"warn authority root.pem: qlik1-CA; ends on 2009-12-29: recreate the site's certificates before",
-				"warn server certificate qlik1:4242: qlik1 from qlik1-CA ends on 2009-12-29: " + renew,
-				"warn server certificate qlik1:4243: qlik1 from qlik1-CA ends on 2009-12-29: " + renew,
-				"warn clock qlik1: is 87432h0m0s behind this machine's, which falsifies last activity and next free slots: let both follow the same time server",
+				"warn client certificate client.pem: QlikClient from qlik1-CA; the key matches; expires on 2009-12-29: export the certificates again before that date",
+				"warn authority root.pem: qlik1-CA; expires on 2009-12-29: recreate the site's certificates before that date",
+				"warn server certificate qlik1:4242: qlik1 from qlik1-CA; expires on 2009-12-29: " + renew,
+				"warn server certificate qlik1:4243: qlik1 from qlik1-CA; expires on 2009-12-29: " + renew,
+				"warn clock qlik1: the clock is 87432h0m0s behind the clock of this machine, so last activity and next free slots are wrong: synchronize both with the same time server",
 			},
 		},
 	} {
@@ -209,7 +210,7 @@ func TestCertificates(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, config := start(t, qliktest.Config{RequireClientCertificate: test.strict})
 				if test.files != nil {
-					take(t, config, exportOf(t, test.of, test.ahead), test.files...)
+					replaceFiles(t, config, exportOf(t, test.of, test.ahead), test.files...)
 				}
 				certificates := config.Qlik.CertDir
 				if test.set != nil {

@@ -1,8 +1,8 @@
-// Package check tries everything between this machine and the sessions of each
-// virtual proxy, step by step. It explains each failure by its cause and its remedy.
+// Package check tests every step from the certificate files to the sessions of
+// each virtual proxy. It explains each failure with its cause and its remedy.
 //
-// A new step is a row in siteSteps or serverSteps, and a function. The causes of
-// its failures are rows in causes.
+// To add a step, add a row to siteSteps or serverSteps and a function. To explain
+// its failures, add rows to causes.
 package check
 
 import (
@@ -17,12 +17,13 @@ import (
 type Config struct {
 	Qlik            qlik.Config
 	SessionLimit    int
-	Licenses        bool              // who holds a license is read, if there is a repository
-	AuditLogs       map[string]string // patterns by node
+	Licenses        bool              // read license holders and usage rows; needs a repository
+	AuditLogs       map[string]string // file patterns by node
 	ServiceAccounts []qlik.User
 
-	// Setting returns how a setting is called in a remedy, given its flag without
-	// the dashes, e.g. "qlik.host" or "no-collector.licenses"; nil means the flag.
+	// Setting returns the name of a setting for a remedy. Its argument is the flag
+	// without dashes, such as "qlik.host" or "no-collector.licenses". If Setting is
+	// nil, remedies name the flag itself.
 	Setting func(flag string) string
 }
 
@@ -54,7 +55,8 @@ var siteSteps = []step[*site]{
 	{name: "clock", needs: siteNeeds{datedAnswer}, run: (*site).compareClocks},
 }
 
-// serverSteps are the steps from the name of a repository or a proxy to its answers.
+// serverSteps are the steps from the host name of a repository or proxy to its
+// responses.
 var serverSteps = []step[*server]{
 	{name: "name", target: (*server).host, run: (*server).resolveAndDial},
 	{name: "port", target: hostAndPort, needs: serverNeeds{knownName}, run: (*server).checkPort},
@@ -66,30 +68,32 @@ var serverSteps = []step[*server]{
 	{name: "link", target: hostAndPort, when: isProxy, needs: serverNeeds{answeringNode}, run: (*server).showLinks},
 }
 
-// site is what is known of the site so far. Each step adds what later ones need.
+// site holds the results of the steps so far. Each step adds the data that later
+// steps need.
 type site struct {
 	Config
 
 	client *qlik.Client
 
-	// Of the certificate files (certificates.go).
+	// From the certificate files (certificates.go).
 	credentials                                *qlik.Credentials
 	filesRead, clientUsable, authoritiesUsable bool
 
-	// Of the servers (server.go).
-	servers    []*server // those tried so far
-	repository *server   // the first that answers; nil if none does
+	// From the servers (server.go).
+	servers    []*server // all servers tested so far
+	repository *server   // the first repository that responds; nil if none does
 
-	states   []qlik.ServiceState   // of all services (repository.go)
-	links    []qlik.Link           // configured or read (repository.go)
-	results  []headroom.LinkResult // their sessions (links.go)
+	states   []qlik.ServiceState   // states of all services (repository.go)
+	links    []qlik.Link           // configured links or links read (repository.go)
+	results  []headroom.LinkResult // sessions of the links (links.go)
 	licenses *qlik.Licenses        // nil while unknown (licenses.go)
 }
 
 var errInterrupted = errors.New("interrupted")
 
-// Run checks the site. The error is a *qlik.ConfigError where the settings cannot
-// work and nothing was tried, or says that ctx ended before the report was whole.
+// Run checks the site and returns the report. It returns a *qlik.ConfigError if the
+// settings are invalid; then no step runs. It returns another error if ctx ends
+// before the report is complete.
 func Run(ctx context.Context, config Config) (*Report, error) {
 	client, err := qlik.NewClient(config.Qlik)
 	if err != nil {
@@ -107,7 +111,7 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 		report.advise(advise(s)...)
 	}
 	if ctx.Err() != nil {
-		return nil, errInterrupted // the report would blame the site
+		return nil, errInterrupted // the canceled steps would look like failures of the site
 	}
 	return report, nil
 }

@@ -18,12 +18,11 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-var update = flag.Bool("update", false, "write the expected outputs in testdata anew")
+var update = flag.Bool("update", false, "update the expected outputs in testdata")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start starts a simulated site in memory, and returns a configuration that
-// reaches it.
+// start starts a simulated site in memory and returns a configuration for it.
 func start(t *testing.T, config qliktest.Config) (*qliktest.Site, check.Config) {
 	t.Helper()
 	config.InMemory = true
@@ -51,7 +50,7 @@ func run(t *testing.T, config check.Config) *check.Report {
 	return report
 }
 
-// twoNodes is a site on which nothing is wrong.
+// twoNodes returns a site without problems.
 func twoNodes() qliktest.Config {
 	return qliktest.Config{
 		Nodes:          []qliktest.Node{{Name: "qlik1"}, {Name: "qlik2"}},
@@ -70,8 +69,8 @@ func login(t *testing.T, site *qliktest.Site, id, device, prefix, node string) {
 	}
 }
 
-// problems returns what failed and what is warned of, without the folder of the
-// certificates.
+// problems returns the failures and warnings of a report. CERTS replaces the folder
+// of the certificates.
 func problems(report *check.Report, config check.Config) []string {
 	var lines []string
 	for _, r := range report.Results {
@@ -95,19 +94,19 @@ func expect(t *testing.T, report *check.Report, config check.Config, want ...str
 	}
 }
 
-// Remedies and causes that several tests expect.
+// Causes and remedies that several tests expect.
 const (
-	export     = "export the certificates again in the QMC, format PEM with the secrets key, and replace all three files"
-	directly   = "let the exporter reach the node directly, past proxies and load balancers"
-	renew      = "renew it in the QMC under Nodes, Redistribute, on the central node as Qlik describes"
-	oneExport  = "copy client.pem, client_key.pem and root.pem of one export"
-	noRule     = "see in the QMC that no security rule was taken from it"
-	againElse  = ", so the service is stopping or another program answers: run the check again, and if it stays so restart the "
-	proxyPort  = "correct the REST API listen port of the proxy in the QMC, or what stands before it"
+	export     = "export the certificates again in the QMC (format PEM, with the secrets key) and replace all three files"
+	directly   = "connect the exporter directly to the node, without proxies or load balancers in between"
+	renew      = "renew it in the QMC under Nodes > Redistribute (for the central node, follow Qlik's instructions)"
+	oneExport  = "copy client.pem, client_key.pem and root.pem from the same export"
+	noRule     = "check in the QMC that no security rule of this account was removed"
+	againElse  = ", so the service is stopping or another program responds: run the check again; if the problem persists, restart the "
+	proxyPort  = "correct the REST API listen port of the proxy in the QMC, or the reverse proxy or load balancer in front of it"
 	repoPort   = "set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself"
-	inaMinute  = "answers with something that is not JSON, so the service is starting or another program answers: run the check again in a minute, and if it stays so "
-	htmlPage   = "answers with an HTML page, as the browser's side of Qlik or a login page does: "
-	redirected = "302 Found to https://elsewhere.invalid, as the browser's side of Qlik or a login page does: "
+	inaMinute  = "the response is not JSON, so the service is starting or another program responds: run the check again in a minute; if the problem persists, "
+	htmlPage   = "the response is an HTML page, which is typical of the browser port of Qlik Sense or of a login page: "
+	redirected = "the response is 302 Found to https://elsewhere.invalid, which is typical of the browser port of Qlik Sense or of a login page: "
 )
 
 func TestImpossibleSettings(t *testing.T) {

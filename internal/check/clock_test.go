@@ -12,8 +12,8 @@ func TestClock(t *testing.T) {
 		want  []string
 	}{
 		{20 * time.Second, nil},
-		{10 * time.Minute, []string{"warn clock qlik1: is 10m0s ahead of this machine's, which falsifies last activity and next free slots: let both follow the same time server"}},
-		{-3 * time.Hour, []string{"warn clock qlik1: is 3h0m0s behind this machine's, which falsifies last activity and next free slots: let both follow the same time server"}},
+		{10 * time.Minute, []string{"warn clock qlik1: the clock is 10m0s ahead of the clock of this machine, so last activity and next free slots are wrong: synchronize both with the same time server"}},
+		{-3 * time.Hour, []string{"warn clock qlik1: the clock is 3h0m0s behind the clock of this machine, so last activity and next free slots are wrong: synchronize both with the same time server"}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			simulated := twoNodes()

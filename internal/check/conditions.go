@@ -13,11 +13,10 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// The conditions of the table of causes.
-
+// condition reports whether a row of the table of causes matches a failure.
 type condition func(*failure) bool
 
-// all holds where each of some conditions does.
+// all matches if every condition matches.
 func all(conditions ...condition) condition {
 	return func(f *failure) bool {
 		return !slices.ContainsFunc(conditions, func(c condition) bool { return !c(f) })
@@ -26,25 +25,25 @@ func all(conditions ...condition) condition {
 
 func not(c condition) condition { return func(f *failure) bool { return !c(f) } }
 
-// as matches an error of a type.
+// as matches an error of type T.
 func as[T error](f *failure) bool {
 	_, ok := errors.AsType[T](f.err)
 	return ok
 }
 
-// is matches any of some errors.
+// is matches any of the errors.
 func is(errs ...error) condition {
 	return func(f *failure) bool {
 		return slices.ContainsFunc(errs, func(err error) bool { return errors.Is(f.err, err) })
 	}
 }
 
-// kind matches a request that failed in any of some ways.
+// kind matches a failed request of any of the kinds.
 func kind(kinds ...qlik.Kind) condition {
 	return func(f *failure) bool { return slices.Contains(kinds, qlik.KindOf(f.err)) }
 }
 
-// status matches an answer with a status.
+// status matches a response with a status code.
 func status(code int) condition {
 	return func(f *failure) bool {
 		failed, ok := errors.AsType[*qlik.Error](f.err)
@@ -52,7 +51,7 @@ func status(code int) condition {
 	}
 }
 
-// setting matches a setting that cannot work.
+// setting matches an invalid setting.
 func setting(field string) condition {
 	return func(f *failure) bool {
 		wrong, ok := errors.AsType[*qlik.ConfigError](f.err)
@@ -81,12 +80,12 @@ func clientRefused(f *failure) bool {
 
 func ofProxy(f *failure) bool { return f.server != nil && f.server.api == qlik.APIProxy }
 
-// ofList says whether a repository that answers is asked for something.
+// ofList matches a request for a list to a repository that responds.
 func ofList(f *failure) bool {
 	return f.server != nil && f.server.api == qlik.APIRepository && f.step != "request"
 }
 
-// namedBySetting says whether a setting names the server, and not the repository.
+// namedBySetting matches a server that is named by a setting, not by the repository.
 func namedBySetting(f *failure) bool { return f.server != nil && f.server.flag != "" }
 
 func redirected(f *failure) bool { return !strings.EqualFold(f.server.reachedHost(), f.server.host()) }
@@ -99,14 +98,14 @@ func serverNameSet(f *failure) bool { return f.site.Qlik.ServerName != "" }
 
 func usualUser(f *failure) bool { return f.site.Qlik.User.String() == qlik.DefaultUser }
 
-// Conditions of the certificate that a server showed.
+// Conditions of the certificate that a server sent.
 
 func shown(f *failure) bool {
 	return as[*tls.CertificateVerificationError](f) && f.certificate() != nil
 }
 
-// expired says whether the certificate is not valid now, which crypto/x509 calls
-// expired also of one that is not valid yet.
+// expired matches a certificate that is not valid now. The reason x509.Expired also
+// means a certificate that is not valid yet.
 func expired(f *failure) bool {
 	invalid, ok := errors.AsType[x509.CertificateInvalidError](f.err)
 	return ok && invalid.Reason == x509.Expired && shown(f)
@@ -116,13 +115,14 @@ func startsLater(f *failure) bool { return f.certificate().NotBefore.After(f.sit
 
 func isAuthority(f *failure) bool { return f.certificate().IsCA }
 
-// issuedByName says whether an authority of root.pem is named as the issuer.
+// issuedByName matches if root.pem has an authority with the name of the issuer.
 func issuedByName(f *failure) bool {
 	return slices.ContainsFunc(f.site.credentials.Roots, func(root *x509.Certificate) bool {
 		return bytes.Equal(f.certificate().RawIssuer, root.RawSubject)
 	})
 }
 
+// issuedByKey matches if an authority of root.pem signed the certificate.
 func issuedByKey(f *failure) bool { return issuedBy(f.certificate(), f.site.credentials.Roots) }
 
 func nameless(f *failure) bool {

@@ -12,7 +12,7 @@ import (
 
 func wantedLicenses(s *site) string {
 	if !s.Licenses {
-		return "switched off by " + s.Setting("no-collector.licenses")
+		return "turned off by " + s.Setting("no-collector.licenses")
 	}
 	return ""
 }
@@ -24,7 +24,8 @@ func knownLicenses(s *site) string {
 	return ""
 }
 
-// readLicenses reads who holds a license. If some lists fail, the others are known.
+// readLicenses reads the license holders. If some lists fail, the others are still
+// known.
 func (s *site) readLicenses(ctx context.Context) ([]Result, error) {
 	var err error
 	if s.licenses, err = s.client.On(s.repository.address).Licenses(ctx); err != nil {
@@ -37,12 +38,12 @@ func (s *site) readLicenses(ctx context.Context) ([]Result, error) {
 		}
 	}
 	if len(seats) == 0 {
-		return passed("can be read"), nil
+		return passed("readable"), nil
 	}
 	return passed("allocated: %s", strings.Join(seats, ", ")), nil
 }
 
-// readUsageRows compares the usage rows with the sessions.
+// readUsageRows compares the number of usage rows with the number of sessions.
 func (s *site) readUsageRows(ctx context.Context) ([]Result, error) {
 	rows, err := s.client.On(s.repository.address).UsageRows(ctx, s.licenses)
 	if err != nil {
@@ -53,7 +54,7 @@ func (s *site) readUsageRows(ctx context.Context) ([]Result, error) {
 		sessions += len(s.results[i].Sessions)
 	}
 	if len(rows) == 0 && sessions > 0 {
-		return warned("none for %s: if this release writes none, effective headroom is counted from sessions", text.Count(sessions, "session")), nil
+		return warned("no rows for %s: if this release of Qlik Sense writes none, effective headroom is computed from sessions", text.Count(sessions, "session")), nil
 	}
 	return passed("%s for %s", text.Count(len(rows), "row"), text.Count(sessions, "session")), nil
 }

@@ -14,24 +14,24 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// requestsPerNode is how many links of a node are asked at once.
+// requestsPerNode is the maximum number of concurrent requests to a node.
 const requestsPerNode = 16
 
 func knownLinks(s *site) string {
 	if len(s.links) > 0 {
 		return ""
 	}
-	return cmp.Or(answeringRepository(s), rights(s), "the topology is not known")
+	return cmp.Or(answeringRepository(s), rights(s), "the topology is unknown")
 }
 
 func answeringNode(s *server) string {
 	if !s.answers {
-		return text.Count(len(s.links), "virtual proxy") + " not listed: the node does not answer"
+		return text.Count(len(s.links), "virtual proxy") + " not checked: the node does not respond"
 	}
 	return ""
 }
 
-// tryProxies tries the proxy of every node with links.
+// tryProxies tests the proxy of every node that has links.
 func (s *site) tryProxies(ctx context.Context) ([]Result, error) {
 	flag := ""
 	if len(s.Qlik.Proxies) > 0 {
@@ -46,16 +46,16 @@ func (s *site) tryProxies(ctx context.Context) ([]Result, error) {
 	var proxies []*server
 	for _, address := range slices.Sorted(maps.Keys(byAddress)) {
 		proxies = append(proxies, &server{
-			site: s, address: address, api: qlik.APIProxy, flag: flag, ask: (*server).askSessions, links: byAddress[address],
+			site: s, address: address, api: qlik.APIProxy, flag: flag, ask: (*server).readSessions, links: byAddress[address],
 		})
 	}
 	s.servers = append(s.servers, proxies...)
 	return tryServers(ctx, proxies), nil
 }
 
-// askSessions asks every link of the node for its sessions. What all of them fail
-// with is a failure of the node, and told once.
-func (s *server) askSessions(ctx context.Context) ([]Result, error) {
+// readSessions requests the sessions of every link of the node. If all links fail
+// with the same explanation, the node has failed, and the report shows it once.
+func (s *server) readSessions(ctx context.Context) ([]Result, error) {
 	answers := make([]qlik.Answer, len(s.links))
 	var requests errgroup.Group
 	requests.SetLimit(requestsPerNode)
@@ -67,7 +67,7 @@ func (s *server) askSessions(ctx context.Context) ([]Result, error) {
 	}
 	_ = requests.Wait()
 
-	var failure error                 // the last
+	var failure error                 // of the last link that failed
 	failures := make(map[string]bool) // by explanation
 	for i, link := range s.links {
 		s.observe(answers[i])
@@ -88,11 +88,11 @@ func (s *server) askSessions(ctx context.Context) ([]Result, error) {
 	case len(failures) == 1:
 		return nil, failure
 	}
-	s.answers = true // to each link something else, which the lines of the links show
+	s.answers = true // the links failed differently, so each gets its own line
 	return nil, nil
 }
 
-// showLinks shows what each link answered.
+// showLinks returns the results of the links.
 func (s *server) showLinks(context.Context) ([]Result, error) { return s.linkResults, nil }
 
 func sessionsOf(sessions []qlik.Session) string {
@@ -102,8 +102,8 @@ func sessionsOf(sessions []qlik.Session) string {
 	return fmt.Sprintf("%s of %s", text.Count(len(sessions), "session"), text.Count(distinctUsers(sessions), "user"))
 }
 
-// distinctUsers counts the users of sessions. Each anonymous browser counts for
-// itself, as it does for Qlik.
+// distinctUsers counts the users of sessions. Each anonymous browser counts as one
+// user, as it does in Qlik Sense.
 func distinctUsers(sessions []qlik.Session) int {
 	anonymous := 0
 	users := make(map[qlik.User]struct{})

@@ -10,8 +10,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// TestOneLinkFails: the others of its node are asked all the same, and each has
-// its line.
+// TestOneLinkFails checks that the other links of the node are still read and that
+// each link has its own line.
 func TestOneLinkFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		site, config := start(t, twoNodes())
@@ -26,21 +26,21 @@ func TestOneLinkFails(t *testing.T) {
 	})
 }
 
-// TestWithoutRepository: the proxies are asked for what is configured.
+// TestWithoutRepository checks that the configured links are read.
 func TestWithoutRepository(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		site, config := start(t, twoNodes())
 		config.Qlik.Hosts = nil
 		config.Qlik.Proxies, config.Qlik.VirtualProxies = []string{"qlik1", "qlik2"}, []string{"/", "sales", "nosuch"}
 		login(t, site, "anna", "laptop", "", "qlik1")
-		unknown := "404, so this virtual proxy is not linked to the node, or this is not the proxy's port: correct --qlik.virtual-proxy or --qlik.proxy (port 4243)"
+		unknown := "the response is 404, so this virtual proxy is not linked to the node or this is not the proxy's port: correct --qlik.virtual-proxy or --qlik.proxy (port 4243)"
 		expect(t, run(t, config), config, "FAIL link qlik1 /nosuch: "+unknown, "FAIL link qlik2 /nosuch: "+unknown)
 
 		config.Qlik.VirtualProxies = []string{"/"}
 		site.SetProxyFault("qlik1", qliktest.Forbidden)
-		expect(t, run(t, config), config, "FAIL request qlik1:4243: 403, so the client certificate is not accepted: "+export)
+		expect(t, run(t, config), config, "FAIL request qlik1:4243: the response is 403, so the client certificate is not accepted: "+export)
 		config.Qlik.User = qlik.NewUser("LAB", "anna")
-		expect(t, run(t, config), config, `FAIL request qlik1:4243: 403, so LAB\anna is not known, or the client certificate is not accepted: leave out --qlik.user, and if it stays so `+export)
+		expect(t, run(t, config), config, `FAIL request qlik1:4243: the response is 403, so LAB\anna is unknown or the client certificate is not accepted: remove --qlik.user; if the problem persists, `+export)
 
 		site.SetProxyFault("qlik1", qliktest.HTMLPage)
 		expect(t, run(t, config), config, "FAIL request qlik1:4243: "+htmlPage+"set --qlik.proxy to qlik1:4243, the port of the Qlik Sense Proxy Service itself")

@@ -11,34 +11,36 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
-// Mark says how a step went.
+// Mark is the outcome of a step.
 type Mark string
 
-// The marks.
+// The outcomes of a step.
 const (
 	OK      Mark = "ok"
 	Warning Mark = "warn"
 	Failed  Mark = "FAIL"
-	Skipped Mark = "skip" // what it needs failed, or is not configured
+	Skipped Mark = "skip" // a prerequisite failed or is not configured
 )
 
-// Result is what a step found. A step about several things has several results.
+// Result is one result of a step. A step that tests several targets has several
+// results.
 type Result struct {
 	Step   string `json:"step"`
-	Target string `json:"target"` // against what
+	Target string `json:"target"` // such as a file, a host and port, or a link
 	Mark   Mark   `json:"mark"`
-	Text   string `json:"text"` // what was found; of a failure the cause, a colon, and the remedy
+	Text   string `json:"text"` // the finding; for a failure the cause, a colon, and the remedy
 }
 
-// Report is what was found. Its texts hold nothing that a terminal would act
-// upon, whatever the site calls its parts.
+// Report holds the results of all steps and advice about the site. Control
+// characters in names of the site are made visible, so that they cannot affect a
+// terminal.
 type Report struct {
-	Site    string   `json:"site,omitempty"` // its name, where there are several
+	Site    string   `json:"site,omitempty"` // name of the site, if there are several
 	Results []Result `json:"steps"`
-	Advice  []string `json:"advice"` // about the site, which answers all the same
+	Advice  []string `json:"advice"` // independent of failures
 }
 
-// OK says whether no step failed.
+// OK reports whether no step failed.
 func (r *Report) OK() bool { return r.count(Failed) == 0 }
 
 func (r *Report) count(mark Mark) int {
@@ -68,7 +70,7 @@ func milliseconds(d time.Duration) string { return fmt.Sprintf("%d ms", d.Millis
 
 var colors = map[Mark]string{OK: "\x1b[32m", Warning: "\x1b[33m", Failed: "\x1b[1;31m", Skipped: "\x1b[2m"}
 
-// WriteTable writes a line for each result, then the advice, and a summary.
+// WriteTable writes one line for each result, then the advice and a summary.
 func (r *Report) WriteTable(w io.Writer, color bool) error {
 	step, target := 0, 0
 	for i := range r.Results {
@@ -87,7 +89,7 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 		fmt.Fprintf(&table, "%s  %-*s  %-*s  %s\n", mark, step, result.Step, target, result.Target, result.Text)
 	}
 	if len(r.Advice) > 0 {
-		table.WriteString("\nAbout the site:\n")
+		table.WriteString("\nAdvice:\n")
 	}
 	for _, advice := range r.Advice {
 		fmt.Fprintf(&table, "- %s\n", advice)
@@ -97,7 +99,7 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 	return err
 }
 
-// WriteJSON writes the report as one object.
+// WriteJSON writes the report as one JSON object.
 func (r *Report) WriteJSON(w io.Writer) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")

@@ -16,8 +16,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// golden compares an output with a file in testdata. The folders of the test have
-// names that stay the same.
+// golden compares an output with a file in testdata. It replaces temporary folders
+// with constant names.
 func golden(t *testing.T, file string, config check.Config, write func(io.Writer) error) {
 	t.Helper()
 	var output bytes.Buffer
@@ -40,7 +40,7 @@ func golden(t *testing.T, file string, config check.Config, write func(io.Writer
 	}
 }
 
-// TestReports: which steps there are, in which order, what is skipped and why.
+// TestReports checks the steps, their order, and the reasons to skip them.
 func TestReports(t *testing.T) {
 	write := func(config *check.Config, file string) error {
 		return os.WriteFile(filepath.Join(config.Qlik.CertDir, file), []byte("no PEM"), 0o600)
@@ -71,7 +71,8 @@ func TestReports(t *testing.T) {
 			site.SetRepositoryFault("qlik1", qliktest.ExpiredCertificate)
 			return nil
 		},
-		// The first that answers is asked; that another does not is a failure all the same.
+		// The first repository that responds is used. One that does not respond is still
+		// a failure.
 		"second_repository": func(site *qliktest.Site, config *check.Config) error {
 			config.Qlik.Hosts = []string{"qlik1", "qlik2"}
 			site.SetRepositoryFault("qlik1", qliktest.ServerError)
@@ -137,7 +138,7 @@ func TestReports(t *testing.T) {
 				}
 				report := run(t, config)
 				golden(t, name+".table", config, func(w io.Writer) error { return report.WriteTable(w, false) })
-				if name == "one_proxy_fails" { // which has every mark
+				if name == "one_proxy_fails" { // it has every mark
 					golden(t, name+".color", config, func(w io.Writer) error { return report.WriteTable(w, true) })
 					golden(t, name+".json", config, report.WriteJSON)
 				}
@@ -146,7 +147,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// TestHarmless: what the site calls its parts cannot act upon a terminal.
+// TestHarmless checks that names of the site cannot affect a terminal.
 func TestHarmless(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const evil = "a\x1b]0;gone\x07\u202eb\nc\u0085"
@@ -169,7 +170,7 @@ func TestHarmless(t *testing.T) {
 				t.Errorf("%q", output)
 			}
 		}
-		// The site and the advice have a heading each, and the summary follows an empty line.
+		// Besides results and advice there are two headings, the summary, and empty lines.
 		if lines := strings.Count(table.String(), "\n"); lines != len(report.Results)+len(report.Advice)+6 {
 			t.Errorf("%d lines for %d results:\n%s", lines, len(report.Results), &table)
 		}

@@ -12,7 +12,7 @@ import (
 
 func hasRepository(s *site) bool { return len(s.Qlik.Hosts) > 0 }
 
-// repositoryAddress is that of the repository that answers.
+// repositoryAddress returns the address of the repository that responds, or "-".
 func repositoryAddress(s *site) string {
 	if s.repository == nil {
 		return "-"
@@ -29,12 +29,12 @@ func configuredRepository(s *site) string {
 
 func answeringRepository(s *site) string {
 	if s.repository == nil {
-		return "no repository answers"
+		return "no repository responds"
 	}
 	return ""
 }
 
-// hasRights says whether the repository was read.
+// hasRights reports whether the service states could be read.
 func hasRights(s *site) bool { return len(s.states) > 0 }
 
 func rights(s *site) string {
@@ -44,22 +44,22 @@ func rights(s *site) string {
 	return ""
 }
 
-// wantedTopology is not met where settings name the links.
+// wantedTopology returns why the topology is not read: settings define the links.
 func wantedTopology(s *site) string {
 	if s.client.ConfiguredLinks() == nil {
 		return ""
 	}
-	text := fmt.Sprintf("%s and %s say what to ask", s.Setting("qlik.proxy"), s.Setting("qlik.virtual-proxy"))
+	text := fmt.Sprintf("%s and %s define the links", s.Setting("qlik.proxy"), s.Setting("qlik.virtual-proxy"))
 	if missing := configuredRepository(s); missing != "" {
 		return missing + "; " + text
 	}
 	return text
 }
 
-// tryRepositories tries every configured repository.
+// tryRepositories tests every configured repository.
 func (s *site) tryRepositories(ctx context.Context) ([]Result, error) {
 	for _, host := range s.Qlik.Hosts {
-		s.servers = append(s.servers, &server{site: s, address: host, api: qlik.APIRepository, flag: "qlik.host", ask: (*server).askVersion})
+		s.servers = append(s.servers, &server{site: s, address: host, api: qlik.APIRepository, flag: "qlik.host", ask: (*server).readVersion})
 	}
 	results := tryServers(ctx, s.servers)
 	for _, repository := range s.servers {
@@ -71,7 +71,7 @@ func (s *site) tryRepositories(ctx context.Context) ([]Result, error) {
 	return results, nil
 }
 
-func (s *server) askVersion(ctx context.Context) ([]Result, error) {
+func (s *server) readVersion(ctx context.Context) ([]Result, error) {
 	version, answer, err := s.site.client.On(s.address).About(ctx)
 	s.observe(answer)
 	if err != nil {
@@ -81,14 +81,14 @@ func (s *server) askVersion(ctx context.Context) ([]Result, error) {
 	return passed("certificate and XSRF key accepted by release %s, %s", version, milliseconds(answer.Took)), nil
 }
 
-// Answers of a repository that are no use.
+// Errors for responses of a repository without usable content.
 var (
 	errNoService   = errors.New("no service is listed")
 	errNoLink      = errors.New("no link is listed")
 	errAllDisabled = errors.New("all proxies are disabled")
 )
 
-// readServices asks for the states of services, which every user with rights may see.
+// readServices reads the states of services. Every user with rights can see them.
 func (s *site) readServices(ctx context.Context) ([]Result, error) {
 	var err error
 	if s.states, err = s.client.On(s.repository.address).Services(ctx); err != nil {
@@ -97,24 +97,24 @@ func (s *site) readServices(ctx context.Context) ([]Result, error) {
 	if len(s.states) == 0 {
 		return nil, errNoService
 	}
-	return passed("%s may read the repository", s.Qlik.User), nil
+	return passed("%s can read the repository", s.Qlik.User), nil
 }
 
-// checkServices says which services do not run.
+// checkServices warns of services that are not running.
 func (s *site) checkServices(context.Context) ([]Result, error) {
 	var others []string
 	for _, state := range s.states {
 		if state.State != qlik.StateRunning {
-			others = append(others, fmt.Sprintf("%s of %s is %s", state.Service, state.Host, state.State))
+			others = append(others, fmt.Sprintf("%s on %s is %s", state.Service, state.Host, state.State))
 		}
 	}
 	if len(others) > 0 {
-		return warned("the repository reports that %s: start what should run in the Windows services of the node", strings.Join(others, ", ")), nil
+		return warned("the repository reports that %s: in the Windows services of the node, start the services that should run", strings.Join(others, ", ")), nil
 	}
-	return passed("all %d are Running", len(s.states)), nil
+	return passed("all %d services are Running", len(s.states)), nil
 }
 
-// readTopology asks which links there are.
+// readTopology reads the links of the site.
 func (s *site) readTopology(ctx context.Context) ([]Result, error) {
 	all, err := s.client.On(s.repository.address).Topology(ctx)
 	if err != nil {

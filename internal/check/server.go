@@ -15,33 +15,34 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// verdictWait is the least time in which a server may refuse our certificate
-// before it is asked anything.
+// verdictWait is the minimum time to wait for a server to reject the client
+// certificate before the first request.
 const verdictWait = 100 * time.Millisecond
 
-// server is a repository or a proxy, and what is known of it so far.
+// server is a repository or a proxy with the results of its steps so far.
 type server struct {
 	site    *site
 	address string // as registered
 	api     qlik.API
-	flag    string                                           // that names it; "" if the repository did
-	ask     func(*server, context.Context) ([]Result, error) // its request
+	flag    string                                           // flag that names the server; "" if the repository names it
+	ask     func(*server, context.Context) ([]Result, error) // sends the request of the step "request"
 
-	deadline    time.Time // of the connection and of the certificate
+	deadline    time.Time // for the connection and the handshake
 	conn        net.Conn
 	dialErr     error
-	certificate *x509.Certificate // nil until it is accepted
-	refusal     error             // of our certificate, in the handshake
-	answers     bool              // the request succeeded, of a proxy that for one link at least
-	ahead       *time.Duration    // its clock against ours; nil while unknown
+	certificate *x509.Certificate // nil until it is verified
+	refusal     error             // rejection of the client certificate during the handshake
+	answers     bool              // the request succeeded; for a proxy, at least one link responded
+	ahead       *time.Duration    // how far the server's clock is ahead of this machine's; nil while unknown
 
-	links       []*headroom.LinkResult // of a proxy
+	links       []*headroom.LinkResult // only for a proxy
 	linkResults []Result
 }
 
 func (s *server) host() string { return qlik.HostOf(s.address) }
 
-// reachedHost is where the server is reached; see Config.Qlik.NodeAddresses.
+// reachedHost returns the host that the client connects to. It differs from host if
+// Config.Qlik.NodeAddresses has an entry for it.
 func (s *server) reachedHost() string { return qlik.HostOf(s.site.client.Reached(s.address)) }
 
 func hostAndPort(s *server) string { return s.address }
@@ -55,14 +56,14 @@ func isUnknownName(err error) bool {
 
 func knownName(s *server) string {
 	if isUnknownName(s.dialErr) {
-		return "the name is not known"
+		return "the name does not resolve"
 	}
 	return ""
 }
 
 func openPort(s *server) string {
 	if s.dialErr != nil {
-		return "the port cannot be reached"
+		return "the port is not reachable"
 	}
 	return ""
 }
@@ -76,7 +77,7 @@ func knownAuthority(s *server) string {
 
 func acceptedCertificate(s *server) string {
 	if s.certificate == nil {
-		return "the server's certificate is not accepted"
+		return "the server's certificate was not verified"
 	}
 	return ""
 }
@@ -90,8 +91,8 @@ func usableFiles(s *server) string {
 
 const filesUnusable = "the certificate files cannot be used"
 
-// resolveAndDial opens a connection, and shows where to. What else than the name
-// keeps it from that is left to the next step.
+// resolveAndDial opens a connection and returns the address of the server. It fails
+// only if the name does not resolve; the next step reports other errors.
 func (s *server) resolveAndDial(ctx context.Context) ([]Result, error) {
 	s.deadline = time.Now().Add(s.site.Qlik.Timeout)
 	ctx, cancel := context.WithDeadline(ctx, s.deadline)
@@ -110,14 +111,14 @@ func (s *server) resolveAndDial(ctx context.Context) ([]Result, error) {
 	address = qlik.HostOf(address)
 	switch {
 	case !strings.EqualFold(reached, s.host()):
-		return passed("%s, by %s", address, s.site.Setting("qlik.node-address")), nil
+		return passed("%s, set by %s", address, s.site.Setting("qlik.node-address")), nil
 	case net.ParseIP(reached) != nil:
-		return passed("is an address"), nil
+		return passed("is an IP address"), nil
 	}
 	return passed("%s", address), nil
 }
 
-// checkPort shows whether the connection was opened.
+// checkPort reports whether the connection was opened.
 func (s *server) checkPort(context.Context) ([]Result, error) {
 	if s.dialErr != nil {
 		return nil, s.dialErr
@@ -128,17 +129,17 @@ func (s *server) checkPort(context.Context) ([]Result, error) {
 	return passed("open"), nil
 }
 
-func (s *server) hangUp() {
+func (s *server) closeConnection() {
 	if s.conn != nil {
 		_ = s.conn.Close()
 		s.conn = nil
 	}
 }
 
-// checkCertificate has the server show its certificate. It ends the connection, so
-// that none is idle while others carry requests.
+// checkCertificate verifies the certificate of the server. It closes the connection,
+// so that no connection is idle while others carry requests.
 func (s *server) checkCertificate(ctx context.Context) ([]Result, error) {
-	defer s.hangUp()
+	defer s.closeConnection()
 	ctx, cancel := context.WithDeadline(ctx, s.deadline)
 	defer cancel()
 	shown, err := s.handshake(ctx)
@@ -150,13 +151,13 @@ func (s *server) checkCertificate(ctx context.Context) ([]Result, error) {
 		s.refusal = err
 	}
 	if s.site.endsSoon(shown.NotAfter) {
-		return warned("%s from %s ends on %s: %s", names(shown), issuer(shown), text.Date(shown.NotAfter), renew), nil
+		return warned("%s from %s; expires on %s: %s", names(shown), issuer(shown), text.Date(shown.NotAfter), renew), nil
 	}
 	return passed("%s from %s; valid until %s", names(shown), issuer(shown), text.Date(shown.NotAfter)), nil
 }
 
-// handshake returns the certificate of the server if it is accepted. An error
-// that comes with it is about our own certificate.
+// handshake returns the certificate of the server if it is verified. An error
+// together with a certificate concerns the client certificate.
 func (s *server) handshake(ctx context.Context) (accepted *x509.Certificate, err error) {
 	pool := x509.NewCertPool()
 	for _, root := range s.site.credentials.Roots {
@@ -178,18 +179,19 @@ func (s *server) handshake(ctx context.Context) (accepted *x509.Certificate, err
 	client, begin := tls.Client(s.conn, config), time.Now()
 	err = client.HandshakeContext(ctx)
 	if err == nil && client.ConnectionState().Version >= tls.VersionTLS13 {
-		// The server judges our certificate only now, and its verdict can get lost
-		// once a request is under way.
+		// With TLS 1.3 the server verifies the client certificate after the
+		// handshake. Its alert can get lost once a request is in progress.
 		_ = client.SetReadDeadline(time.Now().Add(max(verdictWait, 2*time.Since(begin))))
 		_, err = client.Read(make([]byte, 1))
 	}
 	return accepted, err
 }
 
-// expectedName is the name that the server's certificate must have.
+// expectedName returns the name that the server's certificate must contain.
 func (s *server) expectedName() string { return cmp.Or(s.site.Qlik.ServerName, s.host()) }
 
-// refusalReason returns why the other side ended the handshake, if it did.
+// refusalReason returns the reason in the TLS alert of the server, or "" if the
+// server sent none.
 func refusalReason(err error) string {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
 		return strings.TrimPrefix(op.Err.Error(), "tls: ")
@@ -197,7 +199,8 @@ func refusalReason(err error) string {
 	return ""
 }
 
-// request asks the server, unless it refused our certificate already.
+// request sends the request, unless the server has already rejected the client
+// certificate.
 func (s *server) request(ctx context.Context) ([]Result, error) {
 	if s.refusal != nil {
 		return nil, s.refusal
@@ -205,14 +208,14 @@ func (s *server) request(ctx context.Context) ([]Result, error) {
 	return s.ask(s, ctx)
 }
 
-// observe notes what an answer tells of the clock of the server.
+// observe records the clock of the server from the first dated response.
 func (s *server) observe(answer qlik.Answer) {
 	if answer.Dated && s.ahead == nil {
 		s.ahead = &answer.Ahead
 	}
 }
 
-// withPage marks the error of an answer that is a page for people.
+// withPage marks the error of a response that is an HTML page.
 func withPage(answer qlik.Answer, err error) error {
 	if err != nil && answer.HTML {
 		return &pageError{err}

@@ -14,8 +14,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// TestFaults: whatever a proxy or a repository does, one step fails, and says why
-// and what to do.
+// TestFaults checks for every fault of a proxy or repository that exactly one step
+// fails, with the cause and the remedy.
 func TestFaults(t *testing.T) {
 	const (
 		proxyService      = "Qlik Sense Proxy Service"
@@ -25,28 +25,28 @@ func TestFaults(t *testing.T) {
 		ofProxy           = "FAIL server certificate qlik2:4243: "
 		ofRepository      = "FAIL server certificate qlik1:4242: "
 
-		slow     = "accepts the connection and does not answer within 10s: look at the load of the node and restart the "
-		login    = "401, so something before Qlik wants a login: " + directly
-		rewrites = "403, XSRF prevention check failed, so something rewrites the header X-Qlik-Xrfkey or the query: " + directly
-		noRight  = `403, though the repository accepts the certificate, so INTERNAL\sa_api has no right to list sessions here: ` + noRule
-		trouble  = "500 Internal Server Error, so the service itself is in trouble: look at its log and restart the "
+		slow     = "the server accepts the connection but does not respond within 10s: check the load of the node and restart the "
+		login    = "the response is 401, so something in front of Qlik Sense requires a login: " + directly
+		rewrites = "the response is 403 (XSRF prevention check failed), so something on the way changes the X-Qlik-Xrfkey header or the query string: " + directly
+		noRight  = `the response is 403 although the repository accepts the certificate, so INTERNAL\sa_api is not allowed to list sessions here: ` + noRule
+		trouble  = "500 Internal Server Error, so the service itself has a problem: check its log and restart the "
 		early    = "the JSON ends too early" + againElse
-		expired  = " expired on 1999-12-31 23:00 UTC (it is 2000-01-01 00:00 UTC here): " + renew
-		later    = " is not valid before 2000-01-01 01:00 UTC (it is 2000-01-01 00:00 UTC here): set the clock of this machine, or that of the node"
-		other    = "the certificate is from another qlik1-CA than that in root.pem, since the site's certificates were recreated: " + export
+		expired  = " expired on 1999-12-31 23:00 UTC (local clock: 2000-01-01 00:00 UTC): " + renew
+		later    = " is not valid before 2000-01-01 01:00 UTC (local clock: 2000-01-01 00:00 UTC): correct the clock of this machine or of the node"
+		other    = "the certificate was issued by another qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export
 	)
 	wants := map[qliktest.Fault]struct{ proxy, repository string }{
 		qliktest.Refused: {
-			"FAIL port qlik2:4243: qlik2:4243 refuses the connection: start the " + proxyService + " there, or open port 4243 in the node's firewall",
-			"FAIL port qlik1:4242: qlik1:4242 refuses the connection: start the " + repositoryService + " there, or open port 4242 in the node's firewall",
+			"FAIL port qlik2:4243: qlik2:4243 refuses the connection: start the " + proxyService + " on the node, or open port 4243 in the node's firewall",
+			"FAIL port qlik1:4242: qlik1:4242 refuses the connection: start the " + repositoryService + " on the node, or open port 4242 in the node's firewall",
 		},
 		qliktest.Hanging:      {askProxy + slow + proxyService + ", or raise --qlik.timeout", askRepository + slow + repositoryService + ", or raise --qlik.timeout"},
 		qliktest.Unauthorized: {askProxy + login, askRepository + login},
 		qliktest.XSRF:         {askProxy + rewrites, askRepository + rewrites},
-		qliktest.Forbidden:    {askProxy + noRight, askRepository + "403, so the client certificate is not accepted: " + export},
+		qliktest.Forbidden:    {askProxy + noRight, askRepository + "the response is 403, so the client certificate is not accepted: " + export},
 		qliktest.NoRights: {
 			askProxy + noRight,
-			`FAIL rights qlik1:4242: /qrs/servicestatus/full: 403, so INTERNAL\sa_api has no right to read this: ` + noRule,
+			`FAIL rights qlik1:4242: /qrs/servicestatus/full: the response is 403, so INTERNAL\sa_api is not allowed to read this: ` + noRule,
 		},
 		qliktest.ServerError: {askProxy + trouble + proxyService, askRepository + trouble + repositoryService},
 		qliktest.Redirect:    {askProxy + redirected + proxyPort, askRepository + redirected + repoPort},
@@ -62,15 +62,15 @@ func TestFaults(t *testing.T) {
 			"FAIL topology qlik1:4242: /qrs/virtualproxyconfig/full: the list has a virtual proxy without id" + againElse + repositoryService,
 		},
 		qliktest.EndlessBody: {
-			askProxy + "the list has more than 250000 sessions, which no site needs: restart the " + proxyService,
-			askRepository + "the answer is larger than 64 MiB, which no site needs: restart the " + repositoryService,
+			askProxy + "the list has more than 250000 sessions, which is more than any site needs: restart the " + proxyService,
+			askRepository + "the answer is larger than 64 MiB, which is more than any site needs: restart the " + repositoryService,
 		},
 		qliktest.ExpiredCertificate: {ofProxy + "the certificate of qlik2" + expired, ofRepository + "the certificate of qlik1" + expired},
 		qliktest.FutureCertificate:  {ofProxy + "the certificate of qlik2" + later, ofRepository + "the certificate of qlik1" + later},
 		qliktest.OtherAuthority:     {ofProxy + other, ofRepository + other},
 		qliktest.WrongName: {
-			ofProxy + "the certificate is for another-host, not for qlik2: if it is another machine, correct DNS or set --qlik.node-address to qlik2=ADDRESS, else set --qlik.server-name to another-host",
-			ofRepository + "the certificate is for another-host, not for qlik1: set --qlik.host to another-host:4242, and --qlik.node-address to another-host=qlik1 if that name leads nowhere",
+			ofProxy + "the certificate is for another-host, not for qlik2: if this is the wrong machine, correct DNS or set --qlik.node-address to qlik2=ADDRESS; if it is the right one, set --qlik.server-name to another-host",
+			ofRepository + "the certificate is for another-host, not for qlik1: set --qlik.host to another-host:4242; if that name does not resolve to the node, also set --qlik.node-address to another-host=qlik1",
 		},
 		qliktest.CloseAfterAnswer: {}, // not a failure
 	}
@@ -83,7 +83,7 @@ func TestFaults(t *testing.T) {
 			t.Run(fault.String()+" "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					simulated := twoNodes()
-					simulated.VirtualProxies = nil // an endless body for each takes its time
+					simulated.VirtualProxies = nil // one is enough: reading an endless body is slow
 					site, config := start(t, simulated)
 					set(site)
 					if report := run(t, config); want == "" {
@@ -99,9 +99,9 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestDialing: what happens before there is a certificate.
+// TestDialing checks failures before the server sends a certificate.
 func TestDialing(t *testing.T) {
-	// answering dials to a server that does what serve does.
+	// answering connects to a server that runs serve.
 	answering := func(serve func(net.Conn)) func(context.Context) (net.Conn, error) {
 		return func(context.Context) (net.Conn, error) {
 			client, server := net.Pipe()
@@ -122,36 +122,36 @@ func TestDialing(t *testing.T) {
 	}{
 		{
 			"unknown name", failing(&net.DNSError{Err: "no such host", Name: "qlik2", IsNotFound: true}),
-			"FAIL name qlik2: no name server knows qlik2, under which the node is registered: add it to DNS, or set --qlik.node-address to qlik2=ADDRESS",
+			"FAIL name qlik2: qlik2 does not resolve, although the node is registered under this name: add the name to DNS, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{
 			"no name server", failing(&net.DNSError{Err: "i/o timeout", Name: "qlik2", IsTimeout: true}),
-			"FAIL name qlik2: the name server does not answer for qlik2: look at the DNS settings of this machine, or set --qlik.node-address to qlik2=ADDRESS",
+			"FAIL name qlik2: the DNS server does not respond to the query for qlik2: check the DNS settings of this machine, or set --qlik.node-address to qlik2=ADDRESS",
 		},
 		{"firewall that drops", func(ctx context.Context) (net.Conn, error) {
 			<-ctx.Done()
 			return failing(os.ErrDeadlineExceeded)(ctx)
-		}, "FAIL port qlik2:4243: qlik2:4243 does not answer within 10s: open port 4243 from this machine in the firewalls between, and see that the node is up"},
+		}, "FAIL port qlik2:4243: qlik2:4243 does not respond within 10s: open port 4243 from this machine in every firewall on the way, and make sure that the node is up"},
 		{
 			"no route", failing(os.NewSyscallError("connect", syscall.EHOSTUNREACH)),
-			"FAIL port qlik2:4243: qlik2:4243 cannot be reached (connect: no route to host): look at the network between, and at its route and firewalls",
+			"FAIL port qlik2:4243: qlik2:4243 is not reachable (connect: no route to host): check the network between this machine and the node, including routes and firewalls",
 		},
 		{"plain HTTP", answering(func(conn net.Conn) {
 			_, _ = conn.Read(make([]byte, 4096))
 			_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
-		}), "FAIL server certificate qlik2:4243: does not speak TLS, so it is another program: " + proxyPort},
+		}), "FAIL server certificate qlik2:4243: the server does not speak TLS, so another program uses this port: " + proxyPort},
 		{
 			"hangs up", answering(func(conn net.Conn) { _, _ = conn.Read(make([]byte, 4096)) }),
-			"FAIL server certificate qlik2:4243: closes the connection before it shows a certificate: let no firewall inspect this port, and see that the node allows TLS 1.2",
+			"FAIL server certificate qlik2:4243: the server closes the connection before it sends a certificate: turn off firewall inspection of this port, and make sure that the node allows TLS 1.2",
 		},
 		{
 			"says nothing", answering(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }),
-			"FAIL server certificate qlik2:4243: accepts the connection and gives no certificate within 10s: restart the Qlik Sense Proxy Service, or look at what else listens there",
+			"FAIL server certificate qlik2:4243: the server accepts the connection but sends no certificate within 10s: restart the Qlik Sense Proxy Service, or find out which other program listens on this port",
 		},
 		{"refuses our TLS", answering(func(conn net.Conn) {
 			_, _ = conn.Read(make([]byte, 4096))
 			_, _ = conn.Write([]byte{21, 3, 3, 0, 2, 2, 70}) // a fatal alert
-		}), "FAIL server certificate qlik2:4243: TLS fails (remote error: tls: protocol version not supported): see that the node allows TLS 1.2, and that this is the port of the Qlik Sense Proxy Service"},
+		}), "FAIL server certificate qlik2:4243: the TLS handshake fails (remote error: tls: protocol version not supported): make sure that the node allows TLS 1.2 and that this is the port of the Qlik Sense Proxy Service"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestDialing(t *testing.T) {
 	}
 }
 
-// dialAs dials as dial does, where a host has another name.
+// dialAs returns a dialer that replaces host with name.
 func dialAs(dial dialer, host, name string) dialer {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		return dial(ctx, network, strings.Replace(address, host, name, 1))
@@ -177,8 +177,8 @@ func dialAs(dial dialer, host, name string) dialer {
 
 type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// TestNames: a certificate for another host; which flag helps depends on who
-// named the host.
+// TestNames checks certificates for another host. The flag in the remedy depends on
+// the source of the host name.
 func TestNames(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -186,21 +186,21 @@ func TestNames(t *testing.T) {
 		want []string
 	}{
 		{"an unknown host", func(c *qlik.Config) { c.Hosts = []string{"qlik9"} }, []string{
-			"FAIL name qlik9: no name server knows qlik9: use the host name that the QMC shows under Nodes, add it to DNS, or set --qlik.node-address to qlik9=ADDRESS",
+			"FAIL name qlik9: qlik9 does not resolve: use the host name that the QMC shows under Nodes, add the name to DNS, or set --qlik.node-address to qlik9=ADDRESS",
 		}},
 		{"an alias", func(c *qlik.Config) {
 			c.Hosts = []string{"qlik.company.com"}
 			c.DialContext = dialAs(c.DialContext, "qlik.company.com", "qlik1")
 		}, []string{
-			"FAIL server certificate qlik.company.com:4242: the certificate is for qlik1, not for qlik.company.com: set --qlik.host to qlik1:4242, and --qlik.node-address to qlik1=qlik.company.com if that name leads nowhere",
+			"FAIL server certificate qlik.company.com:4242: the certificate is for qlik1, not for qlik.company.com: set --qlik.host to qlik1:4242; if that name does not resolve to the node, also set --qlik.node-address to qlik1=qlik.company.com",
 		}},
 		{"--qlik.node-address of the wrong node", func(c *qlik.Config) {
 			c.NodeAddresses = map[string]qlik.NodeAddress{"qlik2": {Host: "qlik1"}}
 		}, []string{
-			"FAIL server certificate qlik2:4243: the certificate is for qlik1, not for qlik2: correct --qlik.node-address (qlik2=qlik1), which leads there, or, if it is the right node, set --qlik.server-name to qlik1",
+			"FAIL server certificate qlik2:4243: the certificate is for qlik1, not for qlik2: if this is the wrong node, correct --qlik.node-address (qlik2=qlik1); if it is the right one, set --qlik.server-name to qlik1",
 		}},
 		{"--qlik.server-name on a site of two nodes", func(c *qlik.Config) { c.ServerName = "qlik1" }, []string{
-			"FAIL server certificate qlik2:4243: the certificate is for qlik2, not for qlik1: leave out --qlik.server-name, or set it to qlik2",
+			"FAIL server certificate qlik2:4243: the certificate is for qlik2, not for qlik1: remove --qlik.server-name, or set it to qlik2",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -218,8 +218,8 @@ func TestNamesInCertificate(t *testing.T) {
 		names []string
 		want  string
 	}{
-		{[]string{"a", "b", "c", "d", "e"}, "the certificate is for a, b, c, 2 more, not for qlik1: set --qlik.host to a:4242, and --qlik.node-address to a=qlik1 if that name leads nowhere"},
-		{[]string{}, "the certificate of qlik1 has no DNS name, which TLS wants today: recreate the site's certificates with a current release of Qlik"},
+		{[]string{"a", "b", "c", "d", "e"}, "the certificate is for a, b, c, 2 more, not for qlik1: set --qlik.host to a:4242; if that name does not resolve to the node, also set --qlik.node-address to a=qlik1"},
+		{[]string{}, "the certificate of qlik1 contains no DNS name, which TLS clients require today: recreate the site's certificates with a current release of Qlik Sense"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			_, config := start(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1", CertificateNames: test.names}}})

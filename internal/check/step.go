@@ -8,18 +8,20 @@ import (
 	"sync"
 )
 
-// step is one thing that is tried with a T, which is a site or one of its servers.
+// step is one test of a T, which is a site or one of its servers.
 type step[T explainer] struct {
 	name   string
-	target func(T) string // against what; nil for nothing in particular
-	when   func(T) bool   // nil for always; otherwise there is no line
+	target func(T) string // the target in the report; nil shows "-"
+	when   func(T) bool   // if false, the step has no line in the report; nil is always true
 	needs  needs[T]
 
-	// run returns what it found. An error is a failure, which the causes explain.
+	// run returns the results. An error is a failure, which the table of causes
+	// explains.
 	run func(T, context.Context) ([]Result, error)
 }
 
-// needs are the conditions of a step. Each returns why the step is skipped, or "".
+// needs are the conditions of a step. A condition that is not met returns the
+// reason to skip the step; otherwise it returns "".
 type needs[T any] []func(T) (missing string)
 
 func (n needs[T]) missing(of T) string {
@@ -32,11 +34,11 @@ func (n needs[T]) missing(of T) string {
 }
 
 type explainer interface {
-	// explain turns an error of a step into its cause and remedy.
+	// explain returns the cause and the remedy for an error of a step.
 	explain(step string, err error) string
 }
 
-// runSteps runs steps in order and returns what they found.
+// runSteps runs steps in order and returns their results.
 func runSteps[T explainer](ctx context.Context, steps []step[T], of T) []Result {
 	var results []Result
 	for _, s := range steps {
@@ -55,7 +57,7 @@ func runSteps[T explainer](ctx context.Context, steps []step[T], of T) []Result 
 	return results
 }
 
-// try runs the step if it can.
+// try runs the step if its needs are met.
 func (s *step[T]) try(ctx context.Context, of T) []Result {
 	if missing := s.needs.missing(of); missing != "" {
 		return []Result{{Mark: Skipped, Text: missing}}
@@ -67,14 +69,14 @@ func (s *step[T]) try(ctx context.Context, of T) []Result {
 	return results
 }
 
-// tryServers runs the steps of several servers at once, and returns what they found
-// server by server.
+// tryServers runs the steps of several servers concurrently. It returns the results
+// in the order of the servers.
 func tryServers(ctx context.Context, servers []*server) []Result {
 	results := make([][]Result, len(servers))
 	var running sync.WaitGroup
 	for i, s := range servers {
 		running.Go(func() {
-			defer s.hangUp()
+			defer s.closeConnection()
 			results[i] = runSteps(ctx, serverSteps, s)
 		})
 	}
@@ -82,13 +84,13 @@ func tryServers(ctx context.Context, servers []*server) []Result {
 	return slices.Concat(results...)
 }
 
-// passed is the result of a step that found nothing wrong.
+// passed returns the result of a step that found no problem.
 func passed(format string, args ...any) []Result {
 	return []Result{{Mark: OK, Text: fmt.Sprintf(format, args...)}}
 }
 
-// warned is the result of a step that found what does not keep the exporter from
-// its work.
+// warned returns the result of a step that found a problem that does not stop the
+// exporter from working.
 func warned(format string, args ...any) []Result {
 	return []Result{{Mark: Warning, Text: fmt.Sprintf(format, args...)}}
 }
