@@ -173,7 +173,7 @@ var unknown = map[string]string{
 const (
 	pageWell    = "complete: all 4 links answered"
 	pageHalf    = "Incomplete: 2 of 4 links answered"
-	pageUnknown = "Nothing is known of the sessions"
+	pageUnknown = "No session data available"
 )
 
 // exporters are two of the faulty site: one that knows it by flags, and one with

@@ -384,7 +384,7 @@ func TestPage(t *testing.T) { //nolint:tparallel // its parts follow each other
 		b.expect(t, "what is said", `document.querySelector(".banner.warn h2")?.textContent`, "Incomplete: 3 of 6 links answered")
 		b.lookEverywhere(t, "incomplete", axe)
 		s.SetProxyFault("qlik1", qliktest.Refused)
-		b.expect(t, "what is said", `document.querySelector(".banner.bad h2")?.textContent`, "Nothing is known of the sessions")
+		b.expect(t, "what is said", `document.querySelector(".banner.bad h2")?.textContent`, "No session data available")
 		b.expect(t, "the number of rows", rows, "0")
 		b.lookEverywhere(t, "nothing", axe)
 		s.SetProxyFault("qlik1", qliktest.NoFault)
@@ -395,7 +395,7 @@ func TestPage(t *testing.T) { //nolint:tparallel // its parts follow each other
 		s.stop(t)
 		b.expect(t, "what is said", `document.getElementById("lost").hidden`, "false")
 		said := b.text(t, `document.getElementById("lost").textContent`)
-		expect(t, strings.HasPrefix(said, "The exporter does not answer (") && strings.HasSuffix(said, "What is shown is older."), "the page says that it is old", said)
+		expect(t, strings.HasPrefix(said, "The exporter has not responded since ") && strings.HasSuffix(said, "The data shown is older."), "the page says that it is old", said)
 		b.lookEverywhere(t, "gone", axe)
 	})
 }

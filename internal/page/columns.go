@@ -8,18 +8,18 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 )
 
-// column is one of the table.
+// column is a column of the table.
 type column struct {
 	Key, Name  string
-	Order      string                       // how sorting by it is called
-	Reverse    string                       // how the other way round is called
-	Descending bool                         // largest first, unless reversed
-	compare    func(a, b *sessions.Row) int // ascending; nil where nothing is to be sorted
-	unknown    func(row *sessions.Row) bool // those come last either way; nil where all is known
+	Order      string                       // name of the sort order
+	Reverse    string                       // name of the reverse order
+	Descending bool                         // the sort order is largest first
+	compare    func(a, b *sessions.Row) int // ascending; nil if the column cannot be sorted
+	unknown    func(row *sessions.Row) bool // rows without a value come last in both orders; nil if every row has one
 }
 
-// columns are in the order of the table. The first one is what rows are sorted by
-// unless something else is asked for.
+// columns are the columns in the order of the table. Rows are sorted by the first one
+// by default.
 var columns = []column{
 	{
 		Key: "slots", Name: "Free slots", Order: "fewest free slots first", Reverse: "most free slots first",
@@ -36,12 +36,12 @@ var columns = []column{
 	},
 	{Key: "where", Name: "Where"},
 	{
-		Key: "age", Name: "Oldest", Order: "oldest session first", Reverse: "youngest session first", Descending: true,
+		Key: "age", Name: "Oldest", Order: "oldest session first", Reverse: "newest session first", Descending: true,
 		compare: func(a, b *sessions.Row) int { return b.FirstSeen.Compare(a.FirstSeen) },
 		unknown: func(r *sessions.Row) bool { return r.FirstSeen.IsZero() },
 	},
 	{
-		Key: "idle", Name: "Idle", Order: "longest idle first", Reverse: "last active first", Descending: true,
+		Key: "idle", Name: "Idle", Order: "longest idle first", Reverse: "most recently active first", Descending: true,
 		compare: func(a, b *sessions.Row) int { return b.LastActivity.Compare(a.LastActivity) },
 		unknown: func(r *sessions.Row) bool { return r.LastActivity.IsZero() },
 	},
@@ -58,11 +58,11 @@ var columns = []column{
 	{Key: "free", Name: "Free a slot"},
 }
 
-// sortBy sorts rows by the key of a column, with a minus to turn it round; equal
-// ones stay in the order of sessions.Rows.
+// sortBy sorts rows by the key of a column. A leading minus reverses the order. Equal
+// rows stay in the order of sessions.Rows.
 func sortBy(rows []*sessions.Row, by string) {
 	if by == columns[0].Key {
-		return // as sessions.Rows does
+		return // sessions.Rows has this order
 	}
 	key, reverse := strings.CutPrefix(by, "-")
 	c := &columns[slices.IndexFunc(columns, func(c column) bool { return c.Key == key })]

@@ -7,20 +7,20 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// choice is an option of a list, or a link.
+// choice is an option of a list or a link.
 type choice struct {
 	Value, Text string
 	Selected    bool
 }
 
-// filter is a list to choose from. The order is one, too, because a phone has no
-// room for headers.
+// filter is a list of the filter form. The sort order is one of them, because
+// phones do not show the column headers.
 type filter struct {
 	Name, Label string
 	Choices     []choice
 }
 
-// filters are the lists of the form, with what was chosen.
+// filters returns the lists of the filter form with the selected options.
 func filters(links []headroom.LinkResult, q query) []filter {
 	var virtualProxies, nodes []string
 	for i := range links {
@@ -36,12 +36,12 @@ func filters(links []headroom.LinkResult, q query) []filter {
 		}},
 		{"proxy", "Virtual proxy", choices(virtualProxies, q.VirtualProxy)},
 		{"node", "Node", choices(nodes, q.Node)},
-		{"sort", "Order", orders(q.Sort)},
+		{"sort", "Sort by", orders(q.Sort)},
 	}
 }
 
-// choices are the values of a filter. One that is not there any more can still
-// be chosen.
+// choices returns the options of a filter. The selected value stays an option even
+// if it no longer exists.
 func choices(values []string, selected string) []choice {
 	if selected != "" {
 		values = append(values, selected)
@@ -54,7 +54,7 @@ func choices(values []string, selected string) []choice {
 	return all
 }
 
-// orders are the ways to sort.
+// orders returns the sort orders.
 func orders(selected string) []choice {
 	var all []choice
 	for _, c := range columns {

@@ -1,5 +1,5 @@
-// Package page is the HTML page that shows people who has which sessions. The page
-// changes nothing.
+// Package page serves the HTML page that lists users and their sessions. The page is
+// read-only.
 package page
 
 import (
@@ -15,17 +15,18 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// Config is what the page shows, and to whom.
+// Config defines the sites of the page and the access to it.
 type Config struct {
-	// Names lists the sites, of which the query parameter site chooses; the first
-	// is the default. A single one may be without name.
+	// Names lists the sites. The query parameter site selects one; the first is the
+	// default. If there is only one site, its name may be empty.
 	Names func() []string
-	// Use returns the site of that name, which must be told when it is done with.
+	// Use returns the site with a name. The caller must call done when it no longer
+	// uses the site.
 	Use func(name string) (site Site, done func(), found bool)
-	// Authenticated says whether everybody who asks had to authenticate; nil is
+	// Authenticated reports whether every request must be authenticated. Nil means
 	// no.
 	Authenticated func() bool
-	Now           func() time.Time // nil is time.Now; times are shown in its zone
+	Now           func() time.Time // nil means time.Now; the page shows times in its time zone
 }
 
 // Site is a site on the page.
@@ -34,21 +35,21 @@ type Site struct {
 
 	// ServiceAccounts are users whose sessions are never ended.
 	ServiceAccounts []qlik.User
-	// NamesHidden says that the metrics of the site do not show who its users are.
-	// Then the page, which does, is only for those who have authenticated.
+	// NamesHidden means that the metrics of the site do not contain user names. The
+	// page does, so it then requires authentication.
 	NamesHidden bool
 }
 
 //go:embed page.html page.css page.js
 var files embed.FS
 
-// handler makes the page.
+// handler serves the page.
 type handler struct {
 	config   Config
 	template *template.Template
 }
 
-// New returns the handler of /sessions and of what is below it.
+// New returns the handler of /sessions and of the paths below it.
 func New(config Config) http.Handler {
 	if config.Now == nil {
 		config.Now = time.Now
@@ -64,8 +65,8 @@ func New(config Config) http.Handler {
 	return protected(mux)
 }
 
-// protected tells browsers to load and run nothing but what is served here, and
-// to pass nothing on.
+// protected sets the security headers. Browsers then load and run only content from
+// this server and send no referrer to others.
 func protected(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -82,12 +83,12 @@ func protected(next http.Handler) http.Handler {
 func asset(name, contentType string) http.Handler {
 	content, err := files.ReadFile(name)
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // cannot happen: the file is embedded
 	}
 	tag := fmt.Sprintf(`"%x"`, sha256.Sum256(content))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("Cache-Control", "no-cache") // kept, and asked for whether it has changed
+		w.Header().Set("Cache-Control", "no-cache") // cache it, but revalidate with the ETag
 		w.Header().Set("ETag", tag)
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 	})
@@ -102,13 +103,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	site, done, found := h.config.Use(q.Site)
 	if !found {
-		http.Error(w, "There is no site of that name.", http.StatusNotFound)
+		http.Error(w, "There is no site with this name.", http.StatusNotFound)
 		return
 	}
 	defer done()
 	if site.NamesHidden && !h.config.Authenticated() {
-		http.Error(w, "This page shows who the users are, which the metrics of this site hide. To see it, "+
-			"set basic_auth_users, or client_auth_type: RequireAndVerifyClientCert, in the file of --web.config.file.", http.StatusForbidden)
+		http.Error(w, "The metrics of this site hide user names, but this page shows them. Therefore it requires authentication. "+
+			"Set basic_auth_users, or client_auth_type: RequireAndVerifyClientCert, in the file of --web.config.file.", http.StatusForbidden)
 		return
 	}
 	answer := site.recently(r.Context())
@@ -120,7 +121,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var body bytes.Buffer
 	if err := h.template.Execute(&body, v); err != nil {
-		http.Error(w, "The page cannot be made: "+err.Error(), http.StatusInternalServerError)
+		http.Error(w, "Rendering the page failed: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

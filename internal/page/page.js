@@ -1,15 +1,15 @@
-// The page works without this. With it the page follows the site, filters while
-// you type, and copies commands.
+// The page works without this script. The script refreshes the page, filters while
+// the user types, and copies commands.
 "use strict";
 
 const refreshEvery = 10_000; // ms
-const live = ["state", "users"]; // what is replaced
+const live = ["state", "users"]; // ids of the elements that a refresh replaces
 const form = document.getElementById("filter");
 const pause = document.getElementById("pause");
 const lost = document.getElementById("lost");
 
-let address = location.href; // of what is shown
-let loading = null; // AbortController of the request under way
+let address = location.href; // URL of the page content
+let loading = null; // AbortController of the request in progress
 
 pause.hidden = false;
 pause.addEventListener("click", () => {
@@ -29,8 +29,8 @@ document.addEventListener("visibilitychange", () => {
   if (mayRefresh()) load(address);
 });
 
-// mayRefresh is false while nobody looks, or while somebody selects text that
-// would go away.
+// mayRefresh returns false while the page is hidden or paused, or while text is
+// selected that a refresh would remove.
 function mayRefresh() {
   const selection = getSelection();
   return !document.hidden && pause.getAttribute("aria-pressed") !== "true" &&
@@ -38,7 +38,7 @@ function mayRefresh() {
 }
 
 if (form) {
-  form.querySelector("button").hidden = true; // the filter works at once
+  form.querySelector("button").hidden = true; // the script filters without it
   let typing = 0;
   const filter = () => {
     clearTimeout(typing);
@@ -59,7 +59,7 @@ if (form) {
   });
 }
 
-// load shows what an address answers.
+// load requests a URL and shows the response.
 async function load(url) {
   loading?.abort();
   const mine = loading = new AbortController();
@@ -68,14 +68,14 @@ async function load(url) {
     const response = await fetch(url, { signal: AbortSignal.any([mine.signal, AbortSignal.timeout(30_000)]) });
     if (!response.ok) throw new Error(`status ${response.status}`);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    if (mine.signal.aborted) return; // somebody wants something else by now
-    if (!page.getElementById("state")) throw new Error("something else than this page");
+    if (mine.signal.aborted) return; // a newer request has replaced this one
+    if (!page.getElementById("state")) throw new Error("the response is another page");
     show(page);
     lost.hidden = true;
   } catch (err) {
     if (mine.signal.aborted) return;
     if (lost.hidden) {
-      lost.textContent = `The exporter does not answer (${err.message}) since ${clock(new Date())}. What is shown is older.`;
+      lost.textContent = `The exporter has not responded since ${clock(new Date())} (${err.message}). The data shown is older.`;
       lost.hidden = false;
     }
   } finally {
@@ -83,10 +83,10 @@ async function load(url) {
   }
 }
 
-// show replaces what is shown, and keeps focus and open commands.
+// show replaces the content and keeps the focus and the open command.
 function show(page) {
   if (Boolean(page.getElementById("users")) !== Boolean(form)) {
-    location.reload(); // the site went away or came back, and the filter with it
+    location.reload(); // the filter appeared or disappeared, because session data did
     return;
   }
   const focused = document.activeElement?.dataset?.key;
@@ -108,13 +108,14 @@ function byKey(key) {
   return [...document.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
 }
 
-// prepare does to what the server sent what only a script can do.
+// prepare shows the copy buttons and converts times to the local time zone. The
+// server can do neither.
 function prepare() {
   for (const button of document.querySelectorAll(".copy")) button.hidden = false;
   for (const time of document.querySelectorAll("time")) time.textContent = clock(new Date(time.dateTime));
 }
 
-// clock is a time where the reader is.
+// clock formats a time in the time zone of the browser.
 function clock(time) {
   const today = time.toDateString() === new Date().toDateString();
   return time.toLocaleString("en-GB", {

@@ -24,15 +24,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// answers is a site that answers with one snapshot.
+// answers is a site that always returns the same snapshot.
 type answers struct {
 	snapshot *headroom.Snapshot
 	after    time.Duration
-	asked    atomic.Int64
+	reads    atomic.Int64
 }
 
 func (a *answers) Snapshot(ctx context.Context) *headroom.Snapshot {
-	a.asked.Add(1)
+	a.reads.Add(1)
 	if a.after > 0 {
 		select {
 		case <-time.After(a.after):
@@ -73,7 +73,7 @@ func body(t *testing.T, snapshot *headroom.Snapshot, query string) string {
 
 var userCell = regexp.MustCompile(`<th role="rowheader"[^>]*><span class="quiet"><bdi>([^<]*)</bdi>\\</span><bdi>([^<]*)</bdi>`)
 
-// users returns who is on the page, in order.
+// users returns the users on the page, in order.
 func users(page string) string {
 	var all []string
 	for _, cell := range userCell.FindAllStringSubmatch(page, -1) {
@@ -101,7 +101,7 @@ func TestPageFiltersAndSorts(t *testing.T) {
 		"?q=zz":                        ``,
 		"?proxy=/sales":                `A\anna B\carl B\dora NONE\anonymous`,
 		"?node=qlik2":                  `A\anna B\carl B\dora`,
-		"?proxy=/&node=qlik2":          ``, // nobody has a session there, though on both
+		"?proxy=/&node=qlik2":          ``, // no user has a session on this link, although both parts match elsewhere
 		"?node=qlik2&slots=near&q=car": `B\carl`,
 		"?page=7&q=dora":               `B\dora`,
 		"?page=-1&q=dora":              `B\dora`,
@@ -112,8 +112,8 @@ func TestPageFiltersAndSorts(t *testing.T) {
 	}
 }
 
-// TestUnknownComesLast: whoever has no such value is behind the others, whichever
-// way they are sorted.
+// TestUnknownComesLast checks that users without a value come last in both sort
+// directions.
 func TestUnknownComesLast(t *testing.T) {
 	rows := []sessions.Row{{}, {LastActivity: sessionstest.Noon}, {LastActivity: sessionstest.Noon.Add(-time.Hour)}}
 	for by, want := range map[string][]int{"idle": {2, 1, 0}, "-idle": {1, 2, 0}} {
@@ -147,10 +147,10 @@ func TestPageTurns(t *testing.T) {
 	}
 }
 
-// TestHostileNames: nothing of a name becomes markup or turns the text around
-// it, and all of it can be seen.
+// TestHostileNames checks that a name cannot become markup or change the direction of
+// text, and that all of its characters are visible.
 func TestHostileNames(t *testing.T) {
-	names := map[string]string{ // as it must be read
+	names := map[string]string{ // to the visible id
 		`A\<script>alert(1)</script>`:      `<script>alert(1)</script>`,
 		`A\"><img src=x onerror=alert(1)>`: `"><img src=x onerror=alert(1)>`,
 		"A\\evil\u202egnp.exe":             `evil‹U+202E›gnp.exe`,
@@ -174,7 +174,7 @@ func TestHostileNames(t *testing.T) {
 			t.Errorf("%q: is in the page as it stands", name)
 		}
 	}
-	// The filter comes back as it was typed, and is as harmless.
+	// The filter shows the text as typed, and it is harmless too.
 	text := `"><script>alert(1)</script>`
 	page := body(t, sessionstest.Snapshot(map[string]int{`A\anna`: 1}), "?"+url.Values{"q": {text}, "node": {text}, "proxy": {text}, "sort": {text}}.Encode())
 	if strings.Contains(page, "<script>") || !strings.Contains(page, `value="&#34;&gt;&lt;script&gt;`) {
@@ -182,15 +182,15 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// TestNeverEnded: for users whose sessions are never ended the page offers no
-// command, and says why.
+// TestNeverEnded checks that the page shows a reason instead of a command for users
+// whose sessions are never ended.
 func TestNeverEnded(t *testing.T) {
 	for name, want := range map[string]string{
 		`LAB\anna`:              "",
-		`LAB\reload`:            "Not to be ended: a service account",
-		`INTERNAL\sa_scheduler`: "Not to be ended: a service account",
-		`LAB\robot`:             "Not to be ended: an unlimited user",
-		`NONE\anonymous1`:       "Not to be ended: all anonymous users",
+		`LAB\reload`:            "Never ended: a service account",
+		`INTERNAL\sa_scheduler`: "Never ended: a service account",
+		`LAB\robot`:             "Never ended: an unlimited user",
+		`NONE\anonymous1`:       "Never ended: all anonymous users",
 	} {
 		snapshot := sessionstest.Snapshot(map[string]int{name: 2})
 		if name == `LAB\robot` {
@@ -249,8 +249,8 @@ func TestRowSaysWhatIsKnown(t *testing.T) {
 	}
 }
 
-// TestFailureIsNeverAnEmptyPage: what did not answer is said, and a page without
-// users says whether that means anything.
+// TestFailureIsNeverAnEmptyPage checks that the page names links that did not answer,
+// and that a page without users says whether the data is complete.
 func TestFailureIsNeverAnEmptyPage(t *testing.T) {
 	failed := &qlik.Error{Op: "GET", Target: "https://qlik2:4243/qps/sales/session", Kind: qlik.KindNotJSON, Err: io.ErrUnexpectedEOF}
 	for _, test := range []struct {
@@ -261,27 +261,27 @@ func TestFailureIsNeverAnEmptyPage(t *testing.T) {
 	}{
 		{
 			"all answered, nobody there", func(*headroom.Snapshot) {},
-			[]string{"Nobody has a session.", "complete: all 3 links answered", "usage rows of the repository are not known"},
-			[]string{"Incomplete", "Nothing is known"},
+			[]string{"Nobody has a session.", "complete: all 3 links answered", "usage rows of the repository are currently unknown"},
+			[]string{"Incomplete", "No session data"},
 		},
 		{
 			"one failed, nobody there", func(s *headroom.Snapshot) { s.Links[2].Err = failed },
-			[]string{"Incomplete: 2 of 3 links answered", "<bdi>qlik2</bdi></b> <bdi>/sales</bdi>: <bdi>not json: unexpected EOF", "the others may have some", "<title>Incomplete: at least 0 users without"},
+			[]string{"Incomplete: 2 of 3 links answered", "<bdi>qlik2</bdi></b> <bdi>/sales</bdi>: <bdi>not json: unexpected EOF", "The other links may have some", "<title>Incomplete: at least 0 users without"},
 			[]string{"Nobody has a session", "complete: all"},
 		},
 		{
 			"one has stopped", func(s *headroom.Snapshot) { s.Links[2].Err, s.Links[2].Stopped = failed, true },
-			[]string{"complete: 2 links answered, 1 of proxies that have stopped", "Nobody has a session."},
+			[]string{"complete: 2 links answered, 1 link of stopped proxies", "Nobody has a session."},
 			[]string{"Incomplete", "not json"},
 		},
 		{"all failed", func(s *headroom.Snapshot) {
 			for i := range s.Links {
 				s.Links[i].Err = failed
 			}
-		}, []string{"Nothing is known", "none of 3 links answered", "<bdi>/</bdi>, <bdi>/sales</bdi>"}, []string{"Nobody has a session", "<form", "without a free slot"}},
+		}, []string{"No session data available", "none of 3 links answered", "<bdi>/</bdi>, <bdi>/sales</bdi>"}, []string{"Nobody has a session", "<form", "without a free slot"}},
 		{
 			"no link known", func(s *headroom.Snapshot) { s.Links = nil },
-			[]string{"Nothing is known", "no repository answered"},
+			[]string{"No session data available", "no repository answered"},
 			[]string{"Nobody has a session", "<form"},
 		},
 	} {
@@ -322,7 +322,7 @@ func TestPageIsReadOnlyAndLoadsNothingElse(t *testing.T) {
 	}
 	answer := request(t, page, "/sessions")
 	if answer.Header().Get("Cache-Control") != "no-store" {
-		t.Errorf("who has sessions may be kept: %v", answer.Header())
+		t.Errorf("the page may be cached: %v", answer.Header())
 	}
 	for _, bad := range []string{" style=", " onclick=", "<style", "http:", "https:"} {
 		if strings.Contains(answer.Body.String(), bad) {
@@ -360,7 +360,7 @@ func TestHiddenNamesNeedAuthentication(t *testing.T) {
 		}
 	}
 	if answer := request(t, open, "/sessions?site=rome"); strings.Contains(answer.Body.String(), "anna") {
-		t.Error("a name is shown to whoever asks")
+		t.Error("the page shows a name without authentication")
 	}
 }
 

@@ -9,18 +9,18 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 )
 
-// query is what was asked of the page.
+// query holds the query parameters of the page.
 type query struct {
 	Site         string
-	Text         string // in the user's name, without case
-	Slots        string // free ones: "0", "1", "near" for either, "" for any
+	Text         string // part of the user's name; case is ignored
+	Slots        string // number of free slots: "0", "1", "near" for both, "" for any
 	VirtualProxy string
 	Node         string
-	Sort         string // key of a column, with a minus to turn it round
+	Sort         string // key of a column; a leading minus reverses the order
 	Page         int
 }
 
-// parseQuery reads a query. What makes no sense in it is left out.
+// parseQuery reads the query parameters. It ignores invalid values.
 func parseQuery(values url.Values) query {
 	q := query{
 		Site:         values.Get("site"),
@@ -35,12 +35,12 @@ func parseQuery(values url.Values) query {
 	if sort := values.Get("sort"); slices.ContainsFunc(columns, func(c column) bool { return c.compare != nil && c.Key == strings.TrimPrefix(sort, "-") }) {
 		q.Sort = sort
 	}
-	q.Page, _ = strconv.Atoi(values.Get("page")) // nonsense is the first page
+	q.Page, _ = strconv.Atoi(values.Get("page")) // an invalid number means the first page
 	return q
 }
 
-// url returns the address of what was asked for. It is relative, so that it holds
-// behind a reverse proxy, too.
+// url returns the URL of the query. It is relative, so that it also works behind a
+// reverse proxy.
 func (q query) url() string {
 	values := make(url.Values)
 	for key, value := range map[string]string{"site": q.Site, "q": q.Text, "slots": q.Slots, "proxy": q.VirtualProxy, "node": q.Node, "sort": q.Sort} {
@@ -54,12 +54,12 @@ func (q query) url() string {
 	return "?" + values.Encode()
 }
 
-// filtered says whether users may be left out.
+// filtered reports whether the query may exclude users.
 func (q query) filtered() bool {
 	return q.Text != "" || q.Slots != "" || q.VirtualProxy != "" || q.Node != ""
 }
 
-// slotsLeft is "0" or "1" for a user near the limit, else "".
+// slotsLeft returns "0" or "1" for a user near the limit and "" for other users.
 func slotsLeft(row *sessions.Row) string {
 	switch {
 	case !row.Limited || row.EffectiveHeadroom > 1:
@@ -71,8 +71,8 @@ func slotsLeft(row *sessions.Row) string {
 	}
 }
 
-// admits says whether a user is among those who were asked for.
-func (q query) admits(row *sessions.Row) bool {
+// matches reports whether a user matches the query.
+func (q query) matches(row *sessions.Row) bool {
 	if q.Text != "" && !strings.Contains(strings.ToLower(row.User.String()), strings.ToLower(q.Text)) {
 		return false
 	}

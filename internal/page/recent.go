@@ -13,97 +13,100 @@ import (
 )
 
 const (
-	// keepFor is how long the page shows a snapshot before it asks again, however
-	// many people look.
-	keepFor = 5 * time.Second
-	// watchedFor is how long after somebody looked the snapshots of scrapes are
-	// kept, too; they take memory that is not wanted where nobody looks.
-	watchedFor = time.Minute
+	// cacheTime is how long the page shows a cached snapshot. It bounds the load on
+	// Qlik Sense, independent of the number of viewers.
+	cacheTime = 5 * time.Second
+	// viewedFor is how long after the last view snapshots of scrapes are cached too.
+	// Without viewers, caching them would only cost memory.
+	viewedFor = time.Minute
 	// maxWait is how long the page waits for links that do not answer.
 	maxWait = 10 * time.Second
 )
 
-// Source is what scrapes and the page need of a Qlik Sense site.
+// Source is a Qlik Sense site for scrapes and for the page.
 type Source interface {
-	// Snapshot asks all links; what has not answered when ctx ends is unknown.
+	// Snapshot reads the sessions of all links. Links that have not answered when ctx
+	// ends are unknown.
 	Snapshot(ctx context.Context) *headroom.Snapshot
-	// Status is what the client knows of itself and of the repository.
+	// Status returns the state of the client and of the data from the repository.
 	Status() collector.Status
 }
 
-// Recent is a site that remembers its last snapshot for a moment, so that the
-// page shows what Prometheus was just told instead of asking Qlik again.
+// Recent is a site with a cache of its last snapshot. The page shows the snapshot of
+// a recent scrape instead of sending new requests to Qlik Sense.
 type Recent struct {
 	Source
 
-	asking singleflight.Group
-	mu     sync.Mutex
-	kept   *answer // nil when too old, so that it does not take memory for long
-	forget *time.Timer
-	looked time.Time // when somebody did last
+	refreshes singleflight.Group
+	mu        sync.Mutex
+	cached    *cachedSnapshot // nil after expiry, to release the memory
+	expiry    *time.Timer
+	viewed    time.Time // last view of the page
 }
 
-// answer is a snapshot as the page needs it.
-type answer struct {
+// cachedSnapshot is a snapshot with its rows.
+type cachedSnapshot struct {
 	*headroom.Snapshot
-	rows func() []sessions.Row // made once, when first wanted
+	rows func() []sessions.Row // computed on the first call
 }
 
-// NewRecent makes a site remember.
+// NewRecent returns a site with an empty cache.
 func NewRecent(site Source) *Recent { return &Recent{Source: site} }
 
-// Snapshot asks the site. An incomplete answer is not remembered, because the
-// caller may just have been in more of a hurry than people are.
+// Snapshot reads the site. It does not cache an incomplete snapshot, because the
+// timeout of a scrape can be shorter than the timeout of the page.
 func (r *Recent) Snapshot(ctx context.Context) *headroom.Snapshot {
 	snapshot := r.Source.Snapshot(ctx)
 	r.mu.Lock()
-	watched := time.Since(r.looked) < watchedFor
+	viewed := time.Since(r.viewed) < viewedFor
 	r.mu.Unlock()
-	if watched && snapshot.Complete() {
-		r.keep(snapshot)
+	if viewed && snapshot.Complete() {
+		r.store(snapshot)
 	}
 	return snapshot
 }
 
-// recently returns what is remembered, else asks the site, once for all who
-// want to know.
-func (r *Recent) recently(ctx context.Context) *answer {
-	if kept := r.recall(); kept != nil {
-		return kept
+// recently returns the cached snapshot. If there is none, it reads the site once for
+// all concurrent callers.
+func (r *Recent) recently(ctx context.Context) *cachedSnapshot {
+	if cached := r.cachedNow(); cached != nil {
+		return cached
 	}
-	asked, _, _ := r.asking.Do("", func() (any, error) {
-		if kept := r.recall(); kept != nil { // by those who asked just before
-			return kept, nil
+	refreshed, _, _ := r.refreshes.Do("", func() (any, error) {
+		if cached := r.cachedNow(); cached != nil { // a previous call has just stored it
+			return cached, nil
 		}
-		// Who asks first may leave; the others still want the answer.
+		// The first caller may cancel while others still wait for the result.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxWait)
 		defer cancel()
-		return r.keep(r.Source.Snapshot(ctx)), nil
+		return r.store(r.Source.Snapshot(ctx)), nil
 	})
-	return asked.(*answer) //nolint:errcheck,forcetypeassert // what the function above returns
+	return refreshed.(*cachedSnapshot) //nolint:errcheck,forcetypeassert // the function above returns this type
 }
 
-func (r *Recent) recall() *answer {
+// cachedNow returns the cached snapshot, or nil, and records the view.
+func (r *Recent) cachedNow() *cachedSnapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.looked = time.Now()
-	return r.kept
+	r.viewed = time.Now()
+	return r.cached
 }
 
-func (r *Recent) keep(snapshot *headroom.Snapshot) *answer {
-	kept := &answer{snapshot, sync.OnceValue(func() []sessions.Row { return sessions.Rows(snapshot) })}
+// store caches a snapshot until cacheTime has passed.
+func (r *Recent) store(snapshot *headroom.Snapshot) *cachedSnapshot {
+	stored := &cachedSnapshot{snapshot, sync.OnceValue(func() []sessions.Row { return sessions.Rows(snapshot) })}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.forget != nil {
-		r.forget.Stop() // it holds the last one
+	if r.expiry != nil {
+		r.expiry.Stop() // it holds the previous snapshot in memory
 	}
-	r.kept = kept
-	r.forget = time.AfterFunc(keepFor, func() {
+	r.cached = stored
+	r.expiry = time.AfterFunc(cacheTime, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.kept == kept {
-			r.kept = nil
+		if r.cached == stored {
+			r.cached = nil
 		}
 	})
-	return kept
+	return stored
 }

@@ -11,39 +11,39 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// rowView is a user in the table.
+// rowView is a user in the table. Its texts are safe to show.
 type rowView struct {
-	Name          string // of the row, for the script
+	Name          string // identifies the row for the script
 	Directory, ID string
-	Anonymous     bool
-	Level         string   // class: full, near, free or unlimited
-	Slots         string   // "0 free"
-	Meter         []string // classes of the slots, nil where they are too many to draw
-	Sessions      string   // "5 of 5"
+	Anonymous     bool     // the row stands for all anonymous users
+	Level         string   // CSS class: full, near, free or unlimited
+	Slots         string   // such as "0 free"
+	Meter         []string // CSS class of each slot; nil if there are too many to draw
+	Sessions      string   // such as "5 of 5"
 	Notes         []note
 	Places        []placeView
-	Age, Idle     string
+	Age, Idle     string // of the oldest session; since the last activity
 	License       string
-	Next          *moment
-	In            string // until then
-	NextUnknown   bool
-	NeverEnded    string // what the user is, where its sessions are not ended
-	Command       string // "" where the name is not safe to paste
+	Next          *moment // time of the next free slot; only for a user without one
+	In            string  // duration until then
+	NextUnknown   bool    // the user has no free slot and the time of the next is unknown
+	NeverEnded    string  // kind of user, if its sessions are never ended
+	Command       string  // command that ends sessions; "" if the name is not safe to paste
 }
 
-// note is what is unusual about the sessions of a user.
+// note is a remark about the sessions of a user, such as "2 cooling".
 type note struct{ Class, Text string }
 
-// placeView is where a user has sessions.
+// placeView is a virtual proxy and a node on which a user has sessions.
 type placeView struct {
 	VirtualProxy, Node string
 	Sessions           int
 }
 
-// maxDrawn is up to how many slots are drawn.
+// maxDrawn is the largest session limit for which slots are drawn.
 const maxDrawn = 10
 
-// newRowView shows a user of a snapshot.
+// newRowView returns the row of a user of a snapshot.
 func newRowView(row *sessions.Row, snapshot *headroom.Snapshot, now time.Time) rowView {
 	r := rowView{
 		Name:      text.Visible(row.User.String()),
@@ -91,7 +91,7 @@ func newRowView(row *sessions.Row, snapshot *headroom.Snapshot, now time.Time) r
 	if row.CoolingSlots > 0 {
 		r.Notes = append(r.Notes, note{"cooling", fmt.Sprintf("%d cooling", row.CoolingSlots)})
 	}
-	// Usage rows may know of fewer slots than there are sessions, or of more.
+	// Usage rows can account for more or fewer slots than sessions and cooling slots.
 	taken, counted := snapshot.Limit-row.EffectiveHeadroom, row.Sessions+row.CoolingSlots
 	if taken != counted && taken != min(counted, snapshot.Limit) {
 		r.Notes = append(r.Notes, note{"rows", text.Count(taken, "slot") + " taken"})
@@ -99,7 +99,7 @@ func newRowView(row *sessions.Row, snapshot *headroom.Snapshot, now time.Time) r
 	return r
 }
 
-// meter draws the slots of a user: taken, cooling and open.
+// meter returns the CSS classes of the slots of a user: taken, cooling or open.
 func meter(row *sessions.Row, limit int) []string {
 	if limit > maxDrawn {
 		return nil

@@ -13,60 +13,60 @@ import (
 
 const rowsPerPage = 100
 
-// view is what page.html shows.
+// view is the data of page.html.
 type view struct {
 	Sites   []choice
 	Query   query
-	Asked   moment
+	ReadAt  moment
 	State   sessions.State
-	Summary string // in one sentence
-	Full    int    // users without a slot
-	Near    int    // users with one slot
-	Users   int    // all
-	Total   int    // sessions
-	Limit   int
-	Since   moment // what was there then is older than its age
-	But     string // what the numbers rest on, where that is not as usual
+	Summary string // one sentence
+	Full    int    // users without a free slot
+	Near    int    // users with one free slot
+	Users   int    // all users
+	Total   int    // all sessions
+	Limit   int    // session limit
+	Since   moment // start of tracking; sessions that existed then are older than their age
+	Caveat  string // why free slots are computed differently than usual; "" if they are not
 
 	Filters  []filter
-	Filtered bool // users may be left out
+	Filtered bool // the filter may exclude users
 	Headers  []header
 
 	Rows                       []rowView
-	Matching                   int
-	From, To                   int // of the matching
+	Matching                   int // users that match the filter
+	From, To                   int // range of the matching users on this page
 	Page, Pages                int
-	Previous, Next             string // addresses; "" where there is none
-	NoSlot, OneSlot, Everybody string // addresses
-	Refresh                    string // address of what is shown
+	Previous, Next             string // URLs; "" if there is no such page
+	NoSlot, OneSlot, Everybody string // URLs
+	Refresh                    string // URL of this page
 }
 
-// header is the head of a column.
+// header is the header of a column.
 type header struct {
 	Key, Name string
-	URL       string // sorts by it; "" where that makes no sense
-	Sorted    string // for aria-sort; "" if it is not
-	Action    string // what the URL does
+	URL       string // sorts by the column; "" if the column cannot be sorted
+	Sorted    string // value of aria-sort; "" if the rows are not sorted by the column
+	Action    string // description of the URL
 }
 
-// moment is a time for people and for machines.
+// moment is a time as text for people and in RFC 3339 for machines.
 type moment struct{ Text, Machine string }
 
 func newMoment(t, now time.Time) moment {
 	return moment{text.Moment(t, now), t.In(now.Location()).Format(time.RFC3339)}
 }
 
-// newView arranges the rows of a snapshot.
+// newView returns the view of a snapshot and its rows.
 func newView(snapshot *headroom.Snapshot, rows []sessions.Row, q query, serviceAccounts []qlik.User, now time.Time) *view {
 	v := &view{
-		Query: q,
-		Asked: newMoment(snapshot.Time, now),
-		State: sessions.NewState(snapshot),
-		Users: len(rows),
-		Total: len(snapshot.Sessions),
-		Limit: snapshot.Limit,
-		Since: newMoment(snapshot.Tracking.Since, now),
-		But:   reservation(snapshot),
+		Query:  q,
+		ReadAt: newMoment(snapshot.Time, now),
+		State:  sessions.NewState(snapshot),
+		Users:  len(rows),
+		Total:  len(snapshot.Sessions),
+		Limit:  snapshot.Limit,
+		Since:  newMoment(snapshot.Tracking.Since, now),
+		Caveat: caveat(snapshot),
 
 		Filters:  filters(snapshot.Links, q),
 		Filtered: q.filtered(),
@@ -81,7 +81,7 @@ func newView(snapshot *headroom.Snapshot, rows []sessions.Row, q query, serviceA
 		case "1":
 			v.Near++
 		}
-		if q.admits(row) {
+		if q.matches(row) {
 			matching = append(matching, row)
 		}
 	}
@@ -96,14 +96,14 @@ func newView(snapshot *headroom.Snapshot, rows []sessions.Row, q query, serviceA
 		}
 		v.Rows = append(v.Rows, r)
 	}
-	v.From = min(v.From+1, v.To) // people count from 1
+	v.From = min(v.From+1, v.To) // the page counts from 1
 	return v
 }
 
-// summary is the title of the page.
+// summary returns the title of the page.
 func summary(v *view) string {
 	if !v.State.Known {
-		return "Nothing is known of the sessions"
+		return "No session data available"
 	}
 	if !v.State.Complete {
 		return fmt.Sprintf("Incomplete: at least %s without a free slot", text.Count(v.Full, "user"))
@@ -111,8 +111,8 @@ func summary(v *view) string {
 	return fmt.Sprintf("%s without a free slot, %d with one", text.Count(v.Full, "user"), v.Near)
 }
 
-// headers makes the heads of the columns, and the addresses that filter by free
-// slots. All of them keep what else was asked for.
+// headers sets the column headers and the URLs that filter by free slots. Each URL
+// changes one part of the query and keeps the rest.
 func (v *view) headers() {
 	to := func(change func(q *query)) string {
 		q := v.Query
@@ -145,8 +145,8 @@ func (v *view) headers() {
 	}
 }
 
-// paginate says which of the matching rows are on the page. A page beyond the
-// last is the last: rows go while people turn pages.
+// paginate selects the matching rows of the page. A page number beyond the last page
+// means the last page, because rows can disappear between two requests.
 func (v *view) paginate(matching int) {
 	v.Matching = matching
 	v.Pages = max(1, (matching+rowsPerPage-1)/rowsPerPage)
@@ -164,14 +164,15 @@ func (v *view) paginate(matching int) {
 	}
 }
 
-// reservation says what the numbers rest on where that is not as usual.
-func reservation(snapshot *headroom.Snapshot) string {
+// caveat returns why free slots are computed differently than usual, or "" if they
+// are not.
+func caveat(snapshot *headroom.Snapshot) string {
 	switch {
 	case !snapshot.UsageKnown:
-		return "The usage rows of the repository are not known now: free slots are counted from sessions and cooling slots, " +
-			"and how long users have been idle is not known."
+		return "The usage rows of the repository are currently unknown. Free slots are computed from sessions and cooling slots, " +
+			"and idle times are unknown."
 	case !snapshot.UsagePlausible:
-		return "The usage rows of the repository evidently do not reflect the sessions: free slots are counted from sessions and cooling slots."
+		return "The usage rows of the repository do not match the sessions. Free slots are computed from sessions and cooling slots instead."
 	default:
 		return ""
 	}

@@ -6,13 +6,13 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// pasteable are names that no shell, on any system, reads as anything else when
-// they stand between double quotes.
+// pasteable matches names that no shell on any system interprets within double
+// quotes.
 var pasteable = regexp.MustCompile(`^\w[\w.@ -]*$`)
 
-// EndCommand returns the command line that ends sessions of a user. It is "" where
-// a name could do something else when it is pasted into a shell. The site is "" where
-// there is only one.
+// EndCommand returns the command line that ends sessions of a user. The site is "" if
+// there is only one. EndCommand returns "" if a shell could interpret a part of the
+// user or the site name.
 func EndCommand(user qlik.User, site string) string {
 	if !pasteable.MatchString(user.Directory) || !pasteable.MatchString(user.ID) {
 		return ""

@@ -8,14 +8,14 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// Place is where a user has sessions.
+// Place is a virtual proxy on a node with the number of the user's sessions there.
 type Place struct {
 	VirtualProxy string `json:"virtual_proxy"`
 	Node         string `json:"node"`
 	Sessions     int    `json:"sessions"`
 }
 
-// add counts a session of the user at its place.
+// add counts a session of the user in its place.
 func (r *Row) add(link *qlik.Link) {
 	i, known := slices.BinarySearchFunc(r.Places, link, func(p Place, l *qlik.Link) int {
 		return cmp.Or(strings.Compare(p.VirtualProxy, l.VirtualProxy), strings.Compare(p.Node, l.Node))
@@ -26,13 +26,13 @@ func (r *Row) add(link *qlik.Link) {
 	r.Places[i].Sessions++
 }
 
-// PlaceFilter says at which places sessions are meant.
+// PlaceFilter selects places by virtual proxy and node.
 type PlaceFilter struct {
-	VirtualProxies []string // by prefix; none is any
-	Nodes          []string // none is any
+	VirtualProxies []string // prefixes, with or without slashes at the ends; empty means all
+	Nodes          []string // host names in any case; empty means all
 }
 
-// Matches says whether a place is meant.
+// Matches reports whether the filter selects a place.
 func (f *PlaceFilter) Matches(virtualProxy, node string) bool {
 	isVirtualProxy := func(prefix string) bool { return strings.Trim(prefix, "/") == strings.Trim(virtualProxy, "/") }
 	isNode := func(name string) bool { return strings.EqualFold(name, node) }

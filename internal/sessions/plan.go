@@ -9,60 +9,61 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// MaxOfOnePerson is how many sessions one person has at most. A plan that ends
-// more needs a confirmation of its own.
+// MaxOfOnePerson is the largest number of sessions that one person plausibly has. A
+// plan that ends more sessions needs a separate confirmation.
 const MaxOfOnePerson = 10
 
-// Selection says which sessions of a user are to end.
+// Selection selects the sessions of a user to end.
 type Selection struct {
 	PlaceFilter
 
-	Keep    int           // so many stay, the most recently active ones at any place
-	IdleFor time.Duration // only those without activity for so long; 0 is all
+	Keep    int           // sessions to keep: the most recently active ones in all places
+	IdleFor time.Duration // end only sessions without activity for this long; 0 means all
 }
 
-// Plan says which sessions of a user end, and why the others stay.
+// Plan lists the sessions of a user: those that end, and those that stay with the
+// reason.
 type Plan struct {
-	Sessions []PlannedSession // all of the user, in the order of OfUser
-	// NeverEnded says what the user is, where its sessions are never ended; it is ""
-	// for all others.
+	Sessions []PlannedSession // all sessions of the user, in the order of OfUser
+	// NeverEnded is the kind of a user whose sessions are never ended, such as "a
+	// service account". It is "" for other users.
 	NeverEnded string
-	// Undecided is ErrIdleUnknown or ErrRecentUnknown where the selection cannot be
-	// applied, so that all sessions stay; otherwise it is nil.
+	// Undecided is ErrIdleUnknown or ErrRecentUnknown if the selection cannot be
+	// applied. Then all sessions stay. Otherwise it is nil.
 	Undecided error
 }
 
-// PlannedSession is a session and what happens to it.
+// PlannedSession is a session of a plan.
 type PlannedSession struct {
 	UserSession
 
 	Stays Reason // "" for a session that ends
 }
 
-// Ends says whether the session ends.
+// Ends reports whether the session ends.
 func (s *PlannedSession) Ends() bool { return s.Stays == "" }
 
-// Reason is why a session stays.
+// Reason is the reason why a session stays.
 type Reason string
 
-// The reasons.
+// The reasons why a session stays.
 const (
-	StaysNeverEnded  Reason = "the sessions of this user are never ended"
-	StaysUndecided   Reason = "what is known does not allow a choice"
-	StaysElsewhere   Reason = "it is not at a selected place"
-	StaysActive      Reason = "it was active within the selected time"
-	StaysIdleUnknown Reason = "its last activity is not known"
-	StaysRecent      Reason = "it is one of the most recently active ones"
+	StaysNeverEnded  Reason = "sessions of this user are never ended"
+	StaysUndecided   Reason = "the data is not sufficient for a decision"
+	StaysElsewhere   Reason = "its virtual proxy or node is not selected"
+	StaysActive      Reason = "it has not been idle long enough"
+	StaysIdleUnknown Reason = "its last activity is unknown"
+	StaysRecent      Reason = "it is one of the most recently active sessions"
 )
 
-// Errors of a plan that is undecided.
+// Errors of an undecided plan.
 var (
-	ErrIdleUnknown   = errors.New("how long the sessions have been idle is not known")
-	ErrRecentUnknown = errors.New("which sessions were active last is not known, so it cannot be said which to keep")
+	ErrIdleUnknown   = errors.New("the idle times of the sessions are unknown")
+	ErrRecentUnknown = errors.New("the last activity of the sessions is unknown, so the sessions to keep cannot be determined")
 )
 
-// NewPlan plans which sessions of a user of the snapshot end. Sessions of service
-// accounts never do.
+// NewPlan returns the plan for a user of the snapshot. It never ends sessions of
+// service accounts.
 func NewPlan(row *Row, snapshot *headroom.Snapshot, selection Selection, serviceAccounts []qlik.User) *Plan {
 	plan := &Plan{NeverEnded: NeverEnded(row, serviceAccounts)}
 	for _, session := range OfUser(row.User, snapshot) {
@@ -89,9 +90,9 @@ func (p *Plan) Ending() []UserSession {
 	return ending
 }
 
-// choose says which sessions stay. Those that Keep lets stay are the most recently
-// active of all. Where it is not known which those are, a choice is possible only if
-// enough of the others stay anyway.
+// choose sets the reasons of the sessions that stay. Keep keeps the most recently
+// active sessions in all places. If these are unknown, choose succeeds only if at
+// least Keep sessions stay for other reasons.
 func (p *Plan) choose(selection *Selection, now time.Time) error {
 	known, staying := 0, 0
 	for i := range p.Sessions {
@@ -99,7 +100,7 @@ func (p *Plan) choose(selection *Selection, now time.Time) error {
 		if !session.LastActivity.IsZero() {
 			known++
 		}
-		if session.Stays = selection.spares(&session.UserSession, now); !session.Ends() {
+		if session.Stays = selection.excludes(&session.UserSession, now); !session.Ends() {
 			staying++
 		}
 	}
@@ -107,7 +108,7 @@ func (p *Plan) choose(selection *Selection, now time.Time) error {
 	switch {
 	case known == 0 && selection.IdleFor > 0:
 		return ErrIdleUnknown
-	case keep <= known || keep == len(p.Sessions): // the first are the most recently active
+	case keep <= known || keep == len(p.Sessions): // the sessions are ordered by last activity, unknown last
 		for i := range keep {
 			if p.Sessions[i].Ends() {
 				p.Sessions[i].Stays = StaysRecent
@@ -119,8 +120,8 @@ func (p *Plan) choose(selection *Selection, now time.Time) error {
 	return nil
 }
 
-// spares says why the selection does not include a session; "" if it does.
-func (s *Selection) spares(session *UserSession, now time.Time) Reason {
+// excludes returns why the selection does not include a session, or "" if it does.
+func (s *Selection) excludes(session *UserSession, now time.Time) Reason {
 	switch {
 	case !s.Matches(session.Link.VirtualProxy, session.Link.Node):
 		return StaysElsewhere
@@ -141,8 +142,8 @@ func (p *Plan) keepAll(reason Reason) {
 	}
 }
 
-// NeverEnded says what a user is whose sessions are never ended; it is "" for all
-// others.
+// NeverEnded returns the kind of a user whose sessions are never ended, such as "a
+// service account". It returns "" for other users.
 func NeverEnded(row *Row, serviceAccounts []qlik.User) string {
 	switch {
 	case row.User.Anonymous():

@@ -14,19 +14,19 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// unknown is how long a session without a usage row has been idle.
+// unknown is the idle time of a session without a usage row.
 const unknown time.Duration = math.MaxInt64
 
 // anna is the user of most plans.
 var anna = qlik.NewUser("LAB", "anna")
 
-// listed is a session of anna.
+// listed is a session of anna in a snapshot.
 type listed struct {
 	virtualProxy, node string
 	idle               time.Duration
 }
 
-// snapshotWith returns a snapshot of sessions, whose ids are their numbers.
+// snapshotWith returns a snapshot of sessions. The id of a session is its index.
 func snapshotWith(all []listed) *headroom.Snapshot {
 	round := headroom.Round{Asked: sessionstest.Noon, Heard: sessionstest.Noon}
 	var rows []qlik.UsageRow
@@ -70,7 +70,7 @@ func TestPlan(t *testing.T) {
 		sessions  []listed
 		selection sessions.Selection
 		err       error
-		want      []sessions.Reason // by the number of the session
+		want      []sessions.Reason // by the index of the session
 	}{
 		{"all", three, sessions.Selection{}, nil, []sessions.Reason{ends, ends, ends}},
 		{"keep one", three, sessions.Selection{Keep: 1}, nil, []sessions.Reason{ends, recent, ends}},
@@ -146,7 +146,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestNeverEnded: whatever is selected, sessions of some users never end.
+// TestNeverEnded checks that sessions of some users never end, whatever the selection.
 func TestNeverEnded(t *testing.T) {
 	serviceAccounts := []qlik.User{qlik.NewUser("LAB", "reload")}
 	for name, want := range map[string]string{

@@ -1,4 +1,4 @@
-// Package sessions says who has which sessions, and plans which of them end. The
+// Package sessions lists the sessions of users and plans which sessions to end. The
 // sessions page and the commands share it.
 package sessions
 
@@ -15,19 +15,19 @@ import (
 type Row struct {
 	headroom.UserStatus
 
-	Places []Place // of the sessions, ordered by virtual proxy and node
-	// WithSlot is how many of the sessions have a usage row, hence hold a slot.
-	// LicensedSessions counts the rows of sessions that are gone as well: slots
-	// that cool, or were left over.
+	Places []Place // where the sessions are, ordered by virtual proxy and node
+	// WithSlot is the number of sessions with a usage row. Each of them takes a slot.
+	// LicensedSessions also counts rows of ended sessions, which are cooling slots or
+	// left over.
 	WithSlot int
-	// LastActivity is that of the user's most recently active session; zero where
-	// no usage row tells.
+	// LastActivity is the last activity of the user's most recently active session. It
+	// is zero if no usage row contains it.
 	LastActivity time.Time
 }
 
-// Rows returns the users of a snapshot who have anything that the limit is
-// about, those with the least effective headroom first; users to whom the limit
-// does not apply come last.
+// Rows returns the users of a snapshot that have sessions, cooling slots or usage
+// rows. Users with the least effective headroom come first. Users without a limit
+// come last.
 func Rows(snapshot *headroom.Snapshot) []Row {
 	rows := make([]Row, 0, len(snapshot.Users))
 	index := make(map[qlik.User]int, len(snapshot.Users))
@@ -59,7 +59,7 @@ func Rows(snapshot *headroom.Snapshot) []Row {
 	return rows
 }
 
-// rank puts those last to whom the limit does not apply.
+// rank sorts users without a limit last.
 func rank(row *Row) int {
 	if row.Limited {
 		return 0

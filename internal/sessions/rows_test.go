@@ -50,7 +50,7 @@ func TestRows(t *testing.T) {
 			}
 			got = append(got, fmt.Sprint(row.User.ID, " ", row.Sessions, " ", row.WithSlot, " ", row.Places, " ", active))
 		}
-		want := []string{ // none left, 2, 4, 5; no limit
+		want := []string{ // by effective headroom: 0, 2, 4, 5; then users without a limit
 			"bert 6 5 [{/ qlik3 6}] 5m0s",
 			"anna 3 3 [{/sales qlik1 1} {/sales qlik2 2}] 0s",
 			"carla 0 0 [] unknown",

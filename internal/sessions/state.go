@@ -10,24 +10,26 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// State is how much of the site answered. A link is a virtual proxy on a node.
+// State is the completeness of a snapshot. A link is a virtual proxy served by a
+// node.
 type State struct {
 	Known    bool // at least one link answered
-	Complete bool // every link answered that may have sessions
+	Complete bool // every link that may have sessions answered
 	Links    int
 	Answered int
-	Stopped  int       // links of proxies that have stopped
-	Failures []Failure // of the other links
+	Stopped  int       // links of stopped proxies
+	Failures []Failure // of all other links
 }
 
-// Failure is why links of a node did not answer. Its texts are safe to show.
+// Failure is the cause why links of a node did not answer. Its texts are safe to
+// show.
 type Failure struct {
 	Node           string
 	VirtualProxies []string
 	Cause          string
 }
 
-// NewState returns how much of the site answered for a snapshot.
+// NewState returns the state of a snapshot.
 func NewState(snapshot *headroom.Snapshot) State {
 	s := State{Known: snapshot.Up(), Complete: snapshot.Complete(), Links: len(snapshot.Links)}
 	for i := range snapshot.Links {
@@ -43,7 +45,8 @@ func NewState(snapshot *headroom.Snapshot) State {
 	return s
 }
 
-// fail adds a link to the failure that it shares with others of its node.
+// fail records the failure of a link. Links of a node with the same cause share one
+// Failure.
 func (s *State) fail(link *headroom.LinkResult) {
 	node, cause := text.Visible(link.Node), causeOf(link.Err)
 	at := slices.IndexFunc(s.Failures, func(f Failure) bool { return f.Node == node && f.Cause == cause })
@@ -54,7 +57,8 @@ func (s *State) fail(link *headroom.LinkResult) {
 	s.Failures[at].VirtualProxies = append(s.Failures[at].VirtualProxies, text.Visible(link.VirtualProxy))
 }
 
-// causeOf leaves out which request failed: the node and the virtual proxy say it.
+// causeOf returns the cause without the URL of the request. The node and the virtual
+// proxy already identify it.
 func causeOf(err error) string {
 	if e, ok := errors.AsType[*qlik.Error](err); ok {
 		return text.Visible(strings.ReplaceAll(string(e.Kind), "_", " ") + ": " + e.Err.Error())

@@ -8,16 +8,16 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// UserSession is a session of one user, with what its usage row says.
+// UserSession is a session with the data of its usage row.
 type UserSession struct {
 	qlik.Session
 
-	HoldsSlot    bool      // there is a usage row
-	LastActivity time.Time // zero where no usage row tells
+	HoldsSlot    bool      // the session has a usage row
+	LastActivity time.Time // zero if no usage row contains it
 }
 
-// OfUser returns the sessions of a user, the most recently active first and
-// those without known activity last.
+// OfUser returns the sessions of a user. The most recently active session comes
+// first. Sessions with unknown activity come last.
 func OfUser(user qlik.User, snapshot *headroom.Snapshot) []UserSession {
 	var sessions []UserSession
 	usage := snapshot.Usage()

@@ -10,8 +10,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// Start starts a simulated site of three nodes and a client of it. Both end with
-// the test.
+// Start starts a simulated site with three nodes and a client for it. Both stop when
+// the test ends.
 func Start(t *testing.T, change func(*qliktest.Config, *site.Config)) (*qliktest.Site, *site.Site) {
 	t.Helper()
 	config := qliktest.Config{
@@ -46,7 +46,8 @@ func Start(t *testing.T, change func(*qliktest.Config, *site.Config)) (*qliktest
 	return server, opened
 }
 
-// Login begins a session of a user of directory LAB, or of an anonymous one.
+// Login starts a session of a user in directory LAB. If the id starts with
+// "anonymous", it starts a session of an anonymous user.
 func Login(t *testing.T, server *qliktest.Site, id, device, prefix, node string) qliktest.Session {
 	t.Helper()
 	directory := "LAB"

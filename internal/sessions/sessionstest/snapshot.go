@@ -1,5 +1,5 @@
-// Package sessionstest makes snapshots and simulated sites for tests of sessions,
-// of the page that shows them and of the commands that end them.
+// Package sessionstest provides snapshots and simulated sites for tests of package
+// sessions, of the sessions page, and of the commands that end sessions.
 package sessionstest
 
 import (
@@ -20,8 +20,8 @@ var links = []headroom.LinkResult{
 	{Link: qlik.Link{Node: "qlik2", VirtualProxy: "/sales"}},
 }
 
-// Snapshot makes a snapshot of users, each with as many sessions as said, on three
-// links in turn.
+// Snapshot returns a snapshot with the given number of sessions for each user, named
+// DIRECTORY\id. The sessions of a user alternate between three links.
 func Snapshot(sessions map[string]int) *headroom.Snapshot {
 	s := &headroom.Snapshot{Time: Noon, Limit: 5, Links: slices.Clone(links), UsagePlausible: true}
 	s.Tracking.Since = Noon.Add(-time.Hour)
@@ -47,7 +47,8 @@ func Snapshot(sessions map[string]int) *headroom.Snapshot {
 	return s
 }
 
-// Crowd is a snapshot of so many users with one to six sessions.
+// Crowd returns a snapshot of the given number of users with one to six sessions
+// each.
 func Crowd(users int) *headroom.Snapshot {
 	sessions := make(map[string]int, users)
 	for i := range users {
