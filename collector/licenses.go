@@ -54,7 +54,7 @@ func newLicensesCollector(config Config, _ *userSelection) Collector {
 	return &licensesCollector{serviceAccounts: slices.Compact(accounts)}
 }
 
-var errNoLicenses = errors.New("the repository has not told who holds licenses yet")
+var errNoLicenses = errors.New("the licenses have not been read from the repository yet")
 
 // Update implements Collector.
 func (c *licensesCollector) Update(v *view, w *writer) error {

@@ -15,7 +15,7 @@ type servicesCollector struct{}
 
 func newServicesCollector(Config, *userSelection) Collector { return servicesCollector{} }
 
-var errNoServices = errors.New("the repository has not reported the states of services yet")
+var errNoServices = errors.New("the service states have not been read from the repository yet")
 
 // Update implements Collector.
 func (servicesCollector) Update(v *view, w *writer) error {

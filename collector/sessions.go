@@ -89,7 +89,7 @@ func newSessionsCollector(config Config, _ *userSelection) Collector {
 	return &sessionsCollector{minSessions: config.Users.MinSessions, lifetimes: config.Lifetimes}
 }
 
-var errNoAnswer = errors.New("no virtual proxy answered, so nothing is known of sessions")
+var errNoAnswer = errors.New("no virtual proxy responded; the sessions are unknown")
 
 // Update implements Collector.
 func (c *sessionsCollector) Update(v *view, w *writer) error {

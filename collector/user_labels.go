@@ -28,11 +28,11 @@ func (l UserLabels) validate() error {
 		return nil
 	case UserLabelsHashed:
 		if len(l.Key) < 16 {
-			return configErrorf("Labels.Key", "a hash needs a key of at least 16 bytes; write some random characters into the file")
+			return configErrorf("Labels.Key", "the key for hashing must have at least 16 bytes; write random characters to the file")
 		}
 		return nil
 	default:
-		return configErrorf("Labels.Mode", "%q is none of plain, hashed, none", l.Mode)
+		return configErrorf("Labels.Mode", "must be one of plain, hashed, none, not %q", l.Mode)
 	}
 }
 

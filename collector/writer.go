@@ -130,7 +130,7 @@ func (f *family) sort() error {
 	}
 	f.Metric = slices.CompactFunc(sorted, func(a, b *dto.Metric) bool { return compareSeries(a, b) == 0 })
 	if again := f.series.n - len(f.Metric); again > 0 {
-		return fmt.Errorf("%s: %d series have the labels of another one", f.desc.name, again)
+		return fmt.Errorf("%s: %d series have the same labels as another series", f.desc.name, again)
 	}
 	return nil
 }
@@ -199,7 +199,7 @@ func (w *writer) labelSet(d *desc) *labelSet {
 func (w *writer) labelPairs(f *family, values []string) []*dto.LabelPair {
 	n := len(f.desc.labels)
 	if len(values) != n { // a defect, which costs the collector
-		panic(fmt.Sprintf("%s is written with %d labels, but has %d", f.desc.name, len(values), n))
+		panic(fmt.Sprintf("%s: got %d label values, want %d", f.desc.name, len(values), n))
 	}
 	if len(w.pairSlices) < n {
 		w.pairSlices = make([]*dto.LabelPair, maxPiece)

@@ -110,7 +110,7 @@ func TestSeriesWrittenTwice(t *testing.T) {
 	if got, want := values(t, families), []string{"a 4", "b 1", "c 3"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if err == nil || err.Error() != "qlik_repository_up: 2 series have the labels of another one" {
+	if err == nil || err.Error() != "qlik_repository_up: 2 series have the same labels as another series" {
 		t.Errorf("got %v", err)
 	}
 
@@ -195,7 +195,7 @@ func TestLabelsAreShared(t *testing.T) {
 // TestWrongNumberOfLabels is a defect of a collector, found when it runs.
 func TestWrongNumberOfLabels(t *testing.T) {
 	defer func() {
-		if r := recover(); r != "qlik_repository_up is written with 2 labels, but has 1" {
+		if r := recover(); r != "qlik_repository_up: got 2 label values, want 1" {
 			t.Errorf("got %v", r)
 		}
 	}()
