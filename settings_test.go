@@ -39,7 +39,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"qlik.host":                       {{"https://qlik1", `"https://qlik1": write HOST or HOST:PORT`}, {"qlik1:0", `"qlik1:0": write HOST or HOST:PORT`}},
 		"qlik.cert-dir":                   {{"/nowhere", "open /nowhere/client.pem: no such file or directory"}, {short, short + " is a file; give the folder that holds client.pem"}},
 		"qlik.key-passphrase-file":        {{"/nowhere", "open /nowhere: no such file or directory"}},
-		"qlik.server-name":                {{"qlik1:4242", `"qlik1:4242": write a host name without port`}, {"https://a", `"https://a": write a host name without port`}},
+		"qlik.server-name":                {{"qlik1:4242", `"qlik1:4242": must be a host name without a port`}, {"https://a", `"https://a": must be a host name without a port`}},
 		"qlik.node-address":               {{"qlik9", `"qlik9": write NODE=HOST or NODE=HOST:PORT`}, {"qlik9:1=a", `"qlik9:1=a": NODE is the registered host name, without port`}, {"QLIK1=10.0.0.1", "is given twice"}},
 		"qlik.user":                       {{"sa_api", `"sa_api" is not a user: write DIRECTORY\id`}},
 		"qlik.session-limit":              {{"0", "must be at least 1, not 0"}, {"five", `must be a whole number, not "five"`}},
@@ -49,8 +49,8 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"qlik.service-account":            {{"robot", `"robot" is not a user: write DIRECTORY\id`}},
 		"qlik.unlimited-user":             {{"robot", `"robot" is not a user: write DIRECTORY\id`}},
 		"qlik.timeout":                    {{"-1s", "must be longer than 0s, not -1s"}},
-		"qlik.audit-log":                  {{"qlik1", `"qlik1": write NODE=GLOB`}, {"qlik1=[", `audit log "`}},
-		"user-labels":                     {{"md5", `must be one of plain, hashed, none, not "md5"`}, {"hashed", "is missing; hashed labels need a file with the key of the hash"}},
+		"qlik.audit-log":                  {{"qlik1", `"qlik1": must be NODE=GLOB`}, {"qlik1=[", `audit log "`}},
+		"user-labels":                     {{"md5", `must be one of plain, hashed, none, not "md5"`}, {"hashed", "is missing; hashed labels require a file with the key for hashing"}},
 		"user-labels.key-file":            {{"/nowhere", "open /nowhere: no such file or directory"}},
 		"collector.sessions":              onOff,
 		"collector.licenses":              onOff,
@@ -61,14 +61,14 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"collector.sessions.max-users":    {{"0", "must be at least 1, not 0"}},
 		"collector.sessions.exclude-user": {{"(", "error parsing regexp: missing closing ): `(`"}},
 		"config.file":                     {{"/nowhere", "open /nowhere: no such file or directory"}},
-		"web.telemetry-path":              {{"metrics", `must start with a slash, not "metrics"`}, {"/m{", `"/m{" is no plain path; write one like /metrics`}, {"/sd", `"/sd" is used for something else; write one like /metrics`}, {"/probe", "is used for something else"}, {"/config", "is used for something else"}, {"/sessions", "is used for something else"}, {"/sessions/page.js", "is used for something else"}, {"/-/ready", "is used for something else"}, {"/debug/pprof/x", "is used for something else"}},
-		"web.external-url":                {{"monitoring.example", `"monitoring.example": write an address such as https://monitoring.example/qlik`}, {"https://a/?b", `"https://a/?b": write an address`}, {"https://a/../b", `"https://a/../b": "/../b" is no plain path`}, {"https://a/metrics", `"https://a/metrics": is the path of the metrics`}, {"https://a/sessions", `"https://a/sessions": "/sessions" is used for something else`}, {"https://u:secret@a", "write an address such as https://monitoring.example/qlik"}, {"http://a:99999", `"http://a:99999": write an address`}},
+		"web.telemetry-path":              {{"metrics", `must start with a slash, not "metrics"`}, {"/m{", `"/m{" is not a plain path; use a path such as /metrics`}, {"/sd", `"/sd" is reserved; use a path such as /metrics`}, {"/probe", "is reserved"}, {"/config", "is reserved"}, {"/sessions", "is reserved"}, {"/sessions/page.js", "is reserved"}, {"/-/ready", "is reserved"}, {"/debug/pprof/x", "is reserved"}},
+		"web.external-url":                {{"monitoring.example", `"monitoring.example": must be a URL such as https://monitoring.example/qlik`}, {"https://a/?b", `"https://a/?b": must be a URL`}, {"https://a/../b", `"https://a/../b": "/../b" is not a plain path`}, {"https://a/metrics", `"https://a/metrics": has the same path as the metrics`}, {"https://a/sessions", `"https://a/sessions": "/sessions" is reserved`}, {"https://u:secret@a", "must be a URL such as https://monitoring.example/qlik"}, {"http://a:99999", `"http://a:99999": must be a URL`}},
 		"web.enable-lifecycle":            onOff,
 		"web.enable-pprof":                onOff,
-		"web.listen-address":              {{"localhost", `"localhost": write HOST:PORT or :PORT`}, {"127.0.0.1:70000", `"127.0.0.1:70000": write HOST:PORT or :PORT`}, {"vsock://:x", `"vsock://:x": write HOST:PORT or :PORT`}},
+		"web.listen-address":              {{"localhost", `"localhost": must be HOST:PORT or :PORT`}, {"127.0.0.1:70000", `"127.0.0.1:70000": must be HOST:PORT or :PORT`}, {"vsock://:x", `"vsock://:x": must be HOST:PORT or :PORT`}},
 		"web.config.file":                 {{"/nowhere", "open /nowhere: no such file or directory"}, {webConfig, "field cert_fil not found"}},
 		"web.systemd-socket":              {{"maybe", `strconv.ParseBool: parsing "maybe": invalid syntax`}},
-		"timeout-offset":                  {{"-1s", "must not be negative, not -1s"}},
+		"timeout-offset":                  {{"-1s", "must be at least 0s, not -1s"}},
 		"log.level":                       {{"loud", `must be one of debug, info, warn, error, not "loud"`}},
 		"log.format":                      {{"xml", `must be one of logfmt, json, not "xml"`}},
 	}
@@ -76,7 +76,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 
 // elsewhere are wrong values about which another setting has to be changed.
 var elsewhere = map[wrong]string{
-	{"hashed", "is missing; hashed labels need a file with the key of the hash"}: "user-labels.key-file",
+	{"hashed", "is missing; hashed labels require a file with the key for hashing"}: "user-labels.key-file",
 }
 
 // TestWrongSettings: a wrong value of any setting is refused in the same words by

@@ -74,10 +74,10 @@ func (c *Configuration) Choose(name string) (*Site, error) {
 		names = append(names, c.Sites[i].Name)
 	}
 	if len(c.Sites) == 1 && c.Sites[0].Name == "" {
-		return nil, errorf("site", "is for the sites of --config.file")
+		return nil, errorf("site", "requires --config.file")
 	}
 	if name == "" {
-		return nil, errorf("site", "is missing; give one of %s", strings.Join(names, ", "))
+		return nil, errorf("site", "is missing; set it to one of %s", strings.Join(names, ", "))
 	}
 	return nil, errorf("site", "must be one of %s, not %q", strings.Join(names, ", "), name)
 }

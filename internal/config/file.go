@@ -79,7 +79,7 @@ func (f *file) parse(content []byte) error {
 		return f.notYAML(err)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: has a second document; keep everything in one", f.path)
+		return fmt.Errorf("%s: has a second document; put everything in one document", f.path)
 	}
 	top, err := f.mapping(&document, "")
 	if err != nil {
@@ -87,22 +87,22 @@ func (f *file) parse(content []byte) error {
 	}
 	for _, e := range top {
 		if e.key != "sites" {
-			return f.errorf(e.line, e.key, "is not known; the only key at this level is sites")
+			return f.errorf(e.line, e.key, "unknown key; the only key at this level is sites")
 		}
 	}
 	if len(top) == 0 {
-		return f.errorf(1, "sites", "is missing; give the settings of each site under its name")
+		return f.errorf(1, "sites", "is missing; list the settings of each site under its name")
 	}
 	sites, err := f.mapping(top[0].value, "sites")
 	if err != nil {
 		return err
 	}
 	if len(sites) == 0 {
-		return f.errorf(top[0].line, "sites", "is empty; give the settings of each site under its name")
+		return f.errorf(top[0].line, "sites", "is empty; list the settings of each site under its name")
 	}
 	for _, e := range sites {
 		if !siteName.MatchString(e.key) {
-			return f.errorf(e.line, "sites", "%q is no name for a site; use letters, digits, dots, dashes and underscores", e.key)
+			return f.errorf(e.line, "sites", "%q is not a valid site name; use letters, digits, dots, dashes, and underscores", e.key)
 		}
 		f.lines[e.key] = map[string]int{"": e.line}
 		site := Default()
@@ -135,7 +135,7 @@ func (f *file) mapping(node *yaml.Node, keys string) ([]entry, error) {
 	case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" && keys == "":
 		return nil, nil
 	case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null":
-		return nil, f.errorf(node.Line, keys, "is empty; give what stands below it, or leave out the key")
+		return nil, f.errorf(node.Line, keys, "is empty; add keys below it, or remove it")
 	case node.Kind != yaml.MappingNode:
 		return nil, f.errorf(node.Line, keys, "must be a mapping, as in \"key: value\"")
 	}
@@ -154,7 +154,7 @@ func (f *file) mapping(node *yaml.Node, keys string) ([]entry, error) {
 			delete(values, key.Value)
 			entries = append(entries, entry{key.Value, key.Line, &value})
 		default:
-			return nil, f.errorf(key.Line, keys, "%q is no key; write it in quotes if it is meant", key.Value)
+			return nil, f.errorf(key.Line, keys, "%q is not a valid key; put it in quotes if it is intended", key.Value)
 		}
 	}
 	for _, key := range byLine(values) { // merged
@@ -207,7 +207,7 @@ func (f *file) set(rows []setting, site, below string, e entry) error {
 			known = append(known, parent)
 		}
 	}
-	return f.errorf(e.line, "sites."+site+"."+below+e.key, "is not known; the settings are %s", strings.Join(slices.Compact(known), ", "))
+	return f.errorf(e.line, "sites."+site+"."+below+e.key, "unknown key; the known keys are %s", strings.Join(slices.Compact(known), ", "))
 }
 
 // assign sets a setting.
@@ -226,7 +226,7 @@ func (f *file) assign(row *setting, site string, node *yaml.Node) error {
 		case scalar.Kind != yaml.ScalarNode:
 			return refuse(element.Line, errors.New("must be a value, not a mapping or a list"))
 		case scalar.ShortTag() == "!!null":
-			return refuse(element.Line, errors.New("is empty; give a value, or leave out the key"))
+			return refuse(element.Line, errors.New("is empty; set a value, or remove the key"))
 		}
 		given := scalar.Value
 		if row.path != nil {
@@ -263,8 +263,8 @@ var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)`)
 
 // yamlHints are remedies for what the YAML parser has to say of common mistakes.
 var yamlHints = []struct{ text, remedy string }{
-	{"unknown escape character", `a backslash needs single quotes around the text, as in 'DIRECTORY\id'`},
-	{"hexdecimal number", `a backslash needs single quotes around the text, as in 'C:\folder'`},
+	{"unknown escape character", `put text with a backslash in single quotes, as in 'DIRECTORY\id'`},
+	{"hexdecimal number", `put text with a backslash in single quotes, as in 'C:\folder'`},
 	{"cannot start any token", "indent with spaces instead of tabs, and put the text in quotes"},
 	{"tab character", "indent with spaces"},
 }

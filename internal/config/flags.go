@@ -218,18 +218,18 @@ func (n flagNames) name(_, flag string) string {
 func (f *Flags) validate(parsed *kingpin.ParseContext) error {
 	if f.ConfigFile == "" {
 		if f.Lifecycle {
-			return errorf("web.enable-lifecycle", "there is nothing to reload without --config.file")
+			return errorf("web.enable-lifecycle", "requires --config.file; there is nothing else to reload")
 		}
 	} else {
 		// To ignore them silently could show names that are to be hidden.
 		for _, row := range f.site.settings() {
 			if len(givenTo(parsed, row.flag)) > 0 || f.names[row.flag] != "" {
-				return errorf(row.flag, "is not used where there is a --config.file; write it into the file")
+				return errorf(row.flag, "cannot be combined with --config.file; set it in the file instead")
 			}
 		}
 	}
 	if f.ExternalURL != nil && f.ExternalURL.Path == f.TelemetryPath {
-		return errorf("web.external-url", "%q: is the path of the metrics", f.ExternalURL)
+		return errorf("web.external-url", "%q: has the same path as the metrics", f.ExternalURL)
 	}
 	for _, address := range *f.Web.WebListenAddresses {
 		if err := listenAddress(address); err != nil {
@@ -258,7 +258,7 @@ func listenAddress(text string) error {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return fmt.Errorf("%q: write HOST:PORT or :PORT", text)
+		return fmt.Errorf("%q: must be HOST:PORT or :PORT", text)
 	}
 	return nil
 }

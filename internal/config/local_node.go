@@ -59,7 +59,7 @@ func registeredName(path string) (string, error) {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	if len(name) == 0 || !utf8.Valid(name) || strings.ContainsAny(string(name), " \t\r\n/\\") {
-		return "", fmt.Errorf("%s: holds no host name", path)
+		return "", fmt.Errorf("%s: contains no host name", path)
 	}
 	return string(name), nil
 }

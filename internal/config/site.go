@@ -141,7 +141,7 @@ func (s *Site) Labels() (collector.UserLabels, error) {
 	labels := collector.UserLabels{Mode: s.UserLabels, Plain: s.ServiceAccount}
 	if s.UserLabelsKeyFile == "" {
 		if s.UserLabels == collector.UserLabelsHashed {
-			return collector.UserLabels{}, errorf("user-labels.key-file", "is missing; hashed labels need a file with the key of the hash")
+			return collector.UserLabels{}, errorf("user-labels.key-file", "is missing; hashed labels require a file with the key for hashing")
 		}
 		return labels, nil
 	}

@@ -158,7 +158,7 @@ func positiveDuration(to *time.Duration) value {
 func durationFromZero(text string) (time.Duration, error) {
 	d, err := duration(text)
 	if err == nil && d < 0 {
-		return 0, fmt.Errorf("must not be negative, not %s", text)
+		return 0, fmt.Errorf("must be at least 0s, not %s", text)
 	}
 	return d, err
 }
@@ -196,7 +196,7 @@ func hostName(text string) (string, error) {
 		return "", nil
 	}
 	if _, port, err := qlik.ParseAddress(text); err != nil || port != "" {
-		return "", fmt.Errorf("%q: write a host name without port", text)
+		return "", fmt.Errorf("%q: must be a host name without a port", text)
 	}
 	return text, nil
 }
@@ -236,7 +236,7 @@ func (l AuditLog) String() string { return l.Node + "=" + l.Glob }
 func parseAuditLog(text string) (AuditLog, error) {
 	node, glob, _ := strings.Cut(text, "=")
 	if node == "" || glob == "" {
-		return AuditLog{}, fmt.Errorf("%q: write NODE=GLOB", text)
+		return AuditLog{}, fmt.Errorf("%q: must be NODE=GLOB", text)
 	}
 	if _, err := auditlog.New(auditlog.Config{Node: node, Glob: glob}); err != nil {
 		return AuditLog{}, err
@@ -256,15 +256,15 @@ func telemetryPath(text string) (string, error) {
 	case !strings.HasPrefix(text, "/"):
 		return "", fmt.Errorf("must start with a slash, not %q", text)
 	case path.Clean(text) != text, strings.ContainsAny(text, "{} \t?#%"):
-		return "", fmt.Errorf("%q is no plain path; write one like /metrics", text)
+		return "", fmt.Errorf("%q is not a plain path; use a path such as /metrics", text)
 	case slices.Contains([]string{"/probe", "/sd", "/config", "/sessions"}, text),
 		strings.HasPrefix(text, "/-/"), strings.HasPrefix(text, "/debug/"), strings.HasPrefix(text, "/sessions/"):
-		return "", fmt.Errorf("%q is used for something else; write one like /metrics", text)
+		return "", fmt.Errorf("%q is reserved; use a path such as /metrics", text)
 	}
 	return text, nil
 }
 
-var errExternalURL = errors.New("write an address such as https://monitoring.example/qlik")
+var errExternalURL = errors.New("must be a URL such as https://monitoring.example/qlik")
 
 // externalURL is an address without a slash at the end, or nil. One with a password
 // is not repeated in the error.
