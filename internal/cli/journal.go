@@ -29,7 +29,7 @@ func (c *openSite) openJournal(path string) (*journal, error) {
 	}
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, &config.Error{Flag: "audit-log-file", Err: fmt.Errorf("%w; nothing was ended", err)}
+		return nil, &config.Error{Flag: "audit-log-file", Err: fmt.Errorf("no session was ended: %w", err)}
 	}
 	return &journal{logger: c.Logger, file: file}, nil
 }
@@ -47,7 +47,7 @@ func (j *journal) record(of qlik.User, results []result) error {
 	}
 	logger := log.With(log.NewLogfmtLogger(j.file), "ts", log.DefaultTimestampUTC)
 	if err := cmp.Or(logger.Log(line...), j.file.Sync(), j.file.Close()); err != nil {
-		return &config.Error{Flag: "audit-log-file", Err: fmt.Errorf("the line about what was ended may be missing: %w", err)}
+		return &config.Error{Flag: "audit-log-file", Err: fmt.Errorf("sessions were ended, but the line about them may be missing: %w", err)}
 	}
 	return nil
 }

@@ -50,8 +50,8 @@ func (c *installCommand) run(_ context.Context, streams Streams) error {
 	if err := service.Install(c.account, flags); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(streams.Out, "Installed the service %s, which runs as %s with these flags: %s. "+
-		"Let that account read the certificates, then start it: docs/windows.md.\n",
+	_, err = fmt.Fprintf(streams.Out, "Installed the service %s. It runs as %s with these flags: %s. "+
+		"Next, allow this account to read the certificates, then start the service (see docs/windows.md).\n",
 		service.Name, c.account, strings.Join(flags, " "))
 	return err
 }

@@ -49,7 +49,7 @@ func (c *sessionsCommand) endSessions(ctx context.Context, streams Streams) erro
 	c.end.Query = c.query
 	if c.all {
 		if c.keepIsSet {
-			return errors.New("--all: lets none stay, so that --keep makes no sense")
+			return errors.New("--all: cannot be combined with --keep")
 		}
 		c.end.Keep = 0
 	}
@@ -66,11 +66,11 @@ func (c *sessionsCommand) endSessions(ctx context.Context, streams Streams) erro
 func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	switch {
 	case options.User == "":
-		return errors.New("--user: is missing; say whose sessions are to end")
+		return errors.New("--user: is missing; set it to the user whose sessions are to end")
 	case options.Keep < 0:
-		return fmt.Errorf("--keep: must not be negative, not %d", options.Keep)
+		return fmt.Errorf("--keep: must be at least 0, not %d", options.Keep)
 	case options.IdleFor < 0:
-		return fmt.Errorf("--idle-for: must not be negative, not %s", options.IdleFor)
+		return fmt.Errorf("--idle-for: must be at least 0s, not %s", options.IdleFor)
 	}
 	snapshot, err := c.read(ctx)
 	if err != nil {
@@ -88,7 +88,7 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	case err != nil:
 		return err
 	case row == nil:
-		return cmp.Or(c.printf("%s has no session; nothing to end.\n", text.Visible(options.User)), incomplete)
+		return cmp.Or(c.printf("%s has no sessions. Nothing to end.\n", text.Visible(options.User)), incomplete)
 	}
 	selection := sessions.Selection{PlaceFilter: options.PlaceFilter, Keep: options.Keep, IdleFor: options.IdleFor}
 	plan := sessions.NewPlan(row, snapshot, selection, c.ServiceAccounts)
@@ -104,9 +104,9 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	case len(ending) == 0:
 		return cmp.Or(c.printf("Nothing to end.\n"), incomplete)
 	case len(ending) > sessions.MaxOfOnePerson && !options.Force:
-		return fmt.Errorf("%s are more than a person has; to end them all the same, add --force", what)
+		return fmt.Errorf("%s are more than one person normally has; add --force to end them anyway", what)
 	case options.DryRun:
-		return cmp.Or(c.printf("Dry run: %s would be ended.\n", what), incomplete)
+		return cmp.Or(c.printf("Dry run: would end %s.\n", what), incomplete)
 	}
 	if agreed, err := c.agreed(ctx, what, &options); err != nil || !agreed {
 		return err
@@ -143,9 +143,9 @@ func (c *openSite) one(ctx context.Context, rows []sessions.Row, options *EndOpt
 		for i := range matching {
 			names = append(names, fmt.Sprintf("  %s (%s)", text.Visible(matching[i].User.String()), text.Count(matching[i].Sessions, "session")))
 		}
-		return nil, fmt.Errorf("%q matches %d users; write one of them in full:\n%s", text.Visible(options.User), len(matching), strings.Join(names, "\n"))
+		return nil, fmt.Errorf("%q matches %d users; specify one of them in full:\n%s", text.Visible(options.User), len(matching), strings.Join(names, "\n"))
 	case !whole && options.Yes:
-		return nil, fmt.Errorf("%q is a part of a name; with --yes write the user in full: %s", text.Visible(options.User), text.Visible(matching[0].User.String()))
+		return nil, fmt.Errorf("%q is only part of a name; with --yes, specify the user in full: %s", text.Visible(options.User), text.Visible(matching[0].User.String()))
 	}
 	return &matching[0], nil
 }
@@ -157,9 +157,9 @@ func refuse(user qlik.User, kind string) error {
 	case kind == "":
 		return nil
 	case user.Anonymous():
-		return fmt.Errorf("%s stands for all anonymous users, to whom the limit does not apply; their sessions are not ended", name)
+		return fmt.Errorf("%s stands for all anonymous users; the limit does not apply to them, and their sessions are never ended", name)
 	default:
-		return fmt.Errorf("%s is %s; its sessions are not ended", name, kind)
+		return fmt.Errorf("%s is %s; its sessions are never ended", name, kind)
 	}
 }
 
@@ -167,9 +167,9 @@ func refuse(user qlik.User, kind string) error {
 func advise(undecided error) error {
 	switch {
 	case errors.Is(undecided, sessions.ErrIdleUnknown):
-		return fmt.Errorf("%w, so --idle-for cannot choose; nothing was ended", undecided)
+		return fmt.Errorf("no session was ended: cannot apply --idle-for: %w", undecided)
 	case errors.Is(undecided, sessions.ErrRecentUnknown):
-		return fmt.Errorf("%w; end all with --all, or those of a place with --virtual-proxy or --node; nothing was ended", undecided)
+		return fmt.Errorf("no session was ended: %w; use --all to end all sessions, or select sessions with --virtual-proxy or --node", undecided)
 	default:
 		return undecided
 	}
@@ -181,7 +181,7 @@ func (c *openSite) agreed(ctx context.Context, what string, options *EndOptions)
 		return true, nil
 	}
 	if !c.Terminal {
-		return false, errors.New("there is no terminal to ask on; to end them without being asked, add --yes; nothing was ended")
+		return false, errors.New("no session was ended: cannot ask for confirmation without a terminal; add --yes to skip it")
 	}
 	if err := c.printf("End %s? [y/N] ", what); err != nil {
 		return false, err
@@ -200,7 +200,7 @@ func (c *openSite) agreed(ctx context.Context, what string, options *EndOptions)
 		}
 	case <-ctx.Done():
 	}
-	return false, c.printf("Nothing was ended.\n")
+	return false, c.printf("No session was ended.\n")
 }
 
 // result is how the end of a session went: ended, or failed, or else it was gone

@@ -57,14 +57,14 @@ func (c *openSite) report(ctx context.Context, user qlik.User, plan *sessions.Pl
 	for i := range results {
 		r := &results[i]
 		if r.err == nil && slices.ContainsFunc(left, func(s sessions.UserSession) bool { return s.ID == r.ID }) {
-			r.err = errors.New("it is still listed")
+			r.err = errors.New("the session is still listed")
 		}
 	}
 	ended, gone, failed := tally(results)
 	var b strings.Builder
 	fmt.Fprintf(&b, "Ended %s of %s", text.Count(ended, "session"), text.Visible(user.String()))
 	if gone > 0 {
-		fmt.Fprintf(&b, "; %d had already gone", gone)
+		fmt.Fprintf(&b, "; %d had already ended", gone)
 	}
 	b.WriteString(".\n")
 	for i := range results {
@@ -73,7 +73,7 @@ func (c *openSite) report(ctx context.Context, user qlik.User, plan *sessions.Pl
 		}
 	}
 	if unread != nil {
-		fmt.Fprintf(&b, "What the user can do now is not known: %s\n", text.Visible(unread.Error()))
+		fmt.Fprintf(&b, "The user's free slots are unknown: %s\n", text.Visible(unread.Error()))
 	} else {
 		c.outlook(&b, user, plan, left, after)
 	}
@@ -95,15 +95,15 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 		case !slices.ContainsFunc(plan.Sessions, func(s sessions.PlannedSession) bool { return s.ID == session.ID }):
 			began++
 		case session.HoldsSlot:
-			fmt.Fprintf(b, "The window on %s goes on at once.\n", place(session.Link))
+			fmt.Fprintf(b, "The session on %s keeps working.\n", place(session.Link))
 		case rowsCount(after):
-			fmt.Fprintf(b, "The window on %s holds no slot; it works as soon as a new one would.\n", place(session.Link))
+			fmt.Fprintf(b, "The session on %s holds no slot. It works as soon as a slot is free.\n", place(session.Link))
 		default:
-			fmt.Fprintf(b, "The window on %s goes on at once, unless it was refused before.\n", place(session.Link))
+			fmt.Fprintf(b, "The session on %s keeps working, unless it was refused before.\n", place(session.Link))
 		}
 	}
 	if began > 0 {
-		fmt.Fprintf(b, "%s began meanwhile and was left alone.\n", text.Count(began, "session"))
+		fmt.Fprintf(b, "Not ended: %s that started in the meantime.\n", text.Count(began, "session"))
 	}
 	row := sessions.Row{UserStatus: headroom.UserStatus{EffectiveHeadroom: after.Limit}}
 	rows := sessions.Rows(after)
@@ -117,19 +117,19 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 		b.WriteString("The user holds no license, so the limit does not apply.\n")
 		return
 	case row.EffectiveHeadroom > 0:
-		fmt.Fprintf(b, "A new window works now: %s.\n", free(row.EffectiveHeadroom))
+		fmt.Fprintf(b, "The user can start a new session now: %s.\n", free(row.EffectiveHeadroom))
 	case row.CoolingSlots > 0 && !row.NextSlot.IsZero():
-		fmt.Fprintf(b, "A new window works from %s on: until then slots that were freed at the limit stay taken.\n", at(row.NextSlot))
+		fmt.Fprintf(b, "The user can start a new session from %s on. Until then, slots that were freed at the limit stay taken.\n", at(row.NextSlot))
 	case known && without > 0:
-		fmt.Fprintf(b, "A new window works from %s on at the latest, unless slots were left over: %d are taken without a session.\n",
+		fmt.Fprintf(b, "The user can start a new session at %s at the latest, unless slots are left over. Slots taken without a session: %d.\n",
 			at(after.Time.Add(c.CoolingTime)), without)
 	case !row.NextSlot.IsZero():
-		fmt.Fprintf(b, "A new window works from %s on at the latest: then a session has timed out.\n", at(row.NextSlot))
+		fmt.Fprintf(b, "The user can start a new session at %s at the latest, when a session has timed out.\n", at(row.NextSlot))
 	default:
-		b.WriteString("A new window does not work now, and when it will is not known.\n")
+		b.WriteString("The user cannot start a new session now. It is unknown when this will be possible.\n")
 	}
 	if !rowsCount(after) {
-		b.WriteString("Without usage rows that is counted from sessions: slots that were freed before, or are left over, are not seen.\n")
+		b.WriteString("Without usage rows, this is calculated from sessions alone. It misses slots that were freed earlier or are left over.\n")
 	}
 }
 

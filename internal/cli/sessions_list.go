@@ -80,7 +80,7 @@ const (
 
 func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) error {
 	if len(rows) == 0 {
-		_, err := fmt.Fprintf(c.Out, "No user to show: of %s with sessions or taken slots, none matches.\n", text.Count(len(sessions.Rows(snapshot)), "user"))
+		_, err := fmt.Fprintf(c.Out, "No match among %s with sessions or taken slots.\n", text.Count(len(sessions.Rows(snapshot)), "user"))
 		return err
 	}
 	var table bytes.Buffer
@@ -124,7 +124,7 @@ func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) 
 		}
 	}
 	if !rowsCount(snapshot) {
-		_, err := fmt.Fprintln(c.Out, "\nWithout usage rows FREE is counted from sessions: slots that cool, or are left over, are not seen.")
+		_, err := fmt.Fprintln(c.Out, "\nWithout usage rows, FREE is calculated from sessions alone. It misses cooling and leftover slots.")
 		return err
 	}
 	return nil

@@ -55,13 +55,13 @@ func (c *openSite) read(ctx context.Context) (*headroom.Snapshot, error) {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return snapshot, errors.New("interrupted")
 	case len(snapshot.Links) == 0:
-		return snapshot, errors.New("nothing is known of the sessions: no virtual proxy is known to ask; qlik_exporter check says why")
+		return snapshot, errors.New("the sessions are unknown: no virtual proxy was found; run qlik_exporter check to find the cause")
 	default:
 		var causes []string
 		for _, failure := range sessions.NewState(snapshot).Failures {
 			causes = append(causes, failure.Node+": "+failure.Cause)
 		}
-		return snapshot, fmt.Errorf("nothing is known of the sessions: no virtual proxy answered (%s)", strings.Join(causes, "; "))
+		return snapshot, fmt.Errorf("the sessions are unknown: no virtual proxy responded (%s)", strings.Join(causes, "; "))
 	}
 }
 
@@ -82,7 +82,7 @@ func (c *openSite) match(ctx context.Context, rows []sessions.Row, text string) 
 	named := make(map[qlik.User]bool)
 	known, err := c.Site.FindUsers(ctx, text)
 	if err != nil {
-		_ = level.Warn(c.Logger).Log("msg", "Cannot look for display names in the repository", "err", err)
+		_ = level.Warn(c.Logger).Log("msg", "Cannot search display names in the repository", "err", err)
 	}
 	for _, user := range known {
 		named[user.User] = true
@@ -108,7 +108,7 @@ func sayIncomplete(out io.Writer, snapshot *headroom.Snapshot) error {
 	}
 	state := sessions.NewState(snapshot)
 	var text strings.Builder
-	fmt.Fprintf(&text, "Incomplete: %d of %d links (virtual proxies on nodes) answered; there may be more sessions, and fewer free slots.\n",
+	fmt.Fprintf(&text, "Incomplete: %d of %d links (virtual proxies on nodes) responded. There may be more sessions and fewer free slots.\n",
 		state.Answered, state.Links)
 	for _, failure := range state.Failures {
 		fmt.Fprintf(&text, "  %s %s: %s\n", failure.Node, strings.Join(failure.VirtualProxies, " "), failure.Cause)

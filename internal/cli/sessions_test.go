@@ -138,7 +138,7 @@ no limit  NONE\anonymous  1                     -                     unknown   
 			}
 		}
 		compare(t, c.list(t, Query{User: "nobody"}, 0, formatTable),
-			"No user to show: of 6 users with sessions or taken slots, none matches.\n")
+			"No match among 6 users with sessions or taken slots.\n")
 
 		c.Hash = func(user qlik.User) string { return "0123456789abcde" + user.ID[:1] }
 		if got := users(c.list(t, Query{User: "0123456789ABCDEB"}, 0, formatTable)); !slices.Equal(got, []string{"bert"}) {
@@ -190,7 +190,7 @@ func TestListWithoutRows(t *testing.T) {
 		compare(t, c.list(t, Query{}, 0, formatTable), `FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENSE  IDLE  NEXT SLOT BY  WHERE
 4     LAB\anna  1         ?                     -        -     -             / qlik1
 
-Without usage rows FREE is counted from sessions: slots that cool, or are left over, are not seen.
+Without usage rows, FREE is calculated from sessions alone. It misses cooling and leftover slots.
 `)
 		compare(t, c.list(t, Query{}, 0, formatCSV),
 			"user_directory,user_id,effective_headroom,headroom,sessions,sessions_with_slot,slots_without_session,license,last_activity,next_slot,places\n"+
@@ -271,7 +271,7 @@ func TestIncomplete(t *testing.T) {
 		sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
 		hidden := sessionstest.Login(t, server, "anna", "phone", "", "qlik3")
 		server.SetProxyFault("qlik3", qliktest.ServerError)
-		const first = "Incomplete: 8 of 12 links (virtual proxies on nodes) answered; there may be more sessions, and fewer free slots.\n" +
+		const first = "Incomplete: 8 of 12 links (virtual proxies on nodes) responded. There may be more sessions and fewer free slots.\n" +
 			"  qlik3 / /portal /qmc /sales: status: 500 Internal Server Error\n\n"
 		c := commands(site)
 		err := c.List(t.Context(), Query{}, 0, formatTable)
@@ -294,7 +294,7 @@ func TestIncomplete(t *testing.T) {
 			server.SetProxyFault(node, qliktest.Refused)
 		}
 		err = c.List(t.Context(), Query{}, 0, formatTable)
-		if err == nil || errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), "no virtual proxy answered (qlik1: refused: ") {
+		if err == nil || errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), "no virtual proxy responded (qlik1: refused: ") {
 			t.Errorf("all down: %v", err)
 		}
 	})
@@ -331,19 +331,19 @@ end   /              qlik1  unknown      no
 end   /sales         qlik3  unknown      no
 
 Ended 6 sessions of LAB\anna.
-The window on / at qlik2 goes on at once.
-A new window works from %s on: until then slots that were freed at the limit stay taken.
+The session on / at qlik2 keeps working.
+The user can start a new session from %s on. Until then, slots that were freed at the limit stay taken.
 `, clock(time.Now().Add(5*time.Minute))))
 		left := server.Sessions()
 		if len(left) != 2 || left[0].ID != last.ID || left[1].ID != bert.ID {
 			t.Errorf("left: %+v", left)
 		}
 		if server.CanOpen("LAB", "anna") {
-			t.Error("a new window works already")
+			t.Error("a new session works already")
 		}
 		time.Sleep(5 * time.Minute)
 		if !server.CanOpen("LAB", "anna") {
-			t.Error("a new window does not work at the time that was promised")
+			t.Error("a new session does not work at the promised time")
 		}
 
 		// Once more is harmless.
@@ -351,10 +351,10 @@ A new window works from %s on: until then slots that were freed at the limit sta
 		if err != nil || !strings.HasSuffix(got, "Nothing to end.\n") || len(server.Sessions()) != 2 {
 			t.Errorf("%v: %s", err, got)
 		}
-		if got, err = c.end(t, `LAB\anna`, all); err != nil || !strings.HasSuffix(got, "Ended 1 session of LAB\\anna.\nA new window works now: 5 slots are free.\n") {
+		if got, err = c.end(t, `LAB\anna`, all); err != nil || !strings.HasSuffix(got, "Ended 1 session of LAB\\anna.\nThe user can start a new session now: 5 slots are free.\n") {
 			t.Errorf("%v: %s", err, got)
 		}
-		if got, err = c.end(t, `LAB\anna`, all); err != nil || got != "LAB\\anna has no session; nothing to end.\n" {
+		if got, err = c.end(t, `LAB\anna`, all); err != nil || got != "LAB\\anna has no sessions. Nothing to end.\n" {
 			t.Errorf("%v: %s", err, got)
 		}
 	})
@@ -412,11 +412,10 @@ func TestEndUnknownActivity(t *testing.T) {
 		}
 		c := commands(site)
 		for what, change := range map[string]func(*EndOptions){
-			"--all with --virtual-proxy or --node": nil,
-			"--all, or those of a place":           func(o *EndOptions) { o.Keep = 2; o.VirtualProxies = []string{"/", "/sales"} },
-			"--idle-for cannot choose":             func(o *EndOptions) { o.IdleFor = time.Minute },
+			"with --virtual-proxy or --node": nil,
+			"use --all to end all sessions":  func(o *EndOptions) { o.Keep = 2; o.VirtualProxies = []string{"/", "/sales"} },
+			"cannot apply --idle-for":        func(o *EndOptions) { o.IdleFor = time.Minute },
 		} {
-			what, _, _ = strings.Cut(what, " with")
 			text, err := c.end(t, "anna", change)
 			if err == nil || !strings.Contains(err.Error(), what) || !strings.Contains(text, "\nkeep  /qmc           qlik1  unknown ") {
 				t.Errorf("%s: %v\n%s", what, err, text)
@@ -431,9 +430,9 @@ func TestEndUnknownActivity(t *testing.T) {
 		}
 		text, err = c.end(t, "anna", func(o *EndOptions) { o.Keep = 0; o.VirtualProxies = []string{"/"} })
 		if err != nil || !strings.HasSuffix(text, `Ended 2 sessions of LAB\anna.
-The window on /qmc at qlik1 goes on at once, unless it was refused before.
-A new window works from `+clock(time.Now().Add(5*time.Minute))+` on: until then slots that were freed at the limit stay taken.
-Without usage rows that is counted from sessions: slots that were freed before, or are left over, are not seen.
+The session on /qmc at qlik1 keeps working, unless it was refused before.
+The user can start a new session from `+clock(time.Now().Add(5*time.Minute))+` on. Until then, slots that were freed at the limit stay taken.
+Without usage rows, this is calculated from sessions alone. It misses slots that were freed earlier or are left over.
 `) {
 			t.Errorf("%v: %s", err, text)
 		}
@@ -463,12 +462,12 @@ func TestEndRefuses(t *testing.T) {
 			{`LAB\reload`, all, `LAB\reload is a service account`},
 			{"sa_scheduler", all, `INTERNAL\sa_scheduler is a service account`},
 			{"anonymous", all, `NONE\anonymous stands for all anonymous users`},
-			{"carla", all, `11 sessions of LAB\carla are more than a person has; to end them all the same, add --force`},
-			{"berg", all, "\"berg\" matches 5 users; write one of them in full:\n  LAB\\carla (11 sessions)\n"},
+			{"carla", all, `11 sessions of LAB\carla are more than one person normally has; add --force to end them anyway`},
+			{"berg", all, "\"berg\" matches 5 users; specify one of them in full:\n  LAB\\carla (11 sessions)\n"},
 			{"nobody", all, `no user with sessions matches "nobody"`},
-			{"ann", all, `"ann" is a part of a name; with --yes write the user in full: LAB\anna`},
-			{"anna", func(o *EndOptions) { o.Keep, o.Yes = 0, false }, "there is no terminal to ask on; to end them without being asked, add --yes"},
-			{"anna", func(o *EndOptions) { o.Keep, o.Journal = 0, "/nowhere/audit.log" }, "--audit-log-file: open /nowhere/audit.log"},
+			{"ann", all, `"ann" is only part of a name; with --yes, specify the user in full: LAB\anna`},
+			{"anna", func(o *EndOptions) { o.Keep, o.Yes = 0, false }, "no session was ended: cannot ask for confirmation without a terminal; add --yes to skip it"},
+			{"anna", func(o *EndOptions) { o.Keep, o.Journal = 0, "/nowhere/audit.log" }, "--audit-log-file: no session was ended: open /nowhere/audit.log"},
 		} {
 			c := commands(site)
 			text, err := c.end(t, test.user, test.change)
@@ -508,7 +507,7 @@ func TestEndAsks(t *testing.T) {
 		for _, answer := range []string{"", "\n", "n\n", "yesterday\n"} {
 			c.In = strings.NewReader(answer)
 			text, err := c.end(t, "ann", ask)
-			if err != nil || !strings.HasSuffix(text, "\n\nEnd 1 session of LAB\\anna? [y/N] Nothing was ended.\n") || len(server.Sessions()) != 2 {
+			if err != nil || !strings.HasSuffix(text, "\n\nEnd 1 session of LAB\\anna? [y/N] No session was ended.\n") || len(server.Sessions()) != 2 {
 				t.Errorf("%q: %v: %s", answer, err, text)
 			}
 		}
@@ -519,10 +518,10 @@ func TestEndAsks(t *testing.T) {
 			return copy(p, "Y\n"), io.EOF
 		})
 		text, err := c.end(t, "ann", ask)
-		if err != nil || !strings.HasSuffix(text, `Ended 0 sessions of LAB\anna; 1 had already gone.
-The window on / at qlik2 goes on at once.
-1 session began meanwhile and was left alone.
-A new window works now: 3 slots are free.
+		if err != nil || !strings.HasSuffix(text, `Ended 0 sessions of LAB\anna; 1 had already ended.
+The session on / at qlik2 keeps working.
+Not ended: 1 session that started in the meantime.
+The user can start a new session now: 3 slots are free.
 `) {
 			t.Errorf("%v: %s", err, text)
 		}
@@ -568,7 +567,7 @@ func TestEndWithOneProxyDown(t *testing.T) {
 			return copy(p, "y\n"), nil
 		})
 		text, err = c.end(t, "anna", func(o *EndOptions) { o.Keep, o.Yes = 0, false })
-		if !errors.Is(err, ErrIncomplete) || !strings.Contains(text, "What the user can do now is not known: nothing is known of the sessions") {
+		if !errors.Is(err, ErrIncomplete) || !strings.Contains(text, "The user's free slots are unknown: the sessions are unknown") {
 			t.Errorf("%v: %s", err, text)
 		}
 	})
@@ -581,7 +580,7 @@ func TestEndStillListed(t *testing.T) {
 		session := sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
 		server.SetAnswer("qlik1", "", fmt.Appendf(nil, `[{"UserDirectory":"LAB","UserId":"anna","SessionId":%q}]`, session.ID))
 		text, err := commands(site).end(t, "anna", all)
-		if !errors.Is(err, ErrIncomplete) || !strings.Contains(text, "Ended 0 sessions of LAB\\anna.\nFailed: / at qlik1: it is still listed\n") {
+		if !errors.Is(err, ErrIncomplete) || !strings.Contains(text, "Ended 0 sessions of LAB\\anna.\nFailed: / at qlik1: the session is still listed\n") {
 			t.Errorf("%v: %s", err, text)
 		}
 	})
