@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err != nil: // told below
 	case flags.ConfigCheck && command != "serve":
-		err = &config.Error{Flag: "config.check", Err: errors.New("is for the exporter itself; the other commands check their settings anyway")}
+		err = &config.Error{Flag: "config.check", Err: errors.New("works only with the command serve; other commands always check their settings")}
 	case flags.ConfigCheck:
 		err = checkConfiguration(flags, stdout)
 	default:
@@ -193,7 +193,7 @@ func (e *exporter) sessionsPage(set *sites.Set) http.Handler {
 // demo serves a simulated site.
 func (e *exporter) demo(ctx context.Context, streams cli.Streams) (err error) {
 	if e.flags.ConfigFile != "" {
-		return &config.Error{Flag: "config.file", Err: errors.New("is not for the demo, which has a site of its own")}
+		return &config.Error{Flag: "config.file", Err: errors.New("cannot be combined with demo, which starts a site of its own")}
 	}
 	d, err := demo.Start() //nolint:contextcheck // ended by Close, after the exporter
 	if err != nil {

@@ -164,10 +164,10 @@ func TestCannotStart(t *testing.T) {
 	}{
 		{nil, "--qlik.host: is missing; give the registered host name of a repository"},
 		{[]string{"--qlik.host=qlik1"}, "--qlik.cert-dir: is missing; give the folder with client.pem"},
-		{append(flags, "--config.file=sites.yml"), "--qlik.host: is not used where there is a --config.file"},
-		{[]string{"--config.file=sites.yml", "--no-collector.licenses"}, "--collector.licenses: is not used where there is a --config.file"},
-		{append(flags, "--user-labels=hashed", "--user-labels.key-file="+short), "--user-labels.key-file: a hash needs a key of at least 16 bytes"},
-		{append(flags, "--web.enable-lifecycle"), "--web.enable-lifecycle: there is nothing to reload without --config.file"},
+		{append(flags, "--config.file=sites.yml"), "--qlik.host: cannot be combined with --config.file"},
+		{[]string{"--config.file=sites.yml", "--no-collector.licenses"}, "--collector.licenses: cannot be combined with --config.file"},
+		{append(flags, "--user-labels=hashed", "--user-labels.key-file="+short), "--user-labels.key-file: the key for hashing must have at least 16 bytes"},
+		{append(flags, "--web.enable-lifecycle"), "--web.enable-lifecycle: requires --config.file"},
 		{append(flags, "--user-labels"), "--user-labels: needs a value, try --help"},
 		{[]string{"--qlik.host", "--qlik.cert-dir=c"}, "--qlik.host: needs a value, try --help"},
 		{[]string{"demo", "--config.check"}, "--config.check: is for the exporter itself; the other commands check their settings anyway"},
@@ -200,7 +200,7 @@ func TestImpossibleEnvironment(t *testing.T) {
 	}{
 		{[]string{"check"}, `error: --log.level (QLIK_EXPORTER_LOG_LEVEL): must be one of debug, info, warn, error, not "loud"`},
 		{[]string{"assets", t.TempDir(), "--log.level=info"}, "error: --reached-severity (QLIK_EXPORTER_REACHED_SEVERITY): enum value must be one of critical,warning,info, got 'page', try --help\n"},
-		{[]string{"check", "--log.level=info", "--qlik.host=qlik1", "--qlik.cert-dir=c"}, "error: --site (QLIK_EXPORTER_SITE): is for the sites of --config.file\n"},
+		{[]string{"check", "--log.level=info", "--qlik.host=qlik1", "--qlik.cert-dir=c"}, "error: --site (QLIK_EXPORTER_SITE): requires --config.file\n"},
 		{[]string{"assets", t.TempDir(), "--log.level=info", "--reached-severity=info"}, ""},
 		{[]string{"assets", t.TempDir(), "--log.level=low", "--reached-severity=info"}, "error: --log.level: must be one of"},
 	} {
@@ -216,7 +216,7 @@ func TestImpossibleEnvironment(t *testing.T) {
 func TestEnvironmentBesideFile(t *testing.T) {
 	t.Setenv("QLIK_EXPORTER_USER_LABELS", "none")
 	out, err := command(t, "--config.file=sites.yml").CombinedOutput()
-	const want = "error: --user-labels (QLIK_EXPORTER_USER_LABELS): is not used where there is a --config.file; write it into the file\n"
+	const want = "error: --user-labels (QLIK_EXPORTER_USER_LABELS): cannot be combined with --config.file; set it in the file instead\n"
 	if err == nil || !strings.Contains(string(out), want) {
 		t.Errorf("%v, want %q, got %s", err, want, out)
 	}
@@ -338,7 +338,7 @@ func TestCheck(t *testing.T) {
 	check(0, "0 failed", flags...)
 	check(0, `"ok": true`, append(flags, "--output=json")...)
 	check(1, "qlik_exporter: error: --qlik.host: is missing")
-	check(1, "qlik_exporter: error: --site: is for the sites of --config.file", append(flags, "--site=production")...)
+	check(1, "qlik_exporter: error: --site: requires --config.file", append(flags, "--site=production")...)
 	_, others := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik9"}}})
 	several := "--config.file=" + writeSites(t, map[string][]string{"apac": flags, "emea": others})
 	check(0, "1 skipped\n\nSite emea\n", several)
