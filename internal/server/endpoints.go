@@ -65,7 +65,7 @@ func configuration(sites Sites) http.HandlerFunc {
 func reload(sites Sites, allowed bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if !allowed {
-			http.Error(w, "Reloading over HTTP is off; --web.enable-lifecycle allows it.", http.StatusForbidden)
+			http.Error(w, "Reloading over HTTP is disabled. Set --web.enable-lifecycle to enable it.", http.StatusForbidden)
 			return
 		}
 		if err := sites.Reload(); err != nil {

@@ -73,12 +73,12 @@ func (m *metrics) own(w http.ResponseWriter, r *http.Request) {
 func (m *metrics) probe(w http.ResponseWriter, r *http.Request) {
 	targets := r.URL.Query()["target"]
 	if len(targets) != 1 || targets[0] == "" {
-		http.Error(w, "give one site as /probe?target=SITE; /sd lists them", http.StatusBadRequest)
+		http.Error(w, "specify one site as /probe?target=SITE; /sd lists the sites", http.StatusBadRequest)
 		return
 	}
 	site, done, found := m.sites.Use(targets[0])
 	if !found {
-		http.Error(w, fmt.Sprintf("site %q is not configured; /sd lists those that are", targets[0]), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("site %q is not configured; /sd lists the configured sites", targets[0]), http.StatusNotFound)
 		return
 	}
 	defer done()
@@ -198,5 +198,5 @@ func timeToAsk(granted, reserve time.Duration) time.Duration {
 type headerError struct{ value string }
 
 func (e *headerError) Error() string {
-	return "header " + scrapeTimeoutHeader + " is " + strconv.Quote(e.value) + ", not a positive number of seconds"
+	return "header " + scrapeTimeoutHeader + ": must be a positive number of seconds, not " + strconv.Quote(e.value)
 }

@@ -89,7 +89,7 @@ func Run(ctx context.Context, config Config) error {
 		return fmt.Errorf("--web.listen-address, --web.config.file: %w", err)
 	case <-ctx.Done():
 	}
-	_ = level.Info(config.Logger).Log("msg", "Stopping; requests under way may end")
+	_ = level.Info(config.Logger).Log("msg", "Stopping; waiting for requests in progress")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	err = server.Shutdown(drain)
@@ -142,10 +142,10 @@ func newHandler(config Config) (http.Handler, error) {
 		Profiling:   strconv.FormatBool(config.Pprof),
 		Links: []web.LandingLinks{
 			{Address: config.TelemetryPath, Text: "Metrics", Description: "for Prometheus"},
-			{Address: "sessions", Text: "Sessions", Description: "who has which, and how to free a user"},
-			{Address: "config", Text: "Configuration", Description: "in force"},
-			{Address: "-/healthy", Text: "Healthy", Description: "200 while the process runs"},
-			{Address: "-/ready", Text: "Ready", Description: "200 once it serves scrapes, whether or not Qlik answers"},
+			{Address: "sessions", Text: "Sessions", Description: "of each user, and how to free slots"},
+			{Address: "config", Text: "Configuration", Description: "in use"},
+			{Address: "-/healthy", Text: "Healthy", Description: "returns 200 while the process runs"},
+			{Address: "-/ready", Text: "Ready", Description: "returns 200 once the exporter serves scrapes, even if Qlik does not respond"},
 		},
 	})
 	if err != nil {
