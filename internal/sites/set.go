@@ -37,11 +37,11 @@ func Open(load func() (*config.Configuration, error), logger log.Logger) (*Set, 
 		logger: logger,
 		successful: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "qlik_exporter", Subsystem: "config", Name: "last_reload_successful",
-			Help: "1 if the configuration that was read last is in force, 0 if it was refused and the one before still is.",
+			Help: "1 if the last configuration that was read is in use, 0 if it was rejected and the previous one stays in use.",
 		}),
 		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "qlik_exporter", Subsystem: "config", Name: "last_reload_success_timestamp_seconds",
-			Help: "When the configuration in force was read.",
+			Help: "Unix time at which the configuration in use was read.",
 		}),
 	}
 	if err := s.use(); err != nil {
@@ -77,7 +77,7 @@ func (s *Set) Collect(ch chan<- prometheus.Metric) {
 func (s *Set) Reload() error {
 	err := s.use()
 	if err != nil {
-		_ = level.Error(s.logger).Log("msg", "Configuration refused; the last good one stays in force", "err", err)
+		_ = level.Error(s.logger).Log("msg", "Configuration rejected; the previous one stays in use", "err", err)
 		return err
 	}
 	_ = level.Info(s.logger).Log("msg", "Configuration reloaded", "sites", len(s.Names()))
