@@ -9,8 +9,8 @@ import (
 	"os"
 )
 
-var errNotWindows = errors.New("service: there are services of this kind on Windows only; " +
-	"on Linux, the packages and deploy/systemd bring a systemd unit")
+var errNotWindows = errors.New("service: available only on Windows; " +
+	"on Linux, use the systemd unit in the packages or in deploy/systemd")
 
 // Run runs the program, and returns its exit code.
 func Run(ctx context.Context, run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) int {

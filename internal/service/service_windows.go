@@ -105,7 +105,7 @@ func Install(account string, arguments []string) error {
 	defer func() { _ = manager.Disconnect() }()
 	service, err := manager.CreateService(Name, executable, mgr.Config{
 		DisplayName:      "Qlik Sense exporter for Prometheus",
-		Description:      "Shows Prometheus the sessions of the users of a Qlik Sense site, and what the session limit leaves to each.",
+		Description:      "Exports the sessions and the session limit headroom of Qlik Sense users to Prometheus.",
 		StartType:        mgr.StartAutomatic,
 		ErrorControl:     mgr.ErrorNormal,
 		DelayedAutoStart: true,
@@ -150,7 +150,7 @@ func Start(ctx context.Context) error {
 		}
 		switch err := awaitEnd(ctx, service, settleTime); {
 		case err == nil:
-			return errors.New("it ended again at once; the event log (Application) says why")
+			return errors.New("the service ended right after it started; the Application event log shows the cause")
 		case errors.Is(err, context.DeadlineExceeded):
 			return nil
 		default:
@@ -211,7 +211,7 @@ func awaitEnd(ctx context.Context, service *mgr.Service, timeout time.Duration) 
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
-			return fmt.Errorf("it has not ended: %w", ctx.Err())
+			return fmt.Errorf("the service has not ended: %w", ctx.Err())
 		}
 	}
 }
@@ -222,15 +222,15 @@ func explain(action string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, windows.ERROR_ACCESS_DENIED):
-		err = errors.New("access is denied; run it as an administrator")
+		err = errors.New("access is denied; run the command as an administrator")
 	case errors.Is(err, windows.ERROR_SERVICE_EXISTS):
-		err = errors.New("the service exists; to change its flags, uninstall it first")
+		err = errors.New("the service already exists; uninstall it first to change its flags")
 	case errors.Is(err, windows.ERROR_SERVICE_DOES_NOT_EXIST):
 		err = errors.New("the service is not installed")
 	case errors.Is(err, windows.ERROR_SERVICE_NOT_ACTIVE):
-		err = errors.New("the service does not run")
+		err = errors.New("the service is not running")
 	case errors.Is(err, windows.ERROR_SERVICE_ALREADY_RUNNING):
-		err = errors.New("the service runs already")
+		err = errors.New("the service is already running")
 	}
 	return fmt.Errorf("service %s: %w", action, err)
 }
