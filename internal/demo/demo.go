@@ -37,7 +37,7 @@ type Demo struct {
 func Start() (*Demo, error) {
 	dir, err := os.MkdirTemp("", "qlik_exporter-demo-")
 	if err != nil {
-		return nil, fmt.Errorf("the demo needs a folder for temporary files, and TMPDIR names none that works: %w", err)
+		return nil, fmt.Errorf("the demo needs a folder for temporary files; set TMPDIR to one that works: %w", err)
 	}
 	now := time.Now()
 	clock := qliktest.NewClock(now.Add(-warmUp))
@@ -116,25 +116,25 @@ func (d *Demo) Introduce(w io.Writer, program, listenAddress, metricsPath string
 		host = "localhost"
 	}
 	_, proxyPort, _ := net.SplitHostPort(d.site.ProxyAddress(d.nodes[0]))
-	_, err = fmt.Fprintf(w, `A simulated Qlik Sense site runs in this process, on loopback only. Within two minutes some of
-its people reach 4 sessions, some 5, some are refused, and one proxy restarts.
+	_, err = fmt.Fprintf(w, `A simulated Qlik Sense site runs in this process, on the loopback interface only. Within two
+minutes, some users reach 4 sessions, some reach 5, some are refused, and one proxy restarts.
 
   nodes         %[1]s
-  certificates  %[2]s  (removed at the end)
+  certificates  %[2]s  (removed when the demo ends)
 
-Who holds what, in a browser, and in a second terminal:
+Show the sessions of each user, in a browser and in a second terminal:
   http://%[3]s/sessions
   %[8]s sessions --at-least 4 @%[7]s
 
-Its metrics:
+Show the metrics:
   curl -s http://%[3]s%[4]s | grep ^qlik_session_limit_headroom
 
-What the exporter asks Qlik, by hand:
+Send a request of the exporter to Qlik manually:
   curl -s --noproxy '*' --cacert %[2]s/root.pem --cert %[2]s/client.pem --key %[2]s/client_key.pem \
     --resolve %[5]s:%[6]s:127.0.0.1 -H 'X-Qlik-Xrfkey: 0123456789abcdef' \
     'https://%[5]s:%[6]s/qps/session?Xrfkey=0123456789abcdef'
 
-Another exporter for the same site, its flags read from a file:
+Start another exporter for the same site, with flags from a file:
   %[8]s --web.listen-address=:9987 @%[7]s
 
 `, strings.Join(d.nodes, ", "), d.dir, net.JoinHostPort(host, port), metricsPath, d.nodes[0], proxyPort, d.flagsFile(), program)
