@@ -1,28 +1,29 @@
-// Package dashboards holds Grafana dashboards and what Grafana needs to find
-// them. They are kept by hand, in the classic schema that files can be provisioned
-// in, laid out as Grafana exports them (two spaces). One convention holds for all:
+// Package dashboards contains Grafana dashboards and the files that provision them.
+// The dashboards are edited by hand. They use the classic schema, because Grafana's
+// file provisioning needs it, and the layout of Grafana's export (two spaces). All of
+// them follow these conventions:
 //
 //   - A file is named after its uid: qlik-overview, qlik-user, qlik-capacity and
-//     qlik-exporter. Alerts link to these, so they never change. No id, not editable.
-//     The tag is qlik, the time zone the browser's.
+//     qlik-exporter. Alerts link to the uids, so they never change. A dashboard has
+//     no id, is not editable, has the tag qlik, and uses the time zone of the browser.
 //   - Every query, variable and annotation uses the data source ${datasource}.
 //   - Variables: datasource; job, a single value, matched with job="$job"; site, several
-//     values or all, matched with site=~"$site". All is .*, which matches the empty label
-//     too, since one site alone need not have a label. The user's dashboard has
-//     user_directory and user_id as well. They refresh when the time range changes.
-//   - A query is right over a restart (rates and increases over $__rate_interval, or
-//     over $__range where the time shown is meant) and with two exporters of a site
-//     (max by, min by, or without (instance, pod), before any sum).
-//   - Colors mean the same everywhere: one slot left is orange, none left is red, over
-//     the limit dark-red, cooling blue, fine green, sessions purple; what is neither good
-//     nor bad is text in a number and a color of the palette in a graph. What is not
-//     there is not judged: the first threshold is text or transparent.
-//   - A panel that can be empty says why instead of "No data" (noValue).
-//   - Titles of single numbers are short enough for a screen of 800 pixels.
-//   - A link to another dashboard carries the variables. It carries the time, too, but for
-//     those from and to qlik-capacity, which looks at months.
-//   - Annotations show firing alerts: those of the site, or of the user on the
-//     user's dashboard.
+//     values or all, matched with site=~"$site". All is .*, which also matches the empty
+//     label, because a single site does not need a label. The user dashboard also has
+//     user_directory and user_id. Variables refresh when the time range changes.
+//   - A query is correct across a restart (rates and increases use $__rate_interval, or
+//     $__range for the selected time range) and with two exporters of a site (max by,
+//     min by, or without (instance, pod), before any sum).
+//   - Colors have one meaning: one slot left is orange, no slot left is red, over the
+//     limit is dark-red, cooling is blue, good is green, sessions are purple. Neutral
+//     values have the text color in a stat panel and a palette color in a graph. Missing
+//     values are neutral: the first threshold is text or transparent.
+//   - A panel that can be empty explains why instead of showing "No data" (noValue).
+//   - Titles of stat panels fit on a screen of 800 pixels.
+//   - A link to another dashboard keeps the variables. It also keeps the time range,
+//     except for links from and to qlik-capacity, which shows months.
+//   - Annotations show firing alerts: those of the site, and on the user dashboard also
+//     those about the user.
 package dashboards
 
 import (
@@ -40,17 +41,17 @@ import (
 //go:embed *.json provisioning
 var files embed.FS
 
-// DefaultJob is the job that the dashboards show when they are opened.
+// DefaultJob is the job that the dashboards show when you open them.
 const DefaultJob = "qlik"
 
-// Options adjusts the dashboards to the place where they are used. What is empty
-// stays as it is.
+// Options adapts the dashboards to an installation. An empty field keeps the value of
+// the embedded files.
 type Options struct {
-	Job string // under which Prometheus scrapes the exporter
+	Job string // job under which Prometheus scrapes the exporter
 }
 
-// Write writes the dashboards to dashboards/ in a folder, and to provisioning/
-// what tells Grafana of them. Files of the same names are replaced.
+// Write writes the dashboards to dashboards/ in a folder, and Grafana's provisioning
+// files to provisioning/. It replaces existing files.
 func Write(dir string, options Options) error {
 	adjust, err := options.replacer()
 	if err != nil {
@@ -71,12 +72,12 @@ func Write(dir string, options Options) error {
 		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil { //nolint:gosec // Grafana runs as another user
 			return err
 		}
-		return os.WriteFile(target, []byte(adjust.Replace(string(content))), 0o644) //nolint:gosec // as above; nothing in it is secret
+		return os.WriteFile(target, []byte(adjust.Replace(string(content))), 0o644) //nolint:gosec // as above; the files contain no secrets
 	})
 }
 
-// replacer replaces the value that the variable job begins with. A test makes sure
-// that nothing else in the files reads like that.
+// replacer returns a replacer that sets the initial value of the variable job. A test
+// ensures that it replaces nothing else.
 func (o Options) replacer() (*strings.Replacer, error) {
 	if o.Job == "" {
 		return strings.NewReplacer(), nil

@@ -87,13 +87,13 @@ type target struct {
 	Datasource                        json.RawMessage
 }
 
-// names are those of the dashboards, which alerts link to.
+// names are the uids of the dashboards, which alerts link to.
 var names = []string{"qlik-capacity", "qlik-exporter", "qlik-overview", "qlik-user"}
 
-// panelTypes are those that dashboards are made of.
+// panelTypes are the panel types that dashboards may use.
 var panelTypes = []string{"bargauge", "row", "stat", "table", "text", "timeseries"}
 
-// readAll reads every dashboard, by name.
+// readAll returns all dashboards by name.
 func readAll(t *testing.T) map[string]*dashboard {
 	t.Helper()
 	paths, err := fs.Glob(files, "*.json")
@@ -116,7 +116,7 @@ func readAll(t *testing.T) map[string]*dashboard {
 			t.Fatal(err)
 		}
 		if laidOut.String()+"\n" != string(content) {
-			t.Errorf("%s is not laid out with two spaces, as Grafana does", path)
+			t.Errorf("%s is not indented with two spaces like Grafana's export", path)
 		}
 	}
 	if found := slices.Sorted(maps.Keys(all)); !slices.Equal(found, names) {
@@ -125,7 +125,7 @@ func readAll(t *testing.T) map[string]*dashboard {
 	return all
 }
 
-// every panel, also those in collapsed rows.
+// every returns all panels, including those in collapsed rows.
 func (d *dashboard) every() []panel {
 	var every []panel
 	for _, p := range d.Panels {
@@ -137,7 +137,7 @@ func (d *dashboard) every() []panel {
 // shows reports whether a panel shows data.
 func (p *panel) shows() bool { return p.Type != "text" && p.Type != "row" }
 
-// variables are the names of the dashboard's variables.
+// variables returns the names of the dashboard's variables.
 func (d *dashboard) variables() []string {
 	var variables []string
 	for _, v := range d.Templating.List {
@@ -165,7 +165,7 @@ func TestDashboards(t *testing.T) {
 			t.Errorf("%s refreshes every %q", name, d.Refresh)
 		}
 		if len(d.Annotations.List) == 0 {
-			t.Errorf("%s does not show when alerts fired", name)
+			t.Errorf("%s has no annotations for alerts", name)
 		}
 		ids := make(map[int]bool)
 		panelTitles := make(map[string]bool)
@@ -188,7 +188,7 @@ func TestDashboards(t *testing.T) {
 				t.Errorf("%s, %s: description %q, unit %q", name, p.Title, p.Description, p.FieldConfig.Defaults.Unit)
 			}
 			if p.Type != "timeseries" && p.FieldConfig.Defaults.NoValue == "" {
-				t.Errorf("%s, %s does not say what it means to be empty", name, p.Title)
+				t.Errorf("%s, %s has no noValue text", name, p.Title)
 			}
 			checkTargets(t, name+", "+p.Title, p.Targets)
 		}
@@ -212,15 +212,14 @@ func checkTargets(t *testing.T, where string, targets []target) {
 			}
 		}
 		if strings.Count(target.Expr, "rate(")+strings.Count(target.Expr, "increase(") != len(rates.FindAllString(target.Expr, -1)) {
-			t.Errorf("%s: a rate that is not of a plain selector: %s", where, target.Expr)
+			t.Errorf("%s: a rate of something other than a plain selector: %s", where, target.Expr)
 		}
 	}
 }
 
 var rates = regexp.MustCompile(`\b(rate|increase)\([\w:]+(?:\{[^}]*\})?\[([^\]]*)\]`)
 
-// TestDataSource makes sure that whoever chooses another data source sees all of
-// it, and nothing else.
+// TestDataSource checks that everything on a dashboard uses the selected data source.
 func TestDataSource(t *testing.T) {
 	t.Parallel()
 	check := func(where string, source json.RawMessage) {
@@ -284,7 +283,8 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// expressions are all of a dashboard: of panels, variables and annotations.
+// expressions returns all expressions of a dashboard: of panels, variables and
+// annotations.
 func (d *dashboard) expressions() []string {
 	var expressions []string
 	for _, p := range d.every() {
@@ -303,8 +303,7 @@ func (d *dashboard) expressions() []string {
 	return expressions
 }
 
-// TestGrid makes sure that panels fill every row from side to side, and that none
-// covers another.
+// TestGrid checks that panels fill every row and do not overlap.
 func TestGrid(t *testing.T) {
 	t.Parallel()
 	const width = 24
@@ -339,8 +338,7 @@ func TestGrid(t *testing.T) {
 	}
 }
 
-// TestLinks makes sure that links lead to dashboards that there are, with
-// variables that these have.
+// TestLinks checks that links lead to existing dashboards and set existing variables.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	all := readAll(t)
@@ -388,7 +386,7 @@ func checkDataLinks(t *testing.T, where string, value json.RawMessage, from *das
 		}
 		sets := regexp.MustCompile(`var-(\w+)=`).FindAllStringSubmatch(link.URL, -1)
 		if len(sets) == 0 {
-			t.Errorf("%s: %s fills in nothing", where, link.URL)
+			t.Errorf("%s: %s sets no variable", where, link.URL)
 		}
 		for _, set := range sets {
 			if !slices.Contains(to.variables(), set[1]) {
@@ -407,8 +405,7 @@ func checkDataLinks(t *testing.T, where string, value json.RawMessage, from *das
 	}
 }
 
-// TestFields makes sure that what is said of a column or a line is said of one
-// that there is.
+// TestFields checks that settings of columns and lines refer to existing fields.
 func TestFields(t *testing.T) {
 	t.Parallel()
 	template := regexp.MustCompile(`\{\{(\w+)\}\}`)
@@ -440,7 +437,7 @@ func TestFields(t *testing.T) {
 				}
 				for field := range o.ExcludeByName {
 					if !known(field) {
-						t.Errorf("%s: there is no field %q to leave out", where, field)
+						t.Errorf("%s: there is no field %q to exclude", where, field)
 					}
 				}
 				for field, shown := range o.RenameByName {
@@ -464,7 +461,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// series are the names of metrics with their labels.
+// series maps the names of metrics to their labels.
 type series map[string]map[string]bool
 
 func (s series) add(metric string, labels ...string) {
@@ -476,7 +473,7 @@ func (s series) add(metric string, labels ...string) {
 	}
 }
 
-// labels are those of all metrics.
+// labels returns the labels of all metrics.
 func (s series) labels() []string {
 	labels := make(map[string]bool)
 	for _, of := range s {
@@ -485,8 +482,8 @@ func (s series) labels() []string {
 	return slices.Collect(maps.Keys(labels))
 }
 
-// knownSeries are those that the exporter's own tests compare with, those that
-// the rules record, and a few of every Go program and of Prometheus.
+// knownSeries returns the metrics in the expected expositions of the collector tests,
+// the metrics that the rules record, and a few metrics of Go programs and Prometheus.
 func knownSeries(t *testing.T) series {
 	t.Helper()
 	known := make(series)
@@ -531,8 +528,8 @@ func knownSeries(t *testing.T) series {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Which labels a recorded series has only Prometheus knows; one that nothing
-	// has is found all the same.
+	// Only Prometheus knows the labels of a recorded series, so all known labels are
+	// allowed. A label that no metric has is still found.
 	known.add("ALERTS", append(known.labels(), "alertname", "alertstate", "severity", "scope")...)
 	labels := append(known.labels(), "certificate")
 	for _, record := range regexp.MustCompile(`(?m)^ +- record: (\S+)$`).FindAllStringSubmatch(string(content), -1) {
@@ -541,8 +538,8 @@ func knownSeries(t *testing.T) series {
 	return known
 }
 
-// words are those of PromQL that are neither metrics nor labels, and of Grafana's
-// queries for variables.
+// words are the words in PromQL and in Grafana's variable queries that are neither
+// metrics nor labels.
 var words = strings.Fields(`and or unless on ignoring by without group_left group_right bool offset
 	sum min max avg count topk bottomk quantile
 	abs ceil changes clamp_max clamp_min count_over_time avg_over_time max_over_time min_over_time sum_over_time last_over_time
@@ -551,15 +548,15 @@ var words = strings.Fields(`and or unless on ignoring by without group_left grou
 
 var (
 	strs      = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
-	replaces  = regexp.MustCompile(`"(\w+)", "[^"]*", "\w*", "[^"]*"\s*\)`) // of label_replace: the label it makes
+	replaces  = regexp.MustCompile(`"(\w+)", "[^"]*", "\w*", "[^"]*"\s*\)`) // in label_replace: the new label
 	windows   = regexp.MustCompile(`\[[^\]]*\]|\boffset\s+\S+|\b\d[\w.]*`)
 	selectors = regexp.MustCompile(`([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}`)
 	matchers  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)`)
 	tokens    = regexp.MustCompile(`[a-zA-Z_:][\w:]*`)
 )
 
-// check returns what an expression uses that there is not. It is no parser:
-// Prometheus is, and gets to see all of them in e2e.
+// check returns the faults of an expression: unknown metrics and labels. It does not
+// parse the expression: in e2e, Prometheus runs all of them.
 func (s series) check(expr string) (faults []string) {
 	labels := s.labels()
 	for _, made := range replaces.FindAllStringSubmatch(expr, -1) {
@@ -581,7 +578,7 @@ func (s series) check(expr string) (faults []string) {
 	return faults
 }
 
-// TestMetrics makes sure that no query asks for what is not exported.
+// TestMetrics checks that all queries use known metrics and labels.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	known := knownSeries(t)
@@ -616,7 +613,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestTexts makes sure that texts use variables that there are.
+// TestTexts checks that text panels use existing variables.
 func TestTexts(t *testing.T) {
 	t.Parallel()
 	for name, d := range readAll(t) {
@@ -660,7 +657,7 @@ func TestWrite(t *testing.T) {
 				current.Text, current.Value = DefaultJob, DefaultJob
 			}
 			if !reflect.DeepEqual(written, original) {
-				t.Errorf("%s: more than the job is changed", name)
+				t.Errorf("%s: Write changed more than the job", name)
 			}
 		}
 		for _, name := range []string{"provisioning/dashboards/qlik.yml", "provisioning/datasources/prometheus.yml"} {
