@@ -18,9 +18,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// alertmanagerPrograms are alertmanager and amtool of the version that the
-// example is written for, built from the module in tools/alertmanager when they
-// are first needed. Those in Debian are too old for it.
+// alertmanagerPrograms builds alertmanager and amtool from the module in
+// tools/alertmanager when a test first needs them. The example needs this
+// version; Debian's packages are too old.
 var alertmanagerPrograms = sync.OnceValues(func() (map[string]string, error) {
 	dir := filepath.Dir(exporter)
 	build := exec.Command("go", "build", "-o", dir, "tool")
@@ -61,7 +61,7 @@ func writeYAML(t *testing.T, name string, d document) {
 	writeFile(t, name, content)
 }
 
-// list returns the mappings in a list.
+// list returns the mappings in the list under a key.
 func (d document) list(key string) []document {
 	var all []document
 	values, _ := d[key].([]any)
@@ -73,7 +73,7 @@ func (d document) list(key string) []document {
 	return all
 }
 
-// mapping returns a mapping in it.
+// mapping returns the mapping under a key.
 func (d document) mapping(key string) document {
 	switch value := d[key].(type) {
 	case document:
@@ -84,7 +84,7 @@ func (d document) mapping(key string) document {
 	return nil
 }
 
-// eachRoute does something to a route of Alertmanager and to all below it.
+// eachRoute calls do for a route of Alertmanager and for all routes below it.
 func eachRoute(route document, do func(document)) {
 	do(route)
 	for _, child := range route.list("routes") {
@@ -92,17 +92,18 @@ func eachRoute(route document, do func(document)) {
 	}
 }
 
-// isUserRoute says whether a route is for all alerts about one user.
+// isUserRoute reports whether a route is the one for all alerts about one user.
 func isUserRoute(route document) bool { return fmt.Sprint(route["matchers"]) == `[scope="user"]` }
 
-// alwaysOpen makes an Alertmanager's office hours all hours.
+// alwaysOpen sets the office hours of an Alertmanager configuration to the whole
+// day.
 func alwaysOpen(config document) {
 	for _, times := range config.list("time_intervals") {
 		times["time_intervals"] = []any{document{"times": []any{document{"start_time": "00:00", "end_time": "24:00"}}}}
 	}
 }
 
-// alertmanager is an Alertmanager that runs.
+// alertmanager is a running Alertmanager.
 type alertmanager struct {
 	*program
 	address string // host:port
@@ -122,8 +123,8 @@ func startAlertmanager(t *testing.T, configFile string) *alertmanager {
 	return a
 }
 
-// state is "active", "suppressed" or "" for the only alert of a site with that
-// name.
+// state returns the state of a site's only alert with that name: "active",
+// "suppressed", or "" if there is not exactly one.
 func (a *alertmanager) state(t *testing.T, s *site, alertname string) string {
 	t.Helper()
 	filter := url.Values{"filter": {fmt.Sprintf("alertname=%q", alertname), fmt.Sprintf("site=%q", s.name)}}
@@ -141,7 +142,7 @@ func (a *alertmanager) state(t *testing.T, s *site, alertname string) string {
 	return alerts[0].Status.State
 }
 
-// notification is what a receiver of Alertmanager gets.
+// notification is what Alertmanager sends to a receiver.
 type notification struct {
 	at       time.Time
 	receiver string
@@ -159,7 +160,7 @@ func (n *notification) is(status, alertname string) bool {
 	return n.Status == status && n.alertname() == alertname
 }
 
-// inbox is every receiver of an Alertmanager.
+// inbox collects the notifications of all receivers of an Alertmanager.
 type inbox struct {
 	url string
 	mu  sync.Mutex
@@ -196,7 +197,8 @@ func (in *inbox) of(s *site) []*notification {
 	return its
 }
 
-// sent counts notifications of a site; alertname "" stands for all.
+// sent returns the number of notifications of a site; alertname "" counts all
+// alerts.
 func (in *inbox) sent(s *site, status, alertname string) int {
 	count := 0
 	for _, n := range in.of(s) {
@@ -207,7 +209,8 @@ func (in *inbox) sent(s *site, status, alertname string) int {
 	return count
 }
 
-// wait waits for the first notification of that kind and returns when it came.
+// wait waits for the first notification of that kind and returns the time when it
+// arrived.
 func (in *inbox) wait(t *testing.T, s *site, status, alertname string) time.Time {
 	t.Helper()
 	var found *notification
@@ -223,7 +226,7 @@ func (in *inbox) wait(t *testing.T, s *site, status, alertname string) time.Time
 	return found.at
 }
 
-// log prints the notifications of a site as a person would get them.
+// log prints the notifications of a site with the texts that people read.
 func (in *inbox) log(t *testing.T, s *site) {
 	t.Helper()
 	for _, n := range in.of(s) {

@@ -18,14 +18,14 @@ const (
 	latency   = 500 * time.Millisecond // what the programs need for themselves, beside scraping and evaluating
 )
 
-// pace is how the shipped rules and the shipped example for Alertmanager are
-// changed for a test: in their times, and every receiver is a webhook.
+// pace changes the shipped rules and the shipped Alertmanager example for a test:
+// it shortens their times and turns every receiver into a webhook.
 type pace struct {
 	interval time.Duration // of scrapes and evaluations
 	faster   time.Duration // what `for` and the times of routes are divided by
 }
 
-// shorten divides a duration that is there.
+// shorten divides the duration under a key, if there is one.
 func (p pace) shorten(d document, key string) {
 	text, found := d[key].(string)
 	if !found {
@@ -36,7 +36,7 @@ func (p pace) shorten(d document, key string) {
 	}
 }
 
-// writeRules writes the shipped rules.
+// writeRules writes the shipped rules with shortened times.
 func (p pace) writeRules(t *testing.T, file string) {
 	t.Helper()
 	rules := readYAML(t, rulesFile)
@@ -54,7 +54,8 @@ func (p pace) writeRules(t *testing.T, file string) {
 	writeYAML(t, file, rules)
 }
 
-// pager is what turns metrics into notifications.
+// pager is a Prometheus with the shipped rules, an Alertmanager, and an inbox
+// that receives its notifications.
 type pager struct {
 	pace
 
@@ -115,7 +116,7 @@ scrape_configs:
 	return p
 }
 
-// waitSessions waits until Prometheus knows so many sessions of a site.
+// waitSessions waits until Prometheus has this number of sessions for a site.
 func (p *pager) waitSessions(t *testing.T, s *site, sessions int) {
 	t.Helper()
 	p.prometheus.waitFor(t, fmt.Sprintf("%d sessions of %s", sessions, s.name), readyWithin, func() bool {
@@ -125,9 +126,9 @@ func (p *pager) waitSessions(t *testing.T, s *site, sessions int) {
 	})
 }
 
-// within fails the test unless a notification came as soon as it can after
-// something happened: the next scrape, the next evaluation, group_wait. On a busy
-// machine scrapes and evaluations take long themselves.
+// within fails the test unless a notification arrived as soon as possible after
+// an event: after the next scrape, the next evaluation and group_wait. On a busy
+// machine, scrapes and evaluations themselves take long.
 func (p *pager) within(t *testing.T, what string, took, more time.Duration) {
 	t.Helper()
 	now := &history{prometheus: p.prometheus, begin: time.Now().Add(-took - time.Second), end: time.Now()}
@@ -137,8 +138,8 @@ func (p *pager) within(t *testing.T, what string, took, more time.Duration) {
 		fmt.Sprintf("%s within a scrape of %s, an evaluation of %s, group_wait of %s and %s", what, p.interval, p.interval, p.groupWait, more), took.Round(time.Millisecond))
 }
 
-// sends fails the test unless that many notifications of that kind were sent to
-// people of the site, alertname "" being any.
+// sends fails the test unless the receivers of the site got that many
+// notifications of that kind. alertname "" counts all alerts.
 func (p *pager) sends(t *testing.T, s *site, count int, status, alertname string) {
 	t.Helper()
 	seen := p.inbox.sent(s, status, alertname)
@@ -156,9 +157,9 @@ const (
 	resolved  = "resolved"
 )
 
-// From a login at a real proxy's answer to a notification: the simulated site,
-// the exporter, Prometheus with the shipped rules, Alertmanager with the shipped
-// routes and inhibitions, a webhook.
+// TestAlerts follows a login from a real proxy's response to a notification: the
+// simulated site, the exporter, Prometheus with the shipped rules, Alertmanager
+// with the shipped routes and inhibitions, and a webhook.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	twoNodes := func() qliktest.Config {
@@ -202,14 +203,14 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// scene is a scenario that is played.
+// scene runs one scenario on its site.
 type scene struct {
 	t     *testing.T
 	pager *pager
 	site  *site
 }
 
-// sixLogins has a user reach the limit, be refused, and log out.
+// sixLogins has a user who reaches the limit, is refused, and logs out.
 func (a *scene) sixLogins() {
 	t, p, s := a.t, a.pager, a.site
 	sessions := s.logins(t, 3)
@@ -254,8 +255,9 @@ func (a *scene) sixLogins() {
 	s.logout(t, sessions[:2]...)
 }
 
-// firstDenial has a user whose slots are all taken by rows of sessions that are
-// gone: the first login is refused, of which the list of sessions tells nothing.
+// firstDenial has a user whose slots are all taken by usage rows of ended
+// sessions. The first login is refused, although the list of sessions shows no
+// reason.
 func (a *scene) firstDenial() {
 	t, p, s := a.t, a.pager, a.site
 	for range 5 {
@@ -274,9 +276,10 @@ func (a *scene) firstDenial() {
 	p.sends(t, s, 2, firing, "")
 }
 
-// unlicensed has a user who is never let in, whatever the number of sessions.
-// Not more than the limit of them: the exporter does not know for certain that
-// somebody has no license before the lists are read again, which takes minutes.
+// unlicensed has a user without a license, who is always refused, regardless of
+// the number of sessions. The number of sessions stays within the limit: the
+// exporter does not know for certain that a user has no license until it reads
+// the lists again, which takes minutes.
 func (a *scene) unlicensed() {
 	t, p, s := a.t, a.pager, a.site
 	s.logins(t, 5)
@@ -284,7 +287,7 @@ func (a *scene) unlicensed() {
 	p.sends(t, s, 0, firing, "")
 }
 
-// proxyDies has a user at the limit on a node whose proxy dies.
+// proxyDies has a user at the limit on a node whose proxy goes down.
 func (a *scene) proxyDies(die, revive func()) {
 	t, p, s := a.t, a.pager, a.site
 	for _, prefix := range []string{"", "sales", "finance", "hr", "mobile"} {
@@ -313,8 +316,8 @@ func (a *scene) proxyDies(die, revive func()) {
 	p.sends(t, s, before+1, firing, "")
 }
 
-// Everybody is at the limit at once, and then the proxy restarts. Evaluations are
-// nearly as far apart as group_wait allows, as in production.
+// All users are at the limit at once, and then the proxy restarts. The evaluation
+// interval is nearly as long as group_wait allows, as in production.
 func TestAlertsOfACrowd(t *testing.T) {
 	t.Parallel()
 	const manyUsers = "QlikManyUsersNearLimit"
@@ -350,8 +353,8 @@ func TestAlertsOfACrowd(t *testing.T) {
 	expect(t, seen <= 3, "at most three until it is over", seen)
 }
 
-// flapping has a user who closes the fifth session and opens one while its slot
-// cools. It is refused, and granted when she tries again.
+// flapping has a user who closes the fifth session and opens another one while
+// its slot is cooling. The login is refused first and granted on a later attempt.
 func (a *scene) flapping() {
 	t, p, s := a.t, a.pager, a.site
 	s.logins(t, 4)
@@ -376,7 +379,7 @@ func (a *scene) flapping() {
 	p.sends(t, s, 0, resolved, "")
 }
 
-// sharedAccount has an account with more sessions than a person could have.
+// sharedAccount has an account with more sessions than one person could have.
 func (a *scene) sharedAccount() {
 	t, p, s := a.t, a.pager, a.site
 	s.logins(t, 16)
@@ -386,7 +389,7 @@ func (a *scene) sharedAccount() {
 	p.sends(t, s, 1, firing, "")
 }
 
-// exporterEnds has an exporter end while a user is at the limit.
+// exporterEnds has an exporter that stops while a user is at the limit.
 func (a *scene) exporterEnds() {
 	t, p, s := a.t, a.pager, a.site
 	s.logins(t, 5)

@@ -21,14 +21,13 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// wallClock is what can be set instead of the clock of the machine, while
-// programs go by it.
+// wallClock is a wall clock that a test can set while programs use it.
 type wallClock struct{ file string }
 
 const wallClockFile = "QLIK_EXPORTER_TEST_WALL_CLOCK" // in the environment
 
-// ahead is added to package time. The file is mapped and not read, because the
-// runtime asks for the time where nothing may be called.
+// ahead goes into package time. The file is memory-mapped, not read, because the
+// runtime asks for the time in places where it must not call functions.
 const ahead = `package time
 
 import (
@@ -53,8 +52,8 @@ var ahead = func() *atomic.Int64 { // seconds
 `
 
 // buildWithWallClock builds the exporter with a standard library in which
-// time.Now has a wall clock of its own. The clock that only goes forward stays
-// the machine's.
+// time.Now uses the wall clock of the test. The monotonic clock remains that of
+// the machine.
 func buildWithWallClock(t *testing.T) (path string) {
 	t.Helper()
 	goroot, err := exec.Command("go", "env", "GOROOT").Output()
@@ -91,8 +90,8 @@ func buildWithWallClock(t *testing.T) (path string) {
 	return path
 }
 
-// set sets the clock so far ahead. The file is never made shorter: programs have
-// it mapped.
+// set sets how far the clock is ahead. The file never becomes shorter, because
+// programs have mapped it.
 func (c wallClock) set(t *testing.T, ahead time.Duration) {
 	t.Helper()
 	file, err := os.OpenFile(c.file, os.O_CREATE|os.O_WRONLY, 0o600)
@@ -105,7 +104,8 @@ func (c wallClock) set(t *testing.T, ahead time.Duration) {
 	}
 }
 
-// startBeside starts an exporter of the same site whose wall clock can be set.
+// startBeside starts a second exporter of the same site, with a wall clock that
+// the test can set.
 func (c wallClock) startBeside(t *testing.T, path string, other *instance) *instance {
 	t.Helper()
 	arguments := slices.DeleteFunc(slices.Clone(other.cmd.Args[1:]), func(argument string) bool {
@@ -119,8 +119,8 @@ func (c wallClock) startBeside(t *testing.T, path string, other *instance) *inst
 	return e
 }
 
-// ofItsOwn are the lines that two exporters of a site need not have in common:
-// what an exporter says of itself, and when it saw what.
+// ofItsOwn matches the lines in which two exporters of a site may differ: metrics
+// of the exporter itself, and times at which it saw something.
 var ofItsOwn = regexp.MustCompile(`^(#|go_|process_|promhttp_|qlik_exporter_|qlik_request|qlik_\w+_duration_seconds|` +
 	`qlik_(last_refresh|audit_log_last_read|user_next_slot|user_oldest_session_first_seen|user_last_limit_reached)_timestamp_seconds)`)
 
@@ -128,7 +128,7 @@ func (m metrics) ofTheSite() string {
 	return strings.Join(slices.DeleteFunc(strings.SplitAfter(string(m), "\n"), ofItsOwn.MatchString), "")
 }
 
-// number is the value of a series that is there.
+// number returns the value of an existing series.
 func (m metrics) number(t *testing.T, series string) float64 {
 	t.Helper()
 	number, err := strconv.ParseFloat(m.value(series), 64)
@@ -138,15 +138,17 @@ func (m metrics) number(t *testing.T, series string) float64 {
 	return number
 }
 
-// untilRowsAreOld is for programs of their own, whose clocks nobody can set
-// forward: they read usage rows again after 15 seconds.
+// untilRowsAreOld is longer than the 15 seconds after which an exporter reads
+// usage rows again. The test has to wait, because it cannot set the clocks of
+// other processes forward.
 const untilRowsAreOld = 16 * time.Second
 
 const annasSlots = `qlik_user_cooling_slots{user_directory="LAB",user_id="anna"}`
 
-// TestWallClock sets the wall clock of an exporter by hours, forward and back, and
-// keeps it wrong for longer than a slot cools and the topology is kept. Another one
-// beside it, whose clock is right, says what is true. It takes seven minutes.
+// TestWallClock sets the wall clock of an exporter forward and back by hours, and
+// keeps it wrong for longer than a slot cools and the topology is cached. A
+// second exporter with a correct clock shows the expected results. The test takes
+// seven minutes.
 func TestWallClock(t *testing.T) {
 	const coolingTime = 5 * time.Minute // Qlik's own
 	path := buildWithWallClock(t)
@@ -166,7 +168,8 @@ func TestWallClock(t *testing.T) {
 		expect(t, was.ofTheSite() != "" && is.ofTheSite() == was.ofTheSite(), about+", it says what is true",
 			fmt.Sprintf("%d series, %s cooling\n%s", strings.Count(is.ofTheSite(), "\n"), is.value(annasSlots), difference(was.ofTheSite(), is.ofTheSite())))
 	}
-	// read waits until a source was read lately, by a clock so far ahead.
+	// read waits until the exporter has just read a source, according to a clock
+	// that is this far ahead.
 	read := func(of *instance, series string, ahead, within time.Duration) {
 		t.Helper()
 		var age time.Duration
@@ -176,7 +179,7 @@ func TestWallClock(t *testing.T) {
 		})
 		t.Logf("ok: by a clock %s ahead, %s was %s ago", ahead, series, age.Round(time.Millisecond))
 	}
-	// A node hangs while the clock is set in the middle of a scrape.
+	// A node hangs while the clock changes in the middle of a scrape.
 	setInTheMiddle := func(ahead time.Duration) {
 		t.Helper()
 		s.SetProxyFault("qlik2", qliktest.Hanging)
@@ -188,7 +191,8 @@ func TestWallClock(t *testing.T) {
 		expect(t, err == nil && took > time.Second && took < 2*time.Second && metrics(text).value("qlik_sessions_complete") == "0",
 			"the scrape in the middle of which the clock is set is answered in time", fmt.Sprintf("%v after %s", err, took))
 		s.SetProxyFault("qlik2", qliktest.NoFault)
-		// Its request runs on, up to --qlik.timeout, and is not repeated meanwhile.
+		// Its request continues up to --qlik.timeout, and the exporter does not
+		// repeat it meanwhile.
 		e.waitFor(t, "all is known again", 20*time.Second, func() bool { return e.scrape(t).value("qlik_sessions_complete") == "1" })
 	}
 
@@ -243,7 +247,7 @@ func TestWallClock(t *testing.T) {
 	agree("right again, later")
 }
 
-// difference lists the lines that only one of two texts has.
+// difference returns the lines that only one of two texts contains.
 func difference(was, is string) string {
 	var lines []string
 	for line := range strings.Lines(was) {

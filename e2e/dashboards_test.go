@@ -19,19 +19,20 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// look is somebody's look at a dashboard.
+// look is a view of a dashboard with selected variables and a time range.
 type look struct {
 	prometheus *server
 	dashboard  string            // its uid
 	variables  map[string]string // what is chosen above it, by name
 	begin, end time.Time
 	interval   time.Duration // between scrapes, as Grafana's data source is told
-	// Queries that may be without data, and why: a panel's title and the letter of
-	// the query, "variable" and its name, or "annotation" and its name.
+	// Queries that may return no data, with the reason. The key is a panel's
+	// title and the letter of the query, "variable" and its name, or "annotation"
+	// and its name.
 	empty map[string]string
 }
 
-// answer is what Prometheus says to a query of a dashboard.
+// answer is the result of a dashboard query.
 type answer struct {
 	query string  // as in look.empty
 	total float64 // of all numbers
@@ -39,8 +40,8 @@ type answer struct {
 	took  time.Duration
 }
 
-// check fails the test if a query of the dashboard fails, or is without data when
-// it may not be.
+// check fails the test if a query of the dashboard fails, or unexpectedly returns
+// no data.
 func (l *look) check(t *testing.T) []answer {
 	t.Helper()
 	answers := l.ask(t)
@@ -64,7 +65,7 @@ func (l *look) check(t *testing.T) []answer {
 	return answers
 }
 
-// ask asks every query of the dashboard: of variables, annotations and panels.
+// ask runs every query of the dashboard: of variables, annotations and panels.
 func (l *look) ask(t *testing.T) []answer {
 	t.Helper()
 	type panel struct {
@@ -126,12 +127,12 @@ func (l *look) ask(t *testing.T) []answer {
 
 var grafanaVariable = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
 
-// step is what Grafana chooses for a graph of a thousand pixels.
+// step returns the step that Grafana uses for a graph of a thousand pixels.
 func (l *look) step() time.Duration {
 	return max(l.interval, l.end.Sub(l.begin)/1000).Round(time.Second)
 }
 
-// fill puts values in the place of Grafana's variables.
+// fill replaces Grafana's variables with their values.
 func (l *look) fill(t *testing.T, expr string) string {
 	t.Helper()
 	return grafanaVariable.ReplaceAllStringFunc(expr, func(use string) string {
@@ -211,8 +212,8 @@ func (l *look) labelValues(t *testing.T, name, query string) answer {
 	return answer{query: name, found: len(values) > 0, took: time.Since(begin)}
 }
 
-// As the dashboards are meant for: a site with two exporters, a site whose users
-// are not named, and one exporter alone without the label site.
+// The setups that the dashboards support: a site with two exporters, a site whose
+// users are not named, and a single exporter without the label site.
 const dashboardsConfig = `
 global: {scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 2s}
 rule_files: ['%[1]s']
@@ -225,7 +226,8 @@ scrape_configs:
     static_configs: [{targets: ['%[2]s']}]
 `
 
-// noUsers are the queries of the user's dashboard, and why they are without data.
+// noUsers returns the queries of the user dashboard that return no data, with the
+// reason.
 func noUsers(t *testing.T, l *look) map[string]string {
 	t.Helper()
 	empty := make(map[string]string)
@@ -241,7 +243,7 @@ func noUsers(t *testing.T, l *look) map[string]string {
 	return empty
 }
 
-// TestDashboards looks at each dashboard as people do, with the demo behind it.
+// TestDashboards runs the queries of each dashboard against the demo.
 func TestDashboards(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t)
@@ -256,7 +258,7 @@ func TestDashboards(t *testing.T) {
 	})
 	begin := time.Now()
 	time.Sleep(happensWithin)
-	// Somebody who has all that can be had: a slot that cools, and a login refused.
+	// A user with data for all panels: a cooling slot and a refused login.
 	var user model.Metric
 	now := &history{prometheus: p, begin: begin}
 	p.waitFor(t, "a user at the limit who was refused", 2*time.Minute, func() bool {
@@ -312,7 +314,7 @@ func TestDashboards(t *testing.T) {
 			l.check(t)
 		})
 	}
-	// The exporter's dashboard is about exporters, so it adds them up.
+	// The exporter dashboard is not compared, because it adds up all exporters.
 	for _, dashboard := range []string{"qlik-overview", "qlik-user"} {
 		t.Run(dashboard+" shows the same with two exporters as with one", func(t *testing.T) {
 			t.Parallel()
@@ -333,8 +335,8 @@ func TestDashboards(t *testing.T) {
 	}
 }
 
-// TestOverviewIsFast: the dashboard that hangs on the wall is quick with a large
-// site, too. It is not parallel, since it measures.
+// TestOverviewIsFast checks that the overview dashboard is fast even for a large
+// site. It is not parallel, because it measures time.
 func TestOverviewIsFast(t *testing.T) {
 	const sessions = 10_000
 	const most = 100 * time.Millisecond
@@ -376,8 +378,8 @@ scrape_configs:
 	t.Logf("%d sessions, %g users, %g of them near the limit", sessions, named, near)
 	expect(t, near >= 500, "many users are near the limit", near)
 
-	// Of several answers the fastest tells what a query costs; the others, what else
-	// this machine has to do.
+	// The fastest of several runs shows the cost of a query. The others include
+	// other work of the machine.
 	best := make(map[string]time.Duration)
 	slowest := ""
 	l := &look{

@@ -9,13 +9,14 @@ import (
 	"testing"
 )
 
-// instance is an exporter that runs.
+// instance is a running exporter.
 type instance struct {
 	*program
 	address string // host:port
 }
 
-// startExporter starts an exporter on a free port and waits until it serves.
+// startExporter starts an exporter on a free port and waits until it serves
+// requests.
 func startExporter(t *testing.T, arguments ...string) *instance {
 	t.Helper()
 	address := "127.0.0.1:" + freePort(t)
@@ -37,16 +38,16 @@ func (e *instance) scrape(t *testing.T) metrics {
 	return metrics(text)
 }
 
-// metrics are those of one scrape, in the text format.
+// metrics is the result of one scrape in the text format.
 type metrics string
 
-// count returns how many series a metric has.
+// count returns the number of series of a metric.
 func (m metrics) count(name string) int {
 	return len(regexp.MustCompile(`(?m)^`+name+`[{ ]`).FindAllString(string(m), -1))
 }
 
-// value returns the value of a series, written as in the text format, or "" if
-// there is none.
+// value returns the value of a series, or "" if there is no such series. The
+// series is written as in the text format.
 func (m metrics) value(series string) string {
 	for line := range strings.Lines(string(m)) {
 		if value, found := strings.CutPrefix(line, series+" "); found {
@@ -56,7 +57,7 @@ func (m metrics) value(series string) string {
 	return ""
 }
 
-// requests is how often Qlik's proxies have been asked.
+// requests returns the number of requests to Qlik's proxies.
 func (m metrics) requests(t *testing.T) int {
 	t.Helper()
 	requests, err := strconv.Atoi(m.value(`qlik_requests_total{api="qps"}`))
@@ -80,7 +81,7 @@ func startDemo(t *testing.T) demo {
 
 var certificatesLine = regexp.MustCompile(`(?m)^ +certificates +(\S+)`)
 
-// demoFolder is the folder that the demo says it has made.
+// demoFolder returns the folder that the demo reports to have created.
 func demoFolder(t *testing.T, p *program) string {
 	t.Helper()
 	found := certificatesLine.FindStringSubmatch(p.stdout.String())

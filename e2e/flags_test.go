@@ -14,7 +14,8 @@ import (
 	"github.com/youmark/pkcs8"
 )
 
-// An exporter that cannot start says which flag to change, in one line, at once.
+// If the exporter cannot start, it exits immediately and names the flag to change
+// in one line.
 func TestWrongFlags(t *testing.T) {
 	d := startDemo(t)
 	host := "--qlik.host=qlik-central"
@@ -68,8 +69,8 @@ func TestWrongFlags(t *testing.T) {
 	}
 }
 
-// errorLines are the lines that are not the log's. The log begins when the flags
-// are found to be good, so only where listening fails there are any.
+// errorLines returns the lines that do not belong to the log. The log starts
+// after the flags have been accepted, so log lines exist only if listening fails.
 func errorLines(text string) []string {
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -80,7 +81,7 @@ func errorLines(text string) []string {
 	return lines
 }
 
-// An exporter that cannot reach Qlik reports that; it is what it is for.
+// An exporter that cannot reach Qlik starts and reports the outage.
 func TestUnreachableHost(t *testing.T) {
 	d := startDemo(t)
 	for name, host := range map[string]string{
@@ -99,12 +100,12 @@ func TestUnreachableHost(t *testing.T) {
 	}
 }
 
-// with returns arguments and more of them, and leaves the first ones as they are.
+// with returns a copy of the arguments with more arguments appended.
 func with(arguments []string, more ...string) []string {
 	return append(append([]string{}, arguments...), more...)
 }
 
-// encryptKey copies a certificate folder, with a passphrase on the key.
+// encryptKey copies a certificate folder and encrypts the key with a passphrase.
 func encryptKey(t *testing.T, folder, passphrase string) string {
 	t.Helper()
 	to := t.TempDir()

@@ -21,7 +21,7 @@ import (
 
 var growthFor = flag.Duration("growth.for", 5*time.Minute, "how long TestGrowth measures")
 
-// What docs/scaling.md promises for a user with sessions.
+// Limits that docs/scaling.md promises per user with sessions.
 const (
 	seriesPerUser   = 5.5 // scraped
 	recordedPerUser = 1.1 // by the rules
@@ -37,9 +37,9 @@ scrape_configs:
     static_configs: [{targets: ['%s']}]
 `
 
-// TestGrowth measures what a company costs its exporter and its Prometheus, at
-// the usual 15 seconds and with the shipped rules: the figures in
-// docs/scaling.md.
+// TestGrowth measures the cost of a company for its exporter and its Prometheus,
+// at the usual interval of 15 seconds and with the shipped rules. The results are
+// the figures in docs/scaling.md.
 func TestGrowth(t *testing.T) {
 	t.Parallel()
 	for _, users := range []int{1_000, 10_000} {
@@ -109,8 +109,8 @@ func measureGrowth(t *testing.T, users int) {
 	measureBlocks(t, "what is kept for long", kept)
 }
 
-// logSeries prints how many series another exporter of a site has with one more
-// argument.
+// logSeries prints the number of series that a second exporter of the site has
+// with one additional argument.
 func logSeries(t *testing.T, s *site, more string) {
 	t.Helper()
 	e := s.another(t, strings.Fields(more)...)
@@ -123,7 +123,7 @@ func logSeries(t *testing.T, s *site, more string) {
 	t.Logf("with %q: %d series in %d kB, %d of users", more, m.count(`\w+`), len(m)/1000, m.count(`\w+\{[^}]*user_id=[^}]*\}`))
 }
 
-// startCompany starts the site of a company in the middle of its day, with an
+// startCompany starts a company's site in the middle of a workday, and an
 // exporter.
 func startCompany(t *testing.T, users int) *site {
 	t.Helper()
@@ -152,7 +152,7 @@ func startCompany(t *testing.T, users int) *site {
 	return s
 }
 
-// log prints the results of a query at the end.
+// log prints the results of a query at the end of the history.
 func (h *history) log(t *testing.T, what, query string) {
 	t.Helper()
 	for _, sample := range h.vector(t, query) {
@@ -161,7 +161,7 @@ func (h *history) log(t *testing.T, what, query string) {
 	}
 }
 
-// measureBlocks writes the database as blocks and looks at their size.
+// measureBlocks writes the database as blocks and measures their size.
 func measureBlocks(t *testing.T, what string, p *server) {
 	t.Helper()
 	snapshot, err := p.api.Snapshot(t.Context(), false)

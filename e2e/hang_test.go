@@ -16,20 +16,20 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// A size that takes less than a minute; .ci/slow has the full one.
+// A size that takes less than a minute. .ci/slow uses the full size.
 var (
 	hangSessions = flag.Int("hang.sessions", 9_000, "sessions of each site of TestHangingNode")
 	hangTimeout  = flag.Duration("hang.timeout", 3*time.Second, "scrape timeout and interval of TestHangingNode")
 	hangBusy     = flag.Bool("hang.busy", true, "give the processors something else to do meanwhile")
 )
 
-// slowerThanHealthy is how much longer than a healthy scrape one may take beside a
-// node that hangs, from the second on.
+// slowerThanHealthy is the maximum time by which a scrape with a hanging node may
+// exceed a healthy scrape, from the second scrape on.
 const slowerThanHealthy = 1200 * time.Millisecond
 
-// TestHangingNode: one of three proxies takes requests and never answers. A real
-// Prometheus loses no scrape, though the processors are busy with something else,
-// and only the first takes long.
+// TestHangingNode has one of three proxies that accepts requests and never
+// answers. A real Prometheus loses no scrape, although the processors are busy,
+// and only the first scrape takes long.
 func TestHangingNode(t *testing.T) { //nolint:tparallel // the busy processors would disturb other tests
 	if *hangBusy {
 		keepBusy(t)
@@ -58,8 +58,8 @@ func TestHangingNode(t *testing.T) { //nolint:tparallel // the busy processors w
 		slowest := slices.Max(later)
 		expect(t, slowest <= healthy+slowerThanHealthy, "only the first scrape waits for the node", slowest)
 		s.SetProxyFault("qlik3", qliktest.NoFault)
-		// Requests run on, up to --qlik.timeout, and a link that takes longer than
-		// before is missed once more.
+		// Requests continue up to --qlik.timeout, and a link that has become
+		// slower times out once more.
 		again := run.end
 		run.prometheus.waitFor(t, "all is known again", readyWithin+5**hangTimeout, func() bool {
 			run.end = time.Now()
@@ -69,7 +69,8 @@ func TestHangingNode(t *testing.T) { //nolint:tparallel // the busy processors w
 	})
 }
 
-// startThreeProxies starts a site and returns how many sessions each node has.
+// startThreeProxies starts a site and returns the number of sessions of each
+// node.
 func startThreeProxies(t *testing.T, sessions int) (*site, map[string]int) {
 	t.Helper()
 	nodes := []qliktest.Node{{Name: "qlik1"}, {Name: "qlik2"}, {Name: "qlik3"}}
@@ -93,7 +94,7 @@ func startThreeProxies(t *testing.T, sessions int) (*site, map[string]int) {
 	return s, on
 }
 
-// keepBusy gives every processor something else to do until the test ends.
+// keepBusy keeps all processors busy until the test ends.
 func keepBusy(t *testing.T) {
 	t.Helper()
 	for range runtime.NumCPU() {
@@ -105,10 +106,11 @@ func keepBusy(t *testing.T) {
 	}
 }
 
-// scrapes is what a Prometheus has of an exporter.
+// scrapes is the data that a Prometheus has scraped from an exporter.
 type scrapes struct{ history }
 
-// scrapeFor starts a Prometheus and waits until it has scraped so often.
+// scrapeFor starts a Prometheus and waits until it has scraped this number of
+// times.
 func scrapeFor(t *testing.T, e *instance, times int) *scrapes {
 	t.Helper()
 	began := time.Now()
@@ -119,7 +121,7 @@ func scrapeFor(t *testing.T, e *instance, times int) *scrapes {
 	return (&scrapes{history{prometheus: p, end: began}}).goOn(t, times)
 }
 
-// goOn waits for so many more scrapes, and returns those.
+// goOn waits for this number of further scrapes and returns them.
 func (s *scrapes) goOn(t *testing.T, times int) *scrapes {
 	t.Helper()
 	next := &scrapes{history{prometheus: s.prometheus, begin: s.end}}
@@ -130,7 +132,7 @@ func (s *scrapes) goOn(t *testing.T, times int) *scrapes {
 	return next
 }
 
-// of are the samples of a series with a single one at each scrape.
+// of returns the samples of a metric that has one series, one sample per scrape.
 func (s *scrapes) of(t *testing.T, selector string) []model.SamplePair {
 	t.Helper()
 	query := fmt.Sprintf("%s[%dms]", selector, s.end.Sub(s.begin).Milliseconds())
@@ -154,9 +156,9 @@ func (s *scrapes) durations(t *testing.T) []time.Duration {
 	return durations
 }
 
-// scrapeTimes scrapes an exporter like Prometheus, so many times with pauses, and
-// returns how long each took to the last byte. What Prometheus itself says includes
-// the time that it takes to store the samples.
+// scrapeTimes scrapes an exporter like Prometheus, this number of times with
+// pauses. It returns the time of each scrape up to the last byte. The duration
+// that Prometheus itself reports includes storing the samples.
 func (e *instance) scrapeTimes(t *testing.T, times int) []time.Duration {
 	t.Helper()
 	var all []time.Duration
@@ -174,8 +176,8 @@ func (e *instance) scrapeTimes(t *testing.T, times int) []time.Duration {
 	return all
 }
 
-// expectHanging: no scrape was lost, the hanging links are unknown, and what is
-// said of the others is right.
+// expectHanging checks that no scrape was lost, that the hanging links are
+// unknown, and that the data of the other links is correct.
 func (s *scrapes) expectHanging(t *testing.T, sessions map[string]int) {
 	t.Helper()
 	all := func(what, selector string, want float64) {

@@ -17,8 +17,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestHistory imports a year of the demo's past into a real Prometheus, and looks
-// at it as those do who plan for the next.
+// TestHistory imports a year of the demo's past into a real Prometheus and
+// queries it with the capacity dashboard.
 func TestHistory(t *testing.T) {
 	const days = 365
 	dir := t.TempDir()
@@ -27,8 +27,8 @@ func TestHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// In the evening of a day on which a node was away while users were near the
-	// limit, so that the rules have something to hold.
+	// The evening of a day on which a node was down while users were near the
+	// limit, so that the rules have a state to hold.
 	end := time.Date(2026, time.September, 11, 20, 0, 0, 0, time.UTC)
 	begin := time.Now()
 	command := exec.Command("go", "run", "./tools/history", fmt.Sprintf("-days=%d", days), "-end="+end.Format(time.RFC3339), "-site=demo")
@@ -47,7 +47,7 @@ func TestHistory(t *testing.T) {
 
 	data := filepath.Join(dir, "data")
 	begin = time.Now()
-	// Every block takes a reading of the whole file, hence few of them.
+	// Each block requires reading the whole file, so there are only a few.
 	output, err := exec.Command("promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=13122h", text, data).CombinedOutput()
 	if err != nil {
 		t.Fatalf("promtool: %v\n%s", err, output)
@@ -75,13 +75,14 @@ func TestHistory(t *testing.T) {
 		}
 	})
 	t.Run("rules say the same", func(t *testing.T) {
-		// A second after each sample, so that no window has one at its very edge.
+		// One second after each sample, so that no sample is on the edge of a
+		// window.
 		checkRecorded(t, prometheus, prometheusv1.Range{Start: end.Add(-24*time.Hour + time.Second), End: end.Add(time.Second), Step: 5 * time.Minute})
 	})
 }
 
-// checkRecorded makes sure that what rules recorded, by the history, is what
-// they make of the rest of the history.
+// checkRecorded checks that the recorded series in the history match what the
+// rules compute from the rest of the history.
 func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 	t.Helper()
 	var file struct {
@@ -140,7 +141,8 @@ func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 	expect(t, compared > 10_000, "samples were compared", compared)
 }
 
-// samples returns the values of a query by labels, with more of them, and time.
+// samples returns the values of a query by time and by labels, with additional
+// labels.
 func samples(t *testing.T, p *server, query string, more model.LabelSet, times prometheusv1.Range) map[string]float64 {
 	t.Helper()
 	value, warnings, _, err := p.api.QueryRange(t.Context(), query, times)

@@ -1,20 +1,19 @@
-// Package e2e tests qlik_exporter from outside: the program as users build and
-// start it, asked over HTTP and stopped with signals, with the real programs
-// that work with it. Nothing here imports the exporter's code but the simulated
-// site, qlik/qliktest.
+// Package e2e tests qlik_exporter from the outside: it builds and starts the
+// program like a user, sends requests over HTTP and signals, and uses the real
+// programs that work with it. The only package of the exporter that it imports is
+// the simulated site, qlik/qliktest.
 //
-// The tests need a Unix and, in the PATH, go, git, sh, curl, prometheus,
-// promtool, chromium and npm; on Debian: apt-get install git curl prometheus
-// chromium npm. Alertmanager is built from the module in tools/alertmanager,
-// which takes minutes the first time.
-// Every program listens on a free port of the loopback interface and is ended by
-// its test.
+// The tests need a Unix system with go, git, sh, curl, prometheus, promtool,
+// chromium and npm in the PATH; on Debian: apt-get install git curl prometheus
+// chromium npm. The tests build Alertmanager from the module in
+// tools/alertmanager, which takes minutes the first time. Every program listens
+// on a free port of the loopback interface, and its test stops it.
 //
 //	go test -v ./...
 //
-// takes five minutes, two of which Prometheus spends scraping;
-// E2E_SCRAPE_FOR=20s makes that shorter and leaves out what takes two minutes
-// to be seen. go test -v -run TestAlerts . is about alerts alone.
+// takes five minutes. During two of them, Prometheus scrapes the demo.
+// E2E_SCRAPE_FOR=20s shortens that and skips what takes two minutes to appear. To
+// run only the tests of the alerts, use go test -v -run TestAlerts .
 package e2e
 
 import (
@@ -26,11 +25,11 @@ import (
 	"testing"
 )
 
-// repository is the root of the exporter's source.
+// repository is the root of the exporter's repository.
 const repository = ".."
 
 // exporter is the path of the exporter, built by TestMain. Its directory is in
-// the PATH, so that command lines meant for people work as they stand.
+// the PATH, so that the documented command lines work unchanged.
 var exporter string
 
 func TestMain(m *testing.M) {
@@ -47,7 +46,8 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
 		log.Fatal(err)
 	}
-	// Parallel tests wait most of the time, however many processors there are.
+	// Parallel tests spend most of their time waiting, regardless of the number
+	// of processors.
 	if err := flag.Set("test.parallel", "20"); err != nil {
 		log.Fatal(err)
 	}
@@ -57,8 +57,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// expect fails the test unless ok. Either way it prints what was seen, so that a
-// passing run tells something, too.
+// expect fails the test unless ok. It always prints the observed value, so that
+// the output of a passing run is informative as well.
 func expect(t *testing.T, ok bool, expected string, seen any) {
 	t.Helper()
 	if ok {

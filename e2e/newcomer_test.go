@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// Somebody clones the repository, starts the demo and types what it prints.
+// A new user clones the repository, starts the demo, and runs the commands that
+// it prints.
 func TestDemoAsNewcomer(t *testing.T) {
-	// The demo's flags come from the environment as well, so that the command
-	// can be the one in the README.
+	// The demo's flags come from the environment, so that the command line is the
+	// one in the README.
 	port := freePort(t)
 	command := exec.Command("go", "run", ".", "demo")
 	command.Dir = freshClone(t)
@@ -24,7 +25,7 @@ func TestDemoAsNewcomer(t *testing.T) {
 	begin := time.Now()
 	p := start(t, command)
 
-	// The first scrape must be complete, whenever it succeeds.
+	// The first successful scrape must be complete.
 	const compilesWithin = 5 * time.Minute // with nothing in the caches, on a slow line
 	var first metrics
 	p.waitFor(t, "the demo", compilesWithin, func() bool {
@@ -85,9 +86,10 @@ func TestDemoAsNewcomer(t *testing.T) {
 		expect(t, m.count("qlik_user_sessions") >= 200, "it sees the same users", m.count("qlik_user_sessions"))
 	})
 
-	// `go run` passes no signals on, so this is a terminal's Ctrl-C, which reaches
-	// the demo as well. TestSignals sends SIGTERM. Whatever the demo does, `go run`
-	// then ends with exit code 1; it prints the demo's if that is not 0.
+	// `go run` does not forward signals, so the test sends Ctrl-C as a terminal
+	// does, which also reaches the demo. TestSignals covers SIGTERM. `go run`
+	// then always ends with exit code 1; it prints the exit code of the demo if
+	// that is not 0.
 	begin = time.Now()
 	p.interrupt(t)
 	p.wait(t)
@@ -96,8 +98,8 @@ func TestDemoAsNewcomer(t *testing.T) {
 	expect(t, !exists(folder), "the certificate folder is gone", folder)
 }
 
-// freshClone clones the repository, and adds what is not committed yet. Where
-// the source is no clone it is copied.
+// freshClone clones the repository and adds uncommitted changes. If the source is
+// not a clone, it copies the source.
 func freshClone(t *testing.T) string {
 	t.Helper()
 	clone := filepath.Join(t.TempDir(), "qlik_exporter")
@@ -131,8 +133,8 @@ func freshClone(t *testing.T) string {
 	return clone
 }
 
-// commandsOf returns the indented command lines in a text that begin with some
-// words. A backslash at the end of a line continues it.
+// commandsOf returns the indented command lines in a text that begin with the
+// given words. A backslash at the end of a line continues it.
 func commandsOf(text, beginning string) []string {
 	var commands []string
 	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
@@ -144,7 +146,7 @@ func commandsOf(text, beginning string) []string {
 	return commands
 }
 
-// shell runs a command line, which must succeed, and returns what it prints.
+// shell runs a command line, which must succeed, and returns its output.
 func shell(t *testing.T, line string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)

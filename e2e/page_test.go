@@ -21,16 +21,16 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// seenWithin is how long the page may take to follow the site: it refreshes
-// every ten seconds, and what it gets may be five seconds old.
+// seenWithin is the maximum time until the page shows a change of the site: the
+// page refreshes every ten seconds, and its data may be five seconds old.
 const seenWithin = 20 * time.Second
 
 // tab is a tab of a real browser.
 type tab struct{ ctx context.Context }
 
-// openBrowser starts a browser that ends with the test, and that must have
-// nothing to complain of until then: no error of a script, and nothing that the
-// page wanted and was refused.
+// openBrowser starts a browser that ends with the test. The test fails if the
+// browser reports a problem: a script error, or a request of the page that was
+// refused.
 func openBrowser(t *testing.T) *tab {
 	t.Helper()
 	chromium, err := exec.LookPath("chromium")
@@ -66,7 +66,7 @@ func openBrowser(t *testing.T) *tab {
 	return b
 }
 
-// do does something in the tab, and not for long.
+// do runs actions in the tab, with a time limit.
 func (b *tab) do(t *testing.T, what string, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	ctx := b.ctx
@@ -80,7 +80,7 @@ func (b *tab) do(t *testing.T, what string, steps ...chromedp.Action[chromedp.Vo
 	}
 }
 
-// command makes an action of a command of the browser's protocol.
+// command returns an action that runs a command of the browser's protocol.
 func command[P, R any](c cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, c, params)
@@ -119,8 +119,8 @@ func (b *tab) text(t *testing.T, expression string) string {
 	return value
 }
 
-// expect waits until an expression has a value. There may not be one while the
-// page is loading.
+// expect waits until an expression has a value. While the page is loading, the
+// expression may have no value.
 func (b *tab) expect(t *testing.T, what, expression, want string) {
 	t.Helper()
 	var got string
@@ -157,8 +157,8 @@ func (b *tab) colors(t *testing.T, scheme string) {
 		emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
 }
 
-// allowClipboard lets the page read the clipboard, which people would be asked
-// for.
+// allowClipboard lets the page read the clipboard. Users would have to allow
+// this.
 func (b *tab) allowClipboard(t *testing.T) {
 	t.Helper()
 	_, err := chromedp.CallBrowser(b.ctx, browser.SetPermission, browser.SetPermissionParams{
@@ -169,8 +169,8 @@ func (b *tab) allowClipboard(t *testing.T) {
 	}
 }
 
-// picture writes a picture of the whole page into the folder E2E_PICTURES, if
-// there is one.
+// picture writes a screenshot of the whole page to the folder in E2E_PICTURES, if
+// it is set.
 func (b *tab) picture(t *testing.T, name string) {
 	t.Helper()
 	dir := os.Getenv("E2E_PICTURES")
@@ -186,7 +186,7 @@ func (b *tab) picture(t *testing.T, name string) {
 	}
 }
 
-// Expressions about the page.
+// JavaScript expressions that read the page.
 const (
 	shown    = `[...document.querySelectorAll("tbody tr")].filter(e => e.checkVisibility()).map(e => e.querySelector("th").textContent).join(" ")`
 	rows     = `document.querySelectorAll("tbody tr").length`
@@ -194,8 +194,8 @@ const (
 	focused  = `document.activeElement.dataset.key ?? document.activeElement.id ?? document.activeElement.tagName`
 )
 
-// lookEverywhere looks at what is open in light and dark, wide and narrow: nothing
-// sticks out, and nothing is in anybody's way.
+// lookEverywhere checks the open page in light and dark, wide and narrow: nothing
+// overflows, and nothing is inaccessible.
 func (b *tab) lookEverywhere(t *testing.T, name, axe string) {
 	t.Helper()
 	for _, scheme := range []string{"light", "dark"} {
@@ -219,8 +219,8 @@ func (b *tab) lookEverywhere(t *testing.T, name, axe string) {
 	b.wide(t)
 }
 
-// axeCore returns the script that looks for what is in the way of people who
-// cannot see, or use no mouse.
+// axeCore returns the script that checks whether people who cannot see or who use
+// no mouse can use the page.
 func axeCore(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -339,7 +339,7 @@ func TestPage(t *testing.T) { //nolint:tparallel // its parts follow each other
 		b.expect(t, "what the button says", `document.activeElement.textContent`, "Copied")
 		b.expect(t, "the clipboard", `navigator.clipboard.readText()`, `qlik_exporter sessions end --user "LAB\anna"`)
 
-		// A refresh takes neither the focus nor the open command away.
+		// A refresh keeps the focus and the open command.
 		login("dora", "sales", "qlik1", 4)
 		b.expect(t, "the title", `document.title`, "2 users without a free slot, 2 with one – Qlik sessions")
 		b.expect(t, "what has the focus after a refresh", focused, `copy LAB\anna`)
@@ -400,7 +400,8 @@ func TestPage(t *testing.T) { //nolint:tparallel // its parts follow each other
 	})
 }
 
-// TestPageOfACrowd: ten thousand users are a hundred pages, each as fast as any.
+// TestPageOfACrowd checks that ten thousand users fill a hundred pages, and that
+// each page is fast.
 func TestPageOfACrowd(t *testing.T) {
 	t.Parallel()
 	const crowd = 10_000
@@ -442,8 +443,9 @@ func TestPageOfACrowd(t *testing.T) {
 		fmt.Sprintf("%s, %d bytes", fastest.Round(time.Millisecond), len(html)))
 }
 
-// TestPageOfHiddenNames: where metrics do not show names, the page shows them only
-// to those who have authenticated. The exporter follows its web configuration.
+// TestPageOfHiddenNames checks that if the metrics hide names, the page shows
+// them only to authenticated users. The exporter picks up changes of its web
+// configuration.
 func TestPageOfHiddenNames(t *testing.T) {
 	t.Parallel()
 	key, web := filepath.Join(t.TempDir(), "key"), filepath.Join(t.TempDir(), "web.yml")

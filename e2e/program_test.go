@@ -24,7 +24,7 @@ const (
 	stopsWithin = 20 * time.Second // after a signal it must have ended
 )
 
-// program is one that a test has started.
+// program is a program that a test has started.
 type program struct {
 	name           string
 	cmd            *exec.Cmd
@@ -32,13 +32,14 @@ type program struct {
 	ended          chan struct{} // closed when it has
 }
 
-// start starts a program with the environment of the test and more. If it still
-// runs at the end of the test it is stopped, and must take that well.
+// start starts a program with additional environment variables. If the program
+// still runs at the end of the test, start stops it, and it must exit cleanly.
 func start(t *testing.T, command *exec.Cmd) *program {
 	t.Helper()
 	p := &program{name: command.Args[0], cmd: command, ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
-	// A group of its own, so that what the program starts can be ended with it.
+	// A separate process group, so that the test can also end the program's
+	// children.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.WaitDelay = stopsWithin
 	if err := p.cmd.Start(); err != nil {
@@ -69,7 +70,7 @@ func (p *program) running() bool {
 	}
 }
 
-// terminate asks the program to end, as a service manager does.
+// terminate sends SIGTERM to the program, as a service manager does.
 func (p *program) terminate(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -77,8 +78,8 @@ func (p *program) terminate(t *testing.T) {
 	}
 }
 
-// interrupt does what Ctrl-C does in a terminal: it signals the program and
-// whatever it has started.
+// interrupt does what Ctrl-C does in a terminal: it signals the program and its
+// children.
 func (p *program) interrupt(t *testing.T) {
 	t.Helper()
 	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT); err != nil {
@@ -86,8 +87,8 @@ func (p *program) interrupt(t *testing.T) {
 	}
 }
 
-// wait waits until the program has ended and returns its exit code, which is -1
-// where a signal ended it.
+// wait waits until the program has ended and returns its exit code, or -1 if a
+// signal ended it.
 func (p *program) wait(t *testing.T) int {
 	t.Helper()
 	select {
@@ -134,7 +135,7 @@ func (p *program) waitFor(t *testing.T, what string, within time.Duration, holds
 	}
 }
 
-// output is what a program has written so far.
+// output is the output of a program so far.
 type output struct {
 	mu      sync.Mutex
 	written bytes.Buffer
@@ -160,13 +161,13 @@ func tail(text string, most int) string {
 
 func since(begin time.Time) time.Duration { return time.Since(begin).Round(time.Millisecond) }
 
-// freePort returns a port of the loopback interface that nobody uses. Somebody
-// else could take it before the program does; that is rare enough.
+// freePort returns an unused port of the loopback interface. Another process
+// could take the port before the program does, but that is rare enough.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		// Below the ephemeral port range: a simulated site could else take the port
-		// before the program does.
+		// The port is below the ephemeral port range. Otherwise, a simulated site
+		// could take the port before the program does.
 		port := strconv.Itoa(10_000 + int(nextPort.Add(1)%20_000))
 		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
 			if err := listener.Close(); err != nil {
@@ -179,17 +180,18 @@ func freePort(t *testing.T) string {
 	return ""
 }
 
-// nextPort is where freePort looks next.
+// nextPort is the next port that freePort tries.
 var nextPort = func() *atomic.Uint32 {
 	at := new(atomic.Uint32)
 	at.Store(rand.Uint32N(20_000)) // other test programs run beside this one
 	return at
 }()
 
-// httpClient asks the programs. It gives up in time.
+// httpClient sends requests to the programs, with a timeout.
 var httpClient = &http.Client{Timeout: 20 * time.Second}
 
-// get asks a program and returns its answer, which must have status 200.
+// get sends a request to a program and returns the response, which must have
+// status 200.
 func get(url string, header http.Header) (body string, answered http.Header, err error) {
 	request, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
@@ -208,7 +210,7 @@ func get(url string, header http.Header) (body string, answered http.Header, err
 	return string(content), response.Header, err
 }
 
-// exists reports whether there is a file or folder of that name.
+// exists reports whether a file or folder exists.
 func exists(name string) bool {
 	_, err := os.Stat(name)
 	return err == nil

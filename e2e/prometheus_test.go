@@ -17,10 +17,11 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// happensWithin is how long it takes the demo to show all that the limit does.
+// happensWithin is the time that the demo needs to show every effect of the
+// limit.
 const happensWithin = 2 * time.Minute
 
-// Two jobs scrape the exporter like two Prometheus servers.
+// Two jobs scrape the exporter, like two Prometheus servers.
 const prometheusConfig = `
 global:
   scrape_interval: 1s
@@ -40,8 +41,8 @@ scrape_configs:
       - targets: ['%[2]s']
 `
 
-// A real Prometheus scrapes the demo for as long as the demo needs to show
-// everything, and finds nothing to complain about.
+// A real Prometheus scrapes the demo until the demo has shown everything, and
+// reports no problems.
 func TestPrometheusScrapesDemo(t *testing.T) {
 	scrapeFor := happensWithin
 	if value := os.Getenv("E2E_SCRAPE_FOR"); value != "" {
@@ -77,7 +78,8 @@ func TestPrometheusScrapesDemo(t *testing.T) {
 		}
 		qlikUp := run.number(t, `min(min_over_time(qlik_up[RUN]))`)
 		expect(t, qlikUp == 1, "qlik_up was 1", qlikUp)
-		// A proxy that restarts may cut off the one scrape that it is about to answer.
+		// A proxy that restarts may interrupt the one scrape that it is
+		// answering.
 		incomplete := run.number(t, `sum(count_over_time(qlik_sessions_complete[RUN]) - sum_over_time(qlik_sessions_complete[RUN]))`)
 		expect(t, incomplete <= 2, "qlik_sessions_complete was 1, but for a proxy that restarts", fmt.Sprintf("%g incomplete", incomplete))
 		samples := run.number(t, `min(min_over_time(scrape_samples_post_metric_relabeling{job=~"qlik.*"}[RUN]))`)
@@ -101,7 +103,8 @@ func TestPrometheusScrapesDemo(t *testing.T) {
 		expect(t, errors == 0, "promhttp_metric_handler_errors_total is 0", errors)
 		failed := run.number(t, `min(min_over_time(qlik_scrape_collector_success[RUN]))`)
 		expect(t, failed == 1, "every collector succeeded", failed)
-		// The simulated site runs in the same process: each connection is two files.
+		// The simulated site runs in the same process, so each connection uses
+		// two files.
 		files := run.numbers(t, `process_open_fds{job="qlik"}`)
 		before, after := slices.Max(files[:len(files)/2]), slices.Max(files[len(files)/2:])
 		expect(t, after <= before+10, "open files, hence connections, do not become more", fmt.Sprintf("at most %g, then at most %g", before, after))
@@ -127,13 +130,14 @@ func TestPrometheusScrapesDemo(t *testing.T) {
 	} else {
 		t.Logf("what needs %s to be seen is left out", happensWithin)
 	}
-	// At the end, so that the programs' last lines are not taken for complaints.
+	// These checks come last, so that the last lines of the programs do not count
+	// as problems.
 	p.stop(t)
 	d.stop(t)
 	expect(t, !exists(d.folder), "the certificate folder is gone", d.folder)
 }
 
-// checkEvents looks for what happens in the demo.
+// checkEvents checks that all events of the demo occurred.
 func checkEvents(t *testing.T, run *history) {
 	t.Helper()
 	t.Run("people reach the limit", func(t *testing.T) {
@@ -175,7 +179,7 @@ func checkEvents(t *testing.T, run *history) {
 	})
 }
 
-// checkFormats looks at both formats in which Prometheus takes metrics.
+// checkFormats checks both exposition formats that Prometheus accepts.
 func checkFormats(t *testing.T, e *instance) {
 	t.Helper()
 	complaints := shell(t, "curl -s "+e.url("/metrics")+" | promtool check metrics 2>&1")
@@ -185,7 +189,7 @@ func checkFormats(t *testing.T, e *instance) {
 		"OpenMetrics for those who ask, as Prometheus does", fmt.Sprintf("%s, %d bytes", header.Get("Content-Type"), len(text)))
 }
 
-// server is a Prometheus that runs.
+// server is a running Prometheus.
 type server struct {
 	*program
 	api     prometheusv1.API
@@ -193,8 +197,8 @@ type server struct {
 	data    string // folder of its database
 }
 
-// startPrometheus starts a Prometheus on a free port, with the configuration
-// that config returns for its address.
+// startPrometheus starts a Prometheus on a free port. config returns the
+// configuration for its address.
 func startPrometheus(t *testing.T, config func(address string) string) *server {
 	t.Helper()
 	dir := t.TempDir()
@@ -215,7 +219,7 @@ func startPrometheus(t *testing.T, config func(address string) string) *server {
 	return &server{p, queryAPI(t, address), address, data}
 }
 
-// queryAPI asks a Prometheus, or what answers like one.
+// queryAPI returns the query API of a Prometheus, or of a compatible server.
 func queryAPI(t *testing.T, address string) prometheusv1.API {
 	t.Helper()
 	client, err := api.NewClient(api.Config{Address: "http://" + address, Client: httpClient})
@@ -225,14 +229,14 @@ func queryAPI(t *testing.T, address string) prometheusv1.API {
 	return prometheusv1.NewAPI(client)
 }
 
-// history is what a Prometheus has seen.
+// history is the data of a Prometheus in a time range.
 type history struct {
 	prometheus *server
 	begin, end time.Time
 }
 
-// vector is the result of a query at the end. In it, RUN is the time from the
-// beginning.
+// vector returns the result of a query at the end of the history. RUN in the
+// query stands for the duration of the history.
 func (h *history) vector(t *testing.T, query string) model.Vector {
 	t.Helper()
 	query = strings.ReplaceAll(query, "RUN", fmt.Sprintf("%dms", h.end.Sub(h.begin).Milliseconds()))
@@ -244,7 +248,7 @@ func (h *history) vector(t *testing.T, query string) model.Vector {
 	return vector
 }
 
-// number is the result of a query at the end that has a single one.
+// number returns the single value of a query at the end of the history.
 func (h *history) number(t *testing.T, query string) float64 {
 	t.Helper()
 	vector := h.vector(t, query)
@@ -254,7 +258,7 @@ func (h *history) number(t *testing.T, query string) float64 {
 	return float64(vector[0].Value)
 }
 
-// matrix is the result of a query at all times.
+// matrix returns the result of a query over the whole history.
 func (h *history) matrix(t *testing.T, query string) model.Matrix {
 	t.Helper()
 	value, warnings, _, err := h.prometheus.api.QueryRange(t.Context(), query, prometheusv1.Range{Start: h.begin, End: h.end, Step: time.Second})
@@ -265,7 +269,7 @@ func (h *history) matrix(t *testing.T, query string) model.Matrix {
 	return matrix
 }
 
-// numbers are the values of a query at all times.
+// numbers returns the values of a query over the whole history.
 func (h *history) numbers(t *testing.T, query string) []float64 {
 	t.Helper()
 	var numbers []float64

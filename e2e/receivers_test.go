@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// mailbox keeps what was sent to whom: to an address by HTTP, or by mail.
+// mailbox keeps the messages for each recipient: an HTTP path or an email
+// address.
 type mailbox struct {
 	mu  sync.Mutex
 	got map[string]string
@@ -35,7 +36,7 @@ func (m *mailbox) get(to string) string {
 	return m.got[to]
 }
 
-// listenSMTP is a mail server that takes everything, and returns its address.
+// listenSMTP starts a mail server that accepts all mail, and returns its address.
 func (m *mailbox) listenSMTP(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -88,9 +89,10 @@ func (m *mailbox) serveSMTP(connection net.Conn) {
 	}
 }
 
-// The receivers of the shipped example, with nothing changed but where they
-// send to: what they send is accepted by nobody else here, but it is seen that
-// each of them sends, with the templates, and reads its secret from its file.
+// TestReceivers runs the receivers of the shipped example; only their
+// destinations are changed. It checks that each of them sends a message with the
+// templates and reads its secret from a file. It cannot check that the real
+// services accept the messages.
 func TestReceivers(t *testing.T) {
 	box := &mailbox{got: map[string]string{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// relay stands between an exporter and the proxies of a demo. It counts
-// connections, and holds back questions for as long as a test wants.
+// relay is a proxy between an exporter and the proxies of a demo. It counts
+// connections and holds back requests until the test lets them through.
 type relay struct {
 	flags       []string // of an exporter that asks the demo through the relay
 	connections atomic.Int64
@@ -71,7 +71,8 @@ func (r *relay) listen(t *testing.T, target string) string {
 	return listener.Addr().String()
 }
 
-// pass passes questions on, through the gate, until either side is closed.
+// pass forwards requests through the gate until either side closes the
+// connection.
 func (r *relay) pass(to, from net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {

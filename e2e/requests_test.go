@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Connections are kept: however often is scraped, no more are opened than there
-// are links. The first scrape may need fewer, where quick links share one.
+// Connections are reused: regardless of the number of scrapes, there are no more
+// connections than links. The first scrape may need fewer, because fast links can
+// share one.
 func TestConnectionsAreKept(t *testing.T) {
 	site := startRelay(t, startDemo(t))
 	e := startExporter(t, site.flags...)
@@ -26,8 +27,7 @@ func TestConnectionsAreKept(t *testing.T) {
 		fmt.Sprintf("%d requests to %d links in %d scrapes", asked, links, scrapes))
 }
 
-// Scrapes that come at the same time, as those of two Prometheus servers do, ask
-// Qlik once.
+// Concurrent scrapes, such as those of two Prometheus servers, query Qlik once.
 func TestScrapesShareQuestions(t *testing.T) {
 	site := startRelay(t, startDemo(t))
 	e := startExporter(t, site.flags...)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Every alert, and who gets it.
+// Every alert and its receivers.
 var alertRoutes = []struct {
 	alertname, severity, scope, receiver string
 }{
@@ -65,7 +65,7 @@ func TestRoutes(t *testing.T) {
 		}
 		amtool(t, append([]string{"config", "routes", "test", "--config.file=" + amFile, "--verify.receivers=" + r.receiver}, labels...)...)
 	}
-	// Whatever else comes must not be lost.
+	// An unknown alert must also reach a receiver.
 	amtool(t, "config", "routes", "test", "--config.file="+amFile, "--verify.receivers=on-call-mail", "alertname=QlikSomethingNew")
 	amtool(t, "config", "routes", "test", "--config.file="+amFile, "--verify.receivers=on-call-mail", "alertname=DiskFull", "severity=critical")
 
@@ -94,8 +94,8 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// group_wait of users is longer than the time between evaluations, else
-// an alert that silences others may come after them.
+// group_wait of the user route must be longer than the evaluation interval.
+// Otherwise, an alert may arrive after the alerts that it inhibits were sent.
 func TestGroupWaitOutlastsEvaluation(t *testing.T) {
 	groupWait := time.Duration(0)
 	eachRoute(readYAML(t, amFile).mapping("route"), func(route document) {
@@ -107,8 +107,8 @@ func TestGroupWaitOutlastsEvaluation(t *testing.T) {
 	expect(t, groupWait > longest, "group_wait is longer than an evaluation interval of "+longest.String(), groupWait)
 }
 
-// What people read, from an alert in which a user's name is up to no good, and
-// from more alerts than anybody reads.
+// The texts that people read, for an alert with a malicious user name and for
+// more alerts than a message shows.
 func TestNotificationTemplates(t *testing.T) {
 	const name = `ACME\<!channel> [a](http://b) & *c*`
 	alert := map[string]any{

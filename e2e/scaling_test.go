@@ -14,8 +14,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// example returns the configuration in docs/scaling.md that has a word in it,
-// with the addresses of programs that run in the place of its names.
+// example returns the configuration in docs/scaling.md that contains a word. It
+// replaces the addresses in it with those of running programs.
 func example(t *testing.T, word string, addresses map[string]string) document {
 	t.Helper()
 	for i, part := range strings.Split(string(readFile(t, repository+"/docs/scaling.md")), "```") {
@@ -39,7 +39,7 @@ func example(t *testing.T, word string, addresses map[string]string) document {
 	return nil
 }
 
-// inHaste makes a configuration of Prometheus scrape and evaluate every second.
+// inHaste makes a Prometheus configuration scrape and evaluate every second.
 func (d document) inHaste(t *testing.T) string {
 	t.Helper()
 	global := d.mapping("global")
@@ -55,7 +55,8 @@ func (d document) inHaste(t *testing.T) string {
 	return string(content)
 }
 
-// TestSharding: two exporters know all sites, and each is asked for half of them.
+// TestSharding has two exporters that both know all sites. Prometheus scrapes
+// half of the sites from each.
 func TestSharding(t *testing.T) {
 	t.Parallel()
 	sites := make(map[string]*qliktest.Site)
@@ -84,15 +85,15 @@ func TestSharding(t *testing.T) {
 	expect(t, len(now.vector(t, "up")) == len(sites), "each site is asked once", len(now.vector(t, "up")))
 }
 
-// pair is two Prometheus servers that do the same, and the second exporter that
-// both scrape beside the one of a site.
+// pair is two identical Prometheus servers and a second exporter. Both servers
+// scrape it in addition to the exporter of the site.
 type pair struct {
 	servers  [2]*server
 	exporter *instance
 }
 
-// startPair starts the pair in docs/scaling.md for a site. Its configuration can
-// be changed before.
+// startPair starts the pair in docs/scaling.md for a site. The caller can change
+// its configuration first.
 func startPair(t *testing.T, s *site, change func(replica string, config document)) *pair {
 	t.Helper()
 	p := &pair{exporter: s.another(t)}
@@ -116,7 +117,7 @@ func (s *site) another(t *testing.T, more ...string) *instance {
 	return startExporter(t, slices.Concat(arguments, more)...)
 }
 
-// kill ends a program as a power failure does.
+// kill ends a program abruptly, like a power failure.
 func (p *program) kill(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Kill(); err != nil {
@@ -125,7 +126,7 @@ func (p *program) kill(t *testing.T) {
 	<-p.ended
 }
 
-// startEcho starts an Alertmanager that tells an inbox of each alert at once.
+// startEcho starts an Alertmanager that sends each alert to an inbox immediately.
 func startEcho(t *testing.T, in *inbox) *alertmanager {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "alertmanager.yml")
@@ -136,8 +137,9 @@ func startEcho(t *testing.T, in *inbox) *alertmanager {
 	return startAlertmanager(t, file)
 }
 
-// TestPair: two Prometheus servers with two exporters send an alert once, also
-// when one of each is dead. What is to be kept for long goes elsewhere meanwhile.
+// TestPair checks that two Prometheus servers with two exporters send an alert
+// once, even if one of each is dead. Meanwhile, they write the data for long-term
+// storage to another server.
 func TestPair(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, "emea", qliktest.Config{Users: people("anna", "ben")})

@@ -10,8 +10,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// site is a simulated Qlik Sense site in this process, with an exporter of its
-// own.
+// site is a simulated Qlik Sense site in this process, with its own exporter.
 type site struct {
 	*qliktest.Site
 	*instance
@@ -19,10 +18,10 @@ type site struct {
 	began time.Time
 }
 
-// coolingTime is Qlik's five minutes, made short where a test wants nothing else.
+// coolingTime replaces Qlik's five minutes in tests that need nothing else.
 const coolingTime = 10 * time.Second
 
-// startSite starts a site and an exporter that finds everything by itself, as in
+// startSite starts a site and an exporter that discovers the site, as in
 // production.
 func startSite(t *testing.T, name string, config qliktest.Config, arguments ...string) *site {
 	t.Helper()
@@ -66,7 +65,7 @@ func people(ids ...string) []qliktest.User {
 	return users
 }
 
-// login opens a session in a browser of its own.
+// login opens a session in a new browser.
 func (s *site) login(t *testing.T, id string, browser int) qliktest.Session {
 	t.Helper()
 	session, err := s.Login(directory, id, fmt.Sprint("browser ", browser), "", "")
@@ -76,7 +75,7 @@ func (s *site) login(t *testing.T, id string, browser int) qliktest.Session {
 	return session
 }
 
-// logins opens so many sessions of Anna, in a browser each.
+// logins opens this number of sessions for Anna, each in a new browser.
 func (s *site) logins(t *testing.T, count int) []qliktest.Session {
 	t.Helper()
 	var sessions []qliktest.Session

@@ -59,7 +59,7 @@ func describe(t *testing.T, path string, sites map[string]*qliktest.Site, more .
 	writeFile(t, path, append(content, strings.Join(more, "")...))
 }
 
-// simulate starts a site of one node with as many sessions as it is to have.
+// simulate starts a site of one node with the configured number of sessions.
 func simulate(t *testing.T, name string, sessions int) *qliktest.Site {
 	t.Helper()
 	simulated, err := qliktest.Start(qliktest.Config{Nodes: []qliktest.Node{{Name: name + "-1"}}})
@@ -75,8 +75,8 @@ func simulate(t *testing.T, name string, sessions int) *qliktest.Site {
 	return simulated
 }
 
-// TestTenSites: one exporter serves ten sites through service discovery, one of
-// them dead, and takes on an eleventh without a restart.
+// TestTenSites has one exporter that serves ten sites through service discovery.
+// One of them is dead, and the exporter adds an eleventh without a restart.
 func TestTenSites(t *testing.T) {
 	sites := make(map[string]*qliktest.Site)
 	for i := range 10 {
@@ -91,7 +91,7 @@ func TestTenSites(t *testing.T) {
 
 	e := startExporter(t, "--config.file="+file, "--web.enable-lifecycle")
 	p := startPrometheus(t, func(string) string { return fmt.Sprintf(sitesConfig, e.address, discoveryInterval) })
-	// look returns a query's results by site, as they are now.
+	// look returns the current results of a query by site.
 	look := func(query string) map[string]float64 {
 		value, _, _, err := p.api.Query(t.Context(), query, time.Now())
 		if err != nil {
@@ -135,8 +135,9 @@ func TestTenSites(t *testing.T) {
 		code, answer := post(t, e.url("/-/reload"))
 		expect(t, code == http.StatusOK, "POST /-/reload", answer)
 		begin := time.Now()
-		// An interval until the list is read again, one of Prometheus' own five
-		// seconds until it is taken into use, one until the first scrape.
+		// One interval until Prometheus reads the list again, one of its own
+		// intervals of five seconds until it uses the list, and one until the
+		// first scrape.
 		p.waitFor(t, "the new site", discoveryInterval+5*time.Second+2*time.Second, func() bool { return look("qlik_sessions")["new"] == 42 })
 		t.Logf("seen after %s", since(begin))
 		expect(t, len(look("qlik_sessions")) == 10, "the others are still there", len(look("qlik_sessions")))
@@ -168,7 +169,7 @@ func TestTenSites(t *testing.T) {
 	e.stop(t)
 }
 
-// post returns the status and the text of an answer.
+// post returns the status and the text of the response.
 func post(t *testing.T, url string) (code int, answer string) {
 	t.Helper()
 	response, err := httpClient.Post(url, "", nil)

@@ -20,8 +20,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// thanosProgram is Thanos, built from the module in tools/thanos as its authors
-// build it: without the tag it does not work.
+// thanosProgram builds Thanos from the module in tools/thanos, like its authors
+// do: it does not work without the build tag.
 var thanosProgram = sync.OnceValues(func() (string, error) {
 	name := filepath.Join(filepath.Dir(exporter), "thanos")
 	build := exec.Command("go", "build", "-tags", "slicelabels", "-o", name, "tool")
@@ -33,8 +33,8 @@ var thanosProgram = sync.OnceValues(func() (string, error) {
 	return name, nil
 })
 
-// startThanos starts a component of Thanos. It serves its store under the
-// address of that name.
+// startThanos starts a component of Thanos. It serves its store at the address
+// under that name.
 func startThanos(t *testing.T, component, httpAddress, storeAddress string, arguments ...string) *program {
 	t.Helper()
 	name, err := thanosProgram()
@@ -51,9 +51,9 @@ func freeAddress(t *testing.T) string {
 	return "127.0.0.1:" + freePort(t)
 }
 
-// TestThanos: the pair in docs/scaling.md without rules, each with a sidecar;
-// Thanos asks both and evaluates the shipped rules. A single Prometheus with a
-// single exporter, which knows nothing of them, says what is right.
+// TestThanos runs the pair in docs/scaling.md without rules, each server with a
+// sidecar. Thanos queries both and evaluates the shipped rules. The expected
+// results come from a separate Prometheus with a single exporter.
 func TestThanos(t *testing.T) {
 	s := startSite(t, "emea", qliktest.Config{
 		Nodes:          []qliktest.Node{{Name: "qlik1", Central: true}, {Name: "qlik2"}},
@@ -147,7 +147,7 @@ scrape_configs:
 		compared := 0
 		for i, two := range l.ask(t) {
 			ratio := two.total / one[i].total
-			// How often something was evaluated is no different but for the start.
+			// The number of evaluations is the same except around the start.
 			if two.found != one[i].found || one[i].total != 0 && (ratio < 0.8 || ratio > 1.25) {
 				t.Errorf("%s: %v, %g from Thanos; %v, %g from a single Prometheus", two.query, two.found, two.total, one[i].found, one[i].total)
 			}
@@ -184,9 +184,10 @@ scrape_configs:
 				t.Errorf("%g sessions at %s", float64(v.Value), v.Timestamp.Time())
 			}
 		}
-		// A query looks back five minutes, so what was stored is looked at. Until
-		// Thanos sees that a server is dead, which it looks at every five seconds, no
-		// rule is evaluated: an alert had rather be late than from half the data.
+		// A query looks back five minutes, so the test looks at the stored
+		// samples. Thanos checks every five seconds whether a server is dead.
+		// Until it notices, it evaluates no rule: a late alert is better than an
+		// alert from half of the data.
 		for metric, most := range map[string]time.Duration{"qlik_sessions": 5 * time.Second, "site:qlik_users:sum": 15 * time.Second} {
 			gap := largestGap(t, all, metric)
 			expect(t, gap <= most, fmt.Sprintf("no gap in %s longer than %s", metric, most), gap)
@@ -194,7 +195,7 @@ scrape_configs:
 	})
 }
 
-// exporters counts the exporters that Thanos knows.
+// exporters returns the number of exporters that Thanos knows.
 func (p *server) exporters(t *testing.T, deduplicate bool) int {
 	t.Helper()
 	text, _, err := get("http://"+p.address+"/api/v1/query?"+url.Values{"query": {"qlik_sessions"}, "dedup": {fmt.Sprint(deduplicate)}}.Encode(), nil)
@@ -208,8 +209,8 @@ func (p *server) exporters(t *testing.T, deduplicate bool) int {
 	return len(response.Data.Result)
 }
 
-// values are the series of a result and the values that they have, without the
-// label that only the pair has.
+// values returns the series of a result and their values, without the label that
+// only the pair has.
 func values(matrix model.Matrix) []string {
 	var all []string
 	for _, series := range matrix {
@@ -224,8 +225,7 @@ func values(matrix model.Matrix) []string {
 	return all
 }
 
-// largestGap is the longest time without a sample of a metric in any of its
-// series.
+// largestGap returns the longest time without a sample in any series of a metric.
 func largestGap(t *testing.T, h *history, metric string) time.Duration {
 	t.Helper()
 	value, _, _, err := h.prometheus.api.Query(t.Context(), fmt.Sprintf("%s[%dms]", metric, h.end.Sub(h.begin).Milliseconds()), h.end)

@@ -13,15 +13,16 @@ import (
 	"sync/atomic"
 )
 
-// floorAddress in the environment makes this program the floor, listening there.
+// floorAddress is an environment variable. If it is set, this program runs as the
+// floor and listens at that address.
 const floorAddress = "BENCH_FLOOR_ADDRESS"
 
-// session is what has to be read of an element, whatever is done with it.
+// session contains the fields that any exporter must read from an element.
 type session struct{ SessionID, UserDirectory, UserID string }
 
-// serveFloor answers each request by asking all targets at once over kept
-// connections and parsing what they say: the least that an exporter must do. The
-// first argument is the folder of the certificates, the others are the targets.
+// serveFloor answers each request by querying all targets concurrently over kept
+// connections and parsing the responses. This is the minimum work of an exporter.
+// The first argument is the certificate folder, the others are the targets.
 func serveFloor(address string, arguments []string) error {
 	dir, targets := arguments[0], arguments[1:]
 	certificate, err := tls.LoadX509KeyPair(filepath.Join(dir, "client.pem"), filepath.Join(dir, "client_key.pem"))

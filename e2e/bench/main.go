@@ -1,7 +1,7 @@
-// Bench measures what a scrape costs, from outside: the exporter as a process of
-// its own against a simulated site, and in turns with it a program that only
-// reads and parses the same answers, which is the floor. It prints tables in
-// Markdown. What comes behind its own flags goes to the exporter.
+// Bench measures the cost of a scrape from the outside. It runs the exporter as a
+// separate process against a simulated site, and alternately a program that only
+// reads and parses the same responses (the floor). It prints Markdown tables.
+// Arguments after its own flags go to the exporter.
 //
 //	go run ./bench -exporter ../qlik_exporter
 //	go run ./bench -exporter ../qlik_exporter -links 50 -latency 0s -- --collector.sessions.min-sessions=4
@@ -77,10 +77,10 @@ func run(exporter string, sizes, links []int, latencies []time.Duration, scrapes
 	return nil
 }
 
-// figures are those of one program; times are in milliseconds.
+// figures are the results of one program. Times are in milliseconds.
 type figures struct{ wall, slowest, cpu float64 }
 
-// measured are the figures of a scrape.
+// measured are the results of one scrape.
 type measured struct {
 	figures
 
@@ -91,7 +91,8 @@ type measured struct {
 	requests, connections float64 // at Qlik's side; the latter after the first scrape
 }
 
-// measure starts a site, the exporter and the floor, and asks the two in turns.
+// measure starts a site, the exporter and the floor, and scrapes the two
+// alternately.
 func measure(exporter string, all bool, sessions, links int, latency time.Duration, scrapes int) (*measured, error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
@@ -185,8 +186,9 @@ func measure(exporter string, all bool, sessions, links int, latency time.Durati
 
 func virtualProxy(i int) string { return fmt.Sprintf("vp%d", i) }
 
-// startSite starts a site with that many sessions, three to four users of which
-// have as many as four sessions in ten. Up to five nodes share the links.
+// startSite starts a site with that number of sessions. There are three users for
+// every four sessions, so a third of the users have two sessions. Up to five
+// nodes share the links.
 func startSite(dir string, sessions, links int, latency time.Duration) (*qliktest.Site, []string, error) {
 	nodes := min(links, 5)
 	users := max(sessions*3/4, 1)
@@ -223,15 +225,15 @@ func startSite(dir string, sessions, links int, latency time.Duration) (*qliktes
 	return site, names, nil
 }
 
-// process is a program that is measured.
+// process is a measured program.
 type process struct {
 	cmd     *exec.Cmd
 	address string
 	client  http.Client
 }
 
-// start starts a program that serves /metrics: the exporter, or this one as the
-// floor.
+// start starts a program that serves /metrics: the exporter, or this program as
+// the floor.
 func start(cmd *exec.Cmd, arguments ...string) (*process, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -268,7 +270,7 @@ func (p *process) stop() {
 	_ = p.cmd.Wait()
 }
 
-// get asks the program and returns its answer, and how long it took.
+// get sends a request to the program and returns the response and its duration.
 func (p *process) get() (text string, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -289,8 +291,8 @@ func (p *process) get() (text string, took time.Duration, err error) {
 	return string(body), time.Since(begin), err
 }
 
-// cpu is the processor time that the program has used, in milliseconds; of Linux
-// only, whose other counts of it are too coarse.
+// cpu returns the CPU time that the program has used, in milliseconds. It reads
+// the schedstat files of Linux, because Linux's other counters are too coarse.
 func (p *process) cpu() float64 {
 	total := 0.0
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
@@ -321,7 +323,7 @@ func median(values []float64) float64 {
 	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 }
 
-// fit fits a line through the processor times by size, and says how well.
+// fit fits a line through the CPU times by size, and returns how well it fits.
 func fit(growth []measured) (slope, r2 float64) {
 	n, x, y, xx, xy, yy := 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
 	for _, m := range growth {
