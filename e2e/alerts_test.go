@@ -15,14 +15,14 @@ import (
 const (
 	rulesFile = repository + "/alerts/qlik.rules.yml"
 	amFile    = repository + "/alerts/alertmanager.yml"
-	latency   = 500 * time.Millisecond // what the programs need for themselves, beside scraping and evaluating
+	latency   = 500 * time.Millisecond // processing time of the programs, in addition to scraping and evaluating
 )
 
 // pace changes the shipped rules and the shipped Alertmanager example for a test:
 // it shortens their times and turns every receiver into a webhook.
 type pace struct {
-	interval time.Duration // of scrapes and evaluations
-	faster   time.Duration // what `for` and the times of routes are divided by
+	interval time.Duration // scrape and evaluation interval
+	faster   time.Duration // divisor for `for` and the times of routes
 }
 
 // shorten divides the duration under a key, if there is one.
@@ -62,7 +62,7 @@ type pager struct {
 	prometheus   *server
 	alertmanager *alertmanager
 	inbox        *inbox
-	groupWait    time.Duration // of users
+	groupWait    time.Duration // of the user route
 }
 
 // startPager starts Prometheus and Alertmanager for sites.
@@ -171,9 +171,9 @@ func TestAlerts(t *testing.T) {
 	}
 	one := qliktest.Config{Users: people("anna")}
 	scenarios := []struct {
-		name      string // of the site, too
+		name      string // also the name of the site
 		config    qliktest.Config
-		arguments []string // of the exporter
+		arguments []string // for the exporter
 		play      func(*scene)
 	}{
 		{"six-logins", one, []string{"--no-collector.licenses"}, (*scene).sixLogins},
@@ -269,7 +269,7 @@ func (a *scene) firstDenial() {
 	took := p.inbox.wait(t, s, firing, denied).Sub(begin)
 	p.within(t, "denied", took, time.Second) // the log is read every second
 	took = p.inbox.wait(t, s, firing, reached).Sub(begin)
-	p.within(t, "limit reached by the repository's rows", took, 15*time.Second) // they are read every 15 seconds
+	p.within(t, "limit reached by the repository's rows", took, 15*time.Second) // usage rows are read every 15 seconds
 	time.Sleep(5 * time.Second)
 	p.sends(t, s, 1, firing, denied)
 	p.sends(t, s, 1, firing, reached)
@@ -305,7 +305,7 @@ func (a *scene) proxyDies(die, revive func()) {
 	die()
 	took := p.inbox.wait(t, s, firing, proxyDown).Sub(begin)
 	t.Logf("the page about the proxy came after %s", took.Round(time.Millisecond))
-	time.Sleep(time.Until(begin.Add(60 * time.Second))) // twice what `for` of the slowest alert and the service states need
+	time.Sleep(time.Until(begin.Add(60 * time.Second))) // twice the time that the slowest alert's `for` and the service states need
 	p.sends(t, s, before+1, firing, "")
 	p.sends(t, s, 1, firing, proxyDown)
 	p.sends(t, s, 0, resolved, "")
@@ -331,7 +331,7 @@ func TestAlertsOfACrowd(t *testing.T) {
 	defer p.inbox.log(t, s)
 
 	begin := time.Now()
-	for browser := range 5 { // as in the morning: not all in the same second
+	for browser := range 5 { // not all in the same second, as in the morning
 		for _, id := range crowd {
 			s.login(t, id, browser)
 		}
@@ -346,9 +346,9 @@ func TestAlertsOfACrowd(t *testing.T) {
 	usual := now.number(t, `max(quantile_over_time(0.5, prometheus_rule_group_last_duration_seconds[RUN]))`)
 	expect(t, usual < 7, "evaluating the rules takes less than half of 15 seconds", fmt.Sprintf("%.2f s", usual))
 
-	s.RestartProxy("qlik1") // all sessions are gone at once, and all slots cool
+	s.RestartProxy("qlik1") // all sessions end at once, and all slots are cooling
 	p.inbox.wait(t, s, resolved, manyUsers)
-	time.Sleep(15 * time.Second) // everybody's alerts end without having been sent
+	time.Sleep(15 * time.Second) // the alerts of all users resolve without having been sent
 	seen = p.inbox.sent(s, firing, "")
 	expect(t, seen <= 3, "at most three until it is over", seen)
 }

@@ -24,7 +24,7 @@ import (
 // wallClock is a wall clock that a test can set while programs use it.
 type wallClock struct{ file string }
 
-const wallClockFile = "QLIK_EXPORTER_TEST_WALL_CLOCK" // in the environment
+const wallClockFile = "QLIK_EXPORTER_TEST_WALL_CLOCK" // environment variable
 
 // ahead goes into package time. The file is memory-mapped, not read, because the
 // runtime asks for the time in places where it must not call functions.
@@ -150,7 +150,7 @@ const annasSlots = `qlik_user_cooling_slots{user_directory="LAB",user_id="anna"}
 // second exporter with a correct clock shows the expected results. The test takes
 // seven minutes.
 func TestWallClock(t *testing.T) {
-	const coolingTime = 5 * time.Minute // Qlik's own
+	const coolingTime = 5 * time.Minute // as in Qlik
 	path := buildWithWallClock(t)
 	s := startSite(t, "lab", qliktest.Config{
 		Nodes: []qliktest.Node{{Name: "qlik1"}, {Name: "qlik2"}}, Users: people("anna", "bob"), CoolingTime: coolingTime,

@@ -22,10 +22,10 @@ import (
 // look is a view of a dashboard with selected variables and a time range.
 type look struct {
 	prometheus *server
-	dashboard  string            // its uid
-	variables  map[string]string // what is chosen above it, by name
+	dashboard  string            // uid
+	variables  map[string]string // selected values, by name
 	begin, end time.Time
-	interval   time.Duration // between scrapes, as Grafana's data source is told
+	interval   time.Duration // scrape interval, as configured in Grafana's data source
 	// Queries that may return no data, with the reason. The key is a panel's
 	// title and the letter of the query, "variable" and its name, or "annotation"
 	// and its name.
@@ -35,7 +35,7 @@ type look struct {
 // answer is the result of a dashboard query.
 type answer struct {
 	query string  // as in look.empty
-	total float64 // of all numbers
+	total float64 // sum of all values
 	found bool
 	took  time.Duration
 }
@@ -146,7 +146,7 @@ func (l *look) fill(t *testing.T, expr string) string {
 		case "__rate_interval":
 			return seconds(max(l.step()+l.interval, 4*l.interval))
 		case "1":
-			return use // of label_replace
+			return use // a capture group of label_replace
 		}
 		value, chosen := l.variables[name]
 		if !chosen {
@@ -238,7 +238,7 @@ func noUsers(t *testing.T, l *look) map[string]string {
 		if empty[query] == "" {
 			t.Errorf("%s has no query %s", l.dashboard, query)
 		}
-		delete(empty, query) // which is of the site
+		delete(empty, query) // data of the site
 	}
 	return empty
 }
@@ -281,7 +281,7 @@ func TestDashboards(t *testing.T) {
 			"job": job, "site": site, "user_directory": string(user["user_directory"]), "user_id": string(user["user_id"]),
 		}, empty: map[string]string{}}
 	}
-	const all = ".*" // what the variable site is where nothing else is chosen
+	const all = ".*" // default value of the variable site
 	for _, l := range []*look{
 		lookAt("qlik-overview", "qlik", "demo"), lookAt("qlik-overview", "qlik", all), lookAt("qlik-overview", "alone", all), lookAt("qlik-overview", "alone", ""),
 		lookAt("qlik-overview", "qlik", "unnamed"),
@@ -323,7 +323,7 @@ func TestDashboards(t *testing.T) {
 			compared := 0
 			for i := range one {
 				if one[i].total < 10 {
-					continue // a difference says nothing
+					continue // too small to compare
 				}
 				compared++
 				if ratio := two[i].total / one[i].total; ratio < 0.7 || ratio > 1.4 {

@@ -70,7 +70,7 @@ func (m metrics) requests(t *testing.T) int {
 // demo is an exporter with a simulated site.
 type demo struct {
 	*instance
-	folder string // of its certificates and flags
+	folder string // contains its certificates and flags
 }
 
 func startDemo(t *testing.T) demo {

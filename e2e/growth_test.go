@@ -24,7 +24,7 @@ var growthFor = flag.Duration("growth.for", 5*time.Minute, "how long TestGrowth 
 // Limits that docs/scaling.md promises per user with sessions.
 const (
 	seriesPerUser   = 5.5 // scraped
-	recordedPerUser = 1.1 // by the rules
+	recordedPerUser = 1.1 // recorded by the rules
 )
 
 const growthConfig = `
@@ -69,7 +69,7 @@ func measureGrowth(t *testing.T, users int) {
 	p := startPrometheus(t, func(address string) string {
 		return fmt.Sprintf(growthConfig, rules, s.address, address) + string(remote)
 	})
-	h := &history{prometheus: p, begin: time.Now().Add(time.Minute)} // when everything is there
+	h := &history{prometheus: p, begin: time.Now().Add(time.Minute)} // when all series exist
 	select {
 	case <-time.After(time.Minute + *growthFor):
 	case <-p.ended:
@@ -203,7 +203,7 @@ func measureBlocks(t *testing.T, what string, p *server) {
 		t.Fatal(err)
 	}
 	t.Logf("%s: %.3g samples of %.0f series; chunks %.2f bytes a sample, index %.0f bytes a series", what, samples, series, chunks/samples, index/series)
-	if samples/series >= 100 { // nearly whole chunks
+	if samples/series >= 100 { // nearly full chunks
 		expect(t, chunks/samples < 2, "a sample of "+what+" takes less than two bytes", chunks/samples)
 	}
 }

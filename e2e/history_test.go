@@ -56,7 +56,7 @@ func TestHistory(t *testing.T) {
 
 	address := "127.0.0.1:" + freePort(t)
 	p := start(t, exec.Command("prometheus", "--config.file=/dev/null", "--storage.tsdb.path="+data,
-		"--storage.tsdb.retention.time=10y", // by default it would delete most of the history
+		"--storage.tsdb.retention.time=10y", // the default would delete most of the history
 		"--web.listen-address="+address))
 	p.waitReady(t, "http://"+address+"/-/ready")
 	prometheus := &server{p, queryAPI(t, address), address, data}
@@ -96,7 +96,7 @@ func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 	if err := yaml.Unmarshal(readFile(t, rulesFile), &file); err != nil {
 		t.Fatal(err)
 	}
-	untold := map[string]string{ // and why
+	untold := map[string]string{ // with the reason
 		"certificate:qlik_certificate_expiry_timestamp_seconds:min": "the history knows no certificates",
 		`site:qlik_users_at_limit:timestamp`:                        "users are named",
 		`user:qlik_limit_state:timestamp{state="shared"}`:           "nobody shares an account",

@@ -26,7 +26,7 @@ func TestDemoAsNewcomer(t *testing.T) {
 	p := start(t, command)
 
 	// The first successful scrape must be complete.
-	const compilesWithin = 5 * time.Minute // with nothing in the caches, on a slow line
+	const compilesWithin = 5 * time.Minute // with empty caches and a slow connection
 	var first metrics
 	p.waitFor(t, "the demo", compilesWithin, func() bool {
 		text, _, err := get("http://localhost:"+port+"/metrics", http.Header{})

@@ -39,7 +39,7 @@ func openBrowser(t *testing.T) *tab {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium))
 	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // Chromium's does not work for root
+		options = append(options, chromedp.NoSandbox) // Chromium's sandbox does not work for root
 	}
 	listened := make(chan struct{})
 	t.Cleanup(func() { <-listened })
@@ -56,7 +56,7 @@ func openBrowser(t *testing.T) *tab {
 			if err != nil {
 				return // the browser ends
 			}
-			gone := strings.Contains(message.Text, "ERR_CONNECTION_REFUSED") // as a test wants it
+			gone := strings.Contains(message.Text, "ERR_CONNECTION_REFUSED") // intended by a test
 			if message.IsException() || message.Type == chromedp.ConsoleError && !gone {
 				t.Errorf("Chromium: %s", message)
 			}
@@ -70,7 +70,7 @@ func openBrowser(t *testing.T) *tab {
 func (b *tab) do(t *testing.T, what string, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	ctx := b.ctx
-	if len(steps) > 0 { // the context of the start is that of the browser
+	if len(steps) > 0 { // the first context becomes the context of the browser
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, readyWithin)
 		defer cancel()
@@ -357,7 +357,7 @@ func TestPage(t *testing.T) { //nolint:tparallel // its parts follow each other
 		open("")
 		b.click(t, `#pause`)
 		login("carl", "sales", "qlik1", 3)
-		time.Sleep(12 * time.Second) // there is no event for nothing
+		time.Sleep(12 * time.Second) // no event shows that nothing happens
 		before := b.text(t, `document.title`)
 		expect(t, strings.HasPrefix(before, "2 users"), "a paused page stands still", before)
 		b.click(t, `#pause`)
@@ -431,7 +431,7 @@ func TestPageOfACrowd(t *testing.T) {
 	b.expect(t, "what sticks out on a phone", overflow, "0")
 	fastest := time.Minute
 	var html string
-	for begin := time.Now(); fastest >= time.Second && time.Since(begin) < time.Minute; { // others use the processors, too
+	for begin := time.Now(); fastest >= time.Second && time.Since(begin) < time.Minute; { // other processes also use the CPUs
 		asked := time.Now()
 		var err error
 		if html, _, err = get(s.url("/sessions?q=user&sort=-age"), nil); err != nil {

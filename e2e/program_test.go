@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	readyWithin = 30 * time.Second // after its start a program must answer
-	stopsWithin = 20 * time.Second // after a signal it must have ended
+	readyWithin = 30 * time.Second // time in which a started program must answer
+	stopsWithin = 20 * time.Second // time in which a program must exit after a signal
 )
 
 // program is a program that a test has started.
@@ -29,7 +29,7 @@ type program struct {
 	name           string
 	cmd            *exec.Cmd
 	stdout, stderr output
-	ended          chan struct{} // closed when it has
+	ended          chan struct{} // closed when the program has ended
 }
 
 // start starts a program with additional environment variables. If the program
@@ -46,14 +46,14 @@ func start(t *testing.T, command *exec.Cmd) *program {
 		t.Fatalf("%v; see the top of main_test.go for what these tests need", err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // p.cmd.ProcessState tells
+		_ = p.cmd.Wait() // p.cmd.ProcessState has the result
 		close(p.ended)
 	}()
 	t.Cleanup(func() {
 		if p.running() {
 			p.stop(t)
 		}
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // what is left of the group
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // remaining processes of the group
 		if t.Failed() {
 			t.Logf("%s wrote to standard output:\n%s\nand to standard error:\n%s", p.name, tail(p.stdout.String(), 40), tail(p.stderr.String(), 40))
 		}
@@ -183,7 +183,7 @@ func freePort(t *testing.T) string {
 // nextPort is the next port that freePort tries.
 var nextPort = func() *atomic.Uint32 {
 	at := new(atomic.Uint32)
-	at.Store(rand.Uint32N(20_000)) // other test programs run beside this one
+	at.Store(rand.Uint32N(20_000)) // other test processes may run at the same time
 	return at
 }()
 

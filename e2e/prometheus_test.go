@@ -144,7 +144,7 @@ func checkEvents(t *testing.T, run *history) {
 		for _, headroom := range []string{"1", "0", "over"} {
 			query := `qlik_users{job="qlik", headroom="` + headroom + `"}`
 			if headroom == "over" {
-				query += " - 1" // an administrator without license, who is always over the limit and never refused
+				query += " - 1" // an administrator without a license is always over the limit and never refused
 			}
 			users := run.matrix(t, query+" > 0")
 			if len(users) == 0 {
@@ -194,7 +194,7 @@ type server struct {
 	*program
 	api     prometheusv1.API
 	address string // host:port
-	data    string // folder of its database
+	data    string // database folder
 }
 
 // startPrometheus starts a Prometheus on a free port. config returns the
@@ -213,7 +213,7 @@ func startPrometheus(t *testing.T, config func(address string) string) *server {
 		"--web.listen-address="+address,
 		"--web.enable-admin-api", // for snapshots of the database
 		"--web.enable-remote-write-receiver",
-		"--log.level=debug", // failed scrapes are logged from there on
+		"--log.level=debug", // logs failed scrapes
 	))
 	p.waitReady(t, "http://"+address+"/-/ready")
 	return &server{p, queryAPI(t, address), address, data}

@@ -101,8 +101,8 @@ func TestReceivers(t *testing.T) {
 			t.Error(err)
 		}
 		box.put(r.URL.Path, string(content))
-		w.WriteHeader(http.StatusAccepted) // PagerDuty's answer
-		_, _ = io.WriteString(w, "ok")     // Slack's answer
+		w.WriteHeader(http.StatusAccepted) // as PagerDuty responds
+		_, _ = io.WriteString(w, "ok")     // as Slack responds
 	}))
 	t.Cleanup(server.Close)
 

@@ -14,10 +14,10 @@ import (
 // relay is a proxy between an exporter and the proxies of a demo. It counts
 // connections and holds back requests until the test lets them through.
 type relay struct {
-	flags       []string // of an exporter that asks the demo through the relay
+	flags       []string // for an exporter that queries the demo through the relay
 	connections atomic.Int64
-	waiting     atomic.Int64 // questions held back
-	gate        sync.RWMutex // write-locked: questions are held back
+	waiting     atomic.Int64 // number of requests held back
+	gate        sync.RWMutex // write-locked while requests are held back
 }
 
 // startRelay puts a relay in front of every proxy of the demo.

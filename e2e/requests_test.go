@@ -41,7 +41,7 @@ func TestScrapesShareQuestions(t *testing.T) {
 			answers <- err
 		}()
 	}
-	time.Sleep(500 * time.Millisecond) // until all of them have arrived, which cannot be seen from here
+	time.Sleep(500 * time.Millisecond) // time for all of them to arrive, which the test cannot observe
 	site.gate.Unlock()
 	for range scrapes {
 		if err := <-answers; err != nil {

@@ -103,7 +103,7 @@ func TestGroupWaitOutlastsEvaluation(t *testing.T) {
 			groupWait, _ = time.ParseDuration(fmt.Sprint(route["group_wait"]))
 		}
 	})
-	const longest = 30 * time.Second // that the rules are made for
+	const longest = 30 * time.Second // longest interval that the rules support
 	expect(t, groupWait > longest, "group_wait is longer than an evaluation interval of "+longest.String(), groupWait)
 }
 

@@ -172,7 +172,7 @@ func TestPair(t *testing.T) {
 		l := &look{prometheus: of, dashboard: "qlik-capacity", begin: s.began, end: now.end, interval: time.Second, variables: map[string]string{"job": "qlik", "site": s.name}}
 		found := make(map[string]bool)
 		for _, a := range l.ask(t) {
-			if a.found && !strings.HasPrefix(a.query, "annotation") { // alerts are not kept
+			if a.found && !strings.HasPrefix(a.query, "annotation") { // ALERTS is not stored
 				found[a.query] = true
 			}
 		}
@@ -192,7 +192,7 @@ func TestPair(t *testing.T) {
 		s.login(t, "ben", browser)
 	}
 	s.waitFor(t, "ben's alert", readyWithin, func() bool { return in.sent(s, firing, reached) >= 2 })
-	time.Sleep(5 * time.Second) // in which more would come
+	time.Sleep(5 * time.Second) // time for unexpected notifications
 	in.log(t, s)
 	expect(t, in.sent(s, firing, reached) == 2, "each user's alert was sent once", in.sent(s, firing, reached))
 	expect(t, in.sent(s, resolved, "") == 0, "no alert is taken for resolved", in.sent(s, resolved, ""))

@@ -14,7 +14,7 @@ func TestSignals(t *testing.T) {
 	t.Run("SIGTERM while a scrape is under way", func(t *testing.T) {
 		site := startRelay(t, d)
 		e := startExporter(t, site.flags...)
-		e.scrape(t) // now it knows the site and has its connections
+		e.scrape(t) // now the exporter knows the site and has open connections
 		site.gate.Lock()
 		release := sync.OnceFunc(site.gate.Unlock)
 		defer release()
@@ -27,7 +27,7 @@ func TestSignals(t *testing.T) {
 		e.waitFor(t, "the exporter to ask Qlik", readyWithin, func() bool { return site.waiting.Load() > 0 })
 		e.terminate(t)
 		e.waitFor(t, "the exporter to say that it stops", stopsWithin, func() bool { return strings.Contains(e.stderr.String(), "Stopping") })
-		time.Sleep(500 * time.Millisecond) // more than it would need to end without waiting for the scrape
+		time.Sleep(500 * time.Millisecond) // longer than it needs to exit without waiting for the scrape
 		expect(t, e.running() && len(answers) == 0, "the exporter waits for the scrape",
 			fmt.Sprintf("running %t, answers %d", e.running(), len(answers)))
 		_, _, err := get(e.url("/-/ready"), nil)

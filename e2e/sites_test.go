@@ -48,11 +48,11 @@ func describe(t *testing.T, path string, sites map[string]*qliktest.Site, more .
 		_, port, _ := net.SplitHostPort(simulated.RepositoryAddress(node))
 		settings[name] = map[string]any{
 			"host":         []string{net.JoinHostPort(node, port)},
-			"cert_dir":     name, // beside the file
+			"cert_dir":     name, // next to the file
 			"node_address": []string{node + "=" + simulated.ProxyAddress(node)},
 		}
 	}
-	content, err := json.Marshal(map[string]any{"sites": settings}) // which is YAML
+	content, err := json.Marshal(map[string]any{"sites": settings}) // JSON is also YAML
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestTenSites(t *testing.T) {
 		}
 	})
 	t.Run("a dead site does not slow the others", func(t *testing.T) {
-		time.Sleep(5 * time.Second) // of scrapes
+		time.Sleep(5 * time.Second) // time for some scrapes
 		slowest := look(`max by (site) (max_over_time(scrape_duration_seconds{job="qlik"}[4s]))`)
 		for name := range sites {
 			if name != dead {

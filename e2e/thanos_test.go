@@ -77,7 +77,7 @@ scrape_configs:
 		delete(config, "alerting")
 	})
 	var sidecars []*program
-	stores := []string{freeAddress(t)} // of the ruler
+	stores := []string{freeAddress(t)} // address of the ruler's store
 	for _, each := range p.servers {
 		store := freeAddress(t)
 		sidecars = append(sidecars, startThanos(t, "sidecar", freeAddress(t), store, "--prometheus.url=http://"+each.address, "--tsdb.path="+each.data))
@@ -104,7 +104,7 @@ scrape_configs:
 	s.login(t, "carl", 1)
 	in.wait(t, s, firing, reached)
 	settled := time.Now()
-	time.Sleep(20 * time.Second) // in which more would come
+	time.Sleep(20 * time.Second) // time for unexpected notifications
 	now := &history{begin: settled.Add(5 * time.Second), end: time.Now()}
 
 	t.Run("one alert", func(t *testing.T) {

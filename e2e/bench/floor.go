@@ -38,7 +38,7 @@ func serveFloor(address string, arguments []string) error {
 	client := http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{
 			Certificates: []tls.Certificate{certificate}, RootCAs: roots,
-			InsecureSkipVerify: true, // by address on loopback; the floor makes no promises
+			InsecureSkipVerify: true, // connects by IP address on loopback; the floor does not need verification
 		},
 		MaxIdleConnsPerHost: 64, MaxConnsPerHost: 64,
 	}}

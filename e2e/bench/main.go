@@ -88,7 +88,7 @@ type measured struct {
 	floor                 figures
 	allocations, resident float64
 	bytes                 float64
-	requests, connections float64 // at Qlik's side; the latter after the first scrape
+	requests, connections float64 // counted by the simulated site; connections after the first scrape
 }
 
 // measure starts a site, the exporter and the floor, and scrapes the two
@@ -136,7 +136,7 @@ func measure(exporter string, all bool, sessions, links int, latency time.Durati
 	defer floor.stop()
 
 	m := &measured{sessions: float64(sessions)}
-	for range 3 { // connections are opened, memory has grown to its size
+	for range 3 { // warm-up: opens connections and allocates memory
 		text, _, err := ours.get()
 		if err != nil {
 			return nil, err
@@ -178,8 +178,8 @@ func measure(exporter string, all bool, sessions, links int, latency time.Durati
 	m.floor = figures{median(floors), slices.Max(floors), floorCPU / float64(scrapes)}
 	m.allocations = (value(text, "go_memstats_mallocs_total") - value(before, "go_memstats_mallocs_total")) / float64(scrapes)
 	m.resident = value(text, "process_resident_memory_bytes") / (1 << 20)
-	m.requests = float64(after.SessionLists-requests.SessionLists)/float64(scrapes) - float64(links) // without the floor's
-	m.requests *= float64(scrapes) / float64(scrapes+1)                                              // and with the scrape before the first
+	m.requests = float64(after.SessionLists-requests.SessionLists)/float64(scrapes) - float64(links) // without the requests of the floor
+	m.requests *= float64(scrapes) / float64(scrapes+1)                                              // the counter also includes one scrape before the first
 	m.connections = float64(after.ProxyConnections - requests.ProxyConnections)
 	return m, nil
 }
