@@ -14,68 +14,69 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// HistoryOptions says which past to write.
+// HistoryOptions selects the past to write.
 type HistoryOptions struct {
-	End   time.Time // of the last sample, or up to five minutes after it
+	End   time.Time // time of the last sample, or up to five minutes after it
 	Days  int
-	Users int    // how many people there are at the end
-	Site  string // the target label site; "" is none
+	Users int    // number of people at the end
+	Site  string // target label site; "" for none
 }
 
-// How the past is written.
+// Resolution and extent of the history.
 const (
 	stepSeconds = 300
 	daySeconds  = 86400
 	daySteps    = daySeconds / stepSeconds
 	hourSteps   = 3600 / stepSeconds
 
-	userDays   = 2  // as long there are series of users
-	detailDays = 31 // as long there is what nobody needs for a year
-	warmUpDays = 91 // of which only remains when licenses were used last
+	userDays   = 2  // days with per-user series
+	detailDays = 31 // days with series that are not needed for a year
+	warmUpDays = 91 // simulated but not written; only sets when licenses were last used
 	maxDays    = 3660
 	maxUsers   = 9999 // so that counts fit into 16 bits
 )
 
-// The company has grown to what it is, and will have to buy seats again.
+// The company has grown to its current size and will need more seats.
 const (
 	limit        = 5
-	growth       = 0.35 // by year, as an exponent
+	growth       = 0.35 // per year, as an exponent
 	coolingSteps = 1
-	leaves       = 0.15              // of the people, some time after they came
-	releaseAfter = 90                // days; then a clean-up gives the seat of one who left to others
-	cleanUp      = 150               // days before the end, and every year before that
+	leaves       = 0.15              // share of the people who leave some time after they joined
+	releaseAfter = 90                // days after which a clean-up releases the seat of a person who left
+	cleanUp      = 150               // days before the end, and each year before that
 	portalBegins = 200               // days before the end: a new intranet page loses its cookies ...
-	portalEnds   = portalBegins - 12 // ... until somebody mends it
-	licenseLeft  = 75                // days at the end until the license ends, which is renewed every year
+	portalEnds   = portalBegins - 12 // ... until it is fixed
+	licenseLeft  = 75                // days from the end until the license expires; it is renewed every year
 	renewedAhead = 20                // days
 )
 
-// The company has so many virtual proxies, and so many links.
+// Number of virtual proxies, and maximum number of links, of the company.
 const (
 	proxies  = 8
 	maxLinks = 14
 )
 
-// activeWindows are those of qlik_license_users_active, in days.
+// activeWindows are the windows of qlik_license_users_active, in days.
 var activeWindows = [...]int64{1, 7, 30, 90}
 
 // history is the past of a company, in steps of five minutes. A year of 500
-// people takes some 20 MB: OpenMetrics wants series after series, so all of it must
-// be known before the first is written.
+// people takes about 20 MB. OpenMetrics requires the output to be grouped by
+// series, so the whole history must be in memory before the first series is
+// written.
 type history struct {
 	HistoryOptions
 	seed    uint64
 	source  *rand.PCG
 	random  *rand.Rand
 	nodes   []string
-	proxies []string // as in the label virtual_proxy
+	proxies []string // values of the label virtual_proxy
 	links   []link
-	served  [][]int // by virtual proxy: its links
-	portal  int     // the virtual proxy of embedded apps
+	served  [][]int // links by virtual proxy
+	portal  int     // virtual proxy of embedded apps
 	finance int
 	people  []*person
 
-	begin    int64 // of the first step, in seconds since 1970
+	begin    int64 // time of the first step, in seconds since 1970
 	finalDay int64 // days since 1970
 	steps    []step
 }
@@ -83,12 +84,12 @@ type history struct {
 // link is a virtual proxy served by a node.
 type link struct{ node, proxy int }
 
-// step is what the exporter sees of the site at one moment.
+// step is what the exporter sees of the site at one point in time.
 type step struct {
-	down           uint8             // nodes that do not answer, one bit each
-	users          [limit + 2]uint16 // by headroom; the last one: over
+	down           uint8             // nodes that do not answer, one bit per node
+	users          [limit + 2]uint16 // by headroom; the last element is over the limit
 	withSeries     uint16
-	reached, near  uint16 // users held at the limit, and near it
+	reached, near  uint16 // users held at and near the limit
 	sessions       [maxLinks]uint16
 	linkUsers      [maxLinks]uint16
 	started, ended [proxies]uint16
@@ -96,7 +97,7 @@ type step struct {
 	seats          [2]seats
 }
 
-// seats of a license.
+// seats are the seat counts of a license.
 type seats struct {
 	bought, allocated, used uint16
 	active                  [len(activeWindows)]uint16
@@ -104,14 +105,13 @@ type seats struct {
 
 var seatLicenses = [2]qliktest.License{qliktest.Professional, qliktest.Analyzer}
 
-// WriteHistory writes a plausible past of a company, which the demo is the
-// present of, as OpenMetrics text for promtool tsdb create-blocks-from. All of it
-// follows from the options.
+// WriteHistory writes a plausible past of the demo's company, as OpenMetrics text
+// for promtool tsdb create-blocks-from. The output depends only on the options.
 //
-// For all days there is what the recording rules leave of the site, and what the
-// exporter says of it in few series; for the last 31 days also the links and the
-// seats, and for the last two the users. What the exporter says of itself
-// (requests, durations) is left out.
+// For all days, it contains the series that the recording rules produce for the
+// site, and the few series that the exporter has for the site. For the last 31
+// days, it also contains the links and seats, and for the last two days the
+// users. It leaves out the exporter's own metrics (requests, durations).
 func WriteHistory(w io.Writer, options HistoryOptions) error {
 	if options.Days < 1 || options.Days > maxDays {
 		return fmt.Errorf("days of history: must be from 1 to %d, not %d", maxDays, options.Days)
@@ -132,7 +132,7 @@ func newHistory(options HistoryOptions) *history {
 		HistoryOptions: options,
 		seed:           seed ^ hash.Sum64(),
 		source:         source,
-		random:         rand.New(source), //nolint:gosec // draws people, not keys
+		random:         rand.New(source), //nolint:gosec // not used for keys
 		steps:          make([]step, options.Days*daySteps),
 	}
 	end := options.End.Unix() / stepSeconds * stepSeconds
@@ -164,14 +164,14 @@ func newHistory(options HistoryOptions) *history {
 	return h
 }
 
-// draw makes h.random begin anew, with numbers that belong to one thing on one
-// day whenever they are drawn.
+// draw restarts h.random with a seed for one thing on one day, so that the
+// numbers do not depend on the order of the draws.
 func (h *history) draw(thing int, day int64) *rand.Rand {
-	h.source.Seed(h.seed+uint64(thing)<<32, uint64(day)) //nolint:gosec // any number will do
+	h.source.Seed(h.seed+uint64(thing)<<32, uint64(day)) //nolint:gosec // any number is fine
 	return h.random
 }
 
-// simulate lets all days pass.
+// simulate runs through all days.
 func (h *history) simulate() {
 	first := h.begin/daySeconds - warmUpDays
 	var bought [len(seatLicenses)]uint16
@@ -185,7 +185,7 @@ func (h *history) simulate() {
 	}
 }
 
-// at returns the step of a day, or nil if it is not part of the history.
+// at returns a step of a day, or nil if it is not part of the history.
 func (h *history) at(day int64, k int) *step {
 	if i := h.index(day, k); i >= 0 && i < len(h.steps) {
 		return &h.steps[i]
@@ -197,18 +197,18 @@ func (h *history) index(day int64, k int) int {
 	return int((day*daySeconds + int64(k)*stepSeconds - h.begin) / stepSeconds)
 }
 
-// time returns when a step is, in seconds since 1970.
+// time returns the time of a step, in seconds since 1970.
 func (h *history) time(i int) int64 { return h.begin + int64(i)*stepSeconds }
 
-// What nobody does, as things of draw.
+// Values of thing in draw that do not stand for people.
 const (
 	drawOutage = -1 - iota
 	drawVisitors
 	drawPeople
 )
 
-// outages takes nodes away: now and then one for half an hour of a working day,
-// and once in a quarter all of them on a Sunday night, to upgrade Qlik Sense.
+// outages takes nodes down: occasionally one node for half an hour on a workday,
+// and once a quarter all nodes on a Sunday night, for an upgrade of Qlik Sense.
 func (h *history) outages(day int64) {
 	date := time.Unix(day*daySeconds, 0).UTC()
 	if date.Weekday() == time.Sunday && date.Month()%3 == 2 && date.Day() > 7 && date.Day() <= 14 {
@@ -230,7 +230,7 @@ func (h *history) takeDown(day int64, from, to int, nodes uint8) {
 	}
 }
 
-// visit lets anonymous visitors come to the public virtual proxy.
+// visit adds the anonymous visitors of the public virtual proxy.
 func (h *history) visit(day int64) {
 	r := h.draw(drawVisitors, day)
 	busy := float64(h.Users) / 20 * (0.3 + 0.7*busyness(day))
@@ -238,12 +238,13 @@ func (h *history) visit(day int64) {
 	for k := range daySteps {
 		visitors := uint16(busy * officeHours(k) * (0.7 + 0.6*r.Float64()))
 		if s := h.at(day, k); s != nil && s.down&(1<<h.links[public].node) == 0 {
-			s.sessions[public], s.linkUsers[public] = visitors, visitors // each browser is a user
+			s.sessions[public], s.linkUsers[public] = visitors, visitors // each browser counts as a user
 		}
 	}
 }
 
-// officeHours is how many of all visitors come at a time of day.
+// officeHours returns the number of visitors at a time of day, relative to the busiest
+// hours.
 func officeHours(k int) float64 {
 	hour := float64(k) / hourSteps
 	switch {
@@ -258,7 +259,7 @@ func officeHours(k int) float64 {
 	}
 }
 
-// count fills in what concerns licenses on a day, and buys more.
+// count fills in the license data of a day, and buys more seats.
 func (h *history) count(day int64, bought *[len(seatLicenses)]uint16) {
 	date := time.Unix(day*daySeconds, 0).UTC()
 	newQuarter := date.Day() == 1 && date.Month()%3 == 1
@@ -292,8 +293,8 @@ func (h *history) count(day int64, bought *[len(seatLicenses)]uint16) {
 	}
 }
 
-// target are the labels that Prometheus gives to what it scrapes, and record
-// those that recording rules leave of them.
+// target returns the labels that Prometheus adds to scraped series; record
+// returns those that recording rules keep.
 func (h *history) target() string {
 	return `instance="` + net.JoinHostPort("localhost", "9986") + `",` + h.record()
 }

@@ -75,13 +75,13 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// sampled is a history that was read again: values by series and time.
+// sampled is a history read back: values by series and time.
 type sampled map[string]map[int64]float64
 
 var sampleLine = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)\{(.+)\} (\S+) (\d+)$`)
 
-// readHistory reads what was written, and makes sure that it is laid out as
-// OpenMetrics demands: family by family, series by series, in the order of time.
+// readHistory reads the output and checks the order that OpenMetrics requires: by
+// family, then by series, then by time.
 func readHistory(t *testing.T, text string) sampled {
 	t.Helper()
 	history := make(sampled)
@@ -135,7 +135,7 @@ func readHistory(t *testing.T, text string) sampled {
 	return history
 }
 
-// sum adds up the series of a metric whose labels contain all of some words.
+// sum adds up the series of a metric whose labels contain all given words.
 func (s sampled) sum(metric string, words ...string) map[int64]float64 {
 	sums := make(map[int64]float64)
 	for key, values := range s {
@@ -149,7 +149,8 @@ func (s sampled) sum(metric string, words ...string) map[int64]float64 {
 	return sums
 }
 
-// count is how many series of a metric have a value that is accepted, each time.
+// count returns, for each time, the number of series of a metric whose value is
+// accepted.
 func (s sampled) count(metric string, accept func(key string, value float64) bool, words ...string) map[int64]float64 {
 	counted := make(sampled)
 	for key, values := range s {
@@ -183,14 +184,13 @@ func sameSums(t *testing.T, what string, a, b map[int64]float64) {
 	}
 }
 
-// userOf is the end of a series' labels, which is the user.
+// userOf returns the user, which is at the end of a series' labels.
 func userOf(key string) string {
 	_, user, _ := strings.Cut(key, "user_directory=")
 	return user
 }
 
-// TestHistoryAddsUp makes sure that the numbers of different metrics are of one
-// company.
+// TestHistoryAddsUp checks that the values of different metrics are consistent.
 func TestHistoryAddsUp(t *testing.T) {
 	t.Parallel()
 	h := readHistory(t, writeHistory(t, HistoryOptions{End: historyEnd, Days: 2, Users: 300, Site: "a"}))
@@ -213,7 +213,7 @@ func TestHistoryAddsUp(t *testing.T) {
 	} {
 		sameSums(t, "users with headroom "+name, h.count("qlik_session_limit_headroom", accept), h.sum("qlik_users", `headroom="`+name+`"`))
 	}
-	// By the definitions of the rules, where all nodes answer.
+	// The definitions of the rules, for times at which all nodes answer.
 	licensed := make(map[string]bool)
 	for key := range h {
 		if strings.HasPrefix(key, "qlik_user_license_info{") && !strings.Contains(key, `license="none"`) {
@@ -234,7 +234,7 @@ func TestHistoryAddsUp(t *testing.T) {
 		minutes += value
 	}
 	for at, value := range h.sum("site:qlik_users_limit_reached:count") {
-		if at != historyEnd.Unix()/stepSeconds*stepSeconds { // of which a minute has been
+		if at != historyEnd.Unix()/stepSeconds*stepSeconds { // the last step has a single minute
 			reached += 5 * value
 		} else {
 			reached += value
@@ -260,8 +260,8 @@ func TestHistoryAddsUp(t *testing.T) {
 	}
 }
 
-// TestHistoryOutage makes sure that what does not answer is unknown, and that
-// users are held at the limit meanwhile.
+// TestHistoryOutage checks that the data of nodes that do not answer is unknown,
+// and that users stay at the limit meanwhile.
 func TestHistoryOutage(t *testing.T) {
 	t.Parallel()
 	h := newHistory(HistoryOptions{End: historyEnd, Days: 2, Users: users})
@@ -298,7 +298,7 @@ func TestHistoryOutage(t *testing.T) {
 	}
 }
 
-// TestHistoryIsPlausible looks at a year as somebody does who plans for the next.
+// TestHistoryIsPlausible checks that a year shows what capacity planning needs.
 func TestHistoryIsPlausible(t *testing.T) {
 	t.Parallel()
 	h := newHistory(HistoryOptions{End: historyEnd, Days: 365, Users: users})
@@ -352,8 +352,8 @@ func TestHistoryIsPlausible(t *testing.T) {
 	}
 }
 
-// TestCompanyFits makes sure that the demo's company has as many virtual proxies
-// and links as there is room for.
+// TestCompanyFits checks that the demo's company does not exceed the maximum
+// numbers of virtual proxies and links.
 func TestCompanyFits(t *testing.T) {
 	t.Parallel()
 	h := newHistory(HistoryOptions{End: historyEnd, Days: 1, Users: users})

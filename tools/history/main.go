@@ -1,6 +1,6 @@
 // History writes a made-up past of the company that the demo simulates, as
-// OpenMetrics text for promtool tsdb create-blocks-from: for those who want to see
-// dashboards with a year in them.
+// OpenMetrics text for promtool tsdb create-blocks-from. Use it to see the
+// dashboards with a year of data.
 //
 //	go run ./tools/history -days 365 > history.om
 //	promtool tsdb create-blocks-from openmetrics history.om data
@@ -28,7 +28,7 @@ func main() {
 	flag.Parse()
 	if err := run(options, *end); err != nil {
 		fmt.Fprintln(os.Stderr, "history:", err)
-		os.Exit(1) //nolint:forbidigo // nothing is deferred
+		os.Exit(1) //nolint:forbidigo // there are no deferred calls
 	}
 }
 

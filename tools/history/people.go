@@ -9,44 +9,44 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// person is somebody who works for the company, for a while.
+// person is someone who works for the company for some time.
 type person struct {
 	number          int
 	directory, id   string
 	license         qliktest.License
 	admin, service  bool
 	joined, left    int64   // days since 1970
-	released        int64   // the day when the seat is given to others
-	keen            float64 // how likely the person works on a day
-	second, logsOut float64 // how likely a visit needs a second place, and ends in order
+	released        int64   // day on which the seat is released
+	keen            float64 // probability that the person works on a day
+	second, logsOut float64 // probability that a visit needs a second place, and ends with a logout
 	embeds, hoards  bool    // uses the intranet page; leaves windows open everywhere
 	places          [6]int  // virtual proxies, each on another device
-	hours           uint32  // of the day at hand in which the license was used, one bit each
+	hours           uint32  // hours of the current day with license use, one bit per hour
 	lastUsed        int64   // hours since 1970; 0 is never
-	recent          []seen  // the last days, from history.userBegin on
+	recent          []seen  // last days, starting at history.userBegin
 }
 
-// seen is what the exporter knows of a user at one moment.
+// seen is what the exporter knows about a user at one point in time.
 type seen struct {
 	proxies           [proxies]uint8 // sessions
 	sessions, cooling uint8
-	near, reached     bool  // held by the rules
-	over              bool  // the same
+	near, reached     bool  // states that the rules hold
+	over              bool  // state that the rules hold
 	denied            uint8 // logins refused in the last five minutes
 	oldest, next      int   // minute of the day when the oldest session began, and when the next one ends
 }
 
-// session is one of a person's, in minutes of a day.
+// session is a session of a person. Its times are minutes of a day.
 type session struct {
 	place      int
 	begin, end int
 }
 
-// popular are the virtual proxies that people use, some more than others. Nobody
-// logs in to the last one.
+// popular lists the virtual proxies that people use; frequent entries are more
+// popular. The last virtual proxy is missing, because nobody logs in to it.
 var popular = [...]int{0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 6}
 
-// employ hires the people of the company, as many as it needed at the time.
+// employ hires as many people as the company needed at each time.
 func (h *history) employ(users []qliktest.User) {
 	r := h.draw(drawPeople, 0)
 	order := r.Perm(len(users))
@@ -83,7 +83,7 @@ func (h *history) employ(users []qliktest.User) {
 	}
 }
 
-// busyness is how much of an ordinary day's work is done on a day.
+// busyness returns the amount of work on a day, relative to an ordinary day.
 func busyness(day int64) float64 {
 	date := time.Unix(day*daySeconds, 0).UTC()
 	_, month, d := date.Date()
@@ -99,11 +99,11 @@ func busyness(day int64) float64 {
 	return weekday
 }
 
-// closing reports whether the finance department closes a month's books.
+// closing reports whether the finance department is closing the books of a month.
 func closing(day int64) bool { return time.Unix(day*daySeconds, 0).UTC().Day() <= 5 }
 
-// live lets a person live through a day, and adds to its steps what the
-// exporter sees of that.
+// live simulates a day of a person, and adds to the steps what the exporter sees
+// of it.
 func (h *history) live(p *person, day int64) {
 	var today [daySteps]seen
 	sessions, refused := h.spend(p, day)
@@ -128,10 +128,11 @@ func (h *history) live(p *person, day int64) {
 	}
 }
 
-// userBegin is the first step with series of users.
+// userBegin returns the first step with per-user series.
 func (h *history) userBegin() int { return max(0, len(h.steps)-userDays*daySteps) }
 
-// spend returns the sessions of a person on a day, and when logins were refused.
+// spend returns the sessions of a person on a day, and the times of refused
+// logins.
 func (h *history) spend(p *person, day int64) (sessions []session, refused []int) {
 	if day < p.joined || day >= p.left {
 		return nil, nil
@@ -171,7 +172,7 @@ func (h *history) spend(p *person, day int64) (sessions []session, refused []int
 				d.visit(1+r.IntN(len(p.places)-1), minute+r.IntN(20), 2*work)
 			}
 		}
-		if broken { // each view is a session of its own
+		if broken { // each view creates a session
 			for range 1 + r.IntN(3) {
 				d.open(-1, minute+r.IntN(work), 1)
 			}
@@ -181,12 +182,12 @@ func (h *history) spend(p *person, day int64) (sessions []session, refused []int
 	return d.sessions, d.refused
 }
 
-// progress is 0 a year before the end, and 1 there.
+// progress returns 0 for a year before the end, and 1 for the end.
 func (h *history) progress(day int64) float64 {
 	return max(0, 1-float64(h.finalDay-day)/365)
 }
 
-// workday is what somebody does on a day.
+// workday is what a person does on a day.
 type workday struct {
 	person   *person
 	random   *rand.Rand
@@ -195,12 +196,12 @@ type workday struct {
 }
 
 const (
-	timeout    = 30 // minutes without activity
+	timeout    = 30 // minutes of inactivity
 	lastMinute = 23 * 60
 )
 
-// visit uses a place for some minutes, in the session that is open there or else
-// in a new one.
+// visit uses a place for some minutes, in the open session of that place or in a
+// new one.
 func (d *workday) visit(place, begin, minutes int) {
 	for i := range d.sessions {
 		s := &d.sessions[i]
@@ -212,8 +213,8 @@ func (d *workday) visit(place, begin, minutes int) {
 	d.open(place, begin, minutes)
 }
 
-// open logs in, which is refused where the limit is reached or a license is
-// missing. A refused session is there until it times out.
+// open logs in. The login is refused if the limit is reached or the license is
+// missing. A refused session stays until it times out.
 func (d *workday) open(place, begin, minutes int) {
 	open := 0
 	for _, s := range d.sessions {
@@ -234,7 +235,7 @@ func (d *workday) open(place, begin, minutes int) {
 	d.sessions = append(d.sessions, session{place, begin, min(end, lastMinute)})
 }
 
-// proxy returns the virtual proxy of a place; -1 is the intranet page.
+// proxy returns the virtual proxy of a place. Place -1 is the intranet page.
 func (h *history) proxy(p *person, place int) int {
 	if place < 0 {
 		return h.portal
@@ -242,13 +243,14 @@ func (h *history) proxy(p *person, place int) int {
 	return p.places[place]
 }
 
-// link returns where the load balancer sends a person who opens a virtual proxy.
+// link returns the link to which the load balancer sends a person who opens a
+// virtual proxy.
 func (h *history) link(p *person, proxy int) int {
 	served := h.served[proxy]
 	return served[p.number%len(served)]
 }
 
-// show enters a session into the steps at which the exporter sees it.
+// show adds a session to the steps at which the exporter sees it.
 func (h *history) show(p *person, day int64, s session, today *[daySteps]seen) {
 	proxy := h.proxy(p, s.place)
 	node := h.links[h.link(p, proxy)].node
@@ -280,9 +282,9 @@ func (h *history) show(p *person, day int64, s session, today *[daySteps]seen) {
 	}
 }
 
-// hold enters the slots that cool, and the states that the rules hold.
+// hold adds the cooling slots, and the states that the rules hold.
 func (h *history) hold(p *person, day int64, today *[daySteps]seen) {
-	complete := -1 // the last step at which all nodes answered
+	complete := -1 // last step at which all nodes answered
 	near, reached, over := -1, -1, -1
 	for k := range today {
 		s := &today[k]
@@ -311,7 +313,7 @@ func (h *history) hold(p *person, day int64, today *[daySteps]seen) {
 
 func (s *seen) present() bool { return s.sessions > 0 || s.cooling > 0 }
 
-// effective is what the next login finds.
+// effective returns the free slots for the next login.
 func (s *seen) effective() int { return max(0, limit-int(s.sessions)-int(s.cooling)) }
 
 // add adds a user to the counts of a step.
@@ -342,7 +344,7 @@ func (h *history) add(p *person, s *seen, to *step) {
 	}
 }
 
-// countSeat adds the seat of a person to the counts of the hours of a day.
+// countSeat adds the seat of a person to the hourly counts of a day.
 func (p *person) countSeat(day int64, hours *[24]seats) {
 	for hour := range hours {
 		counts := &hours[hour]

@@ -12,25 +12,26 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// text writes samples. What fails is kept by the bufio.Writer until the end.
+// text writes samples. The bufio.Writer keeps the first error until the end.
 type text struct {
 	*history
 	w    *bufio.Writer
 	line []byte
 }
 
-// family begins a family of metrics, whose series must follow. A counter's name
-// ends with _total.
+// family starts a family of metrics. Its series must follow. The name of a
+// counter ends with _total.
 func (t *text) family(name, kind string) {
 	_, _ = fmt.Fprintf(t.w, "# TYPE %s %s\n", strings.TrimSuffix(name, "_total"), kind)
 }
 
-// series writes a series from a step on, wherever it has a value.
+// series writes a series, starting at a step, for all steps at which it has a
+// value.
 func (t *text) series(name, labels string, from int, value func(i int) (float64, bool)) {
 	t.repeated(name, labels, from, 1, value)
 }
 
-// repeated writes each sample several times, up to the next step.
+// repeated writes each sample several times, until the next step.
 func (t *text) repeated(name, labels string, from, times int, value func(i int) (float64, bool)) {
 	t.line = append(append(append(append(t.line[:0], name...), '{'), labels...), "} "...)
 	beginning := len(t.line)
@@ -53,7 +54,7 @@ func (t *text) repeated(name, labels string, from, times int, value func(i int) 
 	}
 }
 
-// gauge writes a family of one series.
+// gauge writes a family with one series.
 func (t *text) gauge(name, labels string, from int, value func(i int) (float64, bool)) {
 	t.family(name, "gauge")
 	t.series(name, labels, from, value)
@@ -63,7 +64,7 @@ func always(value func(i int) int) func(int) (float64, bool) {
 	return func(i int) (float64, bool) { return float64(value(i)), true }
 }
 
-// write writes everything.
+// write writes the whole history.
 func (h *history) write(w io.Writer) error {
 	t := &text{history: h, w: bufio.NewWriterSize(w, 1<<16)}
 	t.site()
@@ -102,7 +103,7 @@ func (h *history) usersAt(i int) (sum int) {
 	return sum
 }
 
-// site is what the exporter says of the site.
+// site writes the exporter's metrics of the site.
 func (t *text) site() {
 	target := t.target()
 	t.gauge("up", target, 0, always(func(int) int { return 1 }))
@@ -115,7 +116,7 @@ func (t *text) site() {
 		name := strconv.Itoa(headroom)
 		switch headroom {
 		case limit:
-			continue // has no session
+			continue // no sessions
 		case limit + 1:
 			name = "over"
 		}
@@ -123,7 +124,7 @@ func (t *text) site() {
 	}
 }
 
-// siteRecords is what the recording rules say of the site.
+// siteRecords writes the series that the recording rules produce for the site.
 func (t *text) siteRecords() {
 	record := t.record()
 	t.gauge("site:qlik_sessions_complete:timestamp", record, 0, func(i int) (float64, bool) {
@@ -161,7 +162,8 @@ func (t *text) siteRecords() {
 	}
 }
 
-// usersHeld are the users when all nodes answered, else the most of an hour.
+// usersHeld returns the number of users if all nodes answered, otherwise the
+// maximum of the last hour.
 func (h *history) usersHeld(i int) (float64, bool) {
 	if h.steps[i].down == 0 {
 		return float64(h.usersAt(i)), true
@@ -175,7 +177,7 @@ func (h *history) usersHeld(i int) (float64, bool) {
 	return float64(most), ok
 }
 
-// licenseExpiry is the end of the license that is valid at a step.
+// licenseExpiry returns the expiry of the license that is valid at a step.
 func (h *history) licenseExpiry(i int) (float64, bool) {
 	expiry := (h.finalDay + licenseLeft) * daySeconds
 	for expiry-365*daySeconds > h.time(i)+renewedAhead*daySeconds {
@@ -184,8 +186,8 @@ func (h *history) licenseExpiry(i int) (float64, bool) {
 	return float64(expiry), true
 }
 
-// seatMetrics are what is counted of a license's seats, and the rule that
-// records it, if there is one.
+// seatMetrics are the seat counts of a license, each with the rule that records
+// it, if there is one.
 var seatMetrics = []struct {
 	metric, record string
 	value          func(seats) uint16
@@ -198,7 +200,7 @@ var seatMetrics = []struct {
 	{"qlik_license_seats_used", "", func(s seats) uint16 { return s.used }},
 }
 
-// licenseRecords is what the rules say of licenses.
+// licenseRecords writes the series that the rules produce for licenses.
 func (t *text) licenseRecords() {
 	for _, m := range seatMetrics {
 		if m.record != "" {
@@ -229,7 +231,7 @@ func (t *text) activeUsers(name, labels string, from int) {
 	}
 }
 
-// labelOf is a license as in the label license.
+// labelOf returns the value of the label license.
 func labelOf(license qliktest.License) string {
 	if license == qliktest.Unlicensed {
 		return "none"
@@ -237,8 +239,8 @@ func labelOf(license qliktest.License) string {
 	return strings.ToLower(string(license))
 }
 
-// sum adds up what the links of a virtual proxy or a node say, if any of them
-// answers.
+// sum adds up the values of the links of a virtual proxy or a node, if any of
+// them answers.
 func (h *history) sum(i int, links []int, of *[maxLinks]uint16) (float64, bool) {
 	sum, ok := 0, false
 	for _, link := range links {
@@ -249,7 +251,8 @@ func (h *history) sum(i int, links []int, of *[maxLinks]uint16) (float64, bool) 
 	return float64(sum), ok
 }
 
-// proxyRecords is what the rules say of virtual proxies and nodes.
+// proxyRecords writes the series that the rules produce for virtual proxies and
+// nodes.
 func (t *text) proxyRecords() {
 	detail := max(0, len(t.steps)-detailDays*daySteps)
 	labels := func(proxy int) string { return t.record() + fmt.Sprintf(",virtual_proxy=%q", t.proxies[proxy]) }
@@ -291,9 +294,10 @@ func (t *text) proxyRecords() {
 	}
 }
 
-// usual returns sessions per user over the last seven days, once there is a day.
+// usual returns the sessions per user over the last seven days, available after
+// one day.
 func (h *history) usual(links []int) func(i int) (float64, bool) {
-	sessions, users := make([]float64, len(h.steps)+1), make([]float64, len(h.steps)+1) // up to a step
+	sessions, users := make([]float64, len(h.steps)+1), make([]float64, len(h.steps)+1) // cumulative, up to a step
 	for i := range h.steps {
 		s, _ := h.sum(i, links, &h.steps[i].sessions)
 		u, _ := h.sum(i, links, &h.steps[i].linkUsers)
@@ -306,7 +310,7 @@ func (h *history) usual(links []int) func(i int) (float64, bool) {
 	}
 }
 
-// detailedLinks is what the exporter says of the links.
+// detailedLinks writes the exporter's metrics of the links.
 func (t *text) detailedLinks(from int) {
 	labels := func(link int) string {
 		return fmt.Sprintf("%s,node=%q,virtual_proxy=%q", t.target(), t.nodes[t.links[link].node], t.proxies[t.links[link].proxy])
@@ -357,7 +361,7 @@ func (t *text) detailedLinks(from int) {
 
 var deniedReasons = [2]string{"session_limit", "no_license"}
 
-// detailedLicenses is what the exporter says of licenses.
+// detailedLicenses writes the exporter's metrics of licenses.
 func (t *text) detailedLicenses(from int) {
 	for _, m := range seatMetrics {
 		t.seats(m.metric, t.target(), from, m.value)
@@ -366,7 +370,7 @@ func (t *text) detailedLicenses(from int) {
 	t.gauge("qlik_license_expiry_timestamp_seconds", t.target(), from, t.licenseExpiry)
 }
 
-// users is what the exporter and the rules say of users.
+// users writes the series of the exporter and of the rules for users.
 func (t *text) users() {
 	target, record := t.target(), t.record()
 	present := func(s *seen) bool { return s.present() }
@@ -430,7 +434,7 @@ func labelsOf(p *person, labels string) string {
 	return fmt.Sprintf("%s,user_directory=%q,user_id=%q", labels, p.directory, p.id)
 }
 
-// everyUser writes a family with a series for each user.
+// everyUser writes a family with one series per user.
 func (t *text) everyUser(name, labels string, value func(p *person, s *seen, i int) (float64, bool)) {
 	t.family(name, "gauge")
 	for _, p := range t.people {
@@ -438,17 +442,17 @@ func (t *text) everyUser(name, labels string, value func(p *person, s *seen, i i
 	}
 }
 
-// user writes a series of a user.
+// user writes one series of a user.
 func (t *text) user(name, labels string, p *person, value func(s *seen, i int) (float64, bool)) {
 	begin := t.userBegin()
 	t.series(name, labels, begin, func(i int) (float64, bool) { return value(&p.recent[i-begin], i) })
 }
 
-// userStates is what the rules hold of users.
+// userStates writes the states that the rules hold for users.
 func (t *text) userStates(record string) {
 	states := []struct {
 		name string
-		in   func(s *seen) bool // at that moment
+		in   func(s *seen) bool // at this point in time
 		held func(s *seen) bool
 	}{
 		{"near", func(s *seen) bool { return s.effective() <= 1 }, func(s *seen) bool { return s.near }},
@@ -472,7 +476,7 @@ func (t *text) userStates(record string) {
 	}
 }
 
-// userEvents is when users reached the limit and were refused.
+// userEvents writes the times at which users reached the limit and were refused.
 func (t *text) userEvents(target string) {
 	const kept = int64(24 * time.Hour / time.Second) // after the last session, or the last denial
 	reached := func(p *person, value func(times int, last int64) float64) func(s *seen, i int) (float64, bool) {
@@ -518,7 +522,7 @@ func (t *text) userEvents(target string) {
 	}
 }
 
-// reasonOf is why a person is refused, as a label.
+// reasonOf returns the value of the label reason for a refused person.
 func reasonOf(p *person) string {
 	return fmt.Sprintf("reason=%q,", deniedReasons[boolToInt(p.license == qliktest.Unlicensed)])
 }

@@ -12,41 +12,45 @@ import (
 	"strings"
 )
 
-// Package is one that is linked into the program, from a module other than ours.
+// Package is a package of another module that is linked into the program.
 type Package struct {
 	Module    string
 	ModuleDir string
 	Dir       string // ModuleDir or a folder below it
 }
 
-// Text is a license, a notice or a grant of patents.
+// Text is a license, a notice or a patent grant.
 type Text struct {
 	Content string
-	// Files are those with this content, as MODULE: NAME. There are no versions, so
-	// that an update of a module changes nothing here unless it changes the text.
+	// Files are the files with this content, as MODULE: NAME. They have no
+	// versions, so that an update of a module changes nothing here unless the
+	// text changes.
 	Files []string
 }
 
-// Systems and Processors are those that releases are built for.
+// Systems and Processors are the operating systems and architectures of a
+// release.
 var (
 	Systems    = []string{"linux", "windows", "darwin"}
 	Processors = []string{"amd64", "arm64"}
 )
 
-// The license of the standard library is also that of Go's other modules, word for
-// word. Some Linux distributions leave it out of GOROOT, so it is read from a module.
+// Go's other modules have exactly the same license as the standard library. The
+// program reads it from such a module, because some Linux distributions leave it
+// out of GOROOT.
 const (
 	standardLibrary = "Go standard library"
 	goModule        = "golang.org/x/sys"
 )
 
-// Linked returns the packages that are linked into the program in the folder root.
+// Linked returns the packages that are linked into the program in the folder
+// root.
 func Linked(root string, systems []string) ([]Package, error) {
 	found := make(map[Package]bool)
 	for _, system := range systems {
 		for _, processor := range Processors {
 			var output, problem bytes.Buffer
-			list := exec.Command("go", "list", "-deps", "-f", //nolint:noctx // nothing cancels it
+			list := exec.Command("go", "list", "-deps", "-f", //nolint:noctx // never canceled
 				`{{with .Module}}{{if not .Main}}{{.Path}}{{"\t"}}{{.Dir}}{{"\t"}}{{$.Dir}}{{end}}{{end}}`, ".")
 			list.Dir = root
 			list.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+processor, "CGO_ENABLED=0")
@@ -66,11 +70,11 @@ func Linked(root string, systems []string) ([]Package, error) {
 	return slices.Collect(maps.Keys(found)), nil
 }
 
-// Texts reads the licenses of packages: the files in each package's folder and in
-// those above it, up to the module's. Code that a module took over from elsewhere has
-// its license beside it.
+// Texts returns the licenses of packages. It reads the files in the folder of
+// each package and in its parent folders up to the module root. Code that a
+// module has copied from elsewhere has its license in its own folder.
 func Texts(packages []Package) ([]Text, error) {
-	names := make(map[string][]string) // by content
+	names := make(map[string][]string) // file names by content
 	modules, withFile := make(map[string]bool), make(map[string]bool)
 	read := make(map[string]bool)
 	for _, p := range packages {
@@ -104,7 +108,7 @@ func Texts(packages []Package) ([]Text, error) {
 	modules[goModule] = true
 	for _, module := range slices.Sorted(maps.Keys(modules)) {
 		if !withFile[module] {
-			return nil, fmt.Errorf("%s has no license that this program finds", module)
+			return nil, fmt.Errorf("%s: no license found", module)
 		}
 	}
 	var texts []Text
@@ -116,10 +120,10 @@ func Texts(packages []Package) ([]Text, error) {
 	return texts, nil
 }
 
-// legalName matches names of files with licenses, notices and grants of patents.
+// legalName matches the file names of licenses, notices and patent grants.
 var legalName = regexp.MustCompile(`(?i)^((?:un)?licen[cs]e|copying|copyright|notice|patents)([._-]|$)`)
 
-// legalFiles returns such names of a folder. Source code is not among them.
+// legalFiles returns the files of a folder with such names, except source code.
 func legalFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -134,8 +138,8 @@ func legalFiles(dir string) ([]string, error) {
 	return names, nil
 }
 
-// readText reads a file without the carriage returns and the empty lines around its
-// text, which differ between files that are otherwise the same.
+// readText reads a file and removes carriage returns and surrounding empty lines,
+// which differ between otherwise identical files.
 func readText(file string) (string, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -144,11 +148,11 @@ func readText(file string) (string, error) {
 	return strings.Trim(strings.ReplaceAll(string(content), "\r\n", "\n"), "\n"), nil
 }
 
-// Format returns the document: each text below the files that have it.
+// Format returns the document: each text, preceded by the files that contain it.
 func Format(texts []Text) string {
 	var all strings.Builder
-	all.WriteString(`qlik_exporter contains software of others. Their licenses and notices follow, each
-below the modules and files that have it. "make notices" writes this document.
+	all.WriteString(`qlik_exporter contains third-party software. Its licenses and notices follow, each
+below the modules and files that contain it. "make notices" writes this document.
 `)
 	for _, text := range texts {
 		fmt.Fprintf(&all, "\n%s\n%s\n\n%s\n", strings.Repeat("=", 80), strings.Join(text.Files, "\n"), text.Content)

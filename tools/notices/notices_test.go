@@ -29,9 +29,9 @@ func read(t *testing.T, file string) string {
 	return string(content)
 }
 
-// lookAtSources opens all folders of the repository. go test takes an earlier result
-// unless something has changed that the test itself looked at; what go list reads does
-// not count.
+// lookAtSources opens all folders of the repository. go test reuses a cached
+// result unless a file that the test itself opened has changed. Files that go
+// list reads do not count.
 func lookAtSources(t *testing.T) {
 	t.Helper()
 	err := filepath.WalkDir(repository, func(_ string, entry fs.DirEntry, err error) error {
@@ -45,13 +45,14 @@ func lookAtSources(t *testing.T) {
 	}
 }
 
-// TestNotices: THIRD_PARTY_NOTICES has what belongs to the linked modules.
+// TestNotices checks that THIRD_PARTY_NOTICES contains the texts of the linked
+// modules.
 func TestNotices(t *testing.T) {
 	lookAtSources(t)
 	systems := Systems
 	if runtime.GOOS != "linux" {
-		// Linux links all modules, so these are on every machine that builds for it. On
-		// others, those of other systems may be missing.
+		// Linux links all modules, so every machine that builds for Linux has
+		// them. On other systems, some modules may be missing.
 		systems = []string{runtime.GOOS}
 	}
 	packages, err := Linked(repository, systems)
@@ -75,7 +76,7 @@ func TestNotices(t *testing.T) {
 			}
 		}
 		if !strings.Contains(content, "\n"+text.Content+"\n") {
-			t.Errorf("%s has another text now; make notices writes it", text.Files)
+			t.Errorf("%s has different text now; make notices updates it", text.Files)
 		}
 	}
 	if runtime.GOOS != "linux" {
@@ -84,16 +85,16 @@ func TestNotices(t *testing.T) {
 	for _, heading := range regexp.MustCompile(`(?m)^={80}\n((?:.+\n)+)`).FindAllStringSubmatch(content, -1) {
 		for file := range strings.Lines(heading[1]) {
 			if file = strings.TrimSpace(file); !wanted[file] {
-				t.Errorf("%s belongs to nothing that is linked; make notices removes it", file)
+				t.Errorf("%s does not belong to a linked module; make notices removes it", file)
 			}
 		}
 	}
 	if !t.Failed() && content != Format(texts) {
-		t.Error("the document is not what make notices writes")
+		t.Error("the document differs from the output of make notices")
 	}
 }
 
-// TestGo: what is said to be the license of the standard library is its license.
+// TestGo checks that the license used for the standard library is its license.
 func TestGo(t *testing.T) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
@@ -102,15 +103,15 @@ func TestGo(t *testing.T) {
 	original := filepath.Join(strings.TrimSpace(string(root)), "LICENSE")
 	content, err := os.ReadFile(original)
 	if err != nil {
-		t.Skip("this Go comes without its license")
+		t.Skip("this Go installation has no LICENSE file")
 	}
 	license := regexp.MustCompile(`(?s)\n` + standardLibrary + `: LICENSE\n.*?\n\n(.*?)\n\n={80}\n`).FindStringSubmatch(read(t, notices))
 	if len(license) != 2 || license[1] != strings.TrimSpace(string(content)) {
-		t.Errorf("%s is another text than the one here: %q", original, license)
+		t.Errorf("%s differs from the text here: %q", original, license)
 	}
 }
 
-// TestBuilds: the systems and processors are those that a release is built for.
+// TestBuilds checks that Systems and Processors match those of a release.
 func TestBuilds(t *testing.T) {
 	var release struct {
 		Builds []struct{ Goos, Goarch []string }
@@ -123,7 +124,7 @@ func TestBuilds(t *testing.T) {
 	}
 }
 
-// write makes a file and the folders that it is in.
+// write creates a file and its folders.
 func write(t *testing.T, content string, path ...string) {
 	t.Helper()
 	name := filepath.Join(path...)
