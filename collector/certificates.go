@@ -25,8 +25,8 @@ func (certificatesCollector) Update(v *view, w *writer) error {
 	w.write(clientCertificateExpiryDesc, seconds(v.status.Certificates.ClientExpiry))
 	w.write(rootCertificateExpiryDesc, seconds(v.status.Certificates.RootExpiry))
 
-	// A node's services share one certificate, so that of its repository speaks
-	// for a node without a proxy.
+	// All services of a node share one certificate, so a node without a proxy is
+	// covered by the certificate of its repository.
 	nodes := make(map[string]time.Time)
 	note := func(node string, expiry time.Time) {
 		if known, ok := nodes[node]; !expiry.IsZero() && (!ok || expiry.Before(known)) {

@@ -1,6 +1,6 @@
-// Package collector turns what is known of a Qlik Sense site into Prometheus
-// metrics: one file per collector. All collectors of a scrape read the same
-// snapshot of the site.
+// Package collector turns the state of a Qlik Sense site into Prometheus metrics,
+// with one file per collector. All collectors of a scrape read the same snapshot
+// of the site.
 package collector
 
 import (
@@ -12,57 +12,57 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// Site is what the collectors need of a Qlik Sense site.
+// Site is the part of a Qlik Sense site that the collectors use.
 type Site interface {
-	// Snapshot asks all links; what has not answered when ctx ends is unknown.
+	// Snapshot queries all links. Links that have not responded when ctx ends are
+	// unknown.
 	Snapshot(ctx context.Context) *headroom.Snapshot
-	// Status is what is known of the client and of the repository.
+	// Status returns the state of the client and of the repository.
 	Status() Status
 }
 
-// Status is what is known of the client of a site and of its repository.
+// Status is the state of the client of a site and of its repository.
 type Status struct {
-	Repositories    []RepositoryStatus   // those tried so far
-	Refreshed       map[string]time.Time // last success by source; absent before the first
+	Repositories    []RepositoryStatus   // those queried so far
+	Refreshed       map[string]time.Time // time of the last success, by source; absent before the first
 	Requests        qlik.RequestCounts
-	Skipped         map[string]uint64 // elements that were left out, by source
-	SharedSnapshots uint64            // snapshots that took part in a round of questions under way
+	Skipped         map[string]uint64 // skipped elements, by source
+	SharedSnapshots uint64            // snapshots that shared requests in progress
 	Certificates    qlik.Certificates
 }
 
-// RepositoryStatus is how the last request to a repository went.
+// RepositoryStatus is the outcome of the last request to a repository.
 type RepositoryStatus struct {
-	Node              string // as in qlik.Link, or host:port where the host has several repositories
-	Up                bool   // it answered as it should
+	Node              string // as in qlik.Link, or host:port if the host has several repositories
+	Up                bool   // the request succeeded
 	CertificateExpiry time.Time
 }
 
-// view is everything that the collectors of one scrape read.
+// view is the input of the collectors of one scrape.
 type view struct {
 	snapshot *headroom.Snapshot
 	status   Status
-	users    []userRow // that get series, in the order of their labels
-	dropped  int       // users that the cap left without
+	users    []userRow // users with series, in the order of their labels
+	dropped  int       // users without series because of the maximum
 }
 
-// Collector is one group of metrics that can be switched off.
+// Collector is one group of metrics that can be disabled.
 type Collector interface {
-	// Update writes the metrics of one scrape. It returns an error when the
-	// collector as a whole has nothing true to say; what failed in part shows in
-	// metrics of its own.
+	// Update writes the metrics of one scrape. It returns an error if the
+	// collector failed as a whole. Partial failures show in other metrics.
 	Update(v *view, w *writer) error
 }
 
-// Available is a collector that can be switched on or off.
+// Available is a collector that can be enabled or disabled.
 type Available struct {
 	Name    string
 	Help    string
-	Default bool // on, if not said otherwise
+	Default bool // enabled unless configured otherwise
 
 	create func(config Config, users *userSelection) Collector
 }
 
-// All lists the collectors in the order in which they run.
+// All returns the collectors in the order in which they run.
 func All() []Available {
 	return []Available{
 		{"sessions", "sessions per user and virtual proxy, headroom, and virtual proxy state", true, newSessionsCollector},
@@ -73,14 +73,14 @@ func All() []Available {
 	}
 }
 
-// Config says which metrics a site gets.
+// Config selects the metrics of a site.
 type Config struct {
-	Enabled         map[string]bool // by collector name; one that is not named has its default
+	Enabled         map[string]bool // by collector name; absent means the default
 	Users           UsersConfig
-	ServiceAccounts []qlik.User      // watched for a license
-	Lifetimes       *SessionDuration // observed lives of sessions; nil for none
-	Denials         *Denials         // refused logins; must be there if that collector is enabled
-	// Ran is told how each run of a collector went. May be nil.
+	ServiceAccounts []qlik.User      // their licenses are exported
+	Lifetimes       *SessionDuration // observed lifetimes of sessions; nil for none
+	Denials         *Denials         // refused logins; required if that collector is enabled
+	// Ran is called with the outcome of each run of a collector. It may be nil.
 	Ran func(collector string, err error)
 }
 
@@ -97,7 +97,8 @@ type Exporter struct {
 	ran        func(collector string, err error)
 }
 
-// NewExporter makes the collectors of a site. The error is a *qlik.ConfigError.
+// NewExporter returns an exporter with the enabled collectors. The error is a
+// *qlik.ConfigError.
 func NewExporter(site Site, config Config) (*Exporter, error) {
 	users, err := newUserSelection(config.Users)
 	if err != nil {
@@ -118,7 +119,7 @@ func NewExporter(site Site, config Config) (*Exporter, error) {
 	return e, nil
 }
 
-// seconds is a moment in Unix seconds.
+// seconds returns a time in Unix seconds.
 func seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1e3 }
 
 func boolean(b bool) float64 {

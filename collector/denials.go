@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// rememberDenial is how long a user's denials are kept after the last one.
+	// rememberDenial is the time that a user's denials are kept after the last one.
 	rememberDenial = 24 * time.Hour
-	// maxDenied bounds the users whose denials are kept.
+	// maxDenied limits the number of users whose denials are kept.
 	maxDenied = 20_000
 )
 
@@ -37,14 +37,13 @@ var (
 		"node")
 )
 
-// AuditLog is what the collector needs of the follower of a log.
+// AuditLog is the follower of an audit security log.
 type AuditLog interface {
-	// Status tells whether the log is read.
+	// Status returns whether the log is being read.
 	Status() auditlog.Status
 }
 
-// Denials counts the refused logins that audit logs tell of. It outlives
-// scrapes.
+// Denials counts the refused logins in audit logs. It outlives scrapes.
 type Denials struct {
 	logs map[string]AuditLog // by registered host name in lower case
 
@@ -63,8 +62,8 @@ type deniedCount struct {
 	last  time.Time
 }
 
-// NewDenials makes counts at zero. The logs are those of nodes by their
-// registered host names; Denied is to be told of what they say.
+// NewDenials returns counts of zero. The keys of logs are the registered host
+// names of the nodes. The caller must pass each denial in the logs to Denied.
 func NewDenials(logs map[string]AuditLog) *Denials {
 	d := &Denials{logs: make(map[string]AuditLog), counts: make(map[auditlog.Reason]uint64), users: make(map[deniedUser]deniedCount)}
 	for node, log := range logs {
@@ -99,14 +98,14 @@ func (d *Denials) Denied(denial auditlog.Denial) {
 	}
 }
 
-// deniedRow is a user with what is counted of it.
+// deniedRow is a user with the count of its denials.
 type deniedRow struct {
 	deniedUser
 	deniedCount
 }
 
-// remembered returns the users in the order of their series, those of long ago
-// left out for good.
+// remembered deletes expired users and returns the others in the order of their
+// series.
 func (d *Denials) remembered(now time.Time) []deniedRow {
 	maps.DeleteFunc(d.users, func(_ deniedUser, count deniedCount) bool { return now.Sub(count.last) >= rememberDenial })
 	users := make([]deniedRow, 0, len(d.users))
@@ -150,11 +149,11 @@ func (c *denialsCollector) Update(v *view, w *writer) error {
 	return nil
 }
 
-// writeLogs says of every repository of the site whether its log is read, and of
-// logs of nodes that the site does not name.
+// writeLogs writes for each repository of the site whether its log is read. It
+// also covers configured logs of nodes that the site does not list.
 func (c *denialsCollector) writeLogs(services []qlik.ServiceState, w *writer) {
 	logs := maps.Clone(c.denials.logs)
-	nodes := make(map[string]AuditLog) // by label; nil is not configured
+	nodes := make(map[string]AuditLog) // by label; nil means that no log is configured
 	for _, service := range services {
 		if service.Service == "Repository" {
 			host := strings.ToLower(service.Host)

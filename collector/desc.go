@@ -7,19 +7,19 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// desc describes a metric. Each is a package variable beside the collector that
-// writes it; the tests check them all.
+// desc describes a metric. Each one is a package variable next to the collector
+// that writes it. A test checks all of them.
 type desc struct {
 	name, help string
 	kind       dto.MetricType
-	labels     []string // in the order in which their values are written
+	labels     []string // in the order in which write gets their values
 
 	index  int   // in descs
-	byName []int // indexes of labels in the order of their names, in which Prometheus wants them
+	byName []int // indexes of labels, sorted by name as Prometheus requires
 }
 
-// descs are the descriptors of all metrics. It does not change once the program
-// runs.
+// descs holds the descriptors of all metrics. It does not change after package
+// initialization.
 var descs []*desc
 
 func gaugeDesc(name, help string, labels ...string) *desc {

@@ -20,7 +20,7 @@ var (
 		"collector")
 )
 
-// Scrape is the metrics of one scrape.
+// Scrape holds the metrics of one scrape.
 type Scrape struct {
 	heard  time.Time
 	gather func() ([]*dto.MetricFamily, error)
@@ -28,8 +28,8 @@ type Scrape struct {
 
 var _ prometheus.Gatherer = (*Scrape)(nil)
 
-// Scrape asks the links of the site and returns what is known then. What has not
-// answered when ctx ends is reported as unknown.
+// Scrape queries the links of the site and returns the result. Links that have
+// not responded when ctx ends are reported as unknown.
 func (e *Exporter) Scrape(ctx context.Context) *Scrape {
 	v := &view{snapshot: e.site.Snapshot(ctx)}
 	v.status = e.site.Status()
@@ -39,11 +39,12 @@ func (e *Exporter) Scrape(ctx context.Context) *Scrape {
 	}
 }
 
-// Heard returns when the last answer of Qlik was in, or waiting for it ended.
+// Heard returns the time when the last response of Qlik arrived, or when the
+// exporter stopped waiting for it.
 func (s *Scrape) Heard() time.Time { return s.heard }
 
-// Gather implements prometheus.Gatherer. The collectors run when it is called
-// first; after that it returns the same again.
+// Gather implements prometheus.Gatherer. The first call runs the collectors.
+// Later calls return the same result.
 func (s *Scrape) Gather() ([]*dto.MetricFamily, error) { return s.gather() }
 
 // gather runs the collectors.
@@ -63,9 +64,9 @@ func (e *Exporter) gather(v *view) ([]*dto.MetricFamily, error) {
 	return w.gather()
 }
 
-// update runs one collector. A panic in it is a defect, but must not take the
-// metrics of the others with it. What it wrote before the panic goes: half of the
-// users would pass for all of them.
+// update runs one collector. A panic in it is a defect, but must not affect the
+// metrics of other collectors. Everything that it wrote before the panic is
+// discarded, because some of the users would look like all of them.
 func update(c Collector, v *view, w *writer) (err error) {
 	before := slices.Clone(w.families)
 	defer func() {

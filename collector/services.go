@@ -24,7 +24,7 @@ func (servicesCollector) Update(v *view, w *writer) error {
 	}
 	for _, service := range v.snapshot.Services {
 		states := qlik.ServiceStates()
-		if !slices.Contains(states, service.State) { // of a release to come
+		if !slices.Contains(states, service.State) { // of a future Qlik release
 			states = append(states, service.State)
 		}
 		for _, state := range states {

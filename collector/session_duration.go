@@ -9,13 +9,13 @@ import (
 var sessionDurationDesc = histogramDesc("qlik_session_duration_seconds",
 	"Observed lifetime of ended sessions that the exporter saw start. The precision is the time between scrapes.")
 
-// SessionDuration is a histogram of the observed lives of sessions, with classic
+// SessionDuration is a histogram of the observed lifetimes of sessions, with classic
 // and native buckets. It outlives scrapes.
 type SessionDuration struct {
 	prometheus.Histogram
 }
 
-// NewSessionDuration makes an empty histogram.
+// NewSessionDuration returns an empty histogram.
 func NewSessionDuration() *SessionDuration {
 	return &SessionDuration{prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: sessionDurationDesc.name,
@@ -28,6 +28,6 @@ func NewSessionDuration() *SessionDuration {
 	})}
 }
 
-// Ended notes a session that lived for so long. Its signature is that of
+// Ended records the lifetime of an ended session. Its signature is that of
 // SessionEnded in the configuration of internal/site.
 func (d *SessionDuration) Ended(life time.Duration) { d.Observe(life.Seconds()) }

@@ -122,7 +122,7 @@ func (c *sessionsCollector) Update(v *view, w *writer) error {
 	return nil
 }
 
-// writeUserSessions writes what the user has now.
+// writeUserSessions writes the current state of the user.
 func writeUserSessions(user *userRow, w *writer) {
 	for _, count := range user.VirtualProxies {
 		w.write(userSessionsDesc, float64(count.Sessions), user.directory, user.id, count.VirtualProxy)
@@ -144,8 +144,8 @@ func writeUserSessions(user *userRow, w *writer) {
 	}
 }
 
-// writeLimitReached writes what the user did, whether or not anything is known of
-// now.
+// writeLimitReached writes the user's history. It is written even if the current
+// sessions are unknown.
 func writeLimitReached(user *userRow, w *writer) {
 	if user.LimitReached > 0 {
 		w.write(userLimitReachedDesc, float64(user.LimitReached), user.directory, user.id)

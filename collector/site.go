@@ -28,8 +28,8 @@ var (
 		"Scrapes that shared the requests of a scrape already in progress instead of sending their own to Qlik.")
 )
 
-// siteCollector says how the site and its interfaces are doing. It cannot be
-// switched off, because without it no other number can be trusted.
+// siteCollector writes the state of the site and its APIs. It cannot be disabled,
+// because no other metric can be trusted without it.
 type siteCollector struct{}
 
 // Update implements Collector.

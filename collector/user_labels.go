@@ -8,18 +8,18 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// How users appear in labels.
+// Forms of users in labels.
 const (
 	UserLabelsPlain  = "plain"  // by directory and id
 	UserLabelsHashed = "hashed" // by directory and a keyed hash
-	UserLabelsNone   = "none"   // not at all: no series per user
+	UserLabelsNone   = "none"   // no series per user
 )
 
-// UserLabels says how users appear in labels.
+// UserLabels configures how users appear in labels.
 type UserLabels struct {
 	Mode  string      // one of the constants; empty means plain
-	Key   []byte      // of the hash
-	Plain []qlik.User // shown plain in any mode but none: configured service accounts
+	Key   []byte      // for hashing
+	Plain []qlik.User // never hashed: configured service accounts
 }
 
 func (l UserLabels) validate() error {
@@ -36,9 +36,9 @@ func (l UserLabels) validate() error {
 	}
 }
 
-// userNamer turns users into label values.
+// userNamer converts users to label values.
 type userNamer struct {
-	key   []byte // nil: plain
+	key   []byte // nil if labels are plain
 	plain map[qlik.User]bool
 }
 
@@ -61,7 +61,7 @@ func (n *userNamer) id(user qlik.User) string {
 	return HashUser(n.key, user)
 }
 
-// HashUser returns what stands for a hashed user: the first 16 hex digits of
+// HashUser returns the hash of a user: the first 16 hex digits of the
 // HMAC-SHA-256 of DIRECTORY\id.
 func HashUser(key []byte, user qlik.User) string {
 	mac := hmac.New(sha256.New, key)

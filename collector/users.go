@@ -10,17 +10,17 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// UsersConfig says which users get series of their own. Bounded counts include
-// every user all the same. Users who were refused a login have series of that
-// whatever their sessions, up to a number of their own.
+// UsersConfig selects the users with series of their own. Bounded counts always
+// include every user. Series about refused logins do not depend on sessions and
+// have a separate maximum.
 type UsersConfig struct {
 	Labels       UserLabels
-	MinSessions  int      // users with fewer sessions and cooling slots, or usage rows, have no series
-	MaxUsers     int      // at most so many users have series, those with most of these first
-	ExcludeUsers []string // anchored regular expressions on DIRECTORY\id, in any case
+	MinSessions  int      // of sessions plus cooling slots, or of usage rows
+	MaxUsers     int      // maximum with series; users with the most of these come first
+	ExcludeUsers []string // anchored regular expressions on DIRECTORY\id, case-insensitive
 }
 
-// userSelection chooses the users that get series and names them.
+// userSelection selects and names the users with series.
 type userSelection struct {
 	perUser     bool
 	namer       *userNamer
@@ -46,14 +46,14 @@ func newUserSelection(c UsersConfig) (*userSelection, error) {
 	}, nil
 }
 
-// anyOf joins anchored expressions into one.
+// anyOf joins expressions into one anchored expression.
 func anyOf(expressions []string) (*regexp.Regexp, error) {
 	if len(expressions) == 0 {
 		return nil, nil //nolint:nilnil // excludes nobody
 	}
 	for _, expression := range expressions {
 		if _, err := regexp.Compile(expression); err != nil {
-			return nil, err // names the one expression, not the whole
+			return nil, err // names this expression, not the joined one
 		}
 	}
 	return regexp.Compile("(?i)^(?:(?:" + strings.Join(expressions, ")|(?:") + "))$")
@@ -70,8 +70,8 @@ type userRow struct {
 	directory, id string
 }
 
-// rows returns the users that get series, in the order of their labels, and how
-// many the cap left out.
+// rows returns the users with series, in the order of their labels, and the
+// number of users that the maximum excludes.
 func (s *userSelection) rows(users []headroom.UserStatus) (rows []userRow, dropped int) {
 	if !s.perUser {
 		return nil, 0
@@ -98,8 +98,9 @@ func (s *userSelection) rows(users []headroom.UserStatus) (rows []userRow, dropp
 	return rows, max(dropped, 0)
 }
 
-// putIDsTogether makes one piece of memory of all ids. They are read a dozen times
-// from here on, which takes long where they lie scattered over the answers of Qlik.
+// putIDsTogether copies all ids into one block of memory. They are read a dozen
+// times from here on, which is slow while they are scattered over the responses
+// of Qlik.
 func putIDsTogether(rows []userRow) {
 	var ids strings.Builder
 	for i := range rows {
@@ -112,7 +113,8 @@ func putIDsTogether(rows []userRow) {
 	}
 }
 
-// occupied is how many sessions or slots a user has, whichever are more.
+// occupied returns the number of sessions plus cooling slots of a user, or of
+// usage rows if there are more.
 func occupied(user *headroom.UserStatus) int {
 	return max(user.Sessions+user.CoolingSlots, user.LicensedSessions)
 }

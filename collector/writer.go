@@ -11,19 +11,19 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// writer makes metric families of the series of one scrape. Tens of thousands of
-// them are of users. A registry would need most of the time of a scrape for these;
-// the writer needs little, because
-//   - most labels have the value of the series before, and share its pair,
-//   - most series come in order, and only families that do not are sorted,
-//   - memory is taken for many series at once.
+// writer builds metric families from the series of one scrape. Tens of thousands
+// of series are about users. A registry would spend most of the scrape on them. The
+// writer is faster for three reasons:
+//   - Most labels have the same value as in the previous series and share its pair.
+//   - Most series arrive in order, and only families that do not are sorted.
+//   - Memory is allocated for many series at once.
 type writer struct {
 	families []*family            // by desc.index; nil without series
 	labels   map[string]*label    // by name
-	sets     map[string]*labelSet // by the names
+	sets     map[string]*labelSet // by the joined names
 
 	pairs      pieces[labelPair]
-	pairSlices []*dto.LabelPair // to be cut into those of series
+	pairSlices []*dto.LabelPair // divided into the slices of the series
 	gauges     pieces[gaugeValue]
 	counters   pieces[counterValue]
 
@@ -38,8 +38,8 @@ func newWriter() *writer {
 	}
 }
 
-// write adds a series. The values of its labels come in the order of the
-// descriptor. Bytes that are not UTF-8 are replaced.
+// write adds a series. The label values are in the order of the descriptor. It
+// replaces bytes that are not UTF-8.
 func (w *writer) write(d *desc, value float64, labels ...string) {
 	f := w.family(d)
 	metric := f.add(w.labelPairs(f, labels))
@@ -60,8 +60,8 @@ func (w *writer) writeHistogram(d *desc, histogram prometheus.Histogram) {
 	w.family(d).add(nil).Histogram = metric.Histogram
 }
 
-// gather returns the families that have series, in the order of their names. The
-// error says what is missing in them, such as a series that was written before.
+// gather returns the families with series, sorted by name. The error lists what
+// is missing in them, such as a series that was written twice.
 func (w *writer) gather() ([]*dto.MetricFamily, error) {
 	var families []*dto.MetricFamily
 	for _, f := range w.families {
@@ -78,7 +78,7 @@ func (w *writer) gather() ([]*dto.MetricFamily, error) {
 	return families, w.failed.MaybeUnwrap()
 }
 
-// family is the series of a metric.
+// family holds the series of a metric.
 type family struct {
 	dto.MetricFamily // without series until gather
 
@@ -86,7 +86,7 @@ type family struct {
 	set       *labelSet
 	series    pieces[dto.Metric]
 	last      []*dto.LabelPair // of the last series
-	unordered bool             // a series does not come behind the one before it
+	unordered bool             // a series is not greater than the one before it
 }
 
 func (w *writer) family(d *desc) *family {
@@ -99,7 +99,7 @@ func (w *writer) family(d *desc) *family {
 	return f
 }
 
-// add adds a series, whose value is still to be set.
+// add adds a series. The caller sets its value.
 func (f *family) add(labels []*dto.LabelPair) *dto.Metric {
 	if f.series.n > 0 && compareLabels(f.last, labels) >= 0 {
 		f.unordered = true
@@ -110,11 +110,11 @@ func (f *family) add(labels []*dto.LabelPair) *dto.Metric {
 	return metric
 }
 
-// sort sorts the series by the values of their labels. Of several with the same
-// values it keeps the one that was written first, and returns an error.
+// sort sorts the series by their label values. If several have the same values, it
+// keeps the first one that was written and returns an error.
 func (f *family) sort() error {
-	// Users come in order. Where another label comes first, such as the license, the
-	// users with the same value of it are in order, which leaves little to sort.
+	// Users arrive in order. If another label comes first, such as the license, the
+	// users with the same value of it are in order, so there is little to sort.
 	byFirst := make(map[string][]*dto.Metric)
 	for _, metric := range f.Metric {
 		first := ""
@@ -150,24 +150,24 @@ func compareLabels(a, b []*dto.LabelPair) int {
 	return 0
 }
 
-// labelSet is the labels of the metrics whose labels have the same names.
+// labelSet holds the labels that metrics with the same label names share.
 type labelSet struct {
-	labels []*label         // in the order of their names
-	last   []*dto.LabelPair // of the series that was written last
+	labels []*label         // sorted by name
+	last   []*dto.LabelPair // of the last series
 }
 
-// label is what was written of the labels with a name.
+// label holds the pairs that were written for a label name.
 type label struct {
 	name  string
-	last  *labelPair            // written last
-	known map[string]*labelPair // by value; no more than maxKnown
+	last  *labelPair            // the last one written
+	known map[string]*labelPair // by value; at most maxKnown
 }
 
-// maxKnown bounds the values of a label that are kept to be shared. Most labels
-// have few; users, who are many, have their series one after another.
+// maxKnown limits the values of a label that are kept for sharing. Most labels have
+// few values. Users have many, but their series follow one another.
 const maxKnown = 64
 
-// labelPair is a dto.LabelPair with the value that it points to.
+// labelPair is a dto.LabelPair together with the value that it points to.
 type labelPair struct {
 	dto.LabelPair
 
@@ -194,11 +194,11 @@ func (w *writer) labelSet(d *desc) *labelSet {
 	return set
 }
 
-// labelPairs returns the pairs of a series of a family, in the order of their
-// names. They are shared and must not be altered.
+// labelPairs returns the label pairs of a series, sorted by name. They are shared
+// and must not be changed.
 func (w *writer) labelPairs(f *family, values []string) []*dto.LabelPair {
 	n := len(f.desc.labels)
-	if len(values) != n { // a defect, which costs the collector
+	if len(values) != n { // a defect of the collector, which fails as a whole
 		panic(fmt.Sprintf("%s: got %d label values, want %d", f.desc.name, len(values), n))
 	}
 	if len(w.pairSlices) < n {
@@ -236,14 +236,14 @@ func (w *writer) labelPair(l *label, value string) *dto.LabelPair {
 	return &pair.LabelPair
 }
 
-// gaugeValue is a dto.Gauge with the value that it points to.
+// gaugeValue is a dto.Gauge together with the value that it points to.
 type gaugeValue struct {
 	dto.Gauge
 
 	value float64
 }
 
-// sharedGauges are the values 0, 1, 2 and so on, which most series have.
+// sharedGauges are gauges of small whole numbers, which most series have.
 var sharedGauges = func() (gauges [64]*dto.Gauge) {
 	for i := range gauges {
 		gauges[i] = &dto.Gauge{Value: new(float64(i))}
@@ -261,7 +261,7 @@ func (w *writer) gauge(value float64) *dto.Gauge {
 	return &made.Gauge
 }
 
-// counterValue is a dto.Counter with the value that it points to.
+// counterValue is a dto.Counter together with the value that it points to.
 type counterValue struct {
 	dto.Counter
 
@@ -275,16 +275,16 @@ func (w *writer) counter(value float64) *dto.Counter {
 	return &made.Counter
 }
 
-// pieces are any number of values, in pieces of memory that never move, because
-// there are pointers into them.
+// pieces holds any number of values in blocks of memory that never move, because
+// other values point into them.
 type pieces[T any] struct {
-	all [][]T // the last one is being filled
-	n   int   // values in all of them
+	all [][]T // only the last one has room
+	n   int   // number of values in all of them
 }
 
 const maxPiece = 256
 
-// next returns another value.
+// next returns a pointer to a new value.
 func (p *pieces[T]) next() *T {
 	last := len(p.all) - 1
 	if last < 0 || len(p.all[last]) == cap(p.all[last]) {
