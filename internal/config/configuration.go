@@ -9,21 +9,22 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Configuration is the settings of all sites, and where they come from.
+// Configuration holds the settings of all sites and their origin.
 type Configuration struct {
 	Sites []Site // in the order of the file
-	// Found says which settings were found on this machine, a sentence each.
+	// Found describes each setting that was found on this machine.
 	Found []string
 
-	origin origin // nil: flags
+	origin origin // nil means flags
 }
 
-// origin knows how the person who made a configuration calls its settings.
+// origin names settings as in the source of the configuration: flags, environment
+// variables, or a file.
 type origin interface {
-	// prefix begins an error about a setting of a site, or about the site if the flag
-	// is "".
+	// prefix returns the start of an error about a setting of a site, or about the
+	// site if the flag is "".
 	prefix(site, flag string) string
-	// name is the setting within a sentence.
+	// name returns the name of a setting for use within a sentence.
 	name(site, flag string) string
 }
 
@@ -37,9 +38,9 @@ func (c *Configuration) validate() error {
 	return nil
 }
 
-// Explain returns an error about a site with the setting as the person knows it who
-// made it: the flag, its environment variable, or file, line and key. Errors that
-// are about no setting are about the site.
+// Explain returns an error about a site with the setting as named at its origin: the
+// flag, its environment variable, or file, line, and key. An error that concerns no
+// setting is reported for the site.
 func (c *Configuration) Explain(site string, err error) error {
 	flag, cause := "", err
 	if setting, ok := errors.AsType[*Error](named(err)); ok {
@@ -51,9 +52,8 @@ func (c *Configuration) Explain(site string, err error) error {
 	return err
 }
 
-// Name returns how a setting is called where the site was described, for use within
-// a sentence. The flag is without dashes; it may be one that switches something off,
-// such as no-collector.licenses.
+// Name returns the name of a setting at its origin, for use within a sentence. The
+// flag has no dashes and may be a negated one, such as no-collector.licenses.
 func (c *Configuration) Name(site, flag string) string { return c.from().name(site, flag) }
 
 func (c *Configuration) from() origin {
@@ -63,8 +63,8 @@ func (c *Configuration) from() origin {
 	return c.origin
 }
 
-// Choose returns the site of that name, or without a name the only one. The error
-// is about --site.
+// Choose returns the site with the given name. Without a name, it returns the only
+// site. The error is about --site.
 func (c *Configuration) Choose(name string) (*Site, error) {
 	var names []string
 	for i := range c.Sites {
@@ -82,8 +82,8 @@ func (c *Configuration) Choose(name string) (*Site, error) {
 	return nil, errorf("site", "must be one of %s, not %q", strings.Join(names, ", "), name)
 }
 
-// Format writes the settings of sites as a file would have to say them. All of
-// them are there but those without a value.
+// Format returns the settings of sites in the format of a configuration file.
+// Settings without a value are omitted.
 func Format(sites []Site) ([]byte, error) {
 	all := mapping()
 	for _, site := range sites {
@@ -112,7 +112,7 @@ func Format(sites []Site) ([]byte, error) {
 
 func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode} }
 
-// below returns the mapping under a key, which it makes if need be.
+// below returns the mapping under a key and creates it if necessary.
 func below(node *yaml.Node, key string) *yaml.Node {
 	for i := 0; i < len(node.Content); i += 2 {
 		if node.Content[i].Value == key {

@@ -8,8 +8,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// Error is a setting that cannot work. Configuration.Explain tells it as the person
-// knows the setting who made it.
+// Error is an error about a setting. Configuration.Explain adds the name of the
+// setting at its origin.
 type Error struct {
 	Flag string // without dashes, e.g. "qlik.session-limit"
 	Err  error  // what is wrong and what to change
@@ -23,8 +23,8 @@ func errorf(flag, format string, args ...any) error {
 	return &Error{Flag: flag, Err: fmt.Errorf(format, args...)}
 }
 
-// named turns an error about a field of the configurations of packages qlik and
-// collector into one about the setting that fills the field.
+// named converts an error about a configuration field of package qlik or collector
+// to an error about the setting that fills this field.
 func named(err error) error {
 	field, ok := errors.AsType[*qlik.ConfigError](err)
 	if !ok {

@@ -17,16 +17,15 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
-// file is a configuration file being read, and afterwards where in it each setting
-// stands.
+// file is a configuration file. It holds the sites and the line of each setting.
 type file struct {
 	path  string
 	sites []Site
-	lines map[string]map[string]int // of the settings that are given, by site and key; "" is the name of the site
+	lines map[string]map[string]int // lines of the given settings, by site and key; "" is the line of the site
 }
 
-// load reads a configuration file and checks all that is in it. An error is a
-// single line that says where in the file what is wrong.
+// load reads and checks a configuration file. An error is a single line with the
+// place in the file and the problem.
 func load(path string) (*Configuration, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -43,8 +42,8 @@ func load(path string) (*Configuration, error) {
 	return c, nil
 }
 
-// where returns the place of a setting: the line and the keys that lead to it. A
-// setting that is not given has the line of its site.
+// where returns the line of a setting and its path of keys. If the setting is not in
+// the file, the line is that of its site.
 func (f *file) where(site, flag string) (line int, keys string) {
 	line, keys = f.lines[site][""], "sites."+site
 	known := Default()
@@ -115,15 +114,15 @@ func (f *file) parse(content []byte) error {
 	return nil
 }
 
-// entry is a key of a mapping, and what stands under it.
+// entry is a key of a mapping and its value.
 type entry struct {
 	key   string
 	line  int // of the key
 	value *yaml.Node
 }
 
-// mapping returns what is in a mapping, in the order of the file, with the values of
-// merge keys (<<) where they are given. The keys that lead to it are for errors.
+// mapping returns the entries of a mapping in the order of the file, including the
+// entries from merge keys (<<). The path of keys is for errors.
 func (f *file) mapping(node *yaml.Node, keys string) ([]entry, error) {
 	node = resolved(node)
 	if node.Kind == yaml.DocumentNode {
@@ -139,7 +138,7 @@ func (f *file) mapping(node *yaml.Node, keys string) ([]entry, error) {
 	case node.Kind != yaml.MappingNode:
 		return nil, f.errorf(node.Line, keys, "must be a mapping, as in \"key: value\"")
 	}
-	// The library finds doubled keys and resolves merge keys.
+	// The library rejects duplicate keys and resolves merge keys.
 	values := make(map[string]yaml.Node)
 	if err := node.Decode(&values); err != nil {
 		return nil, f.notYAML(err)
@@ -164,7 +163,7 @@ func (f *file) mapping(node *yaml.Node, keys string) ([]entry, error) {
 	return entries, nil
 }
 
-// errorf is an error about the place of a key, which may be "" for the whole file.
+// errorf returns an error about a path of keys, which is "" for the whole file.
 func (f *file) errorf(line int, keys, format string, args ...any) error {
 	if keys != "" {
 		keys = text.Visible(keys) + ": "
@@ -172,8 +171,8 @@ func (f *file) errorf(line int, keys, format string, args ...any) error {
 	return fmt.Errorf("%s:%d: %s%w", f.path, max(line, 1), keys, fmt.Errorf(format, args...))
 }
 
-// read sets the settings of a site, or those below a key such as "collector.", from
-// a mapping.
+// read sets the settings of a site from a mapping. If below is a key such as
+// "collector.", it sets only the settings below that key.
 func (f *file) read(rows []setting, site, below string, node *yaml.Node) error {
 	entries, err := f.mapping(node, strings.TrimSuffix("sites."+site+"."+below, "."))
 	if err != nil {
@@ -189,7 +188,7 @@ func (f *file) read(rows []setting, site, below string, node *yaml.Node) error {
 	return nil
 }
 
-// set sets what stands under a key of a site, or of what is below such a key.
+// set sets the setting or the group of settings of one entry.
 func (f *file) set(rows []setting, site, below string, e entry) error {
 	var known []string
 	for i := range rows {
@@ -210,7 +209,7 @@ func (f *file) set(rows []setting, site, below string, e entry) error {
 	return f.errorf(e.line, "sites."+site+"."+below+e.key, "unknown key; the known keys are %s", strings.Join(slices.Compact(known), ", "))
 }
 
-// assign sets a setting.
+// assign sets a setting to the value of a node.
 func (f *file) assign(row *setting, site string, node *yaml.Node) error {
 	refuse := func(line int, err error) error { return f.errorf(line, "sites."+site+"."+row.key, "%w", err) }
 	elements := []*yaml.Node{node}
@@ -239,7 +238,7 @@ func (f *file) assign(row *setting, site string, node *yaml.Node) error {
 	return nil
 }
 
-// resolved is the node itself, or the one that an alias stands for.
+// resolved returns the node itself, or the target of an alias.
 func resolved(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode {
 		return node.Alias
@@ -261,7 +260,7 @@ func byLine(nodes map[string]yaml.Node) []string {
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)`)
 
-// yamlHints are remedies for what the YAML parser has to say of common mistakes.
+// yamlHints are remedies for errors of the YAML parser about common mistakes.
 var yamlHints = []struct{ text, remedy string }{
 	{"unknown escape character", `put text with a backslash in single quotes, as in 'DIRECTORY\id'`},
 	{"hexdecimal number", `put text with a backslash in single quotes, as in 'C:\folder'`},
@@ -269,7 +268,7 @@ var yamlHints = []struct{ text, remedy string }{
 	{"tab character", "indent with spaces"},
 }
 
-// notYAML is a single line with what the YAML parser has to say.
+// notYAML returns an error of the YAML parser as a single line.
 func (f *file) notYAML(err error) error {
 	message := err.Error()
 	if mismatch, ok := errors.AsType[*yaml.TypeError](err); ok {

@@ -18,12 +18,12 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 )
 
-// Program is the settings of the program, which are the same for all sites.
+// Program holds the settings of the program. They are the same for all sites.
 type Program struct {
 	ConfigFile    string
 	ConfigCheck   bool
 	TelemetryPath string
-	ExternalURL   *url.URL // nil where it is not known
+	ExternalURL   *url.URL // nil if not set
 	Lifecycle     bool
 	Pprof         bool
 	TimeoutOffset time.Duration
@@ -33,17 +33,17 @@ type Program struct {
 	Web *web.FlagConfig // listen addresses, TLS, authentication
 }
 
-// Flags is what the command line and the environment say. A setting that is given
-// in both has the value of the command line.
+// Flags holds the settings from the command line and the environment. The command
+// line takes precedence.
 type Flags struct {
 	Program
 
 	app   *kingpin.Application
-	site  Site // the only one, where there is no configuration file
+	site  Site // the only one, without a configuration file
 	names flagNames
 }
 
-// Register adds the flags of the tables to an application.
+// Register adds the flags of both tables of settings to an application.
 func Register(app *kingpin.Application) *Flags {
 	f := &Flags{app: app, site: Default()}
 	program := &f.Program
@@ -94,9 +94,9 @@ func (v ofFlag) IsBoolFlag() bool {
 	return is && b.IsBoolFlag()
 }
 
-// Parse reads the command line and the environment, checks them, and returns the
-// command. An error names the flag, and the environment variable where the value
-// comes from there.
+// Parse reads and checks the command line and the environment, and returns the
+// command. An error names the flag, and the environment variable if the value comes
+// from there.
 func (f *Flags) Parse(args []string) (command string, err error) {
 	if name := f.withoutValue(args); name != "" {
 		return "", fmt.Errorf("--%s: needs a value, try --help", name)
@@ -108,7 +108,7 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 	}
 	f.names = givenFlags(f.app, parsed)
 	if err != nil {
-		if _, ours := errors.AsType[*Error](err); ours { // says what to write
+		if _, ours := errors.AsType[*Error](err); ours { // names the remedy
 			return "", f.Explain(err)
 		}
 		return "", fmt.Errorf("%w, try --help", f.Explain(f.nameFlag(parsed, err)))
@@ -119,9 +119,9 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 	return command, nil
 }
 
-// withoutValue returns the first flag of the program whose value is missing. Of the
-// last one kingpin says nothing if the default command follows, and of the others it
-// takes the next flag for the value.
+// withoutValue returns the first flag of the program without its value. Kingpin does
+// not detect this: it ignores the last flag before the default command, and takes
+// the next flag as the value of any other.
 func (f *Flags) withoutValue(args []string) string {
 	for i, arg := range args {
 		name, isFlag := strings.CutPrefix(arg, "--")
@@ -135,8 +135,8 @@ func (f *Flags) withoutValue(args []string) string {
 	return ""
 }
 
-// Explain returns an error about a setting, or about the flag of a command, under the
-// name of the flag, with the environment variable where the value comes from there.
+// Explain returns an error about a setting, or about the flag of a command, with the
+// name of the flag, and with the environment variable if the value comes from there.
 func (f *Flags) Explain(err error) error {
 	if setting, ok := errors.AsType[*Error](err); ok {
 		return fmt.Errorf("%s: %w", f.names.prefix("", setting.Flag), setting.Err)
@@ -144,8 +144,8 @@ func (f *Flags) Explain(err error) error {
 	return err
 }
 
-// nameFlag finds out which flag an error of kingpin is about, by setting all once
-// more that are not in our tables.
+// nameFlag finds the flag that an error of kingpin is about. It sets all flags again
+// that are not in our tables.
 func (f *Flags) nameFlag(parsed *kingpin.ParseContext, err error) error {
 	for _, flag := range flagsOf(f.app, parsed) {
 		if _, ours := flag.Value.(ofFlag); ours {
@@ -164,7 +164,7 @@ func (f *Flags) nameFlag(parsed *kingpin.ParseContext, err error) error {
 	return err
 }
 
-// flagsOf are the flags of the application and of the command that was given.
+// flagsOf returns the flags of the application and of the given command.
 func flagsOf(app *kingpin.Application, parsed *kingpin.ParseContext) []*kingpin.FlagModel {
 	flags := app.Model().Flags
 	for _, element := range parsed.Elements {
@@ -186,8 +186,8 @@ func givenTo(parsed *kingpin.ParseContext, name string) []string {
 	return values
 }
 
-// flagNames are the names of flags as the person knows them who gave their values:
-// of those from the environment with the variable.
+// flagNames are the names of flags for errors. If the value of a flag comes from the
+// environment, its name includes the variable.
 type flagNames map[string]string
 
 func givenFlags(app *kingpin.Application, parsed *kingpin.ParseContext) flagNames {
@@ -214,14 +214,14 @@ func (n flagNames) name(_, flag string) string {
 	return "--" + flag
 }
 
-// validate checks what no single value shows.
+// validate checks combinations of settings, and the settings of exporter-toolkit.
 func (f *Flags) validate(parsed *kingpin.ParseContext) error {
 	if f.ConfigFile == "" {
 		if f.Lifecycle {
 			return errorf("web.enable-lifecycle", "requires --config.file; there is nothing else to reload")
 		}
 	} else {
-		// To ignore them silently could show names that are to be hidden.
+		// Ignoring them silently could expose user names that should be hidden.
 		for _, row := range f.site.settings() {
 			if len(givenTo(parsed, row.flag)) > 0 || f.names[row.flag] != "" {
 				return errorf(row.flag, "cannot be combined with --config.file; set it in the file instead")
@@ -242,7 +242,7 @@ func (f *Flags) validate(parsed *kingpin.ParseContext) error {
 	return nil
 }
 
-// oneLine is what a library has to say about a file.
+// oneLine returns the error of a library about a file as one line.
 func oneLine(path string, err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if strings.Contains(text, path) {
@@ -251,7 +251,7 @@ func oneLine(path string, err error) string {
 	return path + ": " + text
 }
 
-// listenAddress refuses what nobody can listen on.
+// listenAddress rejects addresses without a valid port.
 func listenAddress(text string) error {
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(text, "vsock://"))
 	if err == nil {
@@ -263,8 +263,9 @@ func listenAddress(text string) error {
 	return nil
 }
 
-// Load returns the sites of the configuration file as it is now, or the only one of
-// the flags. All is checked but the certificates, which opening a site reads.
+// Load returns the sites of the current configuration file, or the only site of the
+// flags. It checks everything except the certificates, which are read when a site
+// is opened.
 func (f *Flags) Load() (*Configuration, error) {
 	if f.ConfigFile != "" {
 		c, err := load(f.ConfigFile)
@@ -285,7 +286,7 @@ func (f *Flags) Load() (*Configuration, error) {
 	return c, nil
 }
 
-// Only returns the configuration of a single site, checked.
+// Only checks the settings of a single site and returns its configuration.
 func (f *Flags) Only(site Site) (*Configuration, error) {
 	c := &Configuration{Sites: []Site{site}, origin: f.names}
 	if err := c.validate(); err != nil {
@@ -294,12 +295,12 @@ func (f *Flags) Only(site Site) (*Configuration, error) {
 	return c, nil
 }
 
-// Site returns the settings that flags give for the only site. They have been
-// checked one by one.
+// Site returns the settings of the only site from the flags. Each one was checked,
+// but not their combinations.
 func (f *Flags) Site() Site { return f.site }
 
-// Given returns the flags of the command line but for some, with absolute paths: the
-// flags with which the program does the same in another folder.
+// Given returns the flags of the command line with absolute paths, except those in
+// except. With these flags, the program does the same in another folder.
 func (f *Flags) Given(args []string, except ...string) ([]string, error) {
 	parsed, err := f.app.ParseContext(args)
 	if err != nil {
@@ -327,10 +328,10 @@ func (f *Flags) Given(args []string, except ...string) ([]string, error) {
 	return given, nil
 }
 
-// absolute makes the path in the text of a flag absolute, if it has one.
+// absolute makes the path in the value of a flag absolute, if there is one.
 func (f *Flags) absolute(flag, text string) (string, error) {
 	rows := slices.Concat(f.site.settings(), new(Program).settings(), []setting{
-		{flag: "web.config.file", path: wholePath}, // of a library
+		{flag: "web.config.file", path: wholePath}, // a flag of exporter-toolkit
 	})
 	i := slices.IndexFunc(rows, func(row setting) bool { return row.flag == flag })
 	if i < 0 || rows[i].path == nil {

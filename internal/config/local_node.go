@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// UseLocalNode fills in what is not set from the Qlik Sense node that this
-// machine is, if it is one, and returns a sentence about each (docs/qlik.md,
-// "Certificates" and "Audit security log"). Qlik keeps its data in a folder of
-// programData, which is the value of %ProgramData%.
+// UseLocalNode fills in missing settings if this machine is a Qlik Sense node, and
+// returns a description of each (docs/qlik.md, "Certificates" and "Audit security
+// log"). Qlik keeps its data in a folder of programData, which is the value of
+// %ProgramData%.
 func (s *Site) UseLocalNode(programData string) []string {
 	if programData == "" {
 		return nil // not Windows
@@ -46,8 +46,8 @@ func (s *Site) UseLocalNode(programData string) []string {
 	return found
 }
 
-// registeredName reads the name under which a node was registered: a file of
-// nothing but the name in base64.
+// registeredName reads the registered host name of a node from a file that contains
+// only this name in base64.
 func registeredName(path string) (string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {

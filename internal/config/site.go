@@ -1,7 +1,7 @@
-// Package config is the only place that knows how settings are called, on the
-// command line and in a file, and what their values must be. Its table of settings
-// (table.go) makes the flags, reads configuration files, prints the configuration
-// in force and writes the reference.
+// Package config defines all settings: their names on the command line and in a
+// configuration file, and their valid values. Its table of settings (table.go) is
+// the source of the flags, of the keys in configuration files, of the output of
+// /config, and of the reference in the documentation.
 package config
 
 import (
@@ -16,10 +16,9 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// Site are the settings of one site. Each field has the meaning of its row in the
-// table.
+// Site holds the settings of one site. The table describes each field.
 type Site struct {
-	Name string // value of the label site; empty where flags describe the only one
+	Name string // value of the label site; empty if flags describe the only site
 
 	Host              []string
 	CertDir           string
@@ -43,7 +42,7 @@ type Site struct {
 	Collectors        []Collector // all of them
 }
 
-// Collector is whether a collector runs.
+// Collector is the setting that enables a collector.
 type Collector struct {
 	Name    string
 	Enabled bool
@@ -51,7 +50,7 @@ type Collector struct {
 	help string
 }
 
-// Default returns the settings that apply unless something else is set.
+// Default returns the default settings.
 func Default() Site {
 	defaultUser, _ := qlik.ParseUser(qlik.DefaultUser)
 	site := Site{
@@ -69,7 +68,7 @@ func Default() Site {
 	return site
 }
 
-// Run returns how the site is reached and counted.
+// Run returns the configuration for querying the site and counting its sessions.
 func (s *Site) Run() site.Config {
 	nodes := make(map[string]qlik.NodeAddress)
 	for _, address := range s.NodeAddress {
@@ -92,8 +91,8 @@ func (s *Site) Run() site.Config {
 	}
 }
 
-// Metrics returns which metrics the site gets. It reads the key of the hash; an
-// error names the setting.
+// Metrics returns the configuration of the site's collectors. It reads the key for
+// hashing. An error names the setting.
 func (s *Site) Metrics() (collector.Config, error) {
 	labels, err := s.Labels()
 	if err != nil {
@@ -115,8 +114,8 @@ func (s *Site) Metrics() (collector.Config, error) {
 	}, nil
 }
 
-// Enabled says whether a collector runs: it is switched on, and the repository or
-// the audit log that it needs is configured.
+// Enabled returns whether a collector runs: it is enabled, and the repository or the
+// audit log that it requires is configured.
 func (s *Site) Enabled(name string) bool {
 	for _, c := range s.Collectors {
 		if c.Name != name {
@@ -134,8 +133,8 @@ func (s *Site) Enabled(name string) bool {
 	return false
 }
 
-// Labels returns how users appear in labels. It reads the key of the hash, also
-// where labels are plain: commands find users by their hashes. An error names the
+// Labels returns the form of users in labels. It reads the key for hashing even if
+// labels are plain, because commands find users by their hashes. An error names the
 // setting.
 func (s *Site) Labels() (collector.UserLabels, error) {
 	labels := collector.UserLabels{Mode: s.UserLabels, Plain: s.ServiceAccount}
@@ -153,7 +152,7 @@ func (s *Site) Labels() (collector.UserLabels, error) {
 	return labels, nil
 }
 
-// AuditLogs returns the patterns of the audit security logs by node.
+// AuditLogs returns the glob patterns of the audit security logs by node.
 func (s *Site) AuditLogs() map[string]string {
 	logs := make(map[string]string)
 	for _, log := range s.AuditLog {
@@ -162,9 +161,9 @@ func (s *Site) AuditLogs() map[string]string {
 	return logs
 }
 
-// validate checks what no single value shows: what is missing, what does not go
-// together, and the key of the hash. The certificates and the passphrase are read
-// when a site is opened. An error names the setting.
+// validate checks for missing and conflicting settings, and checks the key for
+// hashing. The certificates and the passphrase are read when a site is opened. An
+// error names the setting.
 func (s *Site) validate() error {
 	var addresses, logs []string
 	for _, address := range s.NodeAddress {
@@ -192,7 +191,7 @@ func (s *Site) validate() error {
 	return named(err)
 }
 
-// repeated returns the first name that is there before, in any case, or "".
+// repeated returns the first name that occurs twice, ignoring case, or "".
 func repeated(names []string) string {
 	seen := make(map[string]bool)
 	for _, name := range names {

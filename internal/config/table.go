@@ -8,22 +8,23 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/collector"
 )
 
-// setting is one row of the table of settings. The table makes the flags, reads
-// configuration files, prints /config and the reference in docs/configuration.md,
-// and says what a value must be. A new setting is a new row and the field that it
-// fills; the value of the field before any flag is read is the default.
+// setting is one row of the table of settings. The table defines the flags, the keys
+// in configuration files, the valid values, the output of /config, and the reference
+// in docs/configuration.md. To add a setting, add a row and the field that it fills.
+// The value of the field before flags are read is the default.
 type setting struct {
-	key   string // in a file, below the name of the site; "" for settings of the program, which are flags only
-	flag  string // without dashes; its environment variable follows from it
+	key   string // in a file, below the name of the site; "" for settings of the program, which only have flags
+	flag  string // without dashes; the environment variable is derived from it
 	help  string
 	value value // parses, checks and stores
 
-	// field is the field of qlik.Config or collector.Config that the setting fills,
-	// where these packages can return a *qlik.ConfigError about it.
+	// field is the field of qlik.Config or collector.Config that the setting fills. It
+	// is set if these packages can return a *qlik.ConfigError about it.
 	field string
-	// noEnvironment says that the setting is a flag only.
+	// noEnvironment means that the setting has no environment variable.
 	noEnvironment bool
-	// path changes the path within a text of the setting; nil where it holds none.
+	// path changes the path within the text of the setting. It is nil if the setting
+	// has no path.
 	path func(text string, change func(path string) string) string
 }
 
@@ -160,7 +161,7 @@ func (p *Program) settings() []setting {
 	}
 }
 
-// wholePath is for settings that are a path.
+// wholePath is for settings that consist of a path.
 func wholePath(text string, change func(string) string) string {
 	if text == "" {
 		return ""
@@ -168,8 +169,8 @@ func wholePath(text string, change func(string) string) string {
 	return change(text)
 }
 
-// pathAfterNode is for settings of the form NODE=PATH. Other texts are returned as
-// they are, to be refused for what they are.
+// pathAfterNode is for settings of the form NODE=PATH. It returns invalid texts
+// unchanged, so that the parser rejects them.
 func pathAfterNode(text string, change func(string) string) string {
 	node, path, _ := strings.Cut(text, "=")
 	if path == "" {
@@ -178,7 +179,7 @@ func pathAfterNode(text string, change func(string) string) string {
 	return node + "=" + change(path)
 }
 
-// relativeTo makes paths relative to a folder.
+// relativeTo returns a function that resolves relative paths against a folder.
 func relativeTo(dir string) func(path string) string {
 	return func(path string) string {
 		if filepath.IsAbs(path) {
@@ -188,7 +189,7 @@ func relativeTo(dir string) func(path string) string {
 	}
 }
 
-// Reference is the table of the settings of a site in Markdown.
+// Reference returns the table of the settings of a site in Markdown.
 func Reference() string {
 	var b strings.Builder
 	b.WriteString("| key | flag | default | meaning |\n| --- | --- | --- | --- |\n")

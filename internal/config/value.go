@@ -16,17 +16,16 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
 
-// value is where a setting is stored. Flags, environment variables and
-// configuration files all go through Set, which says what is wrong with a text
-// without naming the setting. It is a kingpin.Value.
+// value stores a setting. Flags, environment variables, and configuration files all
+// use Set. Its errors do not name the setting. It is a kingpin.Value.
 type value interface {
 	Set(text string) error
-	String() string // "" where nothing is set
-	// yaml returns what a configuration file would have to say.
+	String() string // "" if nothing is set
+	// yaml returns the value for a configuration file.
 	yaml() any
 }
 
-// cumulative is a value that is set once for each element.
+// cumulative is a value with a list of elements. Set is called once for each.
 type cumulative interface{ IsCumulative() bool }
 
 // scalarValue stores a single value.
@@ -122,7 +121,7 @@ func boolean(to *bool) value {
 	}, strconv.FormatBool)
 }
 
-// number is a whole number of at least minimum.
+// number returns a value for whole numbers of at least minimum.
 func number(to *int, minimum int) value {
 	return scalar(to, func(text string) (int, error) {
 		n, err := strconv.Atoi(text)
@@ -171,7 +170,7 @@ func duration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// showDuration leaves out the zeros of 5m0s and 1h0m0s.
+// showDuration omits the zeros of 5m0s and 1h0m0s.
 func showDuration(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []struct{ unit, rest string }{{"m", "0s"}, {"h", "0m"}} {
@@ -182,7 +181,7 @@ func showDuration(d time.Duration) string {
 	return text
 }
 
-// address is HOST or HOST:PORT.
+// address accepts HOST or HOST:PORT.
 func address(text string) (string, error) {
 	if _, _, err := qlik.ParseAddress(text); err != nil {
 		return "", fmt.Errorf("%q: %w", text, err)
@@ -190,7 +189,7 @@ func address(text string) (string, error) {
 	return text, nil
 }
 
-// hostName is a name without a port, or nothing.
+// hostName accepts a host name without a port, or an empty text.
 func hostName(text string) (string, error) {
 	if text == "" {
 		return "", nil
@@ -210,7 +209,8 @@ func showUser(user qlik.User) string {
 	return user.String()
 }
 
-// NodeAddress is where a node is reached that is not under its own name.
+// NodeAddress is the address of a node that is not reachable under its registered
+// host name.
 type NodeAddress struct {
 	Node string // registered host name
 	qlik.NodeAddress
@@ -224,7 +224,7 @@ func parseNodeAddress(text string) (a NodeAddress, err error) {
 	return a, err
 }
 
-// AuditLog is where the audit security log of a node is.
+// AuditLog is the location of the audit security log of a node.
 type AuditLog struct {
 	Node string // registered host name
 	Glob string
@@ -244,13 +244,13 @@ func parseAuditLog(text string) (AuditLog, error) {
 	return AuditLog{node, glob}, nil
 }
 
-// expression is a regular expression.
+// expression accepts regular expressions.
 func expression(text string) (string, error) {
 	_, err := regexp.Compile(text)
 	return text, err
 }
 
-// telemetryPath refuses paths that are taken or would mean something else.
+// telemetryPath rejects paths that are reserved or that have a special meaning.
 func telemetryPath(text string) (string, error) {
 	switch {
 	case !strings.HasPrefix(text, "/"):
@@ -266,18 +266,18 @@ func telemetryPath(text string) (string, error) {
 
 var errExternalURL = errors.New("must be a URL such as https://monitoring.example/qlik")
 
-// externalURL is an address without a slash at the end, or nil. One with a password
-// is not repeated in the error.
+// externalURL parses a URL and removes trailing slashes. It returns nil for an empty
+// text. If the URL may contain a password, the error does not repeat it.
 func externalURL(text string) (*url.URL, error) {
 	if text == "" {
-		return nil, nil //nolint:nilnil // not known
+		return nil, nil //nolint:nilnil // not set
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.User != nil || strings.Contains(text, "@") {
 		return nil, errExternalURL
 	}
 	if u.Path = strings.TrimRight(u.Path, "/"); u.Path != "" {
-		_, err = telemetryPath(u.Path) // under which nothing else may be, either
+		_, err = telemetryPath(u.Path) // must not conflict with the exporter's own paths
 	}
 	port, portErr := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16)
 	switch {
