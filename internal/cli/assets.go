@@ -10,7 +10,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/dashboards"
 )
 
-// assetsCommand writes what Prometheus, Alertmanager and Grafana need.
+// assetsCommand writes files for Prometheus, Alertmanager, and Grafana.
 type assetsCommand struct {
 	dir     string
 	options alerts.Options

@@ -11,7 +11,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
 )
 
-// checkCommand tests one site or all.
+// checkCommand checks one site or all sites.
 type checkCommand struct {
 	flags  *config.Flags
 	site   string
@@ -29,8 +29,8 @@ func Check(app *kingpin.Application, flags *config.Flags) Commands {
 	return Commands{"check": c.run}
 }
 
-// run writes what works and what does not. The error is ErrFailed where something
-// does not.
+// run checks the sites and writes a report for each. It returns ErrFailed if a step
+// failed.
 func (c *checkCommand) run(ctx context.Context, streams Streams) error {
 	configuration, err := c.flags.Load()
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package cli holds the commands that people type. Each stands in a file of its
-// own, with its flags; what it finds out comes from other packages, and is written
-// here as text, CSV or JSON.
+// Package cli implements the commands of the program. Each command has its own file
+// with its flags. Other packages provide the results. This package writes them as
+// text, CSV, or JSON.
 package cli
 
 import (
@@ -9,29 +9,28 @@ import (
 	"io"
 )
 
-// Streams is where a command reads and writes.
+// Streams holds the input and the outputs of a command.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
 }
 
-// Run does what a command is for. Its error has not been told yet, unless it is
-// ErrFailed or ErrIncomplete.
+// Run executes a command. The caller reports its error, unless it is ErrFailed or
+// ErrIncomplete.
 type Run func(ctx context.Context, streams Streams) error
 
-// Commands are the commands by their full names, such as "sessions end".
+// Commands maps full names, such as "sessions end", to commands.
 type Commands map[string]Run
 
 var (
-	// ErrFailed is the error of a command whose answer, which has been written, is
-	// that something does not work.
+	// ErrFailed means that the command found a failure and has already reported it.
 	ErrFailed = errors.New("failed")
-	// ErrIncomplete is the error of a command that did or showed what it could, which
-	// was not all; it has said so.
+	// ErrIncomplete means that the command did or showed only a part, and has already
+	// reported this.
 	ErrIncomplete = errors.New("incomplete")
 )
 
-// Formats of answers.
+// Output formats.
 const (
 	formatTable = "table"
 	formatJSON  = "json"

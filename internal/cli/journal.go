@@ -14,15 +14,15 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// journal records who ended whose sessions: in the program's log, and in a file
-// of its own. It is not Qlik's audit log, which package auditlog follows.
+// journal records who ended whose sessions, in the program's log and in a separate
+// file. This file is not Qlik's audit log, which package auditlog reads.
 type journal struct {
 	logger log.Logger
 	file   *os.File // nil for none
 }
 
-// openJournal is called before anything is ended, so that nothing is ended that
-// cannot be recorded.
+// openJournal must be called before sessions are ended, so that none is ended
+// without a record.
 func (c *openSite) openJournal(path string) (*journal, error) {
 	if path == "" {
 		return &journal{logger: c.Logger}, nil
@@ -34,7 +34,7 @@ func (c *openSite) openJournal(path string) (*journal, error) {
 	return &journal{logger: c.Logger, file: file}, nil
 }
 
-// record writes one line, which names no session, and closes the file.
+// record writes one line and closes the file. The line contains no session id.
 func (j *journal) record(of qlik.User, results []result) error {
 	ended, gone, failed := tally(results)
 	line := []any{
@@ -52,7 +52,7 @@ func (j *journal) record(of qlik.User, results []result) error {
 	return nil
 }
 
-// operator is who runs the program, and on which machine.
+// operator returns the account that runs the program, and the machine.
 func operator() string {
 	name := "unknown"
 	if current, err := user.Current(); err == nil {

@@ -16,12 +16,12 @@ const accountFlag = "service.account"
 // installCommand installs the Windows service.
 type installCommand struct {
 	flags   *config.Flags
-	args    []string // of the command line, which the service is to run with
+	args    []string // of the command line; the service runs with these flags
 	account string
 }
 
-// Service adds the commands about the Windows service. The service that is
-// installed runs with the flags in args.
+// Service adds the commands for the Windows service. The installed service runs with
+// the flags in args.
 func Service(app *kingpin.Application, flags *config.Flags, args []string) Commands {
 	command := app.Command("service", "Install, start, stop, or uninstall the Windows service.")
 	c := &installCommand{flags: flags, args: args}

@@ -11,7 +11,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// sessionsCommand shows sessions, or ends those of a user.
+// sessionsCommand lists sessions, or ends sessions of one user.
 type sessionsCommand struct {
 	flags     *config.Flags
 	site      string
@@ -23,8 +23,8 @@ type sessionsCommand struct {
 	keepIsSet bool
 }
 
-// Sessions adds the commands sessions and sessions end. Whose sessions end, and how
-// many, never comes from the environment.
+// Sessions adds the commands sessions list and sessions end. The flags that select
+// the sessions to end have no environment variables.
 func Sessions(app *kingpin.Application, flags *config.Flags) Commands {
 	c := &sessionsCommand{flags: flags}
 	command := app.Command("sessions", "Show the sessions of users, and end sessions of one user. "+
@@ -43,7 +43,7 @@ func Sessions(app *kingpin.Application, flags *config.Flags) Commands {
 	return Commands{"sessions list": c.list, "sessions end": c.endSessions}
 }
 
-// open opens the site that the command is about. The caller must close it.
+// open opens the selected site. The caller must close it.
 func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 	configuration, err := c.flags.Load()
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 	logger, _ := logging.New(streams.Err, c.flags.LogLevel, c.flags.LogFormat)
 	ofSite := c.flags.LogLevel
 	if ofSite == "info" {
-		ofSite = "warn" // what goes well is in the answer
+		ofSite = "warn" // the output of the command covers the rest
 	}
 	run := settings.Run()
 	run.Logger, _ = logging.New(streams.Err, ofSite, c.flags.LogFormat)

@@ -18,19 +18,19 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// maxEndedAtOnce bounds the requests that end sessions.
+// maxEndedAtOnce limits the concurrent requests that end sessions.
 const maxEndedAtOnce = 8
 
-// EndOptions say which sessions of a user end.
+// EndOptions selects the sessions of a user to end.
 type EndOptions struct {
 	Query
 
-	Keep    int           // so many stay, the most recently active ones
-	IdleFor time.Duration // only those without activity for so long; 0 is all
+	Keep    int           // number of sessions to keep, most recently active first
+	IdleFor time.Duration // minimum time without activity; 0 selects all
 	DryRun  bool
-	Yes     bool   // do not ask
-	Force   bool   // even more than sessions.MaxOfOnePerson
-	Journal string // file to which a line is added, --audit-log-file; "" for none
+	Yes     bool   // do not ask for confirmation
+	Force   bool   // allow more than sessions.MaxOfOnePerson
+	Journal string // file of --audit-log-file; "" for none
 }
 
 func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
@@ -44,7 +44,7 @@ func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
 	end.Flag("audit-log-file", "File to which the command appends a line with the operator, the user, and the number of ended sessions. This is not Qlik's audit log.").StringVar(&c.end.Journal)
 }
 
-// endSessions ends those of one user.
+// endSessions ends sessions of one user.
 func (c *sessionsCommand) endSessions(ctx context.Context, streams Streams) error {
 	c.end.Query = c.query
 	if c.all {
@@ -61,8 +61,9 @@ func (c *sessionsCommand) endSessions(ctx context.Context, streams Streams) erro
 	return site.End(ctx, c.end)
 }
 
-// End ends sessions of one user: those that it shows first, whatever begins
-// meanwhile. The error is ErrIncomplete where not all could be ended or known.
+// End shows sessions of one user and ends them. It does not end sessions that start
+// in the meantime. It returns ErrIncomplete if some sessions could not be ended, or
+// if some links did not respond.
 func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	switch {
 	case options.User == "":
@@ -125,8 +126,8 @@ func (c *openSite) printf(format string, args ...any) error {
 	return err
 }
 
-// one returns the row of the only user who is meant; nil if the user was named
-// in full and is not there.
+// one returns the row of the selected user. It returns nil if the user was specified
+// in full and has no sessions.
 func (c *openSite) one(ctx context.Context, rows []sessions.Row, options *EndOptions) (*sessions.Row, error) {
 	matching, whole := c.match(ctx, rows, options.User)
 	id := qlik.NewUser("", options.User).ID
@@ -150,7 +151,8 @@ func (c *openSite) one(ctx context.Context, rows []sessions.Row, options *EndOpt
 	return &matching[0], nil
 }
 
-// refuse refuses users whose sessions are never ended; kind says what such a user is.
+// refuse returns an error for users whose sessions are never ended. The kind is the
+// kind of such a user; it is "" for all others.
 func refuse(user qlik.User, kind string) error {
 	name := text.Visible(user.String())
 	switch {
@@ -163,7 +165,7 @@ func refuse(user qlik.User, kind string) error {
 	}
 }
 
-// advise adds to the error of an undecided plan what to do.
+// advise adds the remedy to the error of an undecided plan.
 func advise(undecided error) error {
 	switch {
 	case errors.Is(undecided, sessions.ErrIdleUnknown):
@@ -175,7 +177,7 @@ func advise(undecided error) error {
 	}
 }
 
-// agreed asks whether to go on.
+// agreed asks for confirmation.
 func (c *openSite) agreed(ctx context.Context, what string, options *EndOptions) (bool, error) {
 	if options.Yes {
 		return true, nil
@@ -186,8 +188,8 @@ func (c *openSite) agreed(ctx context.Context, what string, options *EndOptions)
 	if err := c.printf("End %s? [y/N] ", what); err != nil {
 		return false, err
 	}
-	// Reading from a terminal cannot be called off: on an interrupt the reader is
-	// left to end with the program.
+	// Reading from a terminal cannot be canceled. On an interrupt, this goroutine ends
+	// with the program.
 	answered := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(c.In).ReadString('\n')
@@ -203,8 +205,8 @@ func (c *openSite) agreed(ctx context.Context, what string, options *EndOptions)
 	return false, c.printf("No session was ended.\n")
 }
 
-// result is how the end of a session went: ended, or failed, or else it was gone
-// already.
+// result is the outcome for one session: it was ended, the request failed, or else
+// the session had already ended.
 type result struct {
 	sessions.UserSession
 

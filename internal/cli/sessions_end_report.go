@@ -16,7 +16,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// show prints the user's sessions and what will happen to each.
+// show prints the user's sessions and the planned action for each.
 func (c *openSite) show(row *sessions.Row, plan *sessions.Plan, snapshot *headroom.Snapshot) error {
 	heading := text.Visible(row.User.String()) + ": " + free(row.EffectiveHeadroom)
 	if slots, known := takenWithout(row, snapshot); known && slots > 0 {
@@ -50,7 +50,7 @@ func (c *openSite) show(row *sessions.Row, plan *sessions.Plan, snapshot *headro
 	return c.printf("%s\n\n%s\n", heading, table.String())
 }
 
-// report says what came of it, by what the site says afterwards.
+// report queries the site again and prints the results.
 func (c *openSite) report(ctx context.Context, user qlik.User, plan *sessions.Plan, results []result) error {
 	after, unread := c.read(ctx)
 	left := sessions.OfUser(user, after)
@@ -86,7 +86,7 @@ func (c *openSite) report(ctx context.Context, user qlik.User, plan *sessions.Pl
 	return nil
 }
 
-// outlook says which windows go on, and when a new one works.
+// outlook prints which sessions keep working, and when the user can start a new one.
 func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Plan, left []sessions.UserSession, after *headroom.Snapshot) {
 	began := 0
 	for i := range left {
@@ -133,7 +133,7 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 	}
 }
 
-// free says how many slots are free.
+// free returns a text with the number of free slots.
 func free(slots int) string {
 	switch {
 	case slots <= 0:
@@ -145,7 +145,7 @@ func free(slots int) string {
 	}
 }
 
-// place names a session without its id.
+// place describes a session by its location, without its id.
 func place(link *qlik.Link) string {
 	return text.Visible(link.VirtualProxy) + " at " + text.Visible(link.Node)
 }

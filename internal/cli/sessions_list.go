@@ -28,7 +28,7 @@ func (c *sessionsCommand) listFlags(list *kingpin.CmdClause) {
 		Default(formatTable).NoEnvar().EnumVar(&c.output, formatTable, formatJSON, formatCSV)
 }
 
-// list shows who has which sessions.
+// list lists users and their sessions.
 func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
 	site, err := c.open(streams)
 	if err != nil {
@@ -38,9 +38,9 @@ func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
 	return site.List(ctx, c.query, c.atLeast, c.output)
 }
 
-// List shows who has which sessions, and what the limit leaves to them; only those
-// with at least so many sessions or taken slots. The error is ErrIncomplete where
-// some links did not answer.
+// List writes users with their sessions and free slots. It omits users with fewer
+// than atLeast sessions or taken slots. It returns ErrIncomplete if some links did
+// not respond.
 func (c *openSite) List(ctx context.Context, query Query, atLeast int, format string) error {
 	snapshot, err := c.read(ctx)
 	if err != nil {
@@ -54,7 +54,7 @@ func (c *openSite) List(ctx context.Context, query Query, atLeast int, format st
 	case formatJSON:
 		err = c.writeJSON(snapshot, rows)
 	case formatCSV:
-		// A file of which the first line is not its header is no use to anybody.
+		// The first line of a CSV file must be its header.
 		err = cmp.Or(sayIncomplete(c.Err, snapshot), c.writeCSV(snapshot, rows))
 	default:
 		err = cmp.Or(sayIncomplete(c.Out, snapshot), c.writeTable(snapshot, rows))
@@ -65,7 +65,7 @@ func (c *openSite) List(ctx context.Context, query Query, atLeast int, format st
 	return err
 }
 
-// anywhere says whether a user has sessions at a place that is meant.
+// anywhere returns whether a user has sessions at a selected place.
 func (q *Query) anywhere(row *sessions.Row) bool {
 	return len(q.VirtualProxies) == 0 && len(q.Nodes) == 0 ||
 		slices.ContainsFunc(row.Places, func(p sessions.Place) bool { return q.Matches(p.VirtualProxy, p.Node) })
@@ -130,8 +130,8 @@ func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) 
 	return nil
 }
 
-// nextSlot says when a slot of a user without any frees by itself at the latest,
-// as far as that is known: slots without a session cool, unless they are left over.
+// nextSlot returns the latest time at which a user without free slots gets one, if
+// it is known. Slots without a session are assumed to be cooling, not left over.
 func (c *openSite) nextSlot(row *sessions.Row, snapshot *headroom.Snapshot) string {
 	cooled := snapshot.Time.Add(c.CoolingTime)
 	without, known := takenWithout(row, snapshot)
@@ -145,7 +145,7 @@ func (c *openSite) nextSlot(row *sessions.Row, snapshot *headroom.Snapshot) stri
 	}
 }
 
-// where lists places as "/ qlik1 (2), /sales qlik2".
+// where formats places as "/ qlik1 (2), /sales qlik2".
 func where(places []sessions.Place) string {
 	var all []string
 	for _, p := range places {
@@ -158,25 +158,25 @@ func where(places []sessions.Place) string {
 	return strings.Join(all, ", ")
 }
 
-// list is the answer for programs.
+// list is the JSON output.
 type list struct {
 	Time       time.Time    `json:"time"`
 	Complete   bool         `json:"complete"`
 	Missing    []missing    `json:"missing"`
 	Limit      int          `json:"limit"`
-	UsageKnown bool         `json:"usage_known"` // rows decide effective headroom
+	UsageKnown bool         `json:"usage_known"` // effective headroom is based on usage rows
 	Users      []listedUser `json:"users"`
 }
 
-// missing is a link that did not answer.
+// missing is a link that did not respond.
 type missing struct {
 	VirtualProxy string    `json:"virtual_proxy"`
 	Node         string    `json:"node"`
 	Kind         qlik.Kind `json:"kind"`
 }
 
-// listedUser is a row for programs. What is not known, or does not apply, is
-// absent.
+// listedUser is a user in the JSON and CSV output. Values that are unknown or do not
+// apply are absent.
 type listedUser struct {
 	Directory           string           `json:"user_directory"`
 	ID                  string           `json:"user_id"`
@@ -231,7 +231,7 @@ func (c *openSite) writeJSON(snapshot *headroom.Snapshot, rows []sessions.Row) e
 
 func (c *openSite) writeCSV(snapshot *headroom.Snapshot, rows []sessions.Row) error {
 	w := csv.NewWriter(c.Out)
-	_ = w.Write([]string{ // Error says whether it could be written
+	_ = w.Write([]string{ // w.Error returns any error
 		"user_directory", "user_id", "effective_headroom", "headroom", "sessions", "sessions_with_slot", "slots_without_session",
 		"license", "last_activity", "next_slot", "places",
 	})

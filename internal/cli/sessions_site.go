@@ -18,34 +18,34 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// openSite is the site that a command about sessions asks, and the terminal of the
-// person who typed it.
+// openSite is the site that a sessions command queries, together with the terminal
+// of the operator.
 type openSite struct {
 	Site   *site.Site
 	Logger log.Logger
-	// CoolingTime is how long a slot cools at most.
+	// CoolingTime is the maximum time that a slot cools.
 	CoolingTime time.Duration
 	// ServiceAccounts are users whose sessions are never ended.
 	ServiceAccounts []qlik.User
-	// Hash returns the name of a user whose labels are hashed; nil where no key is
-	// known.
+	// Hash returns the hash of a user in labels. It is nil if no key is known.
 	Hash func(qlik.User) string
 
 	In       io.Reader
 	Out, Err io.Writer
-	Terminal bool // somebody can be asked
+	Terminal bool // the operator can be asked for confirmation
 	Color    bool
 }
 
-// Query says whose sessions are meant.
+// Query selects users and sessions.
 type Query struct {
 	// User is DIRECTORY\id, an id, a part of an id or of a display name, or the
-	// hash from a label; "" is everybody.
+	// hash from a label. "" selects all users.
 	User string
 	sessions.PlaceFilter
 }
 
-// read asks the site, with time enough for usage rows.
+// read queries the site. It waits for the repository's data, including usage rows,
+// for longer than a scrape does.
 func (c *openSite) read(ctx context.Context) (*headroom.Snapshot, error) {
 	c.Site.ReadAhead(ctx)
 	snapshot := c.Site.Snapshot(ctx)
@@ -65,8 +65,8 @@ func (c *openSite) read(ctx context.Context) (*headroom.Snapshot, error) {
 	}
 }
 
-// match returns the rows of the users who are meant. Whole says that the text
-// names a single user, and is not a part of anything.
+// match returns the rows of the users that match the text. Whole means that the text
+// identifies a single user and is not part of a name.
 func (c *openSite) match(ctx context.Context, rows []sessions.Row, text string) (matching []sessions.Row, whole bool) {
 	if text == "" {
 		return rows, false
@@ -101,7 +101,7 @@ func only(rows []sessions.Row, is func(user qlik.User) bool) []sessions.Row {
 	return those
 }
 
-// sayIncomplete begins an answer with what is missing from it.
+// sayIncomplete writes the links that are missing from the output, if any.
 func sayIncomplete(out io.Writer, snapshot *headroom.Snapshot) error {
 	if snapshot.Complete() {
 		return nil
@@ -118,8 +118,8 @@ func sayIncomplete(out io.Writer, snapshot *headroom.Snapshot) error {
 	return err
 }
 
-// sessionsText is how many sessions a user has, and how many hold a slot where
-// rows tell that not all of them do.
+// sessionsText returns the number of sessions of a user. If usage rows show that not
+// all of them hold a slot, it adds the number that do.
 func sessionsText(row *sessions.Row, snapshot *headroom.Snapshot) string {
 	text := strconv.Itoa(row.Sessions)
 	if !row.Limited || !rowsCount(snapshot) || row.WithSlot == row.Sessions {
@@ -135,14 +135,15 @@ func sessionsText(row *sessions.Row, snapshot *headroom.Snapshot) string {
 	}
 }
 
-// takenWithout is how many slots of a user are taken without a session: they
-// cool, or were left over. Which it is only somebody knows who saw sessions end;
-// and while a link does not answer, its sessions look the same.
+// takenWithout returns the number of slots of a user that are taken without a
+// session. They are cooling or left over; only an exporter that saw the sessions end
+// can tell which. While a link does not respond, slots of its sessions look the same,
+// so the number is unknown.
 func takenWithout(row *sessions.Row, snapshot *headroom.Snapshot) (slots int, known bool) {
 	return row.LicensedSessions - row.WithSlot, rowsCount(snapshot) && snapshot.Complete()
 }
 
-// rowsCount says whether effective headroom goes by usage rows.
+// rowsCount returns whether effective headroom is based on usage rows.
 func rowsCount(snapshot *headroom.Snapshot) bool {
 	return snapshot.UsageKnown && snapshot.UsagePlausible
 }
