@@ -1,5 +1,5 @@
-// qlik_exporter exports the sessions of the users of a Qlik Sense Enterprise on
-// Windows site for Prometheus, and what the session limit leaves to each.
+// qlik_exporter exports the sessions of Qlik Sense Enterprise on Windows users, and
+// their headroom below the session limit, to Prometheus.
 package main
 
 import (
@@ -36,21 +36,21 @@ func main() {
 		version.Version = build.Main.Version // not set by the linker: go run, go install
 	}
 	if os.Getenv("GOGC") == "" {
-		// Between scrapes there is little to keep, in a scrape much to throw away:
-		// without this the garbage of one scrape is half of the memory in use.
+		// A scrape produces much garbage, and little memory is needed between scrapes.
+		// With the default, the garbage of one scrape is half of the memory in use.
 		debug.SetGCPercent(50)
 	}
 	os.Exit(service.Run(context.Background(), run))
 }
 
-// run is main without the exit, so that deferred work is done.
+// run is main without os.Exit, so that deferred calls run.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app, flags, commands := newApp(args)
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
 	command, err := flags.Parse(args)
 	switch {
-	case err != nil: // told below
+	case err != nil: // reported below
 	case flags.ConfigCheck && command != "serve":
 		err = &config.Error{Flag: "config.check", Err: errors.New("works only with the command serve; other commands always check their settings")}
 	case flags.ConfigCheck:
@@ -74,8 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-// newApp returns the command line of the program: its flags, and its commands by
-// their names.
+// newApp returns the command line of the program, its flags, and its commands.
 func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	app := kingpin.New("qlik_exporter",
 		"Prometheus exporter for the sessions of Qlik Sense Enterprise on Windows. It shows which users are about to reach the session limit, and where.")
@@ -97,15 +96,15 @@ func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	return app, flags, commands
 }
 
-// exporter is the commands that serve metrics.
+// exporter implements the commands that serve metrics.
 type exporter struct{ flags *config.Flags }
 
-// serve serves the sites that are configured until ctx ends.
+// serve serves the configured sites until ctx ends.
 func (e *exporter) serve(ctx context.Context, streams cli.Streams) error {
 	return e.serveSites(ctx, e.flags.Load, streams.Err)
 }
 
-// checkConfiguration refuses what serve refuses, and starts nothing.
+// checkConfiguration performs the same checks as serve, but starts nothing.
 func checkConfiguration(flags *config.Flags, stdout io.Writer) error {
 	configuration, err := flags.Load()
 	if err != nil {
@@ -120,7 +119,7 @@ func checkConfiguration(flags *config.Flags, stdout io.Writer) error {
 
 func (e *exporter) serveSites(ctx context.Context, load func() (*config.Configuration, error), stderr io.Writer) error {
 	logger, slogger := logging.New(stderr, e.flags.LogLevel, e.flags.LogFormat)
-	set, err := sites.Open(load, logger) //nolint:contextcheck // sites outlive ctx, so that the last scrapes end with true numbers
+	set, err := sites.Open(load, logger) //nolint:contextcheck // sites outlive ctx, so that the last scrapes return correct numbers
 	if err != nil {
 		return err
 	}
@@ -150,7 +149,7 @@ func reloadOnHangup(set *sites.Set) (stop func()) {
 	var reloading sync.WaitGroup
 	reloading.Go(func() {
 		for range hangups {
-			_ = set.Reload() // is logged
+			_ = set.Reload() // the set logs the error
 		}
 	})
 	return func() {
@@ -160,7 +159,7 @@ func reloadOnHangup(set *sites.Set) (stop func()) {
 	}
 }
 
-// servedSites are the sites as the server wants them.
+// servedSites adapts the sites to the interface of the server.
 type servedSites struct{ *sites.Set }
 
 func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrape, done func(), found bool) {
@@ -171,7 +170,7 @@ func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrap
 	return func(ctx context.Context) server.Scrape { return site.Exporter.Scrape(ctx) }, done, true
 }
 
-// sessionsPage is the page that shows the sites to people.
+// sessionsPage returns the handler of the sessions page.
 func (e *exporter) sessionsPage(set *sites.Set) http.Handler {
 	return page.New(page.Config{
 		Names: set.Names,
@@ -195,7 +194,7 @@ func (e *exporter) demo(ctx context.Context, streams cli.Streams) (err error) {
 	if e.flags.ConfigFile != "" {
 		return &config.Error{Flag: "config.file", Err: errors.New("cannot be combined with demo, which starts a site of its own")}
 	}
-	d, err := demo.Start() //nolint:contextcheck // ended by Close, after the exporter
+	d, err := demo.Start() //nolint:contextcheck // Close stops it, after the exporter
 	if err != nil {
 		return err
 	}
@@ -206,7 +205,7 @@ func (e *exporter) demo(ctx context.Context, streams cli.Streams) (err error) {
 	}
 	program := os.Args[0]
 	if strings.Contains(program, "go-build") {
-		program = "go run ." // which is what was typed
+		program = "go run ." // the command that the user typed
 	}
 	if err := d.Introduce(streams.Out, program, (*e.flags.Web.WebListenAddresses)[0], e.flags.TelemetryPath); err != nil {
 		return err
