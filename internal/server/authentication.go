@@ -7,9 +7,9 @@ import (
 	"go.yaml.in/yaml/v2"
 )
 
-// Authenticates says whether a web configuration file wants a password or a
-// client certificate of everybody who asks. Like exporter-toolkit it reads the
-// file each time; where it cannot, the answer is no.
+// Authenticates returns whether a web configuration file requires a password or a
+// client certificate for every request. Like exporter-toolkit, it reads the file
+// each time. It returns false if the file cannot be read.
 func Authenticates(webConfigFile string) bool {
 	if webConfigFile == "" {
 		return false

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// targetGroup is an element of what Prometheus expects of HTTP service
-// discovery.
+// targetGroup is an element of the response for HTTP service discovery of
+// Prometheus.
 type targetGroup struct {
 	Targets []string          `json:"targets"`
 	Labels  map[string]string `json:"labels"`
 }
 
-// discovery lists the sites for Prometheus: each is probed at the external URL or,
-// where there is none, at the address that was asked for the list. It gets its name
-// as the label site.
+// discovery lists the sites for Prometheus. The target of each site is the external
+// URL, or without one, the address of the request. The label site is the name of the
+// site.
 func discovery(sites Sites, external *url.URL) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		at := external
@@ -27,7 +27,7 @@ func discovery(sites Sites, external *url.URL) http.HandlerFunc {
 		default:
 			at = &url.URL{Scheme: "http", Host: r.Host}
 		}
-		groups := []targetGroup{} // an empty list where flags describe the only site
+		groups := []targetGroup{} // an empty list, not null, if flags describe the only site
 		for _, name := range sites.Names() {
 			if name == "" {
 				continue
@@ -47,8 +47,8 @@ func discovery(sites Sites, external *url.URL) http.HandlerFunc {
 	}
 }
 
-// configuration shows the configuration in force. Secrets are in files of their
-// own, of which it has the names.
+// configuration shows the configuration in use. It contains no secrets, only the
+// names of the files that hold them.
 func configuration(sites Sites) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		content, err := sites.Format()
@@ -61,7 +61,7 @@ func configuration(sites Sites) http.HandlerFunc {
 	}
 }
 
-// reload takes the configuration file into use as it is now.
+// reload reloads the configuration file.
 func reload(sites Sites, allowed bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if !allowed {
@@ -76,8 +76,8 @@ func reload(sites Sites, allowed bool) http.HandlerFunc {
 	}
 }
 
-// below also answers requests below the path of the external URL: a reverse proxy
-// may pass that path on, or not.
+// below also serves requests below the path of the external URL, because a reverse
+// proxy may or may not forward this path.
 func below(external *url.URL, next http.Handler) http.Handler {
 	if external == nil || external.Path == "" {
 		return next
@@ -85,7 +85,7 @@ func below(external *url.URL, next http.Handler) http.Handler {
 	stripped := http.StripPrefix(external.Path, next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case r.URL.Path == external.Path: // links on the landing page are relative to its folder
+		case r.URL.Path == external.Path: // the links of the landing page are relative to this path
 			http.Redirect(w, r, external.Path+"/", http.StatusMovedPermanently)
 		case strings.HasPrefix(r.URL.Path, external.Path+"/"):
 			stripped.ServeHTTP(w, r)
@@ -95,8 +95,8 @@ func below(external *url.URL, next http.Handler) http.Handler {
 	})
 }
 
-// linked serves the landing page, which finds out under which path it is asked for.
-// Its links are relative, so that they hold behind any reverse proxy.
+// linked serves the landing page, which derives its links from the request path. The
+// links are relative, so that they work behind any reverse proxy.
 func linked(landing http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r = r.Clone(r.Context())

@@ -19,24 +19,24 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// scrapeTimeoutHeader is how Prometheus says how long it will wait.
+// scrapeTimeoutHeader is the header with the scrape timeout of Prometheus.
 const scrapeTimeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
-// maxAnswers bounds the answers that are made at once, which takes memory. All
-// scrapes at one moment share one round of questions, but each answer is made
-// for itself.
+// maxAnswers limits the responses that are built at once, because each takes
+// memory. Concurrent scrapes share the requests to Qlik, but each scrape has its own
+// response.
 const maxAnswers = 4
 
-// metrics answers scrapes.
+// metrics serves scrapes.
 type metrics struct {
-	process  *prometheus.Registry // what is not about a site
+	process  *prometheus.Registry // metrics of the exporter itself
 	sites    Sites
 	offset   time.Duration
 	options  promhttp.HandlerOpts
 	compress func(http.Handler) http.HandlerFunc
-	making   chan struct{} // holds one element for each answer that is being made
+	making   chan struct{} // holds one element for each response that is being built
 	reserve  reserve
-	sizes    sync.Map // bytes of the last answer, by site
+	sizes    sync.Map // bytes of the last response, by site
 }
 
 func newMetrics(
@@ -44,22 +44,22 @@ func newMetrics(
 ) *metrics {
 	options := promhttp.HandlerOpts{
 		ErrorLog: errorLog,
-		// A surprise, such as the same series twice, costs that series and is
-		// counted in promhttp_metric_handler_errors_total; the rest stays.
+		// A defect, such as a duplicate series, drops only this series and is counted in
+		// promhttp_metric_handler_errors_total.
 		ErrorHandling:      promhttp.ContinueOnError,
 		Registry:           process,
 		EnableOpenMetrics:  true,
-		DisableCompression: true, // ours is faster
+		DisableCompression: true, // our compression is faster
 	}
-	promhttp.HandlerFor(process, options) // registers that counter, once for all scrapes
+	promhttp.HandlerFor(process, options) // registers this counter once for all scrapes
 	return &metrics{
 		process: process, sites: sites, offset: offset, options: options, compress: compress,
 		making: make(chan struct{}, maxAnswers), reserve: reserve{needed: make(map[string]time.Duration)},
 	}
 }
 
-// own answers with the metrics of the exporter itself, and of its site where it
-// has but one.
+// own serves the metrics of the exporter itself, and those of the site if flags
+// describe the only one.
 func (m *metrics) own(w http.ResponseWriter, r *http.Request) {
 	if site, done, found := m.sites.Use(""); found {
 		defer done()
@@ -69,7 +69,7 @@ func (m *metrics) own(w http.ResponseWriter, r *http.Request) {
 	m.compress(promhttp.HandlerFor(m.process, m.options))(w, r)
 }
 
-// probe answers with the metrics of one of several sites.
+// probe serves the metrics of one of several sites.
 func (m *metrics) probe(w http.ResponseWriter, r *http.Request) {
 	targets := r.URL.Query()["target"]
 	if len(targets) != 1 || targets[0] == "" {
@@ -85,7 +85,7 @@ func (m *metrics) probe(w http.ResponseWriter, r *http.Request) {
 	m.scrape(w, r, targets[0], site)
 }
 
-// scrape answers with the metrics of a site, and with others.
+// scrape serves the metrics of a site together with those of other gatherers.
 func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, site func(context.Context) Scrape, others ...prometheus.Gatherer) {
 	granted, err := scrapeTimeout(r.Header)
 	if err != nil {
@@ -105,23 +105,23 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 	}
 	answer := m.make(append(joined{scrape}, others...), r, name)
 	if answer == nil {
-		return // nobody waits for it
+		return // the client is gone
 	}
-	if granted == 0 { // a person, who may read at leisure
+	if granted == 0 { // not Prometheus, but a person, who may read slowly
 		answer.writeTo(w)
 		return
 	}
-	// Who has stopped waiting must not be waited for.
+	// Do not wait for a client that has stopped waiting.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(granted))
 	answer.writeTo(w)
-	if now := time.Now(); !waited.Before(begin) { // else nobody waited for Qlik
+	if now := time.Now(); !waited.Before(begin) { // otherwise, the scrape did not wait for Qlik
 		m.reserve.record(name, min(now.Sub(waited), granted))
 	}
 }
 
-// make makes the answer to a scrape when its turn has come, or returns nil if the
-// client leaves before that. It is made as a whole, so that a client that reads
-// slowly, or never, holds up nobody else.
+// make waits for its turn and builds the response to a scrape. It returns nil if the
+// client disconnects before that. The response is complete before it is sent, so that
+// a client that reads slowly or not at all does not delay others.
 func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request, site string) *answer {
 	select {
 	case m.making <- struct{}{}:
@@ -133,15 +133,15 @@ func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request, site strin
 	}
 	answer := &answer{header: make(http.Header), status: http.StatusOK}
 	if last, ok := m.sizes.Load(site); ok {
-		answer.body.Grow(last.(int)) //nolint:errcheck,forcetypeassert // what is stored below
+		answer.body.Grow(last.(int)) //nolint:errcheck,forcetypeassert // stored below
 	}
 	m.compress(promhttp.HandlerFor(gatherer, m.options))(answer, r)
 	m.sizes.Store(site, answer.body.Len()+answer.body.Len()/8)
 	return answer
 }
 
-// joined are gatherers that have no metric in common. prometheus.Gatherers would
-// check each series for that, which takes longer than all the rest.
+// joined are gatherers without common metrics. prometheus.Gatherers would check each
+// series for this, which takes longer than everything else.
 type joined []prometheus.Gatherer
 
 // Gather implements prometheus.Gatherer.
@@ -157,7 +157,7 @@ func (j joined) Gather() ([]*dto.MetricFamily, error) {
 	return families, failed.MaybeUnwrap()
 }
 
-// answer is an http.ResponseWriter that keeps what is written to it.
+// answer is an http.ResponseWriter that buffers the response.
 type answer struct {
 	header http.Header
 	status int
@@ -175,8 +175,8 @@ func (a *answer) writeTo(w http.ResponseWriter) {
 	_, _ = a.body.WriteTo(w)
 }
 
-// scrapeTimeout returns how long Prometheus waits for the answer, or 0 where it
-// does not say.
+// scrapeTimeout returns the scrape timeout of Prometheus, or 0 if the header is
+// missing.
 func scrapeTimeout(header http.Header) (time.Duration, error) {
 	value := header.Get(scrapeTimeoutHeader)
 	if value == "" {
@@ -189,8 +189,8 @@ func scrapeTimeout(header http.Header) (time.Duration, error) {
 	return time.Duration(seconds * float64(time.Second)), nil
 }
 
-// timeToAsk is how long Qlik may be waited for: what is granted less what is kept
-// back, but at least half.
+// timeToAsk returns how long a scrape may wait for Qlik: the scrape timeout minus
+// the reserve, but at least half of the timeout.
 func timeToAsk(granted, reserve time.Duration) time.Duration {
 	return max(granted-reserve, granted/2)
 }

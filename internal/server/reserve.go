@@ -6,26 +6,26 @@ import (
 )
 
 const (
-	// firstReserve is the share of the scrape timeout that is kept back while
-	// nothing has been measured.
+	// firstReserve is the divisor of the scrape timeout for the reserve before the
+	// first measurement.
 	firstReserve = 4
-	// reserveFactor is how much more than was needed lately is kept back: the
-	// machine may be busier when it matters.
+	// reserveFactor multiplies the time that was needed recently, because the machine
+	// may be busier later.
 	reserveFactor = 3
-	// reserveFading is by which share a need that does not come back is forgotten
-	// with each answer.
+	// reserveFading is the divisor for the part of the needed time that expires with
+	// each response.
 	reserveFading = 10
 )
 
-// reserve knows how much of a scrape's time must be kept back for what is to be
-// done when waiting for Qlik has ended: from there to the last byte of the answer.
-// It grows with the number of users, and with whatever else the machine does.
+// reserve tracks how much of the scrape timeout must be reserved for the time from
+// the end of waiting for Qlik to the last byte of the response. This time grows with
+// the number of users and with other load on the machine.
 type reserve struct {
 	mu     sync.Mutex
 	needed map[string]time.Duration // by site
 }
 
-// of returns what to keep back of the timeout of a scrape, at least the offset.
+// of returns the part of a scrape timeout to reserve, which is at least the offset.
 func (r *reserve) of(site string, timeout, offset time.Duration) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -36,7 +36,7 @@ func (r *reserve) of(site string, timeout, offset time.Duration) time.Duration {
 	return max(reserveFactor*needed, offset)
 }
 
-// record remembers what was needed. A large need counts at once and is forgotten slowly.
+// record records the needed time. A longer time counts at once and expires slowly.
 func (r *reserve) record(site string, needed time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

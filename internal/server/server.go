@@ -1,5 +1,5 @@
-// Package server is the HTTP side of the exporter: its endpoints, its timeouts
-// and its orderly end.
+// Package server is the HTTP server of the exporter: its endpoints, its timeouts,
+// and its graceful shutdown.
 package server
 
 import (
@@ -28,20 +28,20 @@ import (
 )
 
 const (
-	// writeTimeout ends the answer to a client that does not read it. It is
-	// longer than any scrape timeout that Prometheus can use without gaps.
+	// writeTimeout ends the response to a client that does not read it. It is longer
+	// than any scrape timeout that Prometheus can use without gaps.
 	writeTimeout = 5 * time.Minute
-	// drainTimeout is how long requests under way may take to end after the
+	// drainTimeout is the time that requests in progress have to finish after the
 	// signal to stop.
 	drainTimeout = 15 * time.Second
-	// relativeRoot begins the links of the landing page.
+	// relativeRoot is the prefix of the links on the landing page.
 	relativeRoot = "./"
 )
 
-// Config is what the server serves, and how.
+// Config configures the server.
 type Config struct {
 	Sites         Sites
-	Sessions      http.Handler    // of /sessions and what is below
+	Sessions      http.Handler    // of /sessions and the paths below it
 	TelemetryPath string          // --web.telemetry-path
 	ExternalURL   *url.URL        // --web.external-url; nil for none
 	TimeoutOffset time.Duration   // --timeout-offset
@@ -52,30 +52,32 @@ type Config struct {
 	Slog          *slog.Logger // the same log, for exporter-toolkit
 }
 
-// Sites are the sites that are served.
+// Sites provides the served sites.
 type Sites interface {
-	prometheus.Collector // of the state of the configuration
+	prometheus.Collector // of the metrics about the configuration
 
-	// Use returns what scrapes the site of that name; done must be called when the
-	// scrape has been gathered. The only site of an exporter has no name.
+	// Use returns the function that scrapes the site with the given name. The caller
+	// must call done after the scrape has been gathered. If flags describe the only
+	// site, its name is "".
 	Use(name string) (scrape func(ctx context.Context) Scrape, done func(), found bool)
 	// Names returns the names of the sites.
 	Names() []string
-	// Format returns the configuration in force.
+	// Format returns the configuration in use.
 	Format() ([]byte, error)
-	// Reload takes the configuration into use as it is now.
+	// Reload reloads the configuration.
 	Reload() error
 }
 
-// Scrape is the metrics of a site at one moment.
+// Scrape holds the metrics of a site at one time.
 type Scrape interface {
 	prometheus.Gatherer
 
-	// Heard returns when the last answer of Qlik was in, or waiting for it ended.
+	// Heard returns the time when the last response of Qlik arrived, or when the
+	// exporter stopped waiting for it.
 	Heard() time.Time
 }
 
-// Run serves until ctx ends, then lets the requests under way end.
+// Run serves until ctx ends, then waits for the requests in progress.
 func Run(ctx context.Context, config Config) error {
 	handler, err := newHandler(config)
 	if err != nil {
@@ -99,8 +101,7 @@ func Run(ctx context.Context, config Config) error {
 	return err
 }
 
-// newHTTPServer returns a server that gives up on clients that do not do their
-// part in time.
+// newHTTPServer returns a server with timeouts for slow clients.
 func newHTTPServer(config Config, handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -112,8 +113,8 @@ func newHTTPServer(config Config, handler http.Handler) *http.Server {
 	}
 }
 
-// serverLog is where the HTTP server complains. Handshakes that are not finished
-// are what probes and load balancers do all day, and no fault.
+// serverLog is the error log of the HTTP server. It logs failed TLS handshakes at
+// level debug, because probes and load balancers cause them all the time.
 type serverLog struct{ logger *slog.Logger }
 
 // Write implements io.Writer.
@@ -151,7 +152,8 @@ func newHandler(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A little larger than with more effort, but made in a third of the time.
+	// The result is slightly larger than at higher levels, but takes a third of the
+	// time.
 	compress, err := gzhttp.NewWrapper(gzhttp.CompressionLevel(gzip.BestSpeed))
 	if err != nil {
 		return nil, err
@@ -180,8 +182,8 @@ func newHandler(config Config) (http.Handler, error) {
 	return below(config.ExternalURL, mux), nil
 }
 
-// say answers with a fixed text. That the exporter is ready says nothing of
-// Qlik: an exporter that reports an outage does its job.
+// say returns a handler that responds with a fixed text. Readiness does not depend on
+// Qlik, because an exporter that reports an outage works as intended.
 func say(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
