@@ -13,13 +13,13 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 )
 
-// Set is the sites that are served.
+// Set holds the served sites.
 type Set struct {
 	load   func() (*config.Configuration, error)
 	open   func(config.Site, log.Logger) (*Site, error)
 	logger log.Logger
 
-	reloading  sync.Mutex // held while a configuration is taken into use
+	reloading  sync.Mutex // held while a configuration is loaded
 	closing    sync.WaitGroup
 	successful prometheus.Gauge
 	reloaded   prometheus.Gauge
@@ -28,8 +28,8 @@ type Set struct {
 	sites []*Site // in the order of the configuration
 }
 
-// Open serves the sites of a configuration, which load returns now and at each
-// Reload. An error says what to change in it. The caller must Close the set.
+// Open starts the sites of a configuration. It calls load now and at each Reload. An
+// error names the setting to change. The caller must Close the set.
 func Open(load func() (*config.Configuration, error), logger log.Logger) (*Set, error) {
 	s := &Set{
 		load:   load,
@@ -51,7 +51,7 @@ func Open(load func() (*config.Configuration, error), logger log.Logger) (*Set, 
 }
 
 // Check opens the sites of a configuration and closes them again. It returns the
-// error that Open would return, and asks nobody.
+// error that Open would return, and sends no requests.
 func Check(configuration *config.Configuration) error {
 	for _, settings := range configuration.Sites {
 		site, err := open(settings, log.NewNopLogger())
@@ -72,8 +72,8 @@ func (s *Set) Collect(ch chan<- prometheus.Metric) {
 	ch <- s.reloaded
 }
 
-// Reload takes the configuration into use as it is now. Sites whose settings did
-// not change go on undisturbed. When anything is wrong with it, nothing changes.
+// Reload loads the configuration again. Sites with unchanged settings continue
+// without interruption. If the configuration has an error, nothing changes.
 func (s *Set) Reload() error {
 	err := s.use()
 	if err != nil {
@@ -135,7 +135,7 @@ func (s *Set) use() (err error) {
 	return nil
 }
 
-// Close ends all sites once the requests under way are answered.
+// Close closes all sites after the requests in progress.
 func (s *Set) Close() {
 	s.mu.Lock()
 	sites := s.sites
@@ -158,7 +158,7 @@ func (s *Set) Names() []string {
 	return names
 }
 
-// Format returns the settings in force, as a file would have to say them.
+// Format returns the settings in use in the format of a configuration file.
 func (s *Set) Format() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +169,7 @@ func (s *Set) Format() ([]byte, error) {
 	return config.Format(settings)
 }
 
-// Use returns the site of that name, which stays open until done is called.
+// Use returns the site with the given name. The site stays open until done is called.
 func (s *Set) Use(name string) (site *Site, done func(), found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,6 @@
-// Package sites runs the configured sites: for each its client, its collectors
-// and the followers of its logs. A new configuration replaces those that changed
-// and leaves the others as they are.
+// Package sites runs the configured sites. Each site has a client, collectors, and
+// followers of its audit logs. A new configuration replaces only the sites that
+// changed.
 package sites
 
 import (
@@ -16,11 +16,11 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
 
-// Site is a site that is served.
+// Site is a served site.
 type Site struct {
 	Config   config.Site
 	Client   *site.Site
-	Recent   *page.Recent // the same client, for scrapes and the sessions page
+	Recent   *page.Recent // wraps the client for scrapes and the sessions page
 	Exporter *collector.Exporter
 
 	followers []*auditlog.Follower
@@ -28,10 +28,10 @@ type Site struct {
 
 	stop       context.CancelFunc
 	background sync.WaitGroup
-	inUse      sync.WaitGroup // by requests
+	inUse      sync.WaitGroup // requests that use the site
 }
 
-// open makes all that a site needs and starts nothing. An error names the
+// open creates everything that a site needs, but starts nothing. An error names the
 // setting to change.
 func open(settings config.Site, logger log.Logger) (*Site, error) {
 	if settings.Name != "" {
@@ -69,10 +69,10 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	return s, nil
 }
 
-// start starts what runs in the background until close.
+// start starts the background work, which runs until close.
 func (s *Site) start() {
 	var ctx context.Context
-	ctx, s.stop = context.WithCancel(context.Background()) //nolint:forbidigo // ended by close
+	ctx, s.stop = context.WithCancel(context.Background()) //nolint:forbidigo // close cancels it
 	s.background.Go(func() { s.Client.Run(ctx) })
 	if !s.Config.Enabled("denials") {
 		return
@@ -82,8 +82,8 @@ func (s *Site) start() {
 	}
 }
 
-// close lets the requests under way end with true numbers, and then all that the
-// site has.
+// close waits for the requests in progress, so that they return correct numbers, and
+// then stops everything that the site runs.
 func (s *Site) close() {
 	s.inUse.Wait()
 	if s.stop != nil {
