@@ -1,5 +1,5 @@
-// Package service makes the exporter a Windows service: it registers one, controls
-// it, and runs the program as one. Elsewhere it only says that there is none.
+// Package service registers, controls, and runs the exporter as a Windows service.
+// On other systems, it only returns errors.
 package service
 
 import (
@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// Name is that of the service and of its source in the event log.
+	// Name is the name of the service and of its source in the event log.
 	Name = "qlik_exporter"
-	// DefaultAccount is a virtual account: Windows makes it with the service. It
-	// has no password, and may do what any user may and nothing else.
+	// DefaultAccount is a virtual account. Windows creates it with the service. It has
+	// no password, and only the permissions of any user.
 	DefaultAccount = `NT SERVICE\` + Name
 )
 
-// Argument returns the value of a flag as the service gets it. A service does not
-// run in the folder from which it was installed: what names a file becomes
-// absolute.
+// Argument returns the value of a flag for the command line of the service. It makes
+// paths absolute, because a service does not run in the folder from which it was
+// installed.
 func Argument(flag, value string) (string, error) {
 	var before string
 	switch flag {
@@ -27,7 +27,7 @@ func Argument(flag, value string) (string, error) {
 	case "qlik.audit-log":
 		node, glob, found := strings.Cut(value, "=")
 		if !found {
-			return value, nil // will be refused for what it is
+			return value, nil // invalid; the flag's parser rejects it
 		}
 		before, value = node+"=", glob
 	default:
@@ -43,12 +43,12 @@ func Argument(flag, value string) (string, error) {
 	return before + absolute, nil
 }
 
-// levelOfLine finds the level in a line of the program's log: only the time and the
-// caller stand before it in logfmt, and a quote inside a JSON text is escaped.
+// levelOfLine matches the level in a line of the program's log. In logfmt, only the
+// time and the caller precede it. In JSON, quotes within texts are escaped.
 var levelOfLine = regexp.MustCompile(`^(?:ts=\S+ caller=\S+ level=|\{.*?"level":")([a-z]+)`)
 
-// levelOf returns the level of a line that the program writes when it runs as a
-// service. What is not of the log says why the program ends.
+// levelOf returns the level of a line that the program writes as a service. A line
+// that is not from the log is the error that ends the program.
 func levelOf(line string) string {
 	if match := levelOfLine.FindStringSubmatch(line); match != nil {
 		return match[1]

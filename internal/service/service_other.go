@@ -12,19 +12,19 @@ import (
 var errNotWindows = errors.New("service: available only on Windows; " +
 	"on Linux, use the systemd unit in the packages or in deploy/systemd")
 
-// Run runs the program, and returns its exit code.
+// Run runs the program and returns its exit code.
 func Run(ctx context.Context, run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) int {
 	return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 
-// Install fails.
+// Install returns an error, because there is no Windows service.
 func Install(string, []string) error { return errNotWindows }
 
-// Start fails.
+// Start returns the same error as Install.
 func Start(context.Context) error { return errNotWindows }
 
-// Stop fails.
+// Stop returns the same error as Install.
 func Stop(context.Context) error { return errNotWindows }
 
-// Uninstall fails.
+// Uninstall returns the same error as Install.
 func Uninstall(context.Context) error { return errNotWindows }

@@ -16,22 +16,22 @@ import (
 )
 
 const (
-	// stopTimeout is longer than the exporter lets requests under way end.
+	// stopTimeout is longer than the exporter waits for requests in progress.
 	stopTimeout = 20 * time.Second
-	// settleTime is how long it must have run to be called started: wrong flags end
-	// it at once.
+	// settleTime is the time that the service must run to count as started. With wrong
+	// flags, it ends immediately.
 	settleTime = 2 * time.Second
 )
 
-// Run runs the program, and returns its exit code. As a service, ctx ends when the
-// service is stopped, and what is written goes to the event log.
+// Run runs the program and returns its exit code. If the program runs as a service,
+// stopping the service cancels ctx, and output goes to the event log.
 func Run(ctx context.Context, run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) int {
 	if isService, err := svc.IsWindowsService(); err != nil || !isService {
 		return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	}
 	events, err := eventlog.Open(Name)
 	if err != nil {
-		return 1 // and nowhere to say so
+		return 1 // there is no log for the error
 	}
 	defer func() { _ = events.Close() }()
 	program := program{ctx, run, eventWriter{events}}
@@ -42,15 +42,15 @@ func Run(ctx context.Context, run func(ctx context.Context, args []string, stdou
 	return 0
 }
 
-// program is what the service control manager starts and stops.
+// program is the handler that the service control manager starts and stops.
 type program struct {
 	ctx context.Context
 	run func(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	log io.Writer
 }
 
-// Execute runs the program until it ends or is told to. The arguments are those of
-// a single start and not used: those of the service are on its command line.
+// Execute runs the program until it ends or the service is stopped. It ignores the
+// arguments of this start, because the flags are on the command line of the service.
 func (p program) Execute(_ []string, requests <-chan svc.ChangeRequest, states chan<- svc.Status) (isOwnCode bool, code uint32) {
 	ctx, stop := context.WithCancel(p.ctx)
 	defer stop()
@@ -61,7 +61,7 @@ func (p program) Execute(_ []string, requests <-chan svc.ChangeRequest, states c
 		select {
 		case code := <-ended:
 			if ctx.Err() != nil {
-				return false, 0 // an error here would make Windows start it again
+				return false, 0 // an error would make Windows restart the service
 			}
 			return true, uint32(max(code, 1)) //nolint:gosec // 1 or 2
 		case request := <-requests:
@@ -69,17 +69,17 @@ func (p program) Execute(_ []string, requests <-chan svc.ChangeRequest, states c
 				states <- request.CurrentStatus
 				continue
 			}
-			stop() // nothing else is accepted
+			stop() // only requests to stop are accepted
 			states <- svc.Status{State: svc.StopPending, WaitHint: uint32(stopTimeout / time.Millisecond)}
 		}
 	}
 }
 
-// eventWriter writes each line as an event of its level.
+// eventWriter writes each line as an event with the level of the line.
 type eventWriter struct{ log *eventlog.Log }
 
 func (w eventWriter) Write(line []byte) (int, error) {
-	const id = 1 // EventCreate.exe, which gives the events their text, has 1 to 1000
+	const id = 1 // EventCreate.exe provides the message texts and supports ids from 1 to 1000
 	text := strings.ReplaceAll(strings.TrimSpace(string(line)), "\x00", " ")
 	report := w.log.Info
 	switch levelOf(text) {
@@ -91,8 +91,8 @@ func (w eventWriter) Write(line []byte) (int, error) {
 	return len(line), report(id, text)
 }
 
-// Install registers the program that is running as a service with these arguments,
-// started with the machine and again when it fails.
+// Install registers the running program as a service with these arguments. Windows
+// starts the service at boot and restarts it when it fails.
 func Install(account string, arguments []string) error {
 	executable, err := os.Executable()
 	if err != nil {
@@ -121,13 +121,13 @@ func Install(account string, arguments []string) error {
 	return nil
 }
 
-// configure sets what Windows does when the service fails, and tells the event log
-// of it.
+// configure sets the recovery actions of the service and registers its source in the
+// event log.
 func configure(service *mgr.Service) error {
 	err := service.SetRecoveryActions([]mgr.RecoveryAction{
 		{Type: mgr.ServiceRestart, Delay: 5 * time.Second},
 		{Type: mgr.ServiceRestart, Delay: 30 * time.Second},
-		{Type: mgr.ServiceRestart, Delay: time.Minute}, // and ever after
+		{Type: mgr.ServiceRestart, Delay: time.Minute}, // for every later failure
 	}, uint32((24 * time.Hour).Seconds()))
 	if err != nil {
 		return fmt.Errorf("recovery: %w", err)
@@ -135,14 +135,14 @@ func configure(service *mgr.Service) error {
 	if err := service.SetRecoveryActionsOnNonCrashFailures(true); err != nil {
 		return fmt.Errorf("recovery: %w", err)
 	}
-	_ = eventlog.Remove(Name) // left by an installation that was not finished
+	_ = eventlog.Remove(Name) // left over from an incomplete installation
 	if err := eventlog.InstallAsEventCreate(Name, eventlog.Info|eventlog.Warning|eventlog.Error); err != nil {
 		return fmt.Errorf("event log: %w", err)
 	}
 	return nil
 }
 
-// Start starts the service, and waits whether it ends again.
+// Start starts the service and checks that it keeps running.
 func Start(ctx context.Context) error {
 	return control("start", func(service *mgr.Service) error {
 		if err := service.Start(); err != nil {
@@ -164,13 +164,13 @@ func Stop(ctx context.Context) error {
 	return control("stop", func(service *mgr.Service) error { return stop(ctx, service) })
 }
 
-// Uninstall stops the service and removes all that Install made.
+// Uninstall stops the service and removes everything that Install created.
 func Uninstall(ctx context.Context) error {
 	return control("uninstall", func(service *mgr.Service) error {
 		if err := stop(ctx, service); err != nil && !errors.Is(err, windows.ERROR_SERVICE_NOT_ACTIVE) {
 			return err
 		}
-		_ = eventlog.Remove(Name) // another program cannot have made it
+		_ = eventlog.Remove(Name) // no other program has a source with this name
 		return service.Delete()
 	})
 }
@@ -182,7 +182,7 @@ func stop(ctx context.Context, service *mgr.Service) error {
 	return awaitEnd(ctx, service, stopTimeout)
 }
 
-// control opens the service to do something with it.
+// control opens the service and runs an action on it.
 func control(action string, do func(*mgr.Service) error) error {
 	manager, err := mgr.Connect()
 	if err != nil {
@@ -216,7 +216,7 @@ func awaitEnd(ctx context.Context, service *mgr.Service, timeout time.Duration) 
 	}
 }
 
-// explain says what failed, and for what is easily mended, how.
+// explain adds the action to an error, and a remedy for common errors.
 func explain(action string, err error) error {
 	switch {
 	case err == nil:
