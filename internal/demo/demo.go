@@ -1,6 +1,6 @@
-// Package demo is a company with a Qlik Sense site on loopback: three nodes,
-// eight virtual proxies and some hundred hurried people, for whoever wants to
-// see the exporter at work without a Qlik server.
+// Package demo runs a simulated Qlik Sense site on the loopback interface, with
+// three nodes, eight virtual proxies, and a few hundred active users. It shows the
+// exporter at work without a Qlik server.
 package demo
 
 import (
@@ -22,10 +22,10 @@ import (
 const (
 	users  = 500
 	seed   = 1
-	warmUp = 3 * time.Hour // what the people did before the demo starts
+	warmUp = 3 * time.Hour // simulated activity before the demo starts
 )
 
-// Demo is a simulated site that runs, and the people who use it.
+// Demo is a running simulated site and its users.
 type Demo struct {
 	dir    string // certificates, flags and logs
 	nodes  []string
@@ -64,17 +64,17 @@ func Start() (*Demo, error) {
 	return d, nil
 }
 
-// Run lets the people work until ctx ends.
+// Run simulates the users until ctx ends.
 func (d *Demo) Run(ctx context.Context) { _ = d.people.Run(ctx) }
 
-// Close ends the site and removes its certificates.
+// Close stops the site and removes its certificates, flags, and logs.
 func (d *Demo) Close() error {
 	d.site.Close()
 	return os.RemoveAll(d.dir)
 }
 
-// Site returns the settings that reach the simulated site and its logs, with
-// everything else as in site.
+// Site returns the given settings with those changed that are needed to reach the
+// simulated site and its logs.
 func (d *Demo) Site(site config.Site) config.Site {
 	site.Host = []string{d.repository()}
 	site.Proxy, site.VirtualProxy = nil, nil
@@ -89,13 +89,15 @@ func (d *Demo) Site(site config.Site) config.Site {
 	return site
 }
 
-// repository is the address of the central node's repository, by its name.
+// repository returns the registered host name and the port of the central node's
+// repository.
 func (d *Demo) repository() string {
 	_, port, _ := net.SplitHostPort(d.site.RepositoryAddress(d.nodes[0]))
 	return net.JoinHostPort(d.nodes[0], port)
 }
 
-// flagsFile holds the flags that reach the site, for use as @FILE.
+// flagsFile returns the path of a file with the flags that reach the site, for use
+// as @FILE.
 func (d *Demo) flagsFile() string { return filepath.Join(d.dir, "flags") }
 
 func (d *Demo) flags() string {
@@ -108,8 +110,8 @@ func (d *Demo) flags() string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// Introduce says what was started and how to look at it. The metrics will be
-// served on listenAddress by the program of that name.
+// Introduce writes what is running and how to explore it. The program is the name for
+// the commands, and listenAddress is the address of the metrics.
 func (d *Demo) Introduce(w io.Writer, program, listenAddress, metricsPath string) error {
 	host, port, err := net.SplitHostPort(listenAddress)
 	if err != nil || host == "" || host == "0.0.0.0" || host == "::" {

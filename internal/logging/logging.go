@@ -1,4 +1,4 @@
-// Package logging makes the program's log.
+// Package logging creates the loggers of the program.
 package logging
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/slogbridge"
 )
 
-// New returns a logger of --log.level and --log.format, and the same log for
-// libraries that use log/slog.
+// New returns a logger with the level and format of --log.level and --log.format, and
+// the same log for libraries that use log/slog.
 func New(w io.Writer, minimum, format string) (log.Logger, *slog.Logger) {
 	newLogger := log.NewLogfmtLogger
 	if format == "json" {
@@ -28,8 +28,8 @@ func New(w io.Writer, minimum, format string) (log.Logger, *slog.Logger) {
 		"error": {level.AllowError(), slog.LevelError},
 	}
 	base := log.With(newLogger(log.NewSyncWriter(w)), "ts", log.DefaultTimestampUTC)
-	// Five frames lie between the caller and the format when it goes through
-	// level.Info and the filter.
+	// With level.Info and the filter, five stack frames lie between the caller and the
+	// format.
 	logger := level.NewFilter(log.With(base, "caller", log.Caller(5)), levels[minimum].gokit)
 	return logger, slog.New(slogbridge.NewHandler(base, levels[minimum].slog))
 }

@@ -16,10 +16,10 @@ import (
 // NewHandler returns a handler that writes records of at least the level
 // minimum to logger.
 //
-// Each line gets the keys caller, level and msg, in the order that go-kit
-// programs use, then the attributes; those in groups have dotted keys. The time
-// is logger's business. The caller is not: only the record knows it, so logger
-// must not be bound to [log.DefaultCaller], which would find this package.
+// Each line has the keys caller, level, and msg, in the order that go-kit
+// programs use, followed by the attributes. Attributes in groups have dotted
+// keys. The logger adds the time. It must not add [log.DefaultCaller], which would
+// find this package; the caller comes from the record.
 func NewHandler(logger log.Logger, minimum slog.Leveler) slog.Handler {
 	return &handler{logger: logger, minimum: minimum}
 }
@@ -27,18 +27,18 @@ func NewHandler(logger log.Logger, minimum slog.Leveler) slog.Handler {
 type handler struct {
 	logger  log.Logger
 	minimum slog.Leveler
-	keyvals []any  // From WithAttrs; never appended to in place.
-	prefix  string // The open groups, each followed by a dot.
+	keyvals []any  // from WithAttrs; never appended to in place
+	prefix  string // the open groups, each followed by a dot
 }
 
-// Enabled filters here, and not only in a go-kit filter behind, because slog
-// then skips building the record.
+// Enabled filters here, and not only in a go-kit filter behind the handler, so that
+// slog does not build the record.
 func (h *handler) Enabled(_ context.Context, l slog.Level) bool {
 	return l >= h.minimum.Level()
 }
 
-// Handle puts the level among the keyvals instead of calling level.Info and its
-// like, which would put it before the time; a go-kit filter finds it either way.
+// Handle adds the level to the keyvals. Functions such as level.Info would put it
+// before the time. A go-kit filter finds it in both places.
 func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	keyvals := make([]any, 0, 6+len(h.keyvals)+2*r.NumAttrs())
 	if s := r.Source(); s != nil {
@@ -55,7 +55,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	c := *h
-	// Clipped: two handlers derived from this one must not share the tail.
+	// Two handlers derived from this one must not share the spare capacity.
 	c.keyvals = slices.Clip(c.keyvals)
 	for _, a := range attrs {
 		c.keyvals = appendAttr(c.keyvals, c.prefix, a)

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// interpretsEscapes makes a console interpret escape sequences, which it does
-// not do unless told. Consoles before Windows Server 2016 cannot.
+// interpretsEscapes enables escape sequences on a console, which are disabled by
+// default. Consoles before Windows Server 2016 do not support them.
 func interpretsEscapes(file *os.File) bool {
 	console := windows.Handle(file.Fd())
 	var mode uint32

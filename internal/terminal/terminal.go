@@ -1,4 +1,4 @@
-// Package terminal says what the other end of an output can do.
+// Package terminal detects terminals and their support for colors.
 package terminal
 
 import (
@@ -8,14 +8,14 @@ import (
 	"golang.org/x/term"
 )
 
-// Colors says whether to write colors: only to a terminal, and not where
-// NO_COLOR (https://no-color.org) or a terminal without any forbids it.
+// Colors returns whether to write colors to an output. It requires a terminal that
+// supports them, and respects NO_COLOR (https://no-color.org).
 func Colors(w io.Writer) bool {
 	file, isFile := w.(*os.File)
 	return isFile && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && Is(file) && interpretsEscapes(file)
 }
 
-// Is says whether somebody sits at the other end of a stream.
+// Is returns whether a stream is a terminal.
 func Is(stream any) bool {
 	file, isFile := stream.(*os.File)
 	return isFile && term.IsTerminal(int(file.Fd()))

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Count is a number with its noun, such as "1 session" or "2 virtual proxies".
-// The noun is in the singular, and its plural ends in s or ies.
+// Count returns a number with its noun, such as "1 session" or "2 virtual proxies".
+// The noun must be singular and have a plural in s or ies.
 func Count(n int, noun string) string {
 	if n != 1 {
 		noun = plural(noun)

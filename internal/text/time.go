@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Moment is a time of day in the zone of now, with the date where that is not the
-// date of now.
+// Moment returns a time of day in the time zone of now. It includes the date if it
+// differs from the date of now.
 func Moment(t, now time.Time) string {
 	t = t.In(now.Location())
 	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
@@ -15,7 +15,8 @@ func Moment(t, now time.Time) string {
 	return t.Format("2 Jan 15:04:05 MST")
 }
 
-// Duration is as exact as people need it; a negative one is "0 s".
+// Duration returns a duration in its one or two largest units. A negative duration is
+// "0 s".
 func Duration(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < time.Minute:
@@ -29,8 +30,8 @@ func Duration(d time.Duration) string {
 	}
 }
 
-// Date is the day of a time, in UTC.
+// Date returns the date of a time in UTC.
 func Date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// DateTime is a time that may be years away, in UTC.
+// DateTime returns the date and the time of day in UTC.
 func DateTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

@@ -1,4 +1,4 @@
-// Package text decides how names, numbers and times are shown to people.
+// Package text formats names, numbers, and times for people.
 package text
 
 import (
@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// invisible says whether a character has no shape of its own, such as a line
-// break, a terminal escape or a mark that turns the direction of writing. Nothing
-// else in this program decides that.
+// invisible returns whether a character is not printable, such as a line break, a
+// terminal escape, or a mark that changes the direction of text. The whole program
+// uses this definition.
 func invisible(r rune) bool { return !unicode.IsPrint(r) }
 
-// Visible shows invisible characters by their numbers, as in ‹U+202E›. A byte that
-// is not UTF-8 becomes the replacement character.
+// Visible replaces invisible characters with their code points, as in ‹U+202E›. A byte
+// that is not UTF-8 becomes the replacement character.
 func Visible(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, invisible) {
 		return s
@@ -31,8 +31,8 @@ func Visible(s string) string {
 	return b.String()
 }
 
-// Cell is Visible for a cell of a CSV file. A spreadsheet does not take the
-// result for a formula.
+// Cell is Visible for a cell of a CSV file. A spreadsheet does not interpret the
+// result as a formula.
 func Cell(s string) string {
 	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
 		return "'" + Visible(s)
@@ -40,13 +40,13 @@ func Cell(s string) string {
 	return Visible(s)
 }
 
-// EscapeJSON shows invisible characters in the strings of a JSON document by
-// their numbers, as in \u202e. Programs that decode the document get the
-// characters themselves. Package json escapes only those below U+0020.
+// EscapeJSON escapes invisible characters in the strings of a JSON document, as in
+// \u202e. Programs that decode the document get the original characters. Package json
+// escapes only those below U+0020.
 func EscapeJSON(document []byte) []byte {
 	var b strings.Builder
 	for _, r := range string(document) {
-		if r < ' ' || !invisible(r) { // what is below a space is layout between strings
+		if r < ' ' || !invisible(r) { // characters below a space are layout between strings
 			b.WriteRune(r)
 			continue
 		}
