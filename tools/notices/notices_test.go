@@ -172,7 +172,7 @@ func TestTexts(t *testing.T) {
 	t.Run("a module without license", func(t *testing.T) {
 		write(t, "package c", dir, "c", "c.go")
 		_, err := Texts(append(packages, Package{Module: "c", ModuleDir: filepath.Join(dir, "c"), Dir: filepath.Join(dir, "c")}))
-		if err == nil || !strings.Contains(err.Error(), "c has no license") {
+		if err == nil || !strings.Contains(err.Error(), "c: no license found") {
 			t.Error(err)
 		}
 	})
