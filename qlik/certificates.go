@@ -15,7 +15,7 @@ import (
 	"github.com/youmark/pkcs8"
 )
 
-// The names under which the QMC exports certificates (docs/qlik.md,
+// Names of the certificate files in an export of the QMC (docs/qlik.md,
 // "Certificates").
 const (
 	clientCertificateFile = "client.pem"
@@ -23,13 +23,13 @@ const (
 	rootCertificateFile   = "root.pem"
 )
 
-// Certificates are the certificates with which a site is asked.
+// Certificates describes the certificates in use.
 type Certificates struct {
 	ClientExpiry time.Time // end of validity of client.pem
-	RootExpiry   time.Time // end of validity of the certificate in root.pem that ends first
+	RootExpiry   time.Time // earliest end of validity of the certificates in root.pem
 }
 
-// certificateFiles is the content of the files that make up the credentials.
+// certificateFiles is the content of the certificate files.
 type certificateFiles struct {
 	client, key, root, passphrase []byte
 }
@@ -39,8 +39,8 @@ func (f *certificateFiles) equal(other *certificateFiles) bool {
 		bytes.Equal(f.root, other.root) && bytes.Equal(f.passphrase, other.passphrase)
 }
 
-// Credentials are the certificate files, read. What is wrong with one of them
-// does not hide the others.
+// Credentials are the parsed certificate files. The client certificate and the roots
+// have separate errors, so that a problem with one does not hide the other.
 type Credentials struct {
 	ClientFile, KeyFile, RootFile string
 
@@ -50,8 +50,7 @@ type Credentials struct {
 	RootError   error
 }
 
-// readCredentials reads the certificate files as they are now. An error, also one
-// within, is a *ConfigError.
+// readCredentials implements Client.Credentials.
 func readCredentials(dir, passphraseFile string) (*Credentials, error) {
 	read := &Credentials{
 		ClientFile: filepath.Join(dir, clientCertificateFile),
@@ -67,9 +66,9 @@ func readCredentials(dir, passphraseFile string) (*Credentials, error) {
 	return read, nil
 }
 
-// readCertificateFiles reads the files as they are now; passphraseFile may be
-// empty. They are a few kilobytes and read whole every time, because time
-// stamps do not tell every change apart.
+// readCertificateFiles reads the certificate files. The passphraseFile may be "". It
+// always reads the whole files, because timestamps do not reveal every change and the
+// files are only a few kilobytes.
 func readCertificateFiles(dir, passphraseFile string) (*certificateFiles, error) {
 	var (
 		files certificateFiles
@@ -84,7 +83,7 @@ func readCertificateFiles(dir, passphraseFile string) (*certificateFiles, error)
 		{rootCertificateFile, &files.root},
 	} {
 		if *file.to, err = os.ReadFile(filepath.Join(dir, file.name)); err != nil {
-			return nil, configErrorf("CertDir", "%w; it must be a folder with %s, %s and %s as the QMC exports them",
+			return nil, configErrorf("CertDir", "%w; the folder must contain %s, %s and %s as the QMC exports them",
 				err, clientCertificateFile, clientKeyFile, rootCertificateFile)
 		}
 		if *file.to = bytes.TrimPrefix(*file.to, utf8BOM); len(*file.to) == 0 {
@@ -100,7 +99,7 @@ func readCertificateFiles(dir, passphraseFile string) (*certificateFiles, error)
 	return &files, nil
 }
 
-// tlsConfig makes the client's side of mutual TLS out of the files' contents.
+// tlsConfig returns the client configuration for mutual TLS.
 func (f *certificateFiles) tlsConfig(dir string) (*tls.Config, Certificates, error) {
 	pair, err := f.pair(dir)
 	if err != nil {
@@ -120,7 +119,7 @@ func (f *certificateFiles) tlsConfig(dir string) (*tls.Config, Certificates, err
 	config := &tls.Config{
 		Certificates: []tls.Certificate{pair},
 		RootCAs:      pool,
-		MinVersion:   tls.VersionTLS12, // what Qlik speaks since it enabled it in Schannel
+		MinVersion:   tls.VersionTLS12, // see docs/qlik.md, "TLS versions"
 	}
 	return config, Certificates{ClientExpiry: pair.Leaf.NotAfter, RootExpiry: expiry}, nil
 }
@@ -137,7 +136,7 @@ func (f *certificateFiles) pair(dir string) (tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(f.client, key)
 	if err != nil {
-		return tls.Certificate{}, configErrorf("CertDir", "%s and %s do not make a pair: %w",
+		return tls.Certificate{}, configErrorf("CertDir", "%s and %s do not match: %w",
 			filepath.Join(dir, clientCertificateFile), clientKeyFile, err)
 	}
 	return pair, nil
@@ -158,7 +157,7 @@ func (f *certificateFiles) roots(dir string) ([]*x509.Certificate, error) {
 		roots = append(roots, root)
 	}
 	if len(roots) == 0 {
-		return nil, configErrorf("CertDir", "%s has no certificate in PEM form; export the certificates again, format PEM",
+		return nil, configErrorf("CertDir", "%s contains no certificate in PEM format; export the certificates again in PEM format",
 			filepath.Join(dir, rootCertificateFile))
 	}
 	return roots, nil
@@ -166,9 +165,9 @@ func (f *certificateFiles) roots(dir string) ([]*x509.Certificate, error) {
 
 var errPassphrase = errors.New("the key is encrypted")
 
-// decryptKey returns the private key as unencrypted PEM. The QMC encrypts the
-// key when a password is given at export; both forms that OpenSSL writes are
-// accepted: PKCS#8, and the older one with a Proc-Type header.
+// decryptKey returns the private key as unencrypted PEM. The QMC encrypts the key if
+// the export has a password. decryptKey accepts both formats of OpenSSL: PKCS#8, and
+// the older format with a Proc-Type header.
 func decryptKey(pemKey, passphrase []byte) ([]byte, error) {
 	blocks := []*pem.Block{}
 	for rest := pemKey; ; {
@@ -186,9 +185,9 @@ func decryptKey(pemKey, passphrase []byte) ([]byte, error) {
 	}
 	block := blocks[encrypted]
 	if len(passphrase) == 0 {
-		return nil, fmt.Errorf("%w and no passphrase is given; put it into a file and name the file", errPassphrase)
+		return nil, fmt.Errorf("%w, but no passphrase is given; write it to a file and specify the file", errPassphrase)
 	}
-	wrong := fmt.Errorf("%w and the passphrase does not open it; put the password of the export into the file", errPassphrase)
+	wrong := fmt.Errorf("%w, but the passphrase does not decrypt it; write the password of the export to the file", errPassphrase)
 	if block.Type == "ENCRYPTED PRIVATE KEY" {
 		key, err := pkcs8.ParsePKCS8PrivateKey(block.Bytes, passphrase)
 		if err != nil {
@@ -200,14 +199,14 @@ func decryptKey(pemKey, passphrase []byte) ([]byte, error) {
 		}
 		return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 	}
-	// The old form is insecure against whoever can alter the file, but it is
-	// what some releases export, and the file lies next to a plain root.pem.
+	// The old format does not protect against manipulation of the file. Some releases
+	// still export it, and root.pem in the same folder is not protected either.
 	der, err := x509.DecryptPEMBlock(block, passphrase) //nolint:staticcheck // deprecated, still in use by exports
 	if err != nil {
 		return nil, wrong
 	}
 	decrypted := pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: der})
-	if !parsesAsKey(der) { // a wrong passphrase passes the padding check once in 256 times
+	if !parsesAsKey(der) { // one in 256 wrong passphrases passes the padding check
 		return nil, wrong
 	}
 	return decrypted, nil

@@ -21,8 +21,8 @@ import (
 
 const testPassphrase = "correct horse"
 
-// writeFiles writes an exported folder: a certificate for key, and keyPEM as it
-// is.
+// writeFiles writes a folder of certificate files with a certificate for key. It
+// writes keyPEM unchanged.
 func writeFiles(t *testing.T, dir string, public, signer any, keyPEM []byte) {
 	t.Helper()
 	template := &x509.Certificate{
@@ -42,7 +42,7 @@ func writeFiles(t *testing.T, dir string, public, signer any, keyPEM []byte) {
 	}
 }
 
-// load makes a client and loads its certificates.
+// load creates a client and loads its certificates.
 func load(config Config) error {
 	client, err := NewClient(config)
 	if err != nil {
@@ -100,11 +100,11 @@ func TestKeyForms(t *testing.T) {
 		{"encrypted PKCS#1", rsaKey.Public(), rsaKey, pem.EncodeToMemory(legacy), passphraseFile, ""},
 		{"byte order mark", rsaKey.Public(), rsaKey, append([]byte("\uFEFF"), block("RSA PRIVATE KEY", pkcs1)...), "", ""},
 		{"encrypted PKCS#8, no passphrase", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), "", "KeyPassphraseFile: "},
-		{"encrypted PKCS#8, wrong passphrase", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), wrongFile, "passphrase does not open it"},
-		{"encrypted PKCS#1, wrong passphrase", rsaKey.Public(), rsaKey, pem.EncodeToMemory(legacy), wrongFile, "passphrase does not open it"},
+		{"encrypted PKCS#8, wrong passphrase", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), wrongFile, "passphrase does not decrypt it"},
+		{"encrypted PKCS#1, wrong passphrase", rsaKey.Public(), rsaKey, pem.EncodeToMemory(legacy), wrongFile, "passphrase does not decrypt it"},
 		{"passphrase file missing", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), wrongFile + "x", "KeyPassphraseFile: open "},
-		{"key of another certificate", rsaKey.Public(), rsaKey, block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey))), "", "do not make a pair"},
-		{"no key", rsaKey.Public(), rsaKey, []byte("nothing"), "", "do not make a pair"},
+		{"key of another certificate", rsaKey.Public(), rsaKey, block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey))), "", "do not match"},
+		{"no key", rsaKey.Public(), rsaKey, []byte("nothing"), "", "do not match"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()

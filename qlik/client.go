@@ -1,9 +1,9 @@
-// Package qlik is a client for a Qlik Sense Enterprise on Windows site: the wire,
-// and nothing else. It asks proxies who has sessions, and repositories which
-// virtual proxies, licenses and users the site has.
+// Package qlik is a client for the REST APIs of a Qlik Sense Enterprise on Windows
+// site. It reads sessions from the proxies. It reads virtual proxies, services,
+// licenses and users from a repository.
 //
-// What it relies on of Qlik's interfaces, from which source and how sure, is
-// written in docs/qlik.md.
+// docs/qlik.md lists the facts about Qlik's APIs that this package relies on, with
+// the source and the certainty of each.
 package qlik
 
 import (
@@ -22,23 +22,25 @@ import (
 	"time"
 )
 
-// API names one of the two services that a Client asks. It is the value of the
-// label api of qlik_requests_total.
+// API is one of the two APIs of a site. It is the value of the label api of
+// qlik_requests_total.
 type API string
 
-// The services of a site.
+// The APIs of a site, with their default ports.
 const (
-	APIProxy      API = "qps" // proxy service, port 4243
-	APIRepository API = "qrs" // repository service, port 4242
+	APIProxy      API = "qps" // Qlik Proxy Service, port 4243
+	APIRepository API = "qrs" // Qlik Repository Service, port 4242
 )
 
 // APIs lists every API.
 func APIs() []API { return []API{APIProxy, APIRepository} }
 
-// Client asks one Qlik Sense site. Each method is one question, and an error is
-// an *Error or wraps several. A Client keeps connections, the certificates in
-// use, which repository answered last, and counts of requests; it keeps no
-// answers. It is safe for use by several goroutines.
+// Client sends requests to one Qlik Sense site. The error of a request is an *Error
+// or wraps several.
+//
+// A Client keeps connections, the certificates in use, the repository that answered
+// last, and request counters. It does not cache responses. It is safe for concurrent
+// use.
 type Client struct {
 	config       Config
 	transport    *transport
@@ -47,12 +49,12 @@ type Client struct {
 	counters     *counters
 	skipped      skipped
 	repositories *repositories
-	lengths      *sync.Map // of the last lists of sessions, by the URL of the link
+	lengths      *sync.Map // lengths of the last session lists, by the URL of the link
 }
 
-// NewClient makes a client. It reads no file and asks nobody: Reload must load
-// the certificates before the first question. The error is a *ConfigError. The
-// caller must Close the client.
+// NewClient returns a client. It reads no certificates and sends no request: the
+// caller must call Reload before the first request, and Close at the end. The error
+// is a *ConfigError.
 func NewClient(config Config) (*Client, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -69,78 +71,79 @@ func NewClient(config Config) (*Client, error) {
 	}
 	c.http = http.Client{
 		Transport: c.transport,
-		// A redirect leads to a login page. Following it would also carry our
-		// identity to a host that nobody configured.
+		// A redirect leads to a login page. Following it would also send the client
+		// certificate and the headers to a host that is not configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil
 }
 
-// Close closes the connections.
+// Close closes the idle connections.
 func (c *Client) Close() { c.transport.close() }
 
-// Config returns the configuration with all defaults.
+// Config returns the configuration with defaults filled in.
 func (c *Client) Config() Config { return c.config }
 
-// Reload reads the certificate files and takes them into use if they changed.
-// When they cannot be used, as in the middle of a rotation, the last good ones
-// stay in use. The error is a *ConfigError.
+// Reload reads the certificate files and uses them from now on if they have changed.
+// If they are invalid, for example in the middle of a rotation, the previous valid
+// ones stay in use. The error is a *ConfigError.
 func (c *Client) Reload() error { return c.transport.reload() }
 
-// Credentials reads the certificate files as they are now, and takes nothing into
-// use. An error, also one within, is a *ConfigError.
+// Credentials reads the certificate files without using them for requests. The error
+// and the errors within the Credentials are *ConfigErrors.
 func (c *Client) Credentials() (*Credentials, error) {
 	return readCredentials(c.config.CertDir, c.config.KeyPassphraseFile)
 }
 
-// Certificates are the ones in use.
+// Certificates returns the certificates in use.
 func (c *Client) Certificates() Certificates { return c.transport.inUse() }
 
-// On returns a client of a single repository of the site, host:port as in the
-// configuration. It shares the connections and the counters of c, and is closed
-// with it.
+// On returns a client that uses a single repository of the site, given as host:port
+// as in Config. It shares the connections and counters of c, and c.Close closes both.
 func (c *Client) On(host string) *Client {
 	one := *c
 	one.repositories = newRepositories([]string{host})
 	return &one
 }
 
-// Reached returns where a server is dialed whose registered address is given.
+// Reached returns the host:port that the client connects to for a registered
+// address. They differ if Config.NodeAddresses has an entry for the host.
 func (c *Client) Reached(address string) string { return c.transport.redirect(address) }
 
-// Dial opens a bare connection to a server, given its registered address.
+// Dial opens a TCP connection to a server, given its registered address. It does not
+// start TLS.
 func (c *Client) Dial(ctx context.Context, address string) (net.Conn, error) {
 	return c.transport.dial(ctx, "tcp", address)
 }
 
-// Answer is what an answer tells besides its content.
+// Answer is the metadata of a response.
 type Answer struct {
-	Took              time.Duration // until the whole answer was read, or given up
-	CertificateExpiry time.Time     // of the server's certificate; zero where none was seen
-	Ahead             time.Duration // of the server's clock against ours, exact to a second
-	Dated             bool          // Ahead is known
-	HTML              bool          // the body is a page for people
+	Took              time.Duration // until the body was read completely or the request failed
+	CertificateExpiry time.Time     // end of validity of the server's certificate; zero if the server sent none
+	Ahead             time.Duration // how far the server's clock is ahead of the local clock, with a precision of one second
+	Dated             bool          // the response has a date, so Ahead is known
+	HTML              bool          // the body is an HTML page
 }
 
-// question is a request to be sent.
-type question struct {
+// apiRequest is a request to an API.
+type apiRequest struct {
 	api    API
 	method string
 	target url.URL
-	shown  string // target in errors, without what must not be told
-	begun  func() // called when the answer begins to come in; nil for nobody
+	shown  string // target in errors, without query and secrets
+	begun  func() // called when the response begins to arrive; may be nil
 }
 
-func get(api API, address, path string, query url.Values) question {
+func get(api API, address, path string, query url.Values) apiRequest {
 	target := url.URL{Scheme: "https", Host: address, Path: path}
 	shown := target.String()
 	target.RawQuery = query.Encode()
-	return question{api: api, method: http.MethodGet, target: target, shown: shown}
+	return apiRequest{api: api, method: http.MethodGet, target: target, shown: shown}
 }
 
-// ask sends a request and hands the body of the answer to decode. An error is an
-// *Error.
-func (c *Client) ask(ctx context.Context, q question, decode func(io.Reader) error) (answer Answer, err error) {
+// send sends a request and passes the body of the response to decode. The error is
+// an *Error.
+func (c *Client) send(ctx context.Context, q apiRequest, decode func(io.Reader) error) (answer Answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 
@@ -156,23 +159,23 @@ func (c *Client) ask(ctx context.Context, q question, decode func(io.Reader) err
 		status = marked.status
 	}
 	if ctx.Err() != nil {
-		// Whatever broke first, the cause is that time was up.
+		// The deadline is the cause, whatever error it led to.
 		kind, err = KindTimeout, errNotInTime
 	}
 	c.counters.errors[q.api][kind].Add(1)
 	if withURL, ok := errors.AsType[*url.Error](err); ok {
-		err = withURL.Err // the URL would be there twice, and with the XSRF key
+		err = withURL.Err // its URL repeats Target and contains the XSRF key
 	}
 	return answer, &Error{Op: q.method, Target: q.shown, Kind: kind, Status: status, Err: err}
 }
 
-func (c *Client) roundTrip(ctx context.Context, q question, answer *Answer, decode func(io.Reader) error) error {
-	// Qlik wants the same 16 letters and digits in the header and in the query
+func (c *Client) roundTrip(ctx context.Context, q apiRequest, answer *Answer, decode func(io.Reader) error) error {
+	// Qlik requires the same 16 letters and digits in the header and in the query
 	// (docs/qlik.md, "XSRF key").
 	key := rand.Text()[:16]
 	query := q.target.Query()
 	query.Set("Xrfkey", key)
-	// A plus is a space only to those who read the query as a form.
+	// Only servers that parse the query as a form decode a plus as a space.
 	q.target.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
 	request, err := http.NewRequestWithContext(ctx, q.method, q.target.String(), http.NoBody)
 	if err != nil {
@@ -196,38 +199,39 @@ func (c *Client) roundTrip(ctx context.Context, q question, answer *Answer, deco
 	}
 	answer.read(response, sent, c.config.Now())
 	if response.StatusCode != http.StatusOK {
-		// What went wrong is known by now, even if the body stalls.
+		// The status is enough for an error, so do not wait for a body that stalls.
 		defer time.AfterFunc(errorBodyTimeout, func() { _ = response.Body.Close() }).Stop()
 	}
 	if err := checkStatus(response); err != nil {
-		// Read to its end, so that the connection can be used again.
+		// Read the body to its end, so that the connection can be reused.
 		_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxErrorBytes))
 		return err
 	}
 	return decode(response.Body)
 }
 
-// read notes what the head of an answer tells.
+// read records the metadata of a response.
 func (a *Answer) read(response *http.Response, sent, received time.Time) {
 	if response.TLS != nil && len(response.TLS.PeerCertificates) > 0 {
 		a.CertificateExpiry = response.TLS.PeerCertificates[0].NotAfter
 	}
 	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-		a.Ahead = date.Sub(sent.Add(received.Sub(sent) / 2)) // written somewhere between
+		a.Ahead = date.Sub(sent.Add(received.Sub(sent) / 2)) // assume that it was written halfway
 		a.Dated = true
 	}
 	a.HTML = strings.HasPrefix(response.Header.Get("Content-Type"), "text/html")
 }
 
-// maxErrorBytes is how much of the body of a failing answer is read: more than an
-// error page of Qlik's has (docs/qlik.md, "Session list").
+// maxErrorBytes is the maximum number of bytes read from the body of an error
+// response. It is more than the size of Qlik's error page (docs/qlik.md, "Session
+// list").
 const maxErrorBytes = 128 << 10
 
-// errorBodyTimeout is how long that body may take.
+// errorBodyTimeout is the maximum time to read that body.
 const errorBodyTimeout = 250 * time.Millisecond
 
-// checkStatus turns any answer but 200 into an error that tells its kind and
-// quotes nothing of the body.
+// checkStatus returns an error with a kind for any status but 200. The error does
+// not contain any part of the body.
 func checkStatus(response *http.Response) error {
 	status := fmt.Sprintf("%d %s", response.StatusCode, http.StatusText(response.StatusCode))
 	switch code := response.StatusCode; {
@@ -236,15 +240,16 @@ func checkStatus(response *http.Response) error {
 	case code == http.StatusUnauthorized:
 		return kindErrorf(KindUnauthorized, "%s", status)
 	case code == http.StatusForbidden:
-		// Qlik answers 403 both for a lost XSRF key and for a certificate or
-		// user without rights; only the text tells them apart.
+		// Qlik answers 403 both for a missing XSRF key and for a certificate or user
+		// without rights. Only the text distinguishes them
+		// (docs/qlik.md, "Error bodies").
 		start, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
 		if strings.Contains(strings.ToUpper(string(start)), "XSRF") {
-			return kindErrorf(KindXSRF, "%s, XSRF prevention check failed; does something between here and Qlik rewrite the request?", status)
+			return kindErrorf(KindXSRF, "%s, XSRF prevention check failed; a proxy on the way may have changed the request", status)
 		}
-		return kindErrorf(KindForbidden, "%s, the client certificate or the user in X-Qlik-User has no right to this", status)
+		return kindErrorf(KindForbidden, "%s, the client certificate or the user in X-Qlik-User is not authorized", status)
 	case code >= 300 && code < 400:
-		to := "nowhere"
+		to := "an unknown location"
 		if location, err := response.Location(); err == nil {
 			to = location.Scheme + "://" + location.Host
 		}
@@ -254,7 +259,7 @@ func checkStatus(response *http.Response) error {
 	}
 }
 
-// counters count requests.
+// counters count requests and failed requests.
 type counters struct {
 	requests map[API]*atomic.Uint64
 	errors   map[API]map[Kind]*atomic.Uint64
@@ -272,13 +277,14 @@ func newCounters() *counters {
 	return c
 }
 
-// RequestCounts are requests since the client was made, by API and kind.
+// RequestCounts are the numbers of requests and failed requests since NewClient, by
+// API and kind.
 type RequestCounts struct {
 	Requests map[API]uint64
 	Errors   map[API]map[Kind]uint64
 }
 
-// Requests returns how many requests were sent, and how many failed.
+// Requests returns the numbers of requests and failed requests.
 func (c *Client) Requests() RequestCounts {
 	counts := RequestCounts{Requests: make(map[API]uint64), Errors: make(map[API]map[Kind]uint64)}
 	for api, n := range c.counters.requests {

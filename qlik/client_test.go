@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 )
 
-// body is the body of an answer. It knows whether it was closed.
+// body is a response body that records whether it was closed.
 type body struct {
 	io.Reader
 
@@ -21,13 +21,13 @@ func (b *body) Close() error {
 	return nil
 }
 
-// answering answers each request with a function.
+// answering is a transport that calls a function for each request.
 type answering func(*http.Request) *http.Response
 
 func (a answering) RoundTrip(request *http.Request) (*http.Response, error) { return a(request), nil }
 
-// TestFailureWhoseBodyStalls: what a status says does not wait for a body that never
-// ends.
+// TestFailureWhoseBodyStalls checks that an error status is returned even if the body
+// never ends.
 func TestFailureWhoseBodyStalls(t *testing.T) {
 	for status, want := range map[int]Kind{
 		http.StatusUnauthorized: KindUnauthorized, http.StatusForbidden: KindForbidden, http.StatusNotFound: KindStatus,
@@ -52,7 +52,8 @@ func TestFailureWhoseBodyStalls(t *testing.T) {
 	}
 }
 
-// TestNoRepository: without a repository nobody is known to hold no license.
+// TestNoRepository checks that no user certainly lacks a license if there is no
+// repository.
 func TestNoRepository(t *testing.T) {
 	client, err := NewClient(Config{Proxies: []string{"qlik1"}, VirtualProxies: []string{"/"}, CertDir: t.TempDir()})
 	if err != nil {
@@ -71,7 +72,7 @@ func TestNoRepository(t *testing.T) {
 	}
 }
 
-// TestEveryBodyIsClosed: the body of an answer is closed, whatever the answer is.
+// TestEveryBodyIsClosed checks that the body of every response is closed.
 func TestEveryBodyIsClosed(t *testing.T) {
 	client, err := NewClient(Config{Hosts: []string{"qlik1"}, CertDir: t.TempDir()})
 	if err != nil {

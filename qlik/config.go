@@ -13,39 +13,42 @@ import (
 	"time"
 )
 
-// Defaults of the settings of a client.
+// Default settings of a client.
 const (
 	DefaultTimeout = 10 * time.Second
 	DefaultUser    = `INTERNAL\sa_api`
 )
 
-// Config is how a site is reached. Addresses are HOST or HOST:PORT.
+// Config is the configuration of a client. Addresses are HOST or HOST:PORT. If a
+// repository is given, the links come from it, and Proxies and VirtualProxies filter
+// them. If both Proxies and VirtualProxies are given, they define the links.
 type Config struct {
-	Hosts             []string               // of repositories, in order of preference
+	Hosts             []string               // addresses of repositories, in order of preference
 	CertDir           string                 // folder with the certificates as the QMC exports them
-	KeyPassphraseFile string                 // for an encrypted key; "" for none
-	ServerName        string                 // in every node's certificate, where it is not the node's own; "" where it is
-	NodeAddresses     map[string]NodeAddress // where nodes are reached that are not under their own name
-	User              User                   // in X-Qlik-User
-	Proxies           []string               // of the site's proxies only these; none is all
-	VirtualProxies    []string               // of its virtual proxies only these, by prefix; none is all
-	Timeout           time.Duration          // of one request
+	KeyPassphraseFile string                 // file with the passphrase of an encrypted key; "" if it is not encrypted
+	ServerName        string                 // name in the certificates of all nodes; "" means the registered host name of each
+	NodeAddresses     map[string]NodeAddress // addresses of nodes that are not reachable by their registered host name, by that name
+	User              User                   // sent in X-Qlik-User; the default is DefaultUser
+	Proxies           []string               // addresses of the proxies to use; empty means all
+	VirtualProxies    []string               // prefixes of the virtual proxies to use; empty means all
+	Timeout           time.Duration          // timeout of a request; 0 means DefaultTimeout
 
-	// Now is the clock that those of servers are compared with; nil means
-	// time.Now. Deadlines of requests go by the real one.
+	// Now is the local clock to compare with the clocks of servers; nil means
+	// time.Now. Deadlines of requests always use the real clock.
 	Now func() time.Time
 	// DialContext opens connections; nil means net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// NodeAddress is where a node is reached when not under its registered name.
+// NodeAddress is the address of a node that is not reachable by its registered host
+// name.
 type NodeAddress struct {
 	Host string
-	Port string // of its proxy, instead of the registered one; may be empty
+	Port string // port of its proxy; "" means the registered port
 }
 
-// withDefaults returns the configuration with addresses completed, or a
-// *ConfigError.
+// withDefaults returns the configuration with defaults and complete addresses. The
+// error is a *ConfigError.
 func (c Config) withDefaults() (Config, error) {
 	if c.User == (User{}) {
 		c.User, _ = ParseUser(DefaultUser)
@@ -80,7 +83,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// withPort completes addresses given as host or host:port.
+// withPort adds a port to addresses without one.
 func withPort(field string, addresses []string, port string) ([]string, error) {
 	addresses = slices.Clone(addresses)
 	for i, address := range addresses {
@@ -93,7 +96,7 @@ func withPort(field string, addresses []string, port string) ([]string, error) {
 	return addresses, nil
 }
 
-// hostName is what can be a name in DNS or of a Windows machine.
+// hostName matches DNS names and names of Windows machines.
 var hostName = regexp.MustCompile(`^[\p{L}\p{N}_.-]+$`)
 
 var errAddress = errors.New("write HOST or HOST:PORT")
@@ -109,7 +112,8 @@ func completeAddress(address, port string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// ParseAddress splits HOST, HOST:PORT or an IP address; the port may be empty.
+// ParseAddress splits HOST, HOST:PORT or an IP address into host and port. The port
+// is "" if the address has none.
 func ParseAddress(address string) (host, port string, err error) {
 	if ip := net.ParseIP(strings.Trim(address, "[]")); ip != nil {
 		return ip.String(), "", nil
@@ -135,7 +139,8 @@ func (a NodeAddress) String() string {
 	return net.JoinHostPort(a.Host, a.Port)
 }
 
-// ParseNodeAddress reads NODE=HOST[:PORT].
+// ParseNodeAddress parses NODE=HOST or NODE=HOST:PORT. NODE is the registered host
+// name of the node.
 func ParseNodeAddress(s string) (node string, address NodeAddress, err error) {
 	node, target, found := strings.Cut(s, "=")
 	if !found || node == "" {

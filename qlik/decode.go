@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Bounds of an answer. A list of 100,000 sessions is about 20 MB; an element of
-// it, with hundreds of group attributes, some 10 kB.
+// Maximum sizes of a response. A list of 100,000 sessions is about 20 MB. An element
+// with hundreds of group attributes is about 10 kB.
 const (
 	maxAnswerBytes  = 64 << 20
 	maxElementBytes = 1 << 20
@@ -19,20 +19,20 @@ const (
 
 var utf8BOM = []byte("\uFEFF")
 
-// boundedReader fails a body that does not end, before it fills the memory:
-// because it is too long in all, or because one element is.
+// boundedReader limits the size of a body and of one element, so that an endless
+// body cannot fill the memory.
 type boundedReader struct {
 	r             io.Reader
-	left, element int64
-	failed        error // why there is no more to read, but for the end
+	left, element int64 // bytes left for the body and for the element
+	failed        error // read error other than io.EOF
 }
 
 func (b *boundedReader) Read(p []byte) (n int, err error) {
 	switch {
 	case b.left <= 0:
-		err = kindErrorf(KindTooLarge, "the answer is larger than %d MiB", maxAnswerBytes>>20)
+		err = kindErrorf(KindTooLarge, "the response is larger than %d MiB", maxAnswerBytes>>20)
 	case b.element <= 0:
-		err = kindErrorf(KindTooLarge, "one element of the answer is larger than %d KiB", maxElementBytes>>10)
+		err = kindErrorf(KindTooLarge, "an element of the response is larger than %d KiB", maxElementBytes>>10)
 	default:
 		n, err = b.r.Read(p[:min(int64(len(p)), b.left, b.element)])
 		b.left -= int64(n)
@@ -44,8 +44,8 @@ func (b *boundedReader) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// cause returns why a decoder that reads from b failed: what reading failed of,
-// which the decoder may call an error of the JSON, or else its own error.
+// cause returns the cause of an error of a decoder that reads from b. A read error
+// takes precedence, because the decoder may report it as a JSON error.
 func (b *boundedReader) cause(err error) error {
 	if err != nil && b.failed != nil {
 		return b.failed
@@ -53,19 +53,18 @@ func (b *boundedReader) cause(err error) error {
 	return err
 }
 
-// tolerant makes the decoder read what encoding/json reads: field names in any
-// case, a name twice, text that is not UTF-8. (In names an underscore or a hyphen
-// does not matter to it, either.) It is the one that encoding/json/v2 is made of,
-// and takes less than half of the time (docs/performance.md).
+// tolerant makes the decoder accept the same JSON as encoding/json: field names in
+// any case, duplicate names, and invalid UTF-8. It also ignores underscores and
+// hyphens in names. The decoder is the basis of encoding/json/v2 and takes less than
+// half the time of encoding/json (docs/performance.md).
 var tolerant = json.JoinOptions(
 	json.MatchCaseInsensitiveNames(true),
 	jsontext.AllowDuplicateNames(true),
 	jsontext.AllowInvalidUTF8(true),
 )
 
-// decodeArray reads a JSON array and hands over its elements one by one, so
-// that memory is bounded by one element whatever the length of the answer.
-// The element is used again for the next one; field names match in any case.
+// decodeArray reads a JSON array and calls each for every element. It keeps only one
+// element in memory and reuses it for the next one. Field names match in any case.
 func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 	bounded := &boundedReader{r: body, left: maxAnswerBytes, element: maxElementBytes}
 	decoder := jsontext.NewDecoder(withoutBOM(bounded), tolerant)
@@ -73,11 +72,11 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 	err = bounded.cause(err)
 	switch {
 	case isSyntax(err), errors.Is(err, io.EOF):
-		return kindErrorf(KindNotJSON, "the answer is not JSON; is this the right port?")
+		return kindErrorf(KindNotJSON, "the response is not JSON; is this the right port?")
 	case err != nil:
 		return decodeError(err)
 	case token.Kind() != jsontext.KindBeginArray:
-		return kindErrorf(KindDecode, "the answer is not a JSON array")
+		return kindErrorf(KindDecode, "the response is not a JSON array")
 	}
 	var element T
 	for decoder.PeekKind() != jsontext.KindEndArray {
@@ -98,30 +97,30 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
 		err = bounded.cause(err)
 		if err == nil || isSyntax(err) {
-			return kindErrorf(KindDecode, "the answer goes on after the JSON array")
+			return kindErrorf(KindDecode, "the response continues after the JSON array")
 		}
 		return decodeError(err)
 	}
 	return nil
 }
 
-// decodeObject reads a single JSON object, or null, which gives nil.
+// decodeObject reads a single JSON object. It returns nil for null.
 func decodeObject[T any](body io.Reader) (*T, error) {
 	bounded := &boundedReader{r: body, left: maxElementBytes, element: maxElementBytes}
 	var object *T
-	// What does not end is too large, whatever else is wrong with it.
+	// Read the whole value first, so that an endless body is reported as too large.
 	value, err := jsontext.NewDecoder(withoutBOM(bounded), tolerant).ReadValue()
 	if err == nil {
 		err = json.Unmarshal(value, &object, tolerant)
 	}
 	err = bounded.cause(err)
 	if isSyntax(err) || errors.Is(err, io.EOF) {
-		return nil, kindErrorf(KindNotJSON, "the answer is not JSON; is this the right port?")
+		return nil, kindErrorf(KindNotJSON, "the response is not JSON; is this the right port?")
 	}
 	return object, decodeError(err)
 }
 
-// withoutBOM drops the byte order mark that some services write before JSON.
+// withoutBOM skips a byte order mark before the JSON.
 func withoutBOM(r io.Reader) io.Reader {
 	buffered := bufio.NewReader(r)
 	if start, _ := buffered.Peek(len(utf8BOM)); bytes.Equal(start, utf8BOM) {
@@ -130,23 +129,24 @@ func withoutBOM(r io.Reader) io.Reader {
 	return buffered
 }
 
-// decodeError marks errors of JSON, and leaves those of the connection alone.
-// The text of a JSON error can hold a part of the answer, so it is not kept.
+// decodeError replaces JSON errors by errors with a kind. Errors of the connection
+// stay unchanged. The text of a JSON error is dropped, because it can contain a part
+// of the response.
 func decodeError(err error) error {
 	var wrongType *json.SemanticError
 	switch {
 	case errors.As(err, &wrongType):
-		return kindErrorf(KindDecode, "the JSON has a field %q of another type than expected", wrongType.JSONPointer.LastToken())
+		return kindErrorf(KindDecode, "the JSON field %q has an unexpected type", wrongType.JSONPointer.LastToken())
 	case isSyntax(err):
-		return kindErrorf(KindDecode, "the JSON is broken")
+		return kindErrorf(KindDecode, "the JSON is invalid")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return kindErrorf(KindDecode, "the JSON ends too early")
+		return kindErrorf(KindDecode, "the JSON is truncated")
 	}
 	return err
 }
 
-// isSyntax says whether an error means that something else than JSON was read; JSON
-// that ends too early is not that.
+// isSyntax reports whether the input is not JSON. Truncated JSON is not a syntax
+// error.
 func isSyntax(err error) bool {
 	var syntax *jsontext.SyntacticError
 	return errors.As(err, &syntax) && !errors.Is(err, io.ErrUnexpectedEOF)

@@ -75,8 +75,8 @@ func TestDecodeArrayRefuses(t *testing.T) {
 	}
 }
 
-// TestDecodeErrorsQuoteNothing: an answer can hold session ids, so no part of it
-// may get into a log through an error.
+// TestDecodeErrorsQuoteNothing checks that errors contain no part of a response. A
+// response can contain session ids, and errors are logged.
 func TestDecodeErrorsQuoteNothing(t *testing.T) {
 	for _, body := range []string{
 		`[{"SessionId":"secret"`, `[{"SessionId":"secret"}}`, `[{"SessionId":["secret"]}]`, `[{"SessionId":secret}]`, `secret`, `["secret"]`,
@@ -89,8 +89,8 @@ func TestDecodeErrorsQuoteNothing(t *testing.T) {
 	}
 }
 
-// TestDecodeArrayKeepsErrorsOfTheConnection: a broken connection is no broken
-// JSON.
+// TestDecodeArrayKeepsErrorsOfTheConnection checks that an error of the connection is
+// not reported as invalid JSON.
 func TestDecodeArrayKeepsErrorsOfTheConnection(t *testing.T) {
 	broken := errors.New("connection reset")
 	for _, start := range []string{"", "[", `[{"SessionId":`, `[{"Attributes":[{"group":`, "[]"} {
@@ -105,7 +105,7 @@ type errorReader struct{ err error }
 
 func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
-// endless is start, then repeat for ever.
+// endless is a reader that returns start and then repeats repeat forever.
 func endless(start, repeat string) io.Reader {
 	return io.MultiReader(strings.NewReader(start), &repeatReader{text: repeat})
 }
@@ -132,8 +132,8 @@ func TestSessionIDDoesNotPrintItself(t *testing.T) {
 	}
 }
 
-// FuzzDecodeSessions: no answer panics or hangs, and what is accepted is a list
-// of sessions with all their parts.
+// FuzzDecodeSessions checks that no response causes a panic or hangs, and that all
+// accepted sessions are complete.
 func FuzzDecodeSessions(f *testing.F) {
 	for _, seed := range []string{
 		`[]`, `[{"UserDirectory":"LAB","UserId":"goran","SessionId":"1"}]`, "\uFEFF[]", `{`, `[{"SessionId":1}]`, `[[]]`, `<html>`,
@@ -157,8 +157,8 @@ func FuzzDecodeSessions(f *testing.F) {
 	})
 }
 
-// compareWithStandard: what is read is what encoding/json reads, except that an
-// underscore or a hyphen in a name does not matter here, and null is no array.
+// compareWithStandard checks that the result equals that of encoding/json, with two
+// exceptions: underscores and hyphens in names are ignored, and null is not an array.
 func compareWithStandard(t *testing.T, body []byte, got []sessionRecord, err error) {
 	t.Helper()
 	var want []sessionRecord

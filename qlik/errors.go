@@ -10,25 +10,25 @@ import (
 	"net/http"
 )
 
-// Kind says in one word why a request to Qlik failed. It is the value of the
+// Kind is the kind of failure of a request to Qlik Sense. It is the value of the
 // label kind of qlik_request_errors_total.
 type Kind string
 
 // The kinds of failed requests.
 const (
-	KindTimeout      Kind = "timeout"      // no whole answer before the deadline
-	KindDNS          Kind = "dns"          // the host name is not known
+	KindTimeout      Kind = "timeout"      // no complete response before the deadline
+	KindDNS          Kind = "dns"          // the host name does not resolve
 	KindRefused      Kind = "refused"      // no connection could be opened
 	KindReset        Kind = "reset"        // the connection broke
-	KindTLS          Kind = "tls"          // a certificate was not accepted, by either side
-	KindUnauthorized Kind = "unauthorized" // 401
-	KindXSRF         Kind = "xsrf"         // 403 with Qlik's words for a lost XSRF key
-	KindForbidden    Kind = "forbidden"    // any other 403
-	KindRedirect     Kind = "redirect"     // 3xx: a login page, not the trusted zone
+	KindTLS          Kind = "tls"          // the client or the server rejected a certificate, or the port does not speak TLS
+	KindUnauthorized Kind = "unauthorized" // status 401
+	KindXSRF         Kind = "xsrf"         // status 403 with Qlik's text for a failed XSRF check
+	KindForbidden    Kind = "forbidden"    // status 403 with any other text
+	KindRedirect     Kind = "redirect"     // status 3xx: a login page, not an API
 	KindNotJSON      Kind = "not_json"     // the body is not JSON
-	KindDecode       Kind = "decode"       // the body is JSON, but not what was asked for
-	KindStatus       Kind = "status"       // any other status than 200
-	KindTooLarge     Kind = "too_large"    // the body is larger than any real answer
+	KindDecode       Kind = "decode"       // the body is JSON, but not the expected JSON
+	KindStatus       Kind = "status"       // any other status except 200
+	KindTooLarge     Kind = "too_large"    // the body is larger than any real response
 )
 
 // Kinds lists every Kind.
@@ -39,20 +39,20 @@ func Kinds() []Kind {
 	}
 }
 
-// Error is a request to Qlik that failed.
+// Error is a failed request to Qlik Sense.
 type Error struct {
-	Op     string // what was tried, e.g. "GET"
-	Target string // against what: the URL without its query
+	Op     string // HTTP method, such as "GET"
+	Target string // URL without the query
 	Kind   Kind
-	Status int   // of the answer; 0 where there was none
-	Err    error // the cause; never contains an answer's body or a secret
+	Status int   // status of the response if Kind is KindStatus, otherwise 0
+	Err    error // the cause; never contains a part of the body or a secret
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s %s: %s: %v", e.Op, e.Target, e.Kind, e.Err) }
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// KindOf returns the kind of an error of this package, or "" if it has none.
+// KindOf returns the kind of an error of this package, or "" if the error has none.
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
@@ -60,8 +60,7 @@ func KindOf(err error) Kind {
 	return ""
 }
 
-// kindError marks the kind of a failure where it is found; Client.ask
-// turns it into an *Error.
+// kindError is an error with a kind. Client.send converts it to an *Error.
 type kindError struct {
 	kind   Kind
 	status int
@@ -76,14 +75,14 @@ func kindErrorf(kind Kind, format string, args ...any) error {
 	return &kindError{kind: kind, err: fmt.Errorf(format, args...)}
 }
 
-// notFound says whether err is the answer 404: a release without that interface,
-// or a session that is gone.
+// notFound reports whether err is a 404: the release does not have this API, or the
+// session no longer exists.
 func notFound(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Status == http.StatusNotFound
 }
 
-// classify finds the kind of an error of net/http.
+// classify returns the kind of an error of net/http.
 func classify(err error) Kind {
 	var (
 		marked       *kindError
@@ -122,12 +121,12 @@ func classify(err error) Kind {
 	return KindReset
 }
 
-var errNotInTime = errors.New("no whole answer in time")
+var errNotInTime = errors.New("no complete response before the timeout")
 
-// ConfigError is a setting that cannot work.
+// ConfigError is an invalid setting.
 type ConfigError struct {
-	Field string // of the configuration, e.g. "CertDir"
-	Err   error  // what is wrong and what to change
+	Field string // field of Config, such as "CertDir"
+	Err   error  // the problem and the remedy
 }
 
 func (e *ConfigError) Error() string { return e.Field + ": " + e.Err.Error() }

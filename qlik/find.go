@@ -12,7 +12,7 @@ import (
 // KnownUser is a user of the repository.
 type KnownUser struct {
 	User User
-	Name string // for display; often empty
+	Name string // display name; often empty
 }
 
 type userRecord struct {
@@ -21,11 +21,12 @@ type userRecord struct {
 	Name      string `json:"name"`
 }
 
-// FindUsers asks a repository for the users whose id or display name contains a
-// text, in whatever case, ordered by user; none where there is no repository.
+// FindUsers reads from a repository the users whose id or display name contains a
+// text, ignoring case. The result is ordered by user. It is empty if no repository is
+// configured.
 func (c *Client) FindUsers(ctx context.Context, text string) ([]KnownUser, error) {
-	// How a quote is escaped in a filter is not documented, so the repository is
-	// asked for the longest part without one, and the whole compared here.
+	// Escaping a quote in a filter is not documented. The filter therefore contains
+	// only the longest part without a quote, and the code below compares the whole text.
 	part := slices.MaxFunc(strings.Split(text, "'"), func(a, b string) int { return cmp.Compare(len(a), len(b)) })
 	if len(c.repositories.hosts) == 0 || part == "" {
 		return nil, nil
@@ -33,7 +34,7 @@ func (c *Client) FindUsers(ctx context.Context, text string) ([]KnownUser, error
 	text = strings.ToLower(text)
 	var users []KnownUser
 	filter := url.Values{"filter": {"userId so '" + part + "' or name so '" + part + "'"}}
-	_, err := c.askRepository(ctx, c.repositories.lastFirst(), "/qrs/user", filter, func(body io.Reader) error {
+	_, err := c.sendToRepository(ctx, c.repositories.lastFirst(), "/qrs/user", filter, func(body io.Reader) error {
 		users = nil
 		return decodeArray(body, func(record *userRecord) error {
 			if strings.Contains(strings.ToLower(record.ID), text) || strings.Contains(strings.ToLower(record.Name), text) {

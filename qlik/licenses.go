@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// The licenses of users, by the label license of qlik_user_license_info. Of
-// several that a user holds the first in this order counts.
+// The licenses of users. They are the values of the label license of
+// qlik_user_license_info. If a user holds several, the first in this order counts.
 const (
 	LicenseProfessional     = "professional"
 	LicenseAnalyzer         = "analyzer"
-	LicenseUser             = "user"              // token
-	LicenseLogin            = "login"             // token
-	LicenseAnalyzerCapacity = "analyzer_capacity" // time shared by many
-	LicenseNone             = "none"              // certainly
+	LicenseUser             = "user"              // needs tokens
+	LicenseLogin            = "login"             // needs tokens
+	LicenseAnalyzerCapacity = "analyzer_capacity" // minutes shared by a group
+	LicenseNone             = "none"              // the user certainly holds no license
 	LicenseUnknown          = "unknown"
 )
 
-// licenseType is a kind of access and how the repository calls its entities
+// licenseType is a kind of access with the paths of its lists in the repository
 // (docs/qlik.md, "Licenses").
 type licenseType struct {
 	name          string
 	access, usage string
-	personal      bool // each access names its user; others are rules that may apply to anybody
+	personal      bool // each access belongs to one user; otherwise it is a rule that can apply to any user
 }
 
 var licenseTypes = []licenseType{
@@ -39,7 +39,7 @@ var licenseTypes = []licenseType{
 // AllocatedLicenses lists the licenses that can be allocated to a user.
 func AllocatedLicenses() []string { return []string{LicenseProfessional, LicenseAnalyzer, LicenseUser} }
 
-// ActiveWindow is a span of time within which users are counted as active.
+// ActiveWindow is a period for counting active users.
 type ActiveWindow struct {
 	Name     string // value of the label window
 	Duration time.Duration
@@ -51,28 +51,29 @@ func ActiveWindows() []ActiveWindow {
 	return []ActiveWindow{{"1d", day}, {"7d", 7 * day}, {"30d", 30 * day}, {"90d", 90 * day}}
 }
 
-// Licenses is what the repository says of the site's licenses.
+// Licenses is the license data of a site (docs/qlik.md, "Licenses").
 type Licenses struct {
 	Seats    map[string]Seats          // by license
-	Active   map[string]map[string]int // users whose access was used, by license and window
-	Capacity *Capacity                 // nil where the license has none
-	Expiry   time.Time                 // zero where the license does not say
+	Active   map[string]map[string]int // users that used their access, by license and window
+	Capacity *Capacity                 // analyzer capacity; nil if the license has none
+	Expiry   time.Time                 // end of the license; zero if its text contains no date
 
-	ReadAt  time.Time           // when the lists were read
-	Holders map[User]LicenseSet // by the lists of who holds which
-	Certain bool                // whoever is not among the holders has none
+	ReadAt  time.Time           // time of the read
+	Holders map[User]LicenseSet // licenses of each user that holds one
+	Certain bool                // users that are not in Holders certainly hold no license
 
-	inUse  []licenseType // whose usage rows are worth reading
-	unread []int         // of licenseTypes, whose lists could not be read
+	inUse  []licenseType // types with holders or rules; UsageRows reads only their rows
+	unread []int         // indexes in licenseTypes of lists that could not be read
 }
 
-// LicenseSet is the licenses of one user: a bit for each of licenseTypes, and one
-// for an access in quarantine, which is neither held nor certainly gone.
+// LicenseSet is the set of licenses of one user. It has a bit for each of
+// licenseTypes and one bit for a quarantined access, which the user neither holds nor
+// certainly lacks.
 type LicenseSet uint8
 
 const quarantined LicenseSet = 1 << 7
 
-// NewLicenseSet returns a set of licenses, given by their names.
+// NewLicenseSet returns the set of the named licenses.
 func NewLicenseSet(names ...string) LicenseSet {
 	var set LicenseSet
 	for i, license := range licenseTypes {
@@ -83,7 +84,7 @@ func NewLicenseSet(names ...string) LicenseSet {
 	return set
 }
 
-// Seats are the accesses of one license.
+// Seats are the numbers of accesses of one license.
 type Seats struct {
 	Total       float64 `json:"total"`
 	Allocated   float64 `json:"allocated"`
@@ -93,10 +94,11 @@ type Seats struct {
 	Quarantined float64 `json:"quarantined"`
 }
 
-// Capacity is time of analyzer capacity in the current period.
+// Capacity is the analyzer capacity of the current period. Qlik counts it in
+// minutes.
 type Capacity struct{ Allocated, Used, Unavailable time.Duration }
 
-// Of returns the license of a user.
+// Of returns the license of a user: one of the constants.
 func (l *Licenses) Of(user User) string {
 	set, known := l.Holders[user]
 	for i, license := range licenseTypes {
@@ -110,7 +112,7 @@ func (l *Licenses) Of(user User) string {
 	return LicenseUnknown
 }
 
-// Holds says whether a user holds a license, be it the first or not.
+// Holds reports whether a user holds a license, even if another one counts.
 func (l *Licenses) Holds(user User, license string) bool {
 	return l.Holders[user]&NewLicenseSet(license) != 0
 }
@@ -146,10 +148,10 @@ type licenseRecord struct {
 	Details string `json:"keyDetails"`
 }
 
-// Licenses asks a repository who holds which license, and how many there are.
-// What a release does not know is absent. What cannot be read for another reason
-// is an error; the licenses without it come along, unless no list could be read
-// at all.
+// Licenses reads the license data from a repository. Data that the release does not
+// have is absent and causes no error. If other data cannot be read, Licenses returns
+// an error together with the rest of the data. It returns nil and the error if no list
+// of holders could be read.
 func (c *Client) Licenses(ctx context.Context) (*Licenses, error) {
 	l := &Licenses{
 		Seats:   make(map[string]Seats),
@@ -176,9 +178,9 @@ func (c *Client) Licenses(ctx context.Context) (*Licenses, error) {
 	overview, _, err := getObject[overviewRecord](ctx, c, "/qrs/license/accesstypeoverview")
 	if err != nil && !notFound(err) {
 		failures = cmp.Or(failures, err)
-		l.Certain = false // there may be capacity for anybody
+		l.Certain = false // any user may use analyzer capacity
 	}
-	l.take(overview)
+	l.addOverview(overview)
 	record, _, err := getObject[licenseRecord](ctx, c, "/qrs/license")
 	if err != nil && !notFound(err) {
 		failures = cmp.Or(failures, err)
@@ -226,7 +228,7 @@ func (c *Client) readAccess(ctx context.Context, index int, l *Licenses) error {
 				c.skipped[SourceLicenses].Add(1)
 			}
 			set := LicenseSet(1) << index
-			if access.Quarantined { // taken away, and not yet given to anybody else
+			if access.Quarantined { // deallocated, but not yet available to others
 				set = quarantined
 			}
 			holders[NewUser(access.User.Directory, access.User.ID)] |= set
@@ -246,7 +248,7 @@ func (c *Client) readAccess(ctx context.Context, index int, l *Licenses) error {
 	if license.personal {
 		l.Active[license.name] = active
 		for _, window := range ActiveWindows() {
-			active[window.Name] += 0 // so that each is there
+			active[window.Name] += 0 // create the missing windows
 		}
 	}
 	if rules > 0 || !license.personal && len(holders) > 0 {
@@ -258,8 +260,8 @@ func (c *Client) readAccess(ctx context.Context, index int, l *Licenses) error {
 	return nil
 }
 
-// take adds what the overview says; nil says nothing.
-func (l *Licenses) take(overview *overviewRecord) {
+// addOverview adds the seats and the capacity of an overview, which may be nil.
+func (l *Licenses) addOverview(overview *overviewRecord) {
 	if overview == nil {
 		return
 	}
@@ -271,17 +273,17 @@ func (l *Licenses) take(overview *overviewRecord) {
 	minutes := func(n float64) time.Duration { return time.Duration(n * float64(time.Minute)) }
 	if c := overview.AnalyzerTimeAccess; c.Enabled || c.Allocated > 0 {
 		l.Capacity = &Capacity{Allocated: minutes(c.Allocated), Used: minutes(c.Used), Unavailable: minutes(c.Unavailable)}
-		l.Certain = false // anybody may draw on it
+		l.Certain = false // any user may use it
 	}
 }
 
-// expiryDate finds the end of the license in its text. Neither the license file
-// nor the details of a signed key are documented; these words are known from
-// licenses (docs/qlik.md, "Licenses").
+// expiryDate matches dates of expiry in the text of a license. The formats of the
+// license file and of the details of a signed key are not documented. These words
+// occur in real licenses (docs/qlik.md, "Licenses").
 var expiryDate = regexp.MustCompile(`(?i)(?:TIMELIMIT|PRODUCTLEVEL|VALID[ _-]?TO|EXPIR[A-Z ]*|END[ _]?DATE)[^\r\n]{0,40}?(\d{4}-\d{2}-\d{2})`)
 
-// licenseExpiry returns the earliest end that a license's text names, zero if
-// none. It is the end of that day.
+// licenseExpiry returns the end of the earliest day of expiry in the text of a
+// license. It returns the zero time if the text contains none.
 func licenseExpiry(text string) time.Time {
 	var earliest time.Time
 	for _, match := range expiryDate.FindAllStringSubmatch(text, -1) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// answers is a repository that answers by path; anything else is 404.
+// answers is a repository with a response for each path. Other paths return 404.
 type answers map[string]string
 
 func (a answers) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -26,10 +26,10 @@ func (a answers) RoundTrip(request *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Request: request}, nil
 }
 
-// client is a client of a repository that answers so.
+// client returns a client for this repository.
 func (a answers) client() *Client { return clientOf(a) }
 
-// clientOf is a client of a site that answers so.
+// clientOf returns a client for a site with these responses.
 func clientOf(site http.RoundTripper) *Client {
 	c, err := NewClient(Config{Hosts: []string{"qlik1"}, CertDir: "unused", Timeout: time.Second, Now: func() time.Time { return today }})
 	if err != nil {
@@ -169,7 +169,8 @@ func TestLicenseExpiry(t *testing.T) {
 	}
 }
 
-// TestLicensesInPart: what cannot be read costs itself, and certainty.
+// TestLicensesInPart checks that a list that cannot be read only affects its own data
+// and the certainty.
 func TestLicensesInPart(t *testing.T) {
 	both := answers{"/professionalaccesstype": list(access("anna", 0, "")), "/analyzeraccesstype": list(access("bert", 0, ""))}
 	last, err := both.client().Licenses(t.Context())
@@ -208,7 +209,7 @@ func TestLicensesInPart(t *testing.T) {
 	if licenses, err := nothing.client().Licenses(t.Context()); err == nil || licenses != nil {
 		t.Error("no list could be read, and yet there is something new")
 	}
-	// A site without license answers null.
+	// A site without a license returns null.
 	if _, err := (answers{"": "null", "/accesstypeoverview": "null"}).client().Licenses(t.Context()); err != nil {
 		t.Errorf("null: %v", err)
 	}
@@ -249,7 +250,7 @@ func TestUsageRows(t *testing.T) {
 	}
 }
 
-// FuzzRepository: no answer of the repository panics or hangs.
+// FuzzRepository checks that no response of the repository causes a panic or hangs.
 func FuzzRepository(f *testing.F) {
 	for _, seed := range []string{
 		`[]`, `null`, `{}`, list(access("anna", 1, "")), `[{"user":null}]`, `[{"sessions":[{"sessionID":"s"}],"sessionID":"t","modifiedByUserName":"A\\b"}]`,
@@ -278,7 +279,7 @@ func FuzzRepository(f *testing.F) {
 	})
 }
 
-// everyPath answers every question with the same body.
+// everyPath returns the same body for every path.
 type everyPath string
 
 func (p everyPath) RoundTrip(request *http.Request) (*http.Response, error) {

@@ -10,29 +10,29 @@ import (
 	"time"
 )
 
-// The usual ports.
+// Default ports.
 const (
 	proxyPort      = "4243"
 	repositoryPort = "4242"
 )
 
-// Link is a virtual proxy served by a node: the unit that is asked for sessions.
+// Link is a virtual proxy served by a node. Each link has its own session list.
 type Link struct {
-	Node         string // registered host name, with ":port" where its proxy does not listen on 4243
-	Address      string // host:port of its proxy, the host being the registered name
+	Node         string // registered host name of the node, with ":port" if its proxy does not listen on 4243
+	Address      string // registered host name and port of its proxy as host:port
 	VirtualProxy string // prefix with a leading slash; "/" is the default virtual proxy
 
-	// From the repository; zero where the links were configured instead.
-	VirtualProxyID       string // tells virtual proxies apart that share a prefix on different proxies
+	// From the repository; zero if the links are configured.
+	VirtualProxyID       string // distinguishes virtual proxies with the same prefix on different nodes
 	Description          string
-	AuthenticationMethod string
+	AuthenticationMethod string // such as "SAML"; see docs/qlik.md, "Virtual proxies"
 	InactivityTimeout    time.Duration
 }
 
-// LinkKey is what tells a link from the others of its site.
+// LinkKey identifies a link within its site.
 type LinkKey struct{ Node, VirtualProxy string }
 
-// Key returns what tells the link from others.
+// Key returns the key of the link.
 func (l *Link) Key() LinkKey { return LinkKey{l.Node, l.VirtualProxy} }
 
 func (l *Link) compare(other *Link) int {
@@ -42,10 +42,10 @@ func (l *Link) compare(other *Link) int {
 // Host returns the registered host name of the link's node.
 func (l *Link) Host() string { return HostOf(l.Address) }
 
-// URL is what the link is asked for.
+// URL returns the URL of the link's session list.
 func (l *Link) URL() string { return "https://" + l.Address + l.path() }
 
-// HostOf returns the host of host:port.
+// HostOf returns the host of host:port. An address without port is returned as is.
 func HostOf(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -54,8 +54,8 @@ func HostOf(address string) string {
 	return host
 }
 
-// NodeOf names the node with a registered host name as links do, so that it is
-// the same string in every metric.
+// NodeOf returns the node name of the link with a registered host name, so that all
+// metrics use the same name. It returns host if no link has it.
 func NodeOf(host string, links []Link) string {
 	for i := range links {
 		if strings.EqualFold(links[i].Host(), host) {
@@ -65,11 +65,11 @@ func NodeOf(host string, links []Link) string {
 	return host
 }
 
-// path is where the link's sessions are listed. The prefix comes after /qps; its
-// own slashes stay as they are (docs/qlik.md, "Session list").
+// path returns the path of the link's session list. The prefix follows /qps, and its
+// slashes are not escaped (docs/qlik.md, "Ports and addressing").
 func (l *Link) path() string { return path.Join("/qps", l.VirtualProxy, "session") }
 
-// virtualProxyName writes a prefix with one leading slash, however it is given.
+// virtualProxyName returns a prefix with one leading slash and no trailing slash.
 func virtualProxyName(prefix string) string { return "/" + strings.Trim(prefix, "/") }
 
 func newLink(host, port, prefix string) Link {
@@ -80,8 +80,9 @@ func newLink(host, port, prefix string) Link {
 	return link
 }
 
-// staticLinks is the cross product of proxies (host:port) and virtual proxies,
-// for places from which no repository can be reached; nil unless both are given.
+// staticLinks returns a link for each pair of a proxy (host:port) and a virtual proxy.
+// They are for networks without access to a repository. It returns nil unless both
+// are given.
 func staticLinks(proxies, virtualProxies []string) []Link {
 	var links []Link
 	for _, proxy := range proxies {
@@ -96,21 +97,22 @@ func staticLinks(proxies, virtualProxies []string) []Link {
 	return sortedLinks(links)
 }
 
-// NotInTime is the error of a question whose answer nobody waits for any longer.
+// NotInTime returns the error for a session list that did not arrive before the
+// deadline of the caller.
 func NotInTime(link *Link) error {
 	return &Error{Op: http.MethodGet, Target: link.URL(), Kind: KindTimeout, Err: errNotInTime}
 }
 
-// sortedLinks orders links as Prometheus orders their series, and drops
-// repetitions: a link is known by its node and prefix.
+// sortedLinks sorts links by node and prefix, the order of Prometheus series. It
+// removes duplicates with the same node and prefix.
 func sortedLinks(links []Link) []Link {
 	slices.SortStableFunc(links, func(a, b Link) int { return a.compare(&b) })
 	return slices.CompactFunc(links, func(a, b Link) bool { return a.compare(&b) == 0 })
 }
 
-// filterLinks keeps the links of the given proxies (host:port) and virtual
-// proxies; an empty list keeps all. The usual port stands for whichever port the
-// proxy of that host has.
+// filterLinks returns the links of the given proxies (host:port) and virtual proxies.
+// An empty list selects all. A proxy with the default port matches any port of that
+// host.
 func filterLinks(links []Link, proxies, virtualProxies []string) []Link {
 	return slices.DeleteFunc(links, func(l Link) bool {
 		matchesProxy := len(proxies) == 0 ||

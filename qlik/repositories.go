@@ -6,32 +6,32 @@ import (
 	"time"
 )
 
-// repositories are the hosts of a site's repositories. All of them stand before
-// the same database, so that any of them can answer a question.
+// repositories are the repositories of a site. All of them use the same database, so
+// any of them can answer a request.
 type repositories struct {
 	hosts []string // host:port, in order of preference
 
-	mu     sync.Mutex                  // guards what follows
-	status map[string]RepositoryStatus // by host:port, of those asked so far
-	last   string                      // the one that answered last
+	mu     sync.Mutex                  // guards the fields below
+	status map[string]RepositoryStatus // by host:port; only repositories that received a request
+	last   string                      // the repository that answered last
 }
 
-// RepositoryStatus is how the last request to a repository went.
+// RepositoryStatus is the result of the last request to a repository.
 type RepositoryStatus struct {
-	Host              string // host:port, as configured
-	Up                bool   // it answered as it should
-	CertificateExpiry time.Time
+	Host              string    // host:port as configured
+	Up                bool      // the response was valid
+	CertificateExpiry time.Time // end of validity of its certificate; zero if it sent none
 }
 
-// Repositories returns the repositories that were asked so far, in the order of
-// the configuration.
+// Repositories returns the status of the repositories that have received a request,
+// in the order of the configuration.
 func (c *Client) Repositories() []RepositoryStatus {
 	r := c.repositories
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var statuses []RepositoryStatus
 	for _, host := range r.hosts {
-		if status, asked := r.status[host]; asked {
+		if status, known := r.status[host]; known {
 			statuses = append(statuses, status)
 		}
 	}
@@ -42,8 +42,8 @@ func newRepositories(hosts []string) *repositories {
 	return &repositories{hosts: hosts, status: make(map[string]RepositoryStatus)}
 }
 
-// lastFirst returns the hosts in the order in which they are tried: the one that
-// answered last, then the others.
+// lastFirst returns the hosts in the order of attempts: first the one that answered
+// last, then the others.
 func (r *repositories) lastFirst() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -16,16 +16,16 @@ import (
 
 var errNoRepository = errors.New("no repository is configured")
 
-// askRepository asks hosts until one answers as it should. That is the one whose
-// Answer it returns.
-func (c *Client) askRepository(ctx context.Context, hosts []string, path string, query url.Values, decode func(io.Reader) error) (answer Answer, err error) {
+// sendToRepository sends a request to one host after another until one returns a
+// valid response. It returns the Answer of that host.
+func (c *Client) sendToRepository(ctx context.Context, hosts []string, path string, query url.Values, decode func(io.Reader) error) (answer Answer, err error) {
 	if len(hosts) == 0 {
 		return answer, &Error{Op: http.MethodGet, Target: path, Kind: KindRefused, Err: errNoRepository}
 	}
 	var failures error
 	for _, host := range hosts {
-		answer, err = c.ask(ctx, get(APIRepository, host, path, query), decode)
-		// That it does not know a path of other releases is an answer, too.
+		answer, err = c.send(ctx, get(APIRepository, host, path, query), decode)
+		// A 404 is a valid response of a release that does not have this path.
 		answered := err == nil || notFound(err)
 		c.repositories.record(RepositoryStatus{Host: host, Up: answered, CertificateExpiry: answer.CertificateExpiry})
 		switch {
@@ -33,7 +33,7 @@ func (c *Client) askRepository(ctx context.Context, hosts []string, path string,
 			return answer, err
 		case failures == nil:
 			failures = err
-		case KindOf(err) == KindTimeout: // the kind that matters most is that of the whole
+		case KindOf(err) == KindTimeout: // KindOf returns the kind of the first error, and a timeout matters most
 			failures = fmt.Errorf("%w; %w", err, failures)
 		default:
 			failures = fmt.Errorf("%w; %w", failures, err)
@@ -45,19 +45,18 @@ func (c *Client) askRepository(ctx context.Context, hosts []string, path string,
 	return answer, failures
 }
 
-// listEntities asks for all entities of a kind, e.g. "proxyservice", and hands
-// them over one by one. They come unpaged (docs/qlik.md, "Repository"). A host
-// that fails in the middle has handed over some of them already: restart is
-// called before each try.
+// listEntities reads all entities of a type, such as "proxyservice", and calls each
+// for every entity. The list is not paged (docs/qlik.md, "Repository"). A host can
+// fail after some entities, so listEntities calls restart before each attempt.
 func listEntities[T any](ctx context.Context, c *Client, hosts []string, entity string, restart func(), each func(*T) error) error {
-	_, err := c.askRepository(ctx, hosts, "/qrs/"+entity+"/full", nil, func(body io.Reader) error {
+	_, err := c.sendToRepository(ctx, hosts, "/qrs/"+entity+"/full", nil, func(body io.Reader) error {
 		restart()
 		return decodeArray(body, each)
 	})
 	return err
 }
 
-// collectEntities returns all entities of a kind.
+// collectEntities returns all entities of a type.
 func collectEntities[T any](ctx context.Context, c *Client, hosts []string, entity string) (entities []T, err error) {
 	err = listEntities(ctx, c, hosts, entity,
 		func() { entities = nil },
@@ -68,18 +67,18 @@ func collectEntities[T any](ctx context.Context, c *Client, hosts []string, enti
 	return entities, err
 }
 
-// getObject asks for a single object; nil is Qlik's null.
+// getObject reads a single object. It returns nil if the response is null.
 func getObject[T any](ctx context.Context, c *Client, path string) (object *T, answer Answer, err error) {
-	answer, err = c.askRepository(ctx, c.repositories.lastFirst(), path, nil, func(body io.Reader) error {
+	answer, err = c.sendToRepository(ctx, c.repositories.lastFirst(), path, nil, func(body io.Reader) error {
 		object, err = decodeObject[T](body)
 		return err
 	})
 	return object, answer, err
 }
 
-// About asks a repository for its version.
+// About returns the version of a repository, such as "14.173.4.0".
 func (c *Client) About(ctx context.Context) (version string, answer Answer, err error) {
-	answer, err = c.askRepository(ctx, c.repositories.lastFirst(), "/qrs/about", nil, func(body io.Reader) error {
+	answer, err = c.sendToRepository(ctx, c.repositories.lastFirst(), "/qrs/about", nil, func(body io.Reader) error {
 		about, err := decodeObject[struct {
 			Version string `json:"buildVersion"`
 		}](body)
@@ -87,7 +86,7 @@ func (c *Client) About(ctx context.Context) (version string, answer Answer, err 
 		case err != nil:
 			return err
 		case about == nil || about.Version == "":
-			return kindErrorf(KindDecode, "the answer does not name a version")
+			return kindErrorf(KindDecode, "the response contains no version")
 		}
 		version = about.Version
 		return nil
@@ -95,8 +94,8 @@ func (c *Client) About(ctx context.Context) (version string, answer Answer, err 
 	return version, answer, err
 }
 
-// enum is a value that the repository writes as a number, and accepts (so may
-// one day write) as a name.
+// enum is an enumeration value. The repository sends numbers, but it also accepts
+// names, so a release may send names (docs/qlik.md, "Repository").
 type enum struct {
 	set    bool
 	number int
@@ -114,8 +113,8 @@ func (e *enum) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &e.number)
 }
 
-// in returns the value's name by the table of names, spelled as there; "Unknown"
-// if there is none.
+// in returns the name of the value from a table of names. It returns "Unknown" if the
+// value is missing, "codeN" for a number N without a name, and an unknown name as is.
 func (e enum) in(names []string) string {
 	known := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, e.name) })
 	switch {
@@ -132,16 +131,16 @@ func (e enum) in(names []string) string {
 	}
 }
 
-// The repository's enumerations (docs/qlik.md, "Service states" and "Virtual
-// proxies").
+// Enumerations of the repository, indexed by number (docs/qlik.md, "Service states"
+// and "Virtual proxies").
 var (
 	serviceTypes          = []string{"Repository", "Proxy", "Scheduler", "Engine", "AppMigration", "Printing"}
 	serviceStates         = []string{"Initializing", "CertificatesNotInstalled", "Running", "NoCommunication", "Disabled", "Unknown"}
 	authenticationMethods = []string{"Ticket", "HeaderStaticUserDirectory", "HeaderDynamicUserDirectory", "SAML", "JWT", "OIDC"}
 )
 
-// moment is a time in an answer. One that cannot be read is unknown, which is
-// no reason to do without the rest of the answer.
+// moment is a time in a response. An invalid time is unknown, but it does not make
+// the rest of the response unusable.
 type moment struct {
 	time.Time
 
@@ -173,7 +172,7 @@ type proxyServiceRecord struct {
 	Settings struct {
 		RESTListenPort int            `json:"restListenPort"`
 		VirtualProxies []linkedRecord `json:"virtualProxies"`
-		// The names of the same links in an old example of Qlik's.
+		// Names of the links in an old example by Qlik (docs/qlik.md, "Topology").
 		DefaultVirtualProxies []linkedRecord `json:"defaultVirtualProxyConfigurations"`
 		OtherVirtualProxies   []linkedRecord `json:"virtualProxyConfigurations"`
 	} `json:"settings"`

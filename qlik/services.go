@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// A service and the states that mean something for the sessions of a node.
+// The service and the states with a meaning for sessions (docs/qlik.md, "Service
+// states").
 const (
 	ServiceProxy  = "Proxy"
 	StateRunning  = "Running"
@@ -17,16 +18,16 @@ const (
 // ServiceStates lists the states that the repository can report.
 func ServiceStates() []string { return slices.Clone(serviceStates) }
 
-// ServiceState is the state of a service of a node, as the repository reports it.
+// ServiceState is the state of a service on a node as reported by the repository.
 type ServiceState struct {
 	Host    string // registered host name of the node
-	Node    string // as in Link; empty while nobody knows the links
-	Service string // e.g. "Proxy"
-	State   string // e.g. "Running"
+	Node    string // node name as in Link; "" while the links are unknown
+	Service string // such as "Proxy"
+	State   string // such as "Running"
 }
 
-// Services asks a repository for the states of all services, ordered by host and
-// service.
+// Services reads the states of all services from a repository. The result is ordered
+// by host and service.
 func (c *Client) Services(ctx context.Context) ([]ServiceState, error) {
 	records, err := collectEntities[serviceStatusRecord](ctx, c, c.repositories.lastFirst(), "servicestatus")
 	if err != nil {
@@ -34,7 +35,7 @@ func (c *Client) Services(ctx context.Context) ([]ServiceState, error) {
 	}
 	states := make([]ServiceState, 0, len(records))
 	for _, record := range records {
-		if !record.Type.set || !record.State.set { // says nothing
+		if !record.Type.set || !record.State.set { // incomplete
 			c.skipped[SourceServices].Add(1)
 			continue
 		}
@@ -52,8 +53,8 @@ func compareServices(a, b ServiceState) int {
 	return cmp.Or(strings.Compare(strings.ToLower(a.Host), strings.ToLower(b.Host)), strings.Compare(a.Service, b.Service))
 }
 
-// WithoutDisabled returns the links without those of proxies that the repository
-// calls Disabled: they are switched off on purpose and list no sessions.
+// WithoutDisabled returns the links without links of proxies in state Disabled. An
+// administrator disabled these proxies, and they have no sessions.
 func WithoutDisabled(links []Link, states []ServiceState) []Link {
 	return slices.DeleteFunc(slices.Clone(links), func(l Link) bool {
 		return slices.ContainsFunc(states, func(s ServiceState) bool {

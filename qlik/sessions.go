@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// SessionID is the value of a user's session cookie: whoever knows it is that
-// user. It therefore does not print itself.
+// SessionID is the value of a user's session cookie. It is a secret: it gives access
+// as that user (docs/qlik.md, "Session list"). Its methods therefore hide the value.
 type SessionID string
 
 const redacted = "[session id]"
@@ -25,25 +25,25 @@ func (SessionID) GoString() string { return redacted }
 // MarshalText hides the id.
 func (SessionID) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// SessionKey stands for a session id where it must be recognized and not be
-// known. It holds within this process only.
+// SessionKey is a hash of a session id. It identifies a session without revealing the
+// id. It is valid only within this process.
 type SessionKey uint64
 
 var sessionSeed = maphash.MakeSeed()
 
-// Key returns what stands for the id.
+// Key returns the hash of the id.
 func (id SessionID) Key() SessionKey { return SessionKey(maphash.String(sessionSeed, string(id))) }
 
-// Session is a proxy session as a link lists it. The list tells neither when it
-// began nor from where (docs/qlik.md, "Session list").
+// Session is a proxy session in the list of a link. The list does not contain the
+// start time or the client address (docs/qlik.md, "Session list").
 type Session struct {
 	ID   SessionID
-	User User  // as counted: all anonymous users are one
-	Link *Link // that listed it
+	User User  // as returned by User.Counted: all anonymous users are one
+	Link *Link // link that listed the session
 }
 
-// sessionRecord is an element of the session list. All other fields are
-// ignored: UserName is often empty, Attributes can be large.
+// sessionRecord is an element of the session list. Other fields are ignored:
+// UserName is often empty, and Attributes can be large.
 type sessionRecord struct {
 	SessionID     string `json:"SessionId"`
 	UserDirectory string `json:"UserDirectory"`
@@ -52,40 +52,43 @@ type sessionRecord struct {
 
 var errIncompleteSession = &kindError{
 	kind: KindDecode,
-	err:  errors.New("the list has an element without SessionId, UserDirectory or UserId"),
+	err:  errors.New("an element of the list has no SessionId, UserDirectory or UserId"),
 }
 
-// maxSessions bounds what one link may list, far above any real site.
+// maxSessions is the maximum number of sessions of one link. It is far above the
+// number on any real site.
 const maxSessions = 250_000
 
 var errTooManySessions = kindErrorf(KindTooLarge, "the list has more than %d sessions", maxSessions)
 
-// Sessions asks a proxy for the sessions of one of its virtual proxies. It calls
-// begun, which may be nil, when the answer begins to come in.
+// Sessions reads the session list of a link from its proxy. It calls begun, which may
+// be nil, when the response begins to arrive. If the list is incomplete, Sessions
+// returns only the error.
 func (c *Client) Sessions(ctx context.Context, link *Link, begun func()) (sessions []Session, answer Answer, err error) {
-	// The list is likely to be as long as the last one, which saves copies.
+	// The list is probably about as long as the last one. Allocating this length at
+	// once avoids copies.
 	url, length := link.URL(), 0
 	if last, ok := c.lengths.Load(url); ok {
-		length = last.(int) //nolint:errcheck,forcetypeassert // what is stored below
+		length = last.(int) //nolint:errcheck,forcetypeassert // Store below stores an int
 	}
 	q := get(APIProxy, link.Address, link.path(), nil)
 	q.begun = begun
-	answer, err = c.ask(ctx, q, func(body io.Reader) error {
+	answer, err = c.send(ctx, q, func(body io.Reader) error {
 		sessions, err = decodeSessions(body, link, length+length/16)
 		return err
 	})
 	if err != nil {
-		return nil, answer, err // a list that broke off is no list
+		return nil, answer, err // a partial list would hide sessions
 	}
 	c.lengths.Store(url, len(sessions))
 	return sessions, answer, nil
 }
 
-// decodeSessions reads a list of sessions of about the given length.
+// decodeSessions reads a session list. The length is an estimate.
 func decodeSessions(body io.Reader, link *Link, length int) (sessions []Session, err error) {
 	sessions = make([]Session, 0, length)
-	// Most users of a list are of few directories, so that one copy of each name
-	// serves all of them.
+	// A list has many users but few directories, so all users of a directory share one
+	// string.
 	directories := make(map[string]string)
 	err = decodeArray(body, func(record *sessionRecord) error {
 		if record.SessionID == "" || record.UserDirectory == "" || record.UserID == "" {
@@ -95,7 +98,7 @@ func decodeSessions(body io.Reader, link *Link, length int) (sessions []Session,
 			return errTooManySessions
 		}
 		if len(sessions) == cap(sessions) {
-			sessions = slices.Grow(sessions, max(len(sessions), 16)) // append grows by less, which costs copies
+			sessions = slices.Grow(sessions, max(len(sessions), 16)) // append grows in smaller steps, with more copies
 		}
 		user := NewUser(record.UserDirectory, record.UserID)
 		if known, ok := directories[user.Directory]; ok {
@@ -109,16 +112,16 @@ func decodeSessions(body io.Reader, link *Link, length int) (sessions []Session,
 	return sessions, err
 }
 
-// EndSession ends a session on a link (docs/qlik.md, "Ending sessions"). It
-// returns false if the link does not know the session any more.
+// EndSession ends a session on a link (docs/qlik.md, "Ending sessions"). It returns
+// false and no error if the session no longer exists.
 func (c *Client) EndSession(ctx context.Context, link *Link, id SessionID) (ended bool, err error) {
-	// The id is a part of the path, hence hidden in errors.
+	// The path contains the id, so errors show a path without it.
 	target := url.URL{Scheme: "https", Host: link.Address, Path: link.path() + "/"}
 	shown := target.String() + redacted
 	target.RawPath = target.EscapedPath() + url.PathEscape(string(id))
 	target.Path += string(id)
-	_, err = c.ask(ctx, question{api: APIProxy, method: http.MethodDelete, target: target, shown: shown}, func(body io.Reader) error {
-		_, err := io.Copy(io.Discard, io.LimitReader(body, maxElementBytes)) // so that the connection can be used again
+	_, err = c.send(ctx, apiRequest{api: APIProxy, method: http.MethodDelete, target: target, shown: shown}, func(body io.Reader) error {
+		_, err := io.Copy(io.Discard, io.LimitReader(body, maxElementBytes)) // so that the connection can be reused
 		return err
 	})
 	if notFound(err) {

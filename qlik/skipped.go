@@ -2,7 +2,7 @@ package qlik
 
 import "sync/atomic"
 
-// Sources of a site: what its repository is asked for.
+// Sources are the kinds of data that a repository provides.
 const (
 	SourceTopology = "topology"
 	SourceLicenses = "licenses"
@@ -15,8 +15,8 @@ func Sources() []string {
 	return []string{SourceTopology, SourceLicenses, SourceServices, SourceUsage}
 }
 
-// skipped counts, by source, elements and fields that could not be read and were
-// left out, while the rest of the answer was used.
+// skipped counts invalid elements and fields of responses by source. The rest of such
+// a response is used.
 type skipped map[string]*atomic.Uint64
 
 func newSkipped() skipped {
@@ -27,9 +27,8 @@ func newSkipped() skipped {
 	return s
 }
 
-// Skipped returns how many elements of the repository's lists, and fields of them,
-// were left out since the client was made because they could not be read. All
-// sources are there.
+// Skipped returns the number of invalid elements and fields in the lists of the
+// repository since NewClient, by source. The result contains all sources.
 func (c *Client) Skipped() map[string]uint64 {
 	counts := make(map[string]uint64)
 	for source, n := range c.skipped {

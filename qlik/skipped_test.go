@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestSkipped: what is left out of a list is counted, and the rest of it is used.
+// TestSkipped checks that invalid elements are counted and that the rest of the list
+// is used.
 func TestSkipped(t *testing.T) {
 	c := answers{
 		"/qrs/proxyservice": `[{"serverNodeConfiguration":{"hostName":"qlik1"},"settings":{"virtualProxies":[{"id":"1"}]}},

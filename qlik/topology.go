@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Topology asks a repository which virtual proxies are linked to which nodes,
-// and returns those links that the configuration does not leave out. It begins
-// with the preferred repository, so that somebody notices when that is back.
+// Topology reads the links of the site from a repository, without those that the
+// configuration excludes (docs/qlik.md, "Topology"). It starts with the preferred
+// repository, so that the client returns to it once it is up again.
 func (c *Client) Topology(ctx context.Context) ([]Link, error) {
 	var (
 		hosts          = c.repositories.hosts
@@ -29,7 +29,7 @@ func (c *Client) Topology(ctx context.Context) ([]Link, error) {
 			func() { virtualProxies = nil },
 			func(v *virtualProxyRecord) error {
 				if v.ID == "" {
-					return errNoID // leaving it out would hide its sessions
+					return errNoID // skipping it would hide its sessions
 				}
 				virtualProxies = append(virtualProxies, *v)
 				return nil
@@ -39,25 +39,24 @@ func (c *Client) Topology(ctx context.Context) ([]Link, error) {
 		return nil, err
 	}
 	for i := range proxies {
-		if proxies[i].Node.HostName == "" { // cannot be asked
+		if proxies[i].Node.HostName == "" { // has no address
 			c.skipped[SourceTopology].Add(1)
 		}
 	}
 	return filterLinks(joinLinks(proxies, virtualProxies), c.config.Proxies, c.config.VirtualProxies), nil
 }
 
-// ConfiguredLinks returns the links that are configured instead of discovered;
-// nil where the topology must be asked for.
+// ConfiguredLinks returns the links that the configuration defines. It returns nil if
+// the topology must be read from a repository.
 func (c *Client) ConfiguredLinks() []Link {
 	return staticLinks(c.config.Proxies, c.config.VirtualProxies)
 }
 
 var errNoID = kindErrorf(KindDecode, "the list has a virtual proxy without id")
 
-// joinLinks joins proxies and virtual proxies as the repository lists them. A
-// virtual proxy that no proxy links to serves nobody and is left out. Two
-// virtual proxies may share a prefix on different proxies: they are told apart
-// by their ids.
+// joinLinks joins the lists of proxies and virtual proxies of the repository. A
+// virtual proxy without a proxy has no link. Two virtual proxies on different proxies
+// can have the same prefix; their ids differ.
 func joinLinks(proxies []proxyServiceRecord, virtualProxies []virtualProxyRecord) []Link {
 	byID := make(map[string]*virtualProxyRecord, len(virtualProxies))
 	for i := range virtualProxies {
@@ -66,7 +65,7 @@ func joinLinks(proxies []proxyServiceRecord, virtualProxies []virtualProxyRecord
 	var links []Link
 	for i := range proxies {
 		if proxies[i].Node.HostName == "" {
-			continue // cannot be asked
+			continue // has no address
 		}
 		settings := &proxies[i].Settings
 		port := proxyPort
@@ -76,7 +75,7 @@ func joinLinks(proxies []proxyServiceRecord, virtualProxies []virtualProxyRecord
 		for _, linked := range slices.Concat(settings.VirtualProxies, settings.DefaultVirtualProxies, settings.OtherVirtualProxies) {
 			virtualProxy, ok := byID[linked.ID]
 			if !ok {
-				continue // deleted between the two answers
+				continue // deleted between the two requests
 			}
 			link := newLink(proxies[i].Node.HostName, port, virtualProxy.Prefix)
 			link.VirtualProxyID = virtualProxy.ID

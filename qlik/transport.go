@@ -10,29 +10,29 @@ import (
 	"time"
 )
 
-// MaxConnectionsPerNode bounds the requests that one node is asked at once.
+// MaxConnectionsPerNode is the maximum number of concurrent requests to a node.
 const MaxConnectionsPerNode = 64
 
 var errNoCertificates = errors.New("the certificates have not been loaded")
 
-// transport is the connection pool of a site: mutual TLS with certificates that
-// follow their files. Each node is verified against the name in the URL, which
-// is the name it registered itself under.
+// transport is the connection pool of a site. It uses mutual TLS and follows changes
+// of the certificate files. It verifies each node against the host in the URL, which
+// is the registered host name of the node.
 type transport struct {
 	dir, passphraseFile, serverName string
 	open                            func(ctx context.Context, network, address string) (net.Conn, error)
-	redirect                        func(address string) string // where a node is reached
+	redirect                        func(address string) string // returns the address to dial
 
-	reloading    sync.Mutex        // held while the files are read; taken before mu
-	mu           sync.Mutex        // guards what follows, and is never held for long
-	files        *certificateFiles // that http is made of
+	reloading    sync.Mutex        // held while the files are read; locked before mu
+	mu           sync.Mutex        // guards the fields below; only held briefly
+	files        *certificateFiles // files of the certificates in http
 	http         *http.Transport   // nil before the first reload
 	certificates Certificates
-	failed       *certificateFiles // that made no credentials, so that they are not tried again
-	failure      error             // why
+	failed       *certificateFiles // last invalid files, so that they are not parsed again
+	failure      error             // error of failed
 }
 
-// newTransport reads nothing yet: reload does.
+// newTransport returns a transport without certificates. Call reload before use.
 func newTransport(config *Config) *transport {
 	return &transport{
 		dir: config.CertDir, passphraseFile: config.KeyPassphraseFile, serverName: config.ServerName,
@@ -41,9 +41,7 @@ func newTransport(config *Config) *transport {
 	}
 }
 
-// reload reads the certificate files and takes them into use if they have
-// changed. When they cannot be read or do not fit together, as in the middle of
-// a rotation, the last good ones stay in use.
+// reload implements Client.Reload.
 func (t *transport) reload() error {
 	t.reloading.Lock()
 	defer t.reloading.Unlock()
@@ -72,10 +70,10 @@ func (t *transport) reload() error {
 		TLSClientConfig:     config,
 		TLSHandshakeTimeout: 10 * time.Second,
 		MaxConnsPerHost:     MaxConnectionsPerNode,
-		MaxIdleConnsPerHost: MaxConnectionsPerNode, // every link's connection is kept for the next scrape
+		MaxIdleConnsPerHost: MaxConnectionsPerNode, // keep the connections of all links for the next scrape
 		IdleConnTimeout:     5 * time.Minute,       // longer than any scrape interval
-		// Answers are a few hundred kilobytes at most and come in one go; small
-		// buffers matter with hundreds of connections.
+		// Small buffers save memory with hundreds of connections. Responses are at most
+		// a few hundred kilobytes and arrive at once.
 		ReadBufferSize:  4 << 10,
 		WriteBufferSize: 1 << 10,
 	}
@@ -96,7 +94,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return current.RoundTrip(request)
 }
 
-// dial connects to a node, given its registered address.
+// dial opens a connection to a node, given its registered address.
 func (t *transport) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return t.open(ctx, network, t.redirect(address))
 }
@@ -115,8 +113,8 @@ func (t *transport) close() {
 	}
 }
 
-// redirection returns where a node is reached instead of under its registered
-// name. A repository keeps its own port: the port of a NodeAddress is the
+// redirection returns a function from the registered address of a node to the address
+// to dial. A repository keeps its port, because the port of a NodeAddress is the
 // proxy's.
 func redirection(nodes map[string]NodeAddress, repositories []string) func(address string) string {
 	byName := make(map[string]NodeAddress, len(nodes))
@@ -131,7 +129,7 @@ func redirection(nodes map[string]NodeAddress, repositories []string) func(addre
 		address = strings.ToLower(address)
 		host, port, err := net.SplitHostPort(address)
 		if err != nil {
-			return address // which dialling will say
+			return address // dialing returns the error
 		}
 		if node, ok := byName[host]; ok {
 			host = node.Host

@@ -20,8 +20,8 @@ import (
 	"testing"
 )
 
-// writeNewPair writes an exported folder with a new client certificate, and
-// returns the hash of that.
+// writeNewPair writes a folder of certificate files with a new client certificate and
+// returns the hash of the certificate.
 func writeNewPair(t *testing.T, dir string) (hash string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -52,7 +52,7 @@ func hashOf(certificate *x509.Certificate) string {
 	return fmt.Sprintf("%x", sha256.Sum256(certificate.Raw))
 }
 
-// watchedConnection is a connection that notes when it is closed.
+// watchedConnection is a connection that records when it is closed.
 type watchedConnection struct {
 	net.Conn
 
@@ -65,10 +65,10 @@ func (c *watchedConnection) Close() error {
 	return c.Conn.Close()
 }
 
-// TestReloadClosesOldConnections: once new certificates are in use, no connection
-// of the old pair stays open, and the next request shows the new pair.
+// TestReloadClosesOldConnections checks that after a reload no connection with the old
+// certificate stays open and that the next request uses the new certificate.
 func TestReloadClosesOldConnections(t *testing.T) {
-	// The server says that the only session is that of the client certificate.
+	// The server returns one session. Its id identifies the client certificate.
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, `[{"SessionId":"1","UserDirectory":"LAB","UserId":%q}]`, hashOf(r.TLS.PeerCertificates[0]))
 	}))
@@ -123,7 +123,7 @@ func TestReloadClosesOldConnections(t *testing.T) {
 		}
 		return hashes
 	}
-	// closed says of each connection so far whether it is closed.
+	// closed returns for each connection so far whether it is closed.
 	closed := func() (all []bool) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -159,8 +159,8 @@ func TestReloadClosesOldConnections(t *testing.T) {
 	}
 }
 
-// TestPortWithoutTLS: a port that answers in plain text is a fault of TLS, which
-// says more than that the connection broke.
+// TestPortWithoutTLS checks that a response in plain text has the kind tls. This is
+// more specific than reset.
 func TestPortWithoutTLS(t *testing.T) {
 	for _, answer := range []string{
 		"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
@@ -178,7 +178,7 @@ func TestPortWithoutTLS(t *testing.T) {
 					if _, err := theirs.Read(make([]byte, 64<<10)); err != nil {
 						t.Errorf("reading what the client begins with: %v", err)
 					}
-					_, _ = theirs.Write([]byte(answer)) // the client may hang up before the end
+					_, _ = theirs.Write([]byte(answer)) // the client may close the connection earlier
 				})
 				return ours, nil
 			},

@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// UsageRow is the repository's record that a session occupies a slot
+// UsageRow is a usage row of the repository: a session that takes a license slot
 // (docs/qlik.md, "Usage rows").
 type UsageRow struct {
 	Session      SessionKey
-	User         User      // as counted; zero where the row names nobody
-	License      string    // one of the constants
-	LastActivity time.Time // zero if not said
+	User         User      // as returned by User.Counted; zero if the row contains no user
+	License      string    // one of the license constants
+	LastActivity time.Time // zero if the row contains none
 }
 
-// usageRecord is a row of any type. Those of professional, analyzer and user
-// access stand for one session each; those of login and capacity access list
-// theirs.
+// usageRecord is a row of any type. A row of professional, analyzer or user access
+// has one session. A row of login or capacity access has a list of sessions.
 type usageRecord struct {
 	SessionID      string `json:"sessionID"`
 	LatestActivity moment `json:"latestActivity"`
@@ -38,14 +37,14 @@ func (u *usageRecord) owner() User {
 		return NewUser(u.User.Directory, u.User.ID).Counted()
 	}
 	user, err := ParseUser(u.ModifiedBy)
-	if err != nil || strings.EqualFold(user.Directory, "INTERNAL") { // a service wrote the row, not the user
+	if err != nil || strings.EqualFold(user.Directory, "INTERNAL") { // written by a service, not by the user
 		return User{}
 	}
 	return user.Counted()
 }
 
-// UsageRows asks a repository for the usage rows of the licenses in use, one for
-// each session. A row without session occupies nothing and is left out.
+// UsageRows reads the usage rows of the licenses in use from a repository. The result
+// has one row per session. A row without a session takes no slot and is skipped.
 func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) ([]UsageRow, error) {
 	var rows []UsageRow
 	add := func(row UsageRow, id string, activity moment) {
@@ -73,7 +72,7 @@ func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) ([]UsageRow,
 			return nil, err
 		}
 	}
-	// A session takes one slot, whatever several nodes or lists say of it.
+	// A session takes one slot, even if several lists or rows contain it.
 	seen := make(map[SessionKey]struct{}, len(rows))
 	return slices.DeleteFunc(rows, func(row UsageRow) bool {
 		before := len(seen)

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// User is a Qlik Sense user. Qlik compares directories and ids without case, so
-// a User is always folded (directory upper case, id lower case) and two Users
-// are the same user exactly if they are equal.
+// User is a Qlik Sense user. Qlik ignores case in directories and ids (docs/qlik.md,
+// "User identity"). A User therefore has its directory in upper case and its id in
+// lower case, so that equal Users are the same user.
 type User struct {
 	Directory string
 	ID        string
 }
 
-// NewUser folds the two parts of a user's name as Qlik sent them. Bytes that
-// are not UTF-8 become U+FFFD, because label values must be valid UTF-8.
+// NewUser returns the user with a directory and an id in any case. Invalid UTF-8
+// becomes U+FFFD, because label values must be valid UTF-8.
 func NewUser(directory, id string) User {
 	return User{
 		Directory: strings.ToUpper(strings.ToValidUTF8(directory, "\uFFFD")),
@@ -22,7 +22,7 @@ func NewUser(directory, id string) User {
 	}
 }
 
-// ParseUser reads a user written as DIRECTORY\id.
+// ParseUser parses a user in the form DIRECTORY\id.
 func ParseUser(s string) (User, error) {
 	directory, id, found := strings.Cut(s, `\`)
 	if !found || directory == "" || id == "" {
@@ -34,18 +34,18 @@ func ParseUser(s string) (User, error) {
 // String returns the user as DIRECTORY\id.
 func (u User) String() string { return u.Directory + `\` + u.ID }
 
-// AnonymousUser stands for all anonymous users together: Qlik gives each
-// anonymous browser a user of its own, NONE\anonymous<guid>
-// (docs/qlik.md, "Anonymous users").
+// AnonymousUser represents all anonymous users. Qlik creates a user
+// NONE\anonymous<guid> for each anonymous browser (docs/qlik.md, "Anonymous users").
 var AnonymousUser = User{Directory: "NONE", ID: "anonymous"}
 
-// Anonymous says whether u is one of Qlik's anonymous users. They hold no
-// license of their own, hence have no headroom.
+// Anonymous reports whether u is an anonymous user. Anonymous users hold no license,
+// so they have no headroom.
 func (u User) Anonymous() bool {
 	return u.Directory == AnonymousUser.Directory && strings.HasPrefix(u.ID, AnonymousUser.ID)
 }
 
-// Counted returns the user as whom u is counted: all anonymous ones are one.
+// Counted returns the user that counts the sessions of u: AnonymousUser for all
+// anonymous users, u itself for others.
 func (u User) Counted() User {
 	if u.Anonymous() {
 		return AnonymousUser
@@ -53,8 +53,8 @@ func (u User) Counted() User {
 	return u
 }
 
-// Compare orders users by directory, then by id: the order in which Prometheus
-// sorts their series.
+// Compare orders users by directory and then by id. This is the order of their series
+// in Prometheus.
 func (u User) Compare(other User) int {
 	if c := strings.Compare(u.Directory, other.Directory); c != 0 {
 		return c

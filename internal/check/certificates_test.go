@@ -82,14 +82,14 @@ func TestCertificates(t *testing.T) {
 			name: "no folder",
 			set:  func(c *check.Config) error { c.Qlik.CertDir += "/nosuch"; return nil },
 			want: []string{
-				"FAIL certificate files -: --qlik.cert-dir: open CERTS/nosuch/client.pem: no such file or directory; it must be a folder with client.pem, client_key.pem and root.pem as the QMC exports them",
+				"FAIL certificate files -: --qlik.cert-dir: open CERTS/nosuch/client.pem: no such file or directory; the folder must contain client.pem, client_key.pem and root.pem as the QMC exports them",
 			},
 		},
 		{
 			name: "no root.pem",
 			set:  func(c *check.Config) error { return os.Remove(filepath.Join(c.Qlik.CertDir, "root.pem")) },
 			want: []string{
-				"FAIL certificate files -: --qlik.cert-dir: open CERTS/root.pem: no such file or directory; it must be a folder with client.pem, client_key.pem and root.pem as the QMC exports them",
+				"FAIL certificate files -: --qlik.cert-dir: open CERTS/root.pem: no such file or directory; the folder must contain client.pem, client_key.pem and root.pem as the QMC exports them",
 			},
 		},
 		{
@@ -98,20 +98,20 @@ func TestCertificates(t *testing.T) {
 				return os.WriteFile(filepath.Join(c.Qlik.CertDir, "root.pem"), []byte{0x30, 0x82}, 0o600)
 			},
 			want: []string{
-				"FAIL authority root.pem: --qlik.cert-dir: CERTS/root.pem has no certificate in PEM form; export the certificates again, format PEM",
+				"FAIL authority root.pem: --qlik.cert-dir: CERTS/root.pem contains no certificate in PEM format; export the certificates again in PEM format",
 			},
 		},
 		{
 			name: "key of another export", files: []string{"client_key.pem"}, of: "qlik1",
 			want: []string{
-				"FAIL client certificate client.pem: CERTS/client.pem and client_key.pem do not make a pair: tls: private key does not match public key: " + oneExport,
+				"FAIL client certificate client.pem: CERTS/client.pem and client_key.pem do not match: tls: private key does not match public key: " + oneExport,
 			},
 		},
 		{
 			name: "encrypted key without passphrase",
 			set:  func(c *check.Config) error { return encrypt(c, "correct horse") },
 			want: []string{
-				"FAIL client certificate client.pem: --qlik.key-passphrase-file: CERTS/client_key.pem: the key is encrypted and no passphrase is given; put it into a file and name the file",
+				"FAIL client certificate client.pem: --qlik.key-passphrase-file: CERTS/client_key.pem: the key is encrypted, but no passphrase is given; write it to a file and specify the file",
 			},
 		},
 		{
@@ -121,7 +121,7 @@ func TestCertificates(t *testing.T) {
 				return encrypt(c, "correct horse")
 			},
 			want: []string{
-				"FAIL client certificate client.pem: --qlik.key-passphrase-file: CERTS/client_key.pem: the key is encrypted and the passphrase does not open it; put the password of the export into the file",
+				"FAIL client certificate client.pem: --qlik.key-passphrase-file: CERTS/client_key.pem: the key is encrypted, but the passphrase does not decrypt it; write the password of the export to the file",
 			},
 		},
 		{

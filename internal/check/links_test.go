@@ -18,7 +18,7 @@ func TestOneLinkFails(t *testing.T) {
 		login(t, site, "anna", "laptop", "sales", "qlik2")
 		site.SetAnswer("qlik2", "", []byte("{}"))
 		report := run(t, config)
-		expect(t, report, config, "FAIL link qlik2 /: the answer is not a JSON array"+againElse+"Qlik Sense Proxy Service")
+		expect(t, report, config, "FAIL link qlik2 /: the response is not a JSON array"+againElse+"Qlik Sense Proxy Service")
 		other := report.Results[slices.IndexFunc(report.Results, func(r check.Result) bool { return r.Target == "qlik2 /sales" })]
 		if other.Mark != check.OK || other.Text != "1 session of 1 user, 0 ms" {
 			t.Errorf("the other link: %+v", other)

@@ -30,7 +30,7 @@ func TestFaults(t *testing.T) {
 		rewrites = "the response is 403 (XSRF prevention check failed), so something on the way changes the X-Qlik-Xrfkey header or the query string: " + directly
 		noRight  = `the response is 403 although the repository accepts the certificate, so INTERNAL\sa_api is not allowed to list sessions here: ` + noRule
 		trouble  = "500 Internal Server Error, so the service itself has a problem: check its log and restart the "
-		early    = "the JSON ends too early" + againElse
+		early    = "the JSON is truncated" + againElse
 		expired  = " expired on 1999-12-31 23:00 UTC (local clock: 2000-01-01 00:00 UTC): " + renew
 		later    = " is not valid before 2000-01-01 01:00 UTC (local clock: 2000-01-01 00:00 UTC): correct the clock of this machine or of the node"
 		other    = "the certificate was issued by another qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export
@@ -54,16 +54,16 @@ func TestFaults(t *testing.T) {
 		qliktest.Truncated:   {askProxy + early + proxyService, askRepository + early + repositoryService},
 		qliktest.NotJSON:     {askProxy + inaMinute + proxyPort, askRepository + inaMinute + repoPort},
 		qliktest.Object: {
-			askProxy + "the answer is not a JSON array" + againElse + proxyService,
-			askRepository + "the answer does not name a version" + againElse + repositoryService,
+			askProxy + "the response is not a JSON array" + againElse + proxyService,
+			askRepository + "the response contains no version" + againElse + repositoryService,
 		},
 		qliktest.MissingField: {
-			askProxy + "the list has an element without SessionId, UserDirectory or UserId" + againElse + proxyService,
+			askProxy + "an element of the list has no SessionId, UserDirectory or UserId" + againElse + proxyService,
 			"FAIL topology qlik1:4242: /qrs/virtualproxyconfig/full: the list has a virtual proxy without id" + againElse + repositoryService,
 		},
 		qliktest.EndlessBody: {
 			askProxy + "the list has more than 250000 sessions, which is more than any site needs: restart the " + proxyService,
-			askRepository + "the answer is larger than 64 MiB, which is more than any site needs: restart the " + repositoryService,
+			askRepository + "the response is larger than 64 MiB, which is more than any site needs: restart the " + repositoryService,
 		},
 		qliktest.ExpiredCertificate: {ofProxy + "the certificate of qlik2" + expired, ofRepository + "the certificate of qlik1" + expired},
 		qliktest.FutureCertificate:  {ofProxy + "the certificate of qlik2" + later, ofRepository + "the certificate of qlik1" + later},
