@@ -7,22 +7,22 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// reckonSlots says what the next login of each user finds, and when that changes
-// by itself.
-func (o *observation) reckonSlots() {
-	rowsCount := o.rows != nil && o.plausible
+// computeSlots computes the effective headroom of each user. For a user without a
+// free slot it computes the time of the next one.
+func (o *observation) computeSlots() {
+	useRows := o.rows != nil && o.plausible
 	var since map[int32]int
-	if rowsCount {
-		since = o.begunSince(o.round.Usage)
+	if useRows {
+		since = o.startedSince(o.round.Usage)
 	}
-	full := make(map[int32][]time.Time) // when slots free, of users without effective headroom
+	full := make(map[int32][]time.Time) // for users without effective headroom: when their slots become free
 	for number, i := range o.status {
 		if i < 0 || !o.users[i].Limited {
 			continue
 		}
 		user, number := &o.users[i], int32(number)
 		user.EffectiveHeadroom = o.limit - user.Sessions - user.CoolingSlots
-		if rowsCount {
+		if useRows {
 			user.EffectiveHeadroom = o.limit - takenByRows(user, since[number], o.limit)
 		}
 		if user.EffectiveHeadroom <= 0 {
@@ -33,7 +33,7 @@ func (o *observation) reckonSlots() {
 			o.licensesStale = true
 		}
 	}
-	if rowsCount {
+	if useRows {
 		o.addTimeouts(full)
 	}
 	for number, slots := range full {
@@ -42,41 +42,41 @@ func (o *observation) reckonSlots() {
 	}
 }
 
-// takenByRows is how many slots of a user are taken by usage rows. A session that
-// has begun since they were read takes one more, if there is one, unless the user
-// holds no license.
-func takenByRows(user *UserStatus, begunSince, limit int) int {
+// takenByRows returns the number of slots that a user's usage rows take. If the user
+// certainly holds a license, each session that started after the rows were read takes
+// one more slot, up to the limit.
+func takenByRows(user *UserStatus, startedSince, limit int) int {
 	taken := user.LicensedSessions
 	if user.License != qlik.LicenseNone && user.License != qlik.LicenseUnknown {
-		taken = max(taken, min(taken+begunSince, limit))
+		taken = max(taken, min(taken+startedSince, limit))
 	}
 	return taken
 }
 
-// begunSince counts, by user, the sessions whose start was seen after the repository
-// was asked for the rows and which have no row. The answer may be of any time after
-// that.
-func (o *observation) begunSince(usage *Usage) map[int32]int {
-	begun := make(map[qlik.SessionKey]int32)
+// startedSince counts by user the sessions that started after the request for the
+// usage rows and have no row. The rows reflect some time after that request, so some
+// of these sessions may already have a row.
+func (o *observation) startedSince(usage *Usage) map[int32]int {
+	started := make(map[qlik.SessionKey]int32)
 	for id, session := range o.after.sessions {
 		if session.startSeen && session.firstSeen.After(usage.AskedAt) {
-			begun[id] = session.user
+			started[id] = session.user
 		}
 	}
-	if len(begun) == 0 {
+	if len(started) == 0 {
 		return nil
 	}
 	for i := range usage.Rows {
-		delete(begun, usage.Rows[i].Session)
+		delete(started, usage.Rows[i].Session)
 	}
 	counts := make(map[int32]int)
-	for _, user := range begun {
+	for _, user := range started {
 		counts[user]++
 	}
 	return counts
 }
 
-// addTimeouts adds when the slots of sessions free by themselves.
+// addTimeouts adds the times when the sessions of users without a free slot time out.
 func (o *observation) addTimeouts(full map[int32][]time.Time) {
 	for i, owner := range o.rows {
 		slots, isFull := full[owner.user]
@@ -90,10 +90,10 @@ func (o *observation) addTimeouts(full map[int32][]time.Time) {
 	}
 }
 
-// timeout returns when the slot of a session frees by itself if there is no more
-// activity: after the virtual proxy's timeout, and after the cooling that
-// follows for a user at the limit. It is zero if that is not known. link is nil
-// where the session is gone.
+// timeout returns when the slot of a session of a user at the limit becomes free
+// without further activity: after the inactivity timeout of the virtual proxy and the
+// cooling time. It returns the zero time if this is unknown. The link is nil if the
+// session has ended.
 func timeout(row *qlik.UsageRow, link *trackedLink, coolingTime time.Duration) time.Time {
 	if link == nil || row.LastActivity.IsZero() || link.timeout <= 0 {
 		return time.Time{}
@@ -101,8 +101,8 @@ func timeout(row *qlik.UsageRow, link *trackedLink, coolingTime time.Duration) t
 	return row.LastActivity.Add(link.timeout + coolingTime)
 }
 
-// nextSlot returns when there is a slot for one more login, given when slots free;
-// zero if those are too few.
+// nextSlot returns when effective headroom becomes 1, given the times when slots
+// become free. It returns the zero time if there are too few of them.
 func nextSlot(slots []time.Time, effectiveHeadroom int) time.Time {
 	needed := 1 - effectiveHeadroom
 	if needed > len(slots) {

@@ -47,10 +47,10 @@ func TestBegunSince(t *testing.T) {
 		o.after.sessions[id.Key()] = session
 	}
 	rows := []qlik.UsageRow{row("has a row", "", "", morning), row("gone", "", "", morning)}
-	compare(t, "sessions by user", o.begunSince(NewUsage(rows, morning, morning)), map[int32]int{1: 2, 2: 1})
+	compare(t, "sessions by user", o.startedSince(NewUsage(rows, morning, morning)), map[int32]int{1: 2, 2: 1})
 	// The answer took a while: it may be of any time after the question.
-	compare(t, "sessions by user, of a slow answer", o.begunSince(NewUsage(rows, morning, morning.Add(2*time.Second))), map[int32]int{1: 2, 2: 1})
-	if got := o.begunSince(NewUsage(nil, after, after)); len(got) != 0 {
+	compare(t, "sessions by user, of a slow answer", o.startedSince(NewUsage(rows, morning, morning.Add(2*time.Second))), map[int32]int{1: 2, 2: 1})
+	if got := o.startedSince(NewUsage(nil, after, after)); len(got) != 0 {
 		t.Errorf("after the last start %d users began sessions", len(got))
 	}
 }

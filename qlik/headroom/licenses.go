@@ -2,7 +2,7 @@ package headroom
 
 import "github.com/qlik-exporter/qlik_exporter/qlik"
 
-// licenseUsers says which license each user has.
+// licenseUsers sets the license of each user.
 func (o *observation) licenseUsers() {
 	for i := range o.users {
 		user := &o.users[i]
@@ -10,9 +10,10 @@ func (o *observation) licenseUsers() {
 	}
 }
 
-// licenseOf returns the license of a user: by the lists of who holds one, else by
-// the user's own rows (in user.License), which show who uses a license that
-// anybody may use. Somebody new may have been given one since the lists were read.
+// licenseOf returns the license of a user. The lists of license holders take
+// precedence. Otherwise user.License, from the user's own usage rows, shows a license
+// that any user may use. The license of a new user is unknown, because it may have
+// been allocated after the lists were read.
 func licenseOf(user *UserStatus, licenses *qlik.Licenses, isNew bool) string {
 	if licenses == nil {
 		return user.License
@@ -30,8 +31,8 @@ func licenseOf(user *UserStatus, licenses *qlik.Licenses, isNew bool) string {
 	}
 }
 
-// isNew reports whether a user was first seen after the license lists were read.
-// Who was there in the first round is not.
+// isNew reports whether a user was first seen after the license lists were read and
+// after the first round.
 func (o *observation) isNew(user *UserStatus) bool {
 	return o.round.Licenses != nil && user.FirstSeen.After(o.round.Licenses.ReadAt) && user.FirstSeen.After(o.after.since)
 }

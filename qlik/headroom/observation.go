@@ -6,48 +6,51 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// observation is a round while it is being reckoned.
+// observation is the computation of a round.
 type observation struct {
 	*limits
 
-	round  *Round
-	now    time.Time // when the round was over
-	before *State
-	after  *State
-	links  []LinkResult          // of the round, with what the reckoning adds
-	listed []qlik.Session        // each once
-	owners []int32               // of the listed sessions, in people
-	seen   *time.Time            // the moment for sessions that are seen for the first time
-	ends   map[int32][]time.Time // of sessions that ended since the round before, by user
-	lives  []time.Duration       // of those whose start was seen
+	round     *Round
+	now       time.Time // Round.Heard
+	before    *State
+	after     *State
+	links     []LinkResult          // links of the round with the fields that Observe sets
+	listed    []qlik.Session        // listed sessions without duplicates
+	owners    []int32               // users of the listed sessions, as indexes in people
+	seen      *time.Time            // firstSeen of sessions that are new in this round
+	ends      map[int32][]time.Time // end times of sessions that ended since the round before, by user
+	lifetimes []time.Duration       // lifetimes of these sessions if their start was seen
 
-	// Everybody who is met in the round has a number. These tables are by that
-	// number, so that a user is looked up by name only once.
+	// Each user of the round has a number, so that each user is looked up by name only
+	// once. The number is the index in people and tally.
 	people []qlik.User
 	number map[qlik.User]int32
 	tally  []tally
 
-	rows   []rowOwner // of the usage rows, if they are known
+	rows   []rowOwner // owners of the usage rows; nil if the rows are unknown
 	users  []UserStatus
-	status []int32 // where in users somebody is; -1 for nowhere
-	live   []int   // usage rows whose session is there, by status
+	status []int32 // indexes in users by number; -1 if users does not contain the user
+	live   []int   // numbers of usage rows with a known session, by index in users
 
 	plausible, licensesStale bool
 }
 
-// tally is what is counted of a user in a round.
+// tally holds the counts of a user in a round.
 type tally struct {
-	listed     int32       // sessions
+	listed     int32       // listed sessions
 	unknown    int32       // sessions of links that did not answer
-	oldest     *time.Time  // when the oldest was first seen; nil without sessions
-	countedFor *LinkResult // the link for which the user was counted last
-	last       time.Time   // when the links of sessions that are not listed any more were asked for their last answer, the earliest
-	started    bool        // a session began since the round before
-	changes    bool        // something besides sessions is remembered of the user, or must be
-	shown      bool        // there is something to say of the user
+	oldest     *time.Time  // when the oldest session was first seen; nil without sessions
+	countedFor *LinkResult // last link that counted the user
+	// last is the time of a request: the last request to the link of a session that
+	// still listed it, for sessions that are no longer listed. Of several, it is the
+	// earliest.
+	last    time.Time
+	started bool // a session started since the round before
+	changes bool // the user has a trackedUser, or sessions of the user ended
+	shown   bool // the snapshot must contain the user even without sessions
 }
 
-// sessions is how many the user has as far as is known.
+// sessions returns the number of listed and unknown sessions.
 func (t *tally) sessions() int { return int(t.listed + t.unknown) }
 
 func newObservation(before *State, r *Round) *observation {
@@ -79,11 +82,11 @@ func newObservation(before *State, r *Round) *observation {
 	}
 }
 
-// numberOf returns the number of a user, which is a new one at the first meeting.
+// numberOf returns the number of a user. It assigns a new one on the first call.
 func (o *observation) numberOf(user qlik.User) int32 {
-	n, met := o.number[user]
-	if !met {
-		n = int32(len(o.people)) //nolint:gosec // far fewer users than that
+	n, known := o.number[user]
+	if !known {
+		n = int32(len(o.people)) //nolint:gosec // there are far fewer users than 2^31
 		o.number[user] = n
 		o.people = append(o.people, user)
 		o.tally = append(o.tally, tally{})
@@ -91,8 +94,8 @@ func (o *observation) numberOf(user qlik.User) int32 {
 	return n
 }
 
-// rowOwner is whose slot a usage row takes.
+// rowOwner is the user whose slot a usage row takes.
 type rowOwner struct {
-	user int32 // -1 if nobody knows
-	live bool  // the session is there
+	user int32 // number of the user; -1 if unknown
+	live bool  // the session of the row is known
 }

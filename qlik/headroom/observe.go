@@ -1,7 +1,7 @@
 package headroom
 
-// Observe takes in a round. It returns what is known then, and the state after it;
-// s stays as it was.
+// Observe processes a round. It returns the snapshot of the site and the state for the
+// next round. It does not change s.
 func (s *State) Observe(r Round) (*Snapshot, *State) {
 	o := newObservation(s, &r)
 	o.trackLinks()
@@ -11,13 +11,13 @@ func (s *State) Observe(r Round) (*Snapshot, *State) {
 	o.joinRows()
 	o.licenseUsers()
 	o.judgeRows()
-	o.reckonSlots()
+	o.computeSlots()
 	return o.snapshot(), o.after
 }
 
-// Preview returns what is known then, like Observe, of a round that is not over
-// and will be observed, or not, with more in it. Counters are those of s: they
-// must not run ahead and fall back.
+// Preview returns the snapshot of a round that is not complete yet. The counters of
+// the snapshot are those of s, because counters must not decrease when the complete
+// round is observed or dropped.
 func (s *State) Preview(r Round) *Snapshot {
 	snapshot, _ := s.Observe(r)
 	snapshot.Ended = nil
@@ -31,11 +31,11 @@ func (s *State) Preview(r Round) *Snapshot {
 	return snapshot
 }
 
-// snapshot returns what the observation has found.
+// snapshot returns the result of the observation.
 func (o *observation) snapshot() *Snapshot {
 	s := &Snapshot{
 		Time: o.round.Asked, Heard: o.round.Heard, Links: o.links, Sessions: o.listed, Users: o.users, Limit: o.limit,
-		Tracking: o.after.tracking(), Ended: o.lives,
+		Tracking: o.after.tracking(), Ended: o.lifetimes,
 		Licenses: o.round.Licenses, LicensesStale: o.licensesStale,
 		UsageKnown: o.rows != nil, UsagePlausible: o.plausible,
 	}

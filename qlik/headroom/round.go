@@ -6,45 +6,46 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// Round is everything that was heard of a site at one moment. Whoever makes it
-// does not change anything in it afterwards.
+// Round is the data read from a site at one time. It must not be modified after it
+// was passed to State.Observe.
 type Round struct {
-	Asked time.Time    // when the links were asked
-	Heard time.Time    // when the last answer was in, or waiting for it ended
-	Links []LinkResult // all that were expected to answer
+	Asked time.Time    // when the requests to the links were sent
+	Heard time.Time    // when the last link answered or the wait for it ended
+	Links []LinkResult // all links of the site, with or without an answer
 
 	Usage    *Usage         // nil while unknown
 	Licenses *qlik.Licenses // nil while unknown
 	Services *Services      // nil while unknown
 }
 
-// LinkResult is what one link answered.
+// LinkResult is the result of the request to one link.
 type LinkResult struct {
 	qlik.Link
 
-	Sessions          []qlik.Session // as listed by this link
-	Duration          time.Duration  // until the whole answer was read, or given up
-	CertificateExpiry time.Time      // of the node's certificate; zero where none was seen
-	Err               error          // nil, or a *qlik.Error: then the link's sessions are unknown
+	Sessions          []qlik.Session // sessions in the list of this link
+	Duration          time.Duration  // until the response was read completely or the request failed
+	CertificateExpiry time.Time      // end of validity of the node's certificate; zero if it sent none
+	Err               error          // nil or a *qlik.Error; with an error the sessions are unknown
 
-	// Found by Observe.
-	Users   int  // distinct users of the sessions, each anonymous browser for itself
-	Stopped bool // its proxy has stopped, so that it has no sessions
+	// Set by Observe.
+	Users   int  // distinct users of the sessions; each anonymous browser counts
+	Stopped bool // its proxy has stopped, so the link has no sessions
 }
 
-// UsageValidity is how long usage rows are good for after they were read.
+// UsageValidity is how long usage rows are valid after they were read.
 const UsageValidity = 15 * time.Second
 
-// Usage is the usage rows of a site as they were at some moment between two.
+// Usage holds the usage rows of a site. They reflect some time between AskedAt and
+// ReadAt.
 type Usage struct {
-	Rows    []qlik.UsageRow // one for each session
-	AskedAt time.Time       // when the repository was asked
-	ReadAt  time.Time       // when the whole answer was in
+	Rows    []qlik.UsageRow // one row per session
+	AskedAt time.Time       // when the request was sent
+	ReadAt  time.Time       // when the response was complete
 
-	written time.Time // when rows are last known to have been written
+	written time.Time // last time at which rows were certainly written
 }
 
-// NewUsage returns rows with the times between which they were read.
+// NewUsage returns usage rows with the times of their request and response.
 func NewUsage(rows []qlik.UsageRow, askedAt, readAt time.Time) *Usage {
 	usage := &Usage{Rows: rows, AskedAt: askedAt, ReadAt: readAt}
 	for i := range rows {
@@ -55,8 +56,8 @@ func NewUsage(rows []qlik.UsageRow, askedAt, readAt time.Time) *Usage {
 	return usage
 }
 
-// validAt says whether the rows are fresh enough for links that were asked at a
-// time. They may have been read a little later than that.
+// validAt reports whether the rows are valid for links that were asked at a time. The
+// rows may also have been read after that time.
 func (u *Usage) validAt(asked time.Time) bool {
 	return u != nil && asked.Sub(u.ReadAt) <= UsageValidity
 }

@@ -6,10 +6,10 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// ownRows finds out whose the usage rows are: a row belongs to the user whose
-// session it is, else to the one that it names. It leaves o.rows nil where no rows
-// are known.
-func (o *observation) ownRows() {
+// assignRows determines the user of each usage row: the user of the row's session if
+// the session is known, otherwise the user in the row. If the rows are unknown, o.rows
+// stays nil.
+func (o *observation) assignRows() {
 	usage := o.round.Usage
 	if !usage.validAt(o.round.Asked) {
 		return
@@ -47,8 +47,10 @@ func (o *observation) joinRows() {
 	}
 }
 
-// A usage row is expected from the first activity on; a user without any is
-// evidence against the rows only after a while, or when many are.
+// A session gets a usage row with its first activity. A user without a row is
+// evidence against the rows only after rowExpectedAfter. Before that, such users are
+// evidence only if they have at least rowsExpectedFrom sessions together. If rows were
+// written within rowsTrustedFor, fewer than usersAgainstTrust users are no evidence.
 const (
 	rowExpectedAfter = 2 * time.Minute
 	rowsExpectedFrom = 5 // sessions
@@ -57,7 +59,7 @@ const (
 	usersAgainstTrust = 5
 )
 
-// judgeRows decides whether the rows can be used.
+// judgeRows decides whether the usage rows are plausible.
 func (o *observation) judgeRows() {
 	if o.rows != nil {
 		o.after.trust = o.before.trust.judge(o.round.Usage, o.users, o.live, o.limit, o.now)
@@ -65,11 +67,14 @@ func (o *observation) judgeRows() {
 	o.plausible = o.rows == nil || !o.after.trust.lost
 }
 
-// judge returns the trust in rows that were read now. Of the users with a license
-// of their own and with sessions, those speak for the rows of whom a session has
-// its row, and those against them who have none although there is room for it. A
-// row whose session is gone speaks for nothing. live are the rows of sessions that
-// are there, by user.
+// judge returns the trust in the usage rows after a round. Only users with a personal
+// license and sessions are evidence:
+//   - A user is evidence for the rows if at least one of the sessions has a row.
+//   - A user is evidence against the rows if no session has a row although the user's
+//     rows take fewer slots than the limit.
+//
+// A row without a known session is no evidence. live is the number of rows with a
+// known session, by index in users.
 func (t trust) judge(usage *Usage, users []UserStatus, live []int, limit int, now time.Time) trust {
 	if usage.written.After(t.written) {
 		t.written = usage.written
@@ -96,8 +101,8 @@ func (t trust) judge(usage *Usage, users []UserStatus, live []int, limit int, no
 	if inFavor > 0 {
 		t.written = now
 	}
-	// A session that was refused has no row either, and keeps none until it asks
-	// again. Where rows were written lately, a few such users prove nothing.
+	// A session that was refused has no row until its next request. If rows were
+	// written recently, a few such users are therefore no evidence.
 	recent := !t.written.IsZero() && now.Sub(t.written) < rowsTrustedFor
 	switch {
 	case inFavor > 0 && inFavor >= against:

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// stoppedAfter is how long the repository must have called a proxy anything but
-	// Running before its sessions count as lost.
+	// stoppedAfter is how long the repository must report a proxy in a state other than
+	// Running before its sessions count as ended.
 	stoppedAfter = 5 * time.Minute
-	// reportValidity is how long a report of the services says something of now: as
-	// long as one that is read every 30 s may miss a turn.
+	// reportValidity is how long a report of the services is valid. Reports are read
+	// every 30 s, so one of them may fail.
 	reportValidity = time.Minute
 )
 
@@ -22,13 +22,13 @@ type Services struct {
 	States []qlik.ServiceState
 	ReadAt time.Time
 
-	// proxies are those that were not Running, by host in lower case: for how long,
-	// up to this report.
+	// proxies has an entry for each proxy that is not Running: how long it has not been
+	// Running up to this report. The key is the host in lower case.
 	proxies map[string]time.Duration
 }
 
-// NewServices returns a report that follows on the last one, which may be nil. Time
-// between the two counts for a proxy only if neither calls it Running.
+// NewServices returns the report that follows last, which may be nil. The time
+// between the two reports counts for a proxy only if it is not Running in both.
 func NewServices(states []qlik.ServiceState, readAt time.Time, last *Services) *Services {
 	report := &Services{States: states, ReadAt: readAt, proxies: make(map[string]time.Duration)}
 	for _, state := range states {
@@ -47,7 +47,8 @@ func NewServices(states []qlik.ServiceState, readAt time.Time, last *Services) *
 	return report
 }
 
-// Named returns the report with the name of each node as links have it; nil for nil.
+// Named returns a copy of the report with the node names of the links. It returns nil
+// if s is nil.
 func (s *Services) Named(links []qlik.Link) *Services {
 	if s == nil {
 		return nil
@@ -60,10 +61,13 @@ func (s *Services) Named(links []qlik.Link) *Services {
 	return &named
 }
 
-// stopped says whether the proxy of a node has stopped for so long that Qlik has
-// ended its sessions. A proxy that only we cannot reach is reported as Running,
-// and its sessions stay unknown; so do those of a proxy that answered after the
-// report, and all of them once the report is old.
+// stopped reports whether the proxy of a host has been stopped long enough that its
+// sessions have ended. It returns false, so that the sessions stay unknown, in these
+// cases:
+//   - The repository reports the proxy as Running; then only the exporter cannot reach
+//     it.
+//   - The proxy answered after the report.
+//   - The report is too old.
 func (s *Services) stopped(host string, answered, now time.Time) bool {
 	if s == nil || now.Sub(s.ReadAt) >= reportValidity {
 		return false

@@ -7,11 +7,11 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// restartSessions is from how many sessions on a node that is suddenly without
-// any has lost them to a restart, and not to logouts.
+// restartSessions is the minimum number of sessions that must end on a node in one
+// round to count as a proxy restart. If fewer end, they can all be logouts.
 const restartSessions = 5
 
-// trackLinks decides which links say anything, and which proxies have stopped.
+// trackLinks records which links answered and which proxies have stopped.
 func (o *observation) trackLinks() {
 	o.links = slices.Clone(o.round.Links)
 	answered := make(map[string]time.Time) // by node
@@ -27,7 +27,7 @@ func (o *observation) trackLinks() {
 	for i := range o.links {
 		link := &o.links[i]
 		key := link.Key()
-		// Who answers has not stopped, whatever the repository says.
+		// A proxy that answers has not stopped, even if the repository reports it.
 		link.Stopped = o.round.Services.stopped(link.Host(), answered[link.Node], o.now)
 		tracked := trackedLink{LinkKey: key, timeout: link.InactivityTimeout}
 		if before := o.before.links[key]; before != nil {
@@ -37,18 +37,18 @@ func (o *observation) trackLinks() {
 			tracked.current, tracked.answered, tracked.asked = true, o.now, o.round.Asked
 		}
 		o.after.links[key] = &tracked
-		o.after.totals.Started[key.VirtualProxy] += 0 // so that the counter exists before the first event
+		o.after.totals.Started[key.VirtualProxy] += 0 // create the counter before the first event
 		o.after.totals.Ended[key.VirtualProxy] += 0
 		o.after.totals.Restarts[key.Node] += 0
 	}
 }
 
-// trackSessions compares the sessions that are listed with those that were there.
+// trackSessions compares the listed sessions with those of the round before.
 func (o *observation) trackSessions() {
-	stayed := make(map[string]int) // sessions that were there before, by node
+	stayed := make(map[string]int) // listed sessions that are not new, by node
 	for i := range o.links {
 		if o.links[i].Err == nil {
-			stayed[o.links[i].Node] += o.list(&o.links[i])
+			stayed[o.links[i].Node] += o.addSessions(&o.links[i])
 		}
 	}
 	n := 0
@@ -61,25 +61,25 @@ func (o *observation) trackSessions() {
 	o.after.users = o.people
 }
 
-// list takes in the sessions of a link, and returns how many of them were there
-// before. A session that several links list belongs to the first.
-func (o *observation) list(link *LinkResult) (stayed int) {
+// addSessions adds the sessions of a link and returns how many of them are not new. A
+// session that several links list belongs to the first of them.
+func (o *observation) addSessions(link *LinkResult) (stayed int) {
 	key := link.Key()
 	tracked, before := o.after.links[key], o.before.links[key]
 	for i := range link.Sessions {
 		session := &link.Sessions[i]
 		id := session.ID.Key()
 		if again, listed := o.after.sessions[id]; listed {
-			o.see(again.user, link)
+			o.countUser(again.user, link)
 			continue
 		}
 		user := o.numberOf(session.User)
-		o.see(user, link)
+		o.countUser(user, link)
 		now := trackedSession{link: tracked, firstSeen: o.seen, user: user}
 		if known, was := o.before.sessions[id]; was {
 			now.firstSeen, now.startSeen = known.firstSeen, known.startSeen
 			stayed++
-		} else if before != nil && !before.answered.IsZero() { // what the first answer lists was there before
+		} else if before != nil && !before.answered.IsZero() { // sessions in the first answer of a link are older
 			o.after.totals.Started[key.VirtualProxy]++
 			o.tally[user].started = true
 			now.startSeen = before.current
@@ -88,13 +88,13 @@ func (o *observation) list(link *LinkResult) (stayed int) {
 		o.listed = append(o.listed, *session)
 		o.owners = append(o.owners, user)
 		o.tally[user].listed++
-		o.tally[user].seen(now.firstSeen)
+		o.tally[user].addFirstSeen(now.firstSeen)
 	}
 	return stayed
 }
 
-// see counts a user for a link: once, but each anonymous browser for itself.
-func (o *observation) see(user int32, link *LinkResult) {
+// countUser counts a user of a link once. Each anonymous browser counts as one user.
+func (o *observation) countUser(user int32, link *LinkResult) {
 	t := &o.tally[user]
 	if t.countedFor != link || o.people[user] == qlik.AnonymousUser {
 		t.countedFor = link
@@ -102,24 +102,23 @@ func (o *observation) see(user int32, link *LinkResult) {
 	}
 }
 
-// unlisted notes that a session of a user is not listed any more, and when its link
-// was asked for the last answer that lists it.
-func (t *tally) unlisted(asked time.Time) {
+// addUnlisted records a session that is no longer listed. The argument is the time of
+// the last request whose answer listed it.
+func (t *tally) addUnlisted(asked time.Time) {
 	if t.last.IsZero() || asked.Before(t.last) {
 		t.last = asked
 	}
 }
 
-// seen notes when a session of a user was first seen.
-func (t *tally) seen(first *time.Time) {
+// addFirstSeen records when a session of the user was first seen.
+func (t *tally) addFirstSeen(first *time.Time) {
 	if t.oldest == nil || first.Before(*t.oldest) {
 		t.oldest = first
 	}
 }
 
-// trackUnlisted decides about the sessions that are not listed any more: they are
-// unknown if their link did not answer, unless its proxy has stopped, and else
-// they have ended.
+// trackUnlisted processes the sessions that are no longer listed. A session is unknown
+// if its link did not answer and its proxy has not stopped. Otherwise it has ended.
 func (o *observation) trackUnlisted(stayed map[string]int) {
 	stopped := make(map[qlik.LinkKey]bool)
 	for i := range o.links {
@@ -132,27 +131,27 @@ func (o *observation) trackUnlisted(stayed map[string]int) {
 		}
 		key := session.link.LinkKey
 		user := o.numberOf(o.before.users[session.user])
-		o.tally[user].unlisted(session.link.asked)
-		link := o.after.links[key] // nil if it is not expected any more
+		o.tally[user].addUnlisted(session.link.asked)
+		link := o.after.links[key] // nil if the link no longer exists
 		if link != nil && !link.current && !stopped[key] {
 			session.link, session.user = link, user
 			o.after.sessions[id] = session
 			o.tally[user].unknown++
-			o.tally[user].seen(session.firstSeen)
+			o.tally[user].addFirstSeen(session.firstSeen)
 			continue
 		}
 		at := o.now
 		if stopped[key] {
-			at = at.Add(-stoppedAfter) // at the latest
+			at = at.Add(-stoppedAfter) // the latest possible end
 		}
 		gone[key.Node]++
 		o.after.totals.Ended[key.VirtualProxy]++
 		o.ends[user] = append(o.ends[user], at)
 		if session.startSeen {
-			o.lives = append(o.lives, max(at.Sub(*session.firstSeen), 0))
+			o.lifetimes = append(o.lifetimes, max(at.Sub(*session.firstSeen), 0))
 		}
 	}
-	slices.Sort(o.lives) // the map has no order
+	slices.Sort(o.lifetimes) // the map has no order
 	for node, n := range gone {
 		if n >= restartSessions && stayed[node] == 0 {
 			o.after.totals.Restarts[node]++

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// rememberReached is how long it is remembered that a user reached the limit,
-	// after the last session of that user.
+	// rememberReached is how long after the last session of a user the counter of
+	// reached limits is kept.
 	rememberReached = 24 * time.Hour
-	// maxRemembered bounds the users that are remembered without sessions.
+	// maxRemembered is the maximum number of remembered users without sessions.
 	maxRemembered = 20_000
 )
 
-// trackUsers notes whose slots cool and who is at the limit.
+// trackUsers updates the cooling slots of users and whether they are at the limit.
 func (o *observation) trackUsers() {
 	o.after.remembered = make(map[qlik.User]trackedUser, len(o.before.remembered))
 	for user := range o.before.remembered {
@@ -28,17 +28,17 @@ func (o *observation) trackUsers() {
 	for number, user := range o.people {
 		t := &o.tally[number]
 		if !t.changes && t.sessions() < o.limit {
-			continue // most users, who are not looked up by name for that
+			continue // this saves the lookup by name for most users
 		}
 		now := o.track(user, t, o.before.remembered[user], o.ends[int32(number)])
 		if now.worthRemembering(t.sessions(), o.now) {
 			o.after.remembered[user] = now
 		}
 	}
-	o.after.forgetLongAgo(o.now)
+	o.after.pruneRemembered(o.now)
 }
 
-// track returns what is to be remembered of a user after a round.
+// track returns the state of a user after a round.
 func (o *observation) track(user qlik.User, t *tally, before trackedUser, ends []time.Time) trackedUser {
 	now, limited := before, o.apply(user)
 	if limited {
@@ -46,7 +46,7 @@ func (o *observation) track(user qlik.User, t *tally, before trackedUser, ends [
 	}
 	last := o.round.Asked
 	if t.unknown > 0 {
-		last = t.last // a session that is unknown may have ended as early as that
+		last = t.last // an unknown session may have ended right after that request
 	}
 	now.cooling = now.cooling[cooled(now.cooling, last):]
 	now.atLimit = limited && t.sessions()+len(now.cooling)-cooled(now.cooling, o.now) >= o.limit
@@ -60,19 +60,24 @@ func (o *observation) track(user qlik.User, t *tally, before trackedUser, ends [
 	return now
 }
 
-// cool returns the cooling slots of a user to whom the limit applies after some
-// sessions have ended; sessions counts those, too. At the limit the slot of a
-// session that ends cools, which is what Qlik does (docs/qlik.md, "Five-minute
-// tail"). An end lies between two answers of a link. So that no slot is promised too
-// early the later one is taken as the end, and whatever cooled when the link was
-// asked for the earlier one, last, still counts.
+// cool returns the cooling slots of a user after sessions have ended. The limit
+// applies to the user, and the number of sessions includes the ended ones.
+//
+// The rule (docs/qlik.md, "Five-minute tail"): if a session ends while the user is at
+// the limit, its slot cools. If a session ends below the limit, its slot is free at
+// once.
+//
+// A session ended at an unknown time between two answers of its link. cool assumes the
+// worst case, so that no slot is reported as free too early. It takes the time of the
+// later answer as the end. It counts all slots that were still cooling at the time
+// last, when the earlier answer was requested.
 func cool(cooling []time.Time, sessions int, ends []time.Time, last time.Time, l *limits) []time.Time {
 	if len(ends) == 0 {
 		return cooling
 	}
 	cooling = slices.Clone(cooling[cooled(cooling, last):])
 	if sessions+len(cooling) < l.limit {
-		return cooling // each end only turns a session into a free slot
+		return cooling // below the limit
 	}
 	for _, end := range ends {
 		cooling = append(cooling, end.Add(l.coolingTime))
@@ -81,7 +86,7 @@ func cool(cooling []time.Time, sessions int, ends []time.Time, last time.Time, l
 	return cooling[max(len(cooling)-l.limit, 0):]
 }
 
-// cooled is the number of slots that have cooled by a time.
+// cooled returns the number of cooling slots that are free at a time.
 func cooled(cooling []time.Time, at time.Time) int {
 	n := 0
 	for n < len(cooling) && !cooling[n].After(at) {
@@ -90,24 +95,23 @@ func cooled(cooling []time.Time, at time.Time) int {
 	return n
 }
 
-// taken returns the cooling slots that are really taken: sessions and cooling
-// slots together never exceed the limit, because a session beyond it holds no
-// slot.
+// taken returns the cooling slots that are still taken. Sessions and cooling slots
+// together do not exceed the limit, because a session beyond the limit holds no slot.
 func (u *trackedUser) taken(sessions, limit int, now time.Time) []time.Time {
 	cooling := u.cooling[cooled(u.cooling, now):]
 	room := min(max(limit-sessions, 0), len(cooling))
 	return cooling[len(cooling)-room:]
 }
 
-// worthRemembering says whether anything is lost if the user is forgotten.
+// worthRemembering reports whether the state of the user must be kept.
 func (u *trackedUser) worthRemembering(sessions int, now time.Time) bool {
 	return u.atLimit || len(u.cooling) > 0 ||
 		u.reached > 0 && (sessions > 0 || now.Sub(u.lastSession) < rememberReached)
 }
 
-// forgetLongAgo keeps the number of users small who are remembered only for having
-// reached the limit: those go whose last session is longest ago.
-func (s *State) forgetLongAgo(now time.Time) {
+// pruneRemembered limits the number of users that are remembered only because they
+// reached the limit. It removes the users with the oldest last session.
+func (s *State) pruneRemembered(now time.Time) {
 	var left []qlik.User
 	for user, u := range s.remembered {
 		if len(u.cooling) == 0 && !u.lastSession.Equal(now) {

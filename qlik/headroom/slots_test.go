@@ -124,14 +124,14 @@ func TestForgetLongAgo(t *testing.T) {
 	add("newest", trackedUser{reached: 1, lastSession: morning.Add(-time.Second)})
 	add("present", trackedUser{reached: 1, lastSession: morning})
 	add("cools", trackedUser{reached: 1, lastSession: morning.AddDate(0, 0, -1), cooling: minutes(1)})
-	state.forgetLongAgo(morning)
+	state.pruneRemembered(morning)
 	if got, want := len(state.remembered), maxRemembered+2; got != want {
 		t.Fatalf("%d users are remembered, want %d: as many may be", got, want)
 	}
 	add("a", trackedUser{reached: 1, lastSession: morning.Add(-3 * time.Hour)})
 	add("b", trackedUser{reached: 1, lastSession: morning.Add(-2 * time.Hour)})
 	add("z", trackedUser{reached: 1, lastSession: morning.Add(-time.Hour)}) // as of the others: then the first by name goes
-	state.forgetLongAgo(morning)
+	state.pruneRemembered(morning)
 	if got, want := len(state.remembered), maxRemembered+2; got != want {
 		t.Errorf("%d users are remembered, want %d", got, want)
 	}

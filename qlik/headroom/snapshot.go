@@ -8,81 +8,80 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// Snapshot is what is known of a site at one moment. It is shared and must not be
-// altered.
+// Snapshot is the state of a site at one time. It is shared and must not be modified.
 type Snapshot struct {
-	Time     time.Time      // when the links were asked
-	Heard    time.Time      // when the last answer was in, or waiting for it ended
-	Links    []LinkResult   // expected to answer, ordered by node and prefix
-	Sessions []qlik.Session // of all links that answered, each session id once
-	Limit    int            // sessions that a user may have at once
+	Time     time.Time      // when the requests to the links were sent
+	Heard    time.Time      // when the last link answered or the wait for it ended
+	Links    []LinkResult   // all links, ordered by node and prefix
+	Sessions []qlik.Session // sessions of all links that answered, each session id once
+	Limit    int            // session limit
 	Users    []UserStatus   // ordered by user
 
 	Tracking Tracking
-	Ended    []time.Duration // how long sessions lived that ended since the round before, if their start was seen; shortest first
+	Ended    []time.Duration // lifetimes of sessions that ended since the round before and whose start was seen; shortest first
 
-	Licenses       *qlik.Licenses // nil while not read
-	LicensesStale  bool           // somebody may be at the limit who came after the licenses were read
+	Licenses       *qlik.Licenses // nil if they were not read
+	LicensesStale  bool           // a new user may be at the limit, so the licenses should be read again
 	UsageKnown     bool           // usage rows were read within UsageValidity
-	UsagePlausible bool           // they reflect sessions
+	UsagePlausible bool           // the usage rows reflect the sessions
 	Services       []qlik.ServiceState
 
-	rows []qlik.UsageRow // those that effective headroom goes by
+	rows []qlik.UsageRow // usage rows that define effective headroom
 }
 
-// Up says whether at least one link answered. If not, nothing is known.
+// Up reports whether at least one link answered. If not, all sessions are unknown.
 func (s *Snapshot) Up() bool {
 	return slices.ContainsFunc(s.Links, func(l LinkResult) bool { return l.Err == nil })
 }
 
-// Complete says whether every link answered that may have sessions. If not, all
+// Complete reports whether every link that may have sessions answered. If not, all
 // counts are lower bounds.
 func (s *Snapshot) Complete() bool {
 	return s.Up() && !slices.ContainsFunc(s.Links, func(l LinkResult) bool { return l.Err != nil && !l.Stopped })
 }
 
-// UserStatus is everything that is known of one user at one moment. All
-// anonymous users together are one.
+// UserStatus is the state of one user at one time. All anonymous users are one.
 type UserStatus struct {
 	User           qlik.User
 	Sessions       int
 	VirtualProxies []VirtualProxyCount // ordered by virtual proxy
-	FirstSeen      time.Time           // when the oldest session was first seen; zero without session
+	FirstSeen      time.Time           // when the oldest session was first seen; zero without sessions
 
-	Limited           bool      // the limit applies to the user; if not, the next six are zero
+	Limited           bool      // the limit applies to the user; if not, the next six fields are zero
 	Headroom          int       // limit minus sessions; negative beyond the limit
-	CoolingSlots      int       // slots of ended sessions that are not free yet
-	EffectiveHeadroom int       // what the next login finds
-	NextSlot          time.Time // without effective headroom: when a slot frees by itself at the latest; zero if unknown
-	LimitReached      uint64    // how often the user went from below the limit to it
+	CoolingSlots      int       // slots that stay taken after sessions ended at the limit
+	EffectiveHeadroom int       // free slots that the next login finds; see the package comment
+	NextSlot          time.Time // without effective headroom: when a slot becomes free by itself at the latest; zero if unknown
+	LimitReached      uint64    // how often the user went from below the limit to the limit
 	LastLimitReached  time.Time
 
-	License          string // one of the constants of package qlik; "" where licenses are not read
-	LicensedSessions int    // usage rows, where Snapshot.UsageKnown
+	License          string // one of the license constants of package qlik; "" if licenses were not read
+	LicensedSessions int    // number of usage rows; only if Snapshot.UsageKnown
 }
 
-// Present says whether the user has anything that the limit is about. A user
-// who has not is only remembered for having reached it.
+// Present reports whether the user has sessions, cooling slots or usage rows. Users
+// that are not present are in a snapshot only because they reached the limit.
 func (u *UserStatus) Present() bool {
 	return u.Sessions > 0 || u.CoolingSlots > 0 || u.LicensedSessions > 0
 }
 
-// VirtualProxyCount is a user's sessions on one virtual proxy, over all nodes.
+// VirtualProxyCount is the number of a user's sessions on one virtual proxy, summed
+// over all nodes.
 type VirtualProxyCount struct {
 	VirtualProxy string
 	Sessions     int
-	Node         string // of the first session
-	SeveralNodes bool   // others are elsewhere
+	Node         string // node of the first session
+	SeveralNodes bool   // other sessions are on other nodes
 }
 
-// SessionUsage is what a usage row says of a session that holds a slot.
+// SessionUsage is the data of the usage row of a session.
 type SessionUsage struct {
-	LastActivity time.Time // zero if not said
+	LastActivity time.Time // zero if the row contains none
 }
 
-// Usage returns the usage rows of the snapshot's sessions. A session without one
-// holds no slot, or nothing is known: see UsageKnown and UsagePlausible. The rows
-// do not hold session ids, and are joined only for those who ask.
+// Usage returns the usage rows of the snapshot's sessions. If UsageKnown and
+// UsagePlausible, a session without a row holds no slot. Otherwise the result is nil.
+// Usage joins rows and sessions on each call, because few callers need it.
 func (s *Snapshot) Usage() map[qlik.SessionID]SessionUsage {
 	if len(s.rows) == 0 {
 		return nil
@@ -100,9 +99,9 @@ func (s *Snapshot) Usage() map[qlik.SessionID]SessionUsage {
 	return usage
 }
 
-// UsersByHeadroom counts the users to whom the limit applies by what is left to
-// them: left[0] are those who have used up the limit exactly, left[limit-1] those
-// with one session; over are those beyond the limit.
+// UsersByHeadroom counts the users with a limit by headroom. left[n] is the number of
+// users with sessions and a headroom of n: left[0] for users at the limit, left[limit-1]
+// for users with one session. over is the number of users beyond the limit.
 func (s *Snapshot) UsersByHeadroom() (over int, left []int) {
 	left = make([]int, s.Limit)
 	for i := range s.Users {
@@ -117,9 +116,8 @@ func (s *Snapshot) UsersByHeadroom() (over int, left []int) {
 	return over, left
 }
 
-// UsersOnSeveralNodes counts, for each virtual proxy, the users whose sessions on
-// it are spread over nodes. Anonymous users are many, so that it says nothing of
-// them.
+// UsersOnSeveralNodes counts for each virtual proxy the users with sessions on several
+// nodes. It ignores anonymous users, because they are many browsers.
 func (s *Snapshot) UsersOnSeveralNodes() map[string]int {
 	spread := make(map[string]int)
 	for i := range s.Links {
@@ -135,18 +133,18 @@ func (s *Snapshot) UsersOnSeveralNodes() map[string]int {
 	return spread
 }
 
-// Tracking is what was seen between rounds since the first.
+// Tracking counts the events between rounds since the first round.
 type Tracking struct {
 	Totals
 
-	Since time.Time // zero before the first round
+	Since time.Time // time of the first round; zero before it
 }
 
-// Totals are counts of events.
+// Totals are event counters.
 type Totals struct {
-	Started  map[string]uint64 // sessions, by virtual proxy
-	Ended    map[string]uint64 // sessions, by virtual proxy
-	Restarts map[string]uint64 // of proxies, by node
+	Started  map[string]uint64 // started sessions by virtual proxy
+	Ended    map[string]uint64 // ended sessions by virtual proxy
+	Restarts map[string]uint64 // restarts of proxies by node
 }
 
 func (t *Totals) clone() Totals {

@@ -1,7 +1,15 @@
-// Package headroom reckons what the session limit leaves to each user. It asks
-// nobody and knows no clock: what was heard and when comes in as a Round, what is
-// known then goes out as a Snapshot, and what must be remembered until the next
-// round is a State.
+// Package headroom computes the free slots of each user.
+//
+// Headroom is the session limit minus the user's sessions. Effective headroom is the
+// number of slots that the next login finds:
+//   - If the usage rows are known and plausible, it is the limit minus the user's
+//     usage rows, minus sessions that started after the rows were read.
+//   - Otherwise it is the limit minus the user's sessions and cooling slots. A cooling
+//     slot stays taken for five minutes after a session ended at the limit.
+//
+// The package sends no requests and reads no clock. The input is a Round: the data
+// read from a site, with times. The output is a Snapshot: the state of the site at
+// that time. A State holds the data to keep from one round to the next.
 package headroom
 
 import (
@@ -10,40 +18,41 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// Terms of Qlik's license (docs/qlik.md, "The limit").
+// The session limit of Qlik Sense and the time that a slot cools (docs/qlik.md, "The
+// limit" and "Five-minute tail").
 const (
 	DefaultLimit       = 5
 	DefaultCoolingTime = 5 * time.Minute
 )
 
-// Config is what the reckoning goes by.
+// Config holds the rules of the session limit.
 type Config struct {
-	Limit       int           // sessions that a user may have at once
-	CoolingTime time.Duration // for which a slot stays taken that was freed at the limit
-	Unlimited   []qlik.User   // users to whom the limit does not apply
+	Limit       int           // maximum number of concurrent sessions of a user
+	CoolingTime time.Duration // how long a slot stays taken after a session ended at the limit
+	Unlimited   []qlik.User   // users without a limit
 }
 
-// limits is a Config, prepared.
+// limits is a Config with a set of users instead of a list.
 type limits struct {
 	limit       int
 	coolingTime time.Duration
 	unlimited   map[qlik.User]bool
 }
 
-// apply says whether the limit applies to a user.
+// apply reports whether the limit applies to a user.
 func (l *limits) apply(user qlik.User) bool { return user != qlik.AnonymousUser && !l.unlimited[user] }
 
-// State is what no single round can tell: which sessions were there before, which
-// slots cool, who reached the limit. It never changes, so that it can be read
-// without a lock: a round makes a new one.
+// State holds the data that a single round does not contain: previous sessions,
+// cooling slots, and users that reached the limit. It is immutable, so it can be read
+// without a lock. Each round creates a new State.
 type State struct {
 	limits *limits
 
-	since time.Time // first round; zero before it
+	since time.Time // time of the first round; zero before it
 	links map[qlik.LinkKey]*trackedLink
 
 	sessions map[qlik.SessionKey]trackedSession
-	users    []qlik.User // those of sessions
+	users    []qlik.User // users of sessions, by number
 
 	remembered map[qlik.User]trackedUser
 	totals     Totals
@@ -59,43 +68,43 @@ func New(config Config) *State {
 	return &State{limits: l}
 }
 
-// trackedLink is what is remembered of a link. Links that are not expected to
-// answer any more are forgotten.
+// trackedLink is the state of a link of the latest round.
 type trackedLink struct {
 	qlik.LinkKey
 
-	timeout  time.Duration // of its sessions; 0 if unknown
+	timeout  time.Duration // inactivity timeout of its sessions; 0 if unknown
 	current  bool          // it answered in the latest round
-	answered time.Time     // when it last did; zero if it never has
-	asked    time.Time     // when it was asked for that answer
+	answered time.Time     // time of its last answer; zero if it has never answered
+	asked    time.Time     // time of the request for that answer
 }
 
-// trackedSession is a session that is listed, or unknown because its link did not
-// answer.
+// trackedSession is a session that its link lists, or whose link did not answer.
 type trackedSession struct {
 	link      *trackedLink
-	firstSeen *time.Time // shared by all that were first seen in the same round
-	user      int32      // number of the user in that state
-	startSeen bool       // it was not there when its link answered the round before
+	firstSeen *time.Time // shared by all sessions that were first seen in the same round
+	user      int32      // index in State.users
+	startSeen bool       // its link answered the round before, without this session
 }
 
-// trackedUser is what is remembered of a user besides sessions.
+// trackedUser is the state of a user besides sessions.
 type trackedUser struct {
-	cooling     []time.Time // when slots have cooled, soonest first; those of the past that an unknown session may have met stay; never altered
+	// cooling are the times when the cooling slots become free, soonest first. Past
+	// times stay while they may matter for an unknown session. The slice is immutable.
+	cooling     []time.Time
 	atLimit     bool
-	reached     uint64 // how often the user went from below the limit to it
+	reached     uint64 // how often the user went from below the limit to the limit
 	lastReached time.Time
-	lastSession time.Time // when the user was last known to have one
+	lastSession time.Time // last round in which the user had a session
 }
 
-// trust is whether usage rows are believed to reflect sessions. A release that
-// does not write them leaves them empty, or leaves old ones behind.
+// trust tracks whether the usage rows reflect the sessions. If a release does not
+// write usage rows, the lists are empty or contain only old rows.
 type trust struct {
 	lost    bool
-	written time.Time // when rows are last known to have been written
+	written time.Time // last time at which rows were certainly written
 }
 
-// tracking returns the counts as others may have them.
+// tracking returns a copy of the counts.
 func (s *State) tracking() Tracking {
 	return Tracking{Since: s.since, Totals: s.totals.clone()}
 }

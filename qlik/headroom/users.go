@@ -7,10 +7,10 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// describeUsers makes the list of users, ordered by user: of those with sessions,
-// with usage rows, and of those who are remembered.
+// describeUsers creates the list of users, ordered by user. It contains users with
+// sessions or usage rows, and remembered users.
 func (o *observation) describeUsers() {
-	o.ownRows()
+	o.assignRows()
 	for user, tracked := range o.after.remembered {
 		if len(tracked.cooling) > cooled(tracked.cooling, o.now) || tracked.reached > 0 {
 			o.tally[o.number[user]].shown = true
@@ -53,7 +53,8 @@ func (o *observation) describeUsers() {
 
 // countVirtualProxies counts the sessions of each user by virtual proxy.
 func (o *observation) countVirtualProxies() {
-	// One piece of memory for all: no user has more virtual proxies than sessions.
+	// Allocate once for all users. A user has at most as many virtual proxies as
+	// sessions.
 	counts := make([]VirtualProxyCount, len(o.listed))
 	for i := range o.users {
 		if n := o.users[i].Sessions; n > 0 {
@@ -65,8 +66,8 @@ func (o *observation) countVirtualProxies() {
 	}
 }
 
-// countLink counts one session on its virtual proxy. A user has few of them, so a
-// sorted slice is smaller and faster than a map.
+// countLink counts one session of the user by virtual proxy. A user has few virtual
+// proxies, so a sorted slice is smaller and faster than a map.
 func (u *UserStatus) countLink(link *qlik.Link) {
 	i, known := slices.BinarySearchFunc(u.VirtualProxies, link.VirtualProxy, func(v VirtualProxyCount, name string) int {
 		return strings.Compare(v.VirtualProxy, name)
