@@ -16,8 +16,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// documents are all that explain the program to somebody, forms and workflows of
-// GitHub among them.
+// documents returns all documents about the program, including the forms and
+// workflows of GitHub.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	texts := make(map[string]string)
@@ -38,7 +38,7 @@ func documents(t *testing.T) map[string]string {
 	return texts
 }
 
-// everyMatch calls check with each match of a pattern's first group.
+// everyMatch calls check with each match of the first group of a pattern.
 func everyMatch(t *testing.T, texts map[string]string, pattern string, atLeast int, check func(path, match string) string) {
 	t.Helper()
 	found := 0
@@ -56,8 +56,8 @@ func everyMatch(t *testing.T, texts map[string]string, pattern string, atLeast i
 	}
 }
 
-// TestDocumentsNameWhatIsThere: flags, commands, metrics, files, headings and
-// tests that the documents mention exist.
+// TestDocumentsNameWhatIsThere checks that the flags, commands, metrics, files,
+// headings, and tests in the documents exist.
 func TestDocumentsNameWhatIsThere(t *testing.T) {
 	texts := documents(t)
 	app, _, _ := newApp(nil)
@@ -76,7 +76,7 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 		}
 	}
 	collect(app.Model().FlagGroupModel, app.Model().CmdGroupModel)
-	delete(texts, "CHANGELOG.md") // names what was
+	delete(texts, "CHANGELOG.md") // names things that no longer exist
 
 	t.Run("flags", func(t *testing.T) {
 		everyMatch(t, texts, `--((?:no-)?(?:qlik|user-labels|collector|config|web|log|timeout|audit-log|keep|all|idle-for|dry-run|yes|force|at-least|output|runbook-url|dashboard-url|reached-severity|days|service)(?:[.-][a-z-]+)*)\b`, 100,
@@ -84,10 +84,10 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 				if flags[flag] || flag == "qlik" || flag == "no-collector" { // --qlik.*, --[no-]collector.NAME
 					return ""
 				}
-				if flag == "web.systemd-socket" && runtime.GOOS != "linux" { // exporter-toolkit has it there alone
+				if flag == "web.systemd-socket" && runtime.GOOS != "linux" { // exporter-toolkit has it only on Linux
 					return ""
 				}
-				return "is no flag"
+				return "is not a flag"
 			})
 	})
 	t.Run("commands", func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 				if command == "" || command == "help" || commands[command] || slices.ContainsFunc(slices.Collect(maps.Keys(commands)), func(c string) bool { return strings.HasPrefix(c, command+" ") }) {
 					return ""
 				}
-				return "is no command"
+				return "is not a command"
 			})
 		everyMatch(t, texts, "`qlik_exporter(?:\\.exe)? ([a-z]+)", 20, func(_, word string) string {
 			for command := range commands {
@@ -104,7 +104,7 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 					return ""
 				}
 			}
-			return "is no command"
+			return "is not a command"
 		})
 	})
 	t.Run("metrics", func(t *testing.T) {
@@ -116,11 +116,11 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 					return ""
 				}
 			}
-			// Its own name, beginnings of names, and a label.
+			// The name of the program, prefixes of names, and a label.
 			if name == "qlik_exporter" || strings.HasPrefix(name, "qlik_exporter:") || strings.HasSuffix(name, "_") || name == "qlik_service" {
 				return ""
 			}
-			return "is no metric"
+			return "is not a metric"
 		})
 	})
 	t.Run("links", func(t *testing.T) {
@@ -134,10 +134,10 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 				target = filepath.ToSlash(filepath.Join(filepath.Dir(path), file))
 			}
 			if _, err := os.Stat(target); err != nil {
-				return "leads nowhere"
+				return "does not exist"
 			}
 			if heading != "" && !slices.Contains(anchors(texts[target]), heading) {
-				return "leads to no heading"
+				return "is not a heading"
 			}
 			return ""
 		})
@@ -151,7 +151,7 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 			if strings.Contains(string(makefile), "\n"+target+": ") {
 				return ""
 			}
-			return "is no target"
+			return "is not a target"
 		})
 	})
 	t.Run("files", func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 					return ""
 				}
 			}
-			return "is not there"
+			return "does not exist"
 		})
 	})
 	t.Run("tests", func(t *testing.T) {
@@ -170,12 +170,12 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 			if defined[name] {
 				return ""
 			}
-			return "is no test"
+			return "is not a test"
 		})
 	})
 }
 
-// knownMetrics are those that the exporter exports and that the rules record.
+// knownMetrics returns the metrics that the exporter exports and the rules record.
 func knownMetrics(t *testing.T) map[string]bool {
 	t.Helper()
 	known := make(map[string]bool)
@@ -198,7 +198,7 @@ func knownMetrics(t *testing.T) map[string]bool {
 	return known
 }
 
-// anchors are the fragments that lead to the headings of a document.
+// anchors returns the URL fragments of the headings of a document.
 func anchors(text string) []string {
 	var all []string
 	for _, match := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
@@ -209,7 +209,7 @@ func anchors(text string) []string {
 	return all
 }
 
-// testNames are the tests, fuzz targets and benchmarks of all modules.
+// testNames returns the tests, fuzz targets, and benchmarks of all modules.
 func testNames(t *testing.T) map[string]bool {
 	t.Helper()
 	names := make(map[string]bool)

@@ -32,8 +32,8 @@ import (
 
 var update = flag.Bool("update", false, "write the tables of the documents and the outputs of the scripts anew")
 
-// asExporter in the environment makes the test binary behave as qlik_exporter,
-// so that tests can start it as the process that users start.
+// asExporter is an environment variable that makes the test binary behave as
+// qlik_exporter, so that tests can start it as a process like users do.
 const asExporter = "QLIK_EXPORTER_TEST_AS_EXPORTER"
 
 func TestMain(m *testing.M) {
@@ -67,11 +67,11 @@ func startSite(tb testing.TB, config qliktest.Config) (server *qliktest.Site, fl
 	for _, node := range config.Nodes {
 		flags = append(flags, "--qlik.node-address="+node.Name+"="+server.ProxyAddress(node.Name))
 	}
-	return server, slices.Clip(flags) // so that tests may append to them
+	return server, slices.Clip(flags) // so that tests can append to them
 }
 
-// startExporter starts the exporter as a process of its own, and returns the
-// address of its metrics. It ends with the test.
+// startExporter starts the exporter as a separate process and returns the address of
+// its metrics. The process ends with the test.
 func startExporter(tb testing.TB, flags ...string) (metrics string) {
 	tb.Helper()
 	address := freeAddress(tb)
@@ -99,8 +99,8 @@ func start(tb testing.TB, address string, exporter *exec.Cmd) (metrics string) {
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
 	for range 100 {
-		// Below the ephemeral port range: the simulated site of another test could else
-		// take the port before the exporter does.
+		// Use ports below the ephemeral range. Otherwise, the simulated site of another
+		// test could take the port before the exporter does.
 		address := fmt.Sprint("127.0.0.1:", 10_000+nextPort.Add(1)%20_000)
 		if listener, err := net.Listen("tcp", address); err == nil {
 			if err := listener.Close(); err != nil { // for the exporter to take
@@ -113,14 +113,14 @@ func freeAddress(tb testing.TB) string {
 	return ""
 }
 
-// nextPort is where freeAddress looks next.
+// nextPort returns the next port that freeAddress tries.
 var nextPort = func() *atomic.Uint32 {
 	at := new(atomic.Uint32)
-	at.Store(rand.Uint32N(20_000)) // other test programs run beside this one
+	at.Store(rand.Uint32N(20_000)) // other test programs run at the same time
 	return at
 }()
 
-// awaitListener waits for the other process.
+// awaitListener waits until another process listens on the address.
 func awaitListener(tb testing.TB, address string) {
 	tb.Helper()
 	for range 1000 {
@@ -149,9 +149,9 @@ func scrape(tb testing.TB, metrics string) map[string]*dto.MetricFamily {
 	return families
 }
 
-// TestCannotStart: what is missing, or does not go together, is told in one line
-// that says what to change, with exit code 1. TestWrongSettings has the values of
-// single settings.
+// TestCannotStart checks that missing and conflicting settings produce one line that
+// names the remedy, and exit code 1. TestWrongSettings checks the values of single
+// settings.
 func TestCannotStart(t *testing.T) {
 	_, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
 	short := filepath.Join(t.TempDir(), "key")
@@ -188,8 +188,8 @@ func TestCannotStart(t *testing.T) {
 	}
 }
 
-// TestImpossibleEnvironment: a value from the environment is told with its flag, of
-// the program or of the command.
+// TestImpossibleEnvironment checks that an error about a value from the environment
+// names the flag of the program or of the command.
 func TestImpossibleEnvironment(t *testing.T) {
 	t.Setenv("QLIK_EXPORTER_LOG_LEVEL", "loud")
 	t.Setenv("QLIK_EXPORTER_REACHED_SEVERITY", "page")
@@ -211,8 +211,9 @@ func TestImpossibleEnvironment(t *testing.T) {
 	}
 }
 
-// TestEnvironmentBesideFile: a setting of a site in the environment is refused beside
-// a file as its flag is; to ignore it could show names that are to be hidden.
+// TestEnvironmentBesideFile checks that a site setting in the environment cannot be
+// combined with a configuration file, like its flag. Ignoring it could expose user
+// names that should be hidden.
 func TestEnvironmentBesideFile(t *testing.T) {
 	t.Setenv("QLIK_EXPORTER_USER_LABELS", "none")
 	out, err := command(t, "--config.file=sites.yml").CombinedOutput()
@@ -222,8 +223,8 @@ func TestEnvironmentBesideFile(t *testing.T) {
 	}
 }
 
-// TestUnreachable: what cannot be reached now may be reachable later, so the
-// exporter runs and says that the site is down.
+// TestUnreachable checks that the exporter runs and reports the site as down if it
+// cannot reach it, because it may be reachable later.
 func TestUnreachable(t *testing.T) {
 	server, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
 	server.SetRepositoryFault("qlik1", qliktest.Refused)
@@ -237,7 +238,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestDemo: the first command of the README, and what it leaves behind.
+// TestDemo runs the first command of the README and checks that it cleans up.
 func TestDemo(t *testing.T) {
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
@@ -266,7 +267,7 @@ func TestDemo(t *testing.T) {
 		t.Error("the first scrape is not complete")
 	}
 
-	// Another exporter reaches the same site with the flags that were written.
+	// Another exporter reaches the same site with the flags from the file.
 	files, err := filepath.Glob(filepath.Join(temporary, "*", "flags"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("files with flags: %q, %v", files, err)
@@ -280,7 +281,7 @@ func TestDemo(t *testing.T) {
 	}
 
 	if runtime.GOOS == "windows" {
-		_ = exporter.Process.Kill() // has no signal to stop
+		_ = exporter.Process.Kill() // Windows has no signal to stop a process
 		_ = exporter.Wait()
 		return
 	}
@@ -320,8 +321,8 @@ func TestAssets(t *testing.T) {
 	}
 }
 
-// TestCheck: exit codes and forms of the report. What it says is tested where it
-// is written.
+// TestCheck checks the exit codes and the output formats of the report. Package check
+// tests its content.
 func TestCheck(t *testing.T) {
 	server, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
 	check := func(code int, want string, args ...string) {
@@ -396,7 +397,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestReferences: the headings of docs/qlik.md that comments refer to exist.
+// TestReferences checks that the headings of docs/qlik.md in comments exist.
 func TestReferences(t *testing.T) {
 	facts, err := os.ReadFile(filepath.Join("docs", "qlik.md"))
 	if err != nil {
@@ -423,8 +424,8 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-// BenchmarkScrape is what a user of a large site sees: 10,000 sessions of 7,500
-// users on 50 links that answer after 200 ms, the exporter a process of its own.
+// BenchmarkScrape measures a scrape of a large site: 10,000 sessions of 7,500 users
+// on 50 links that respond after 200 ms. The exporter is a separate process.
 func BenchmarkScrape(b *testing.B) {
 	b.Run("sessions and certificates", func(b *testing.B) { benchmarkScrape(b, "--no-collector.licenses", "--no-collector.services") })
 	b.Run("all default collectors", func(b *testing.B) { benchmarkScrape(b) })
@@ -454,7 +455,7 @@ func benchmarkScrape(b *testing.B, collectors ...string) {
 	for _, node := range config.Nodes {
 		server.SetProxyLatency(node.Name, 200*time.Millisecond)
 	}
-	// The program itself, since the test binary is larger.
+	// Build the program itself, because the test binary is larger.
 	program, address := filepath.Join(b.TempDir(), "qlik_exporter"), freeAddress(b)
 	if out, err := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, ".").CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, out)

@@ -19,11 +19,11 @@ import (
 	"time"
 )
 
-// What can go wrong on the exporter's own side. docs/reliability.md lists these
-// tests.
+// These tests are about faults on the exporter's side. docs/reliability.md lists
+// them.
 
-// TestCertificatesHalfReplaced: in the middle of a rotation the last good pair
-// stays in use, and at its end the new one is.
+// TestCertificatesHalfReplaced checks that the last valid pair stays in use during a
+// rotation, and the new pair is used after it.
 func TestCertificatesHalfReplaced(t *testing.T) {
 	f := newFaulty(t)
 	address := freeAddress(t)
@@ -68,7 +68,8 @@ func stopped(t *testing.T, exporter *exec.Cmd) (log string) {
 	return fmt.Sprint(exporter.Stderr)
 }
 
-// TestThousandScrapes: many at once cost Qlik a few rounds, and each is answered.
+// TestThousandScrapes checks that many concurrent scrapes cause only a few rounds of
+// requests to Qlik, and that each scrape gets a response.
 func TestThousandScrapes(t *testing.T) {
 	const scrapes = 1000
 	f := newFaulty(t)
@@ -79,7 +80,7 @@ func TestThousandScrapes(t *testing.T) {
 	before := f.Requests().SessionLists
 	var asking sync.WaitGroup
 	failed := make(chan string, scrapes)
-	// Seconds, but minutes where races are looked for on a busy machine.
+	// It takes seconds, but minutes under the race detector on a busy machine.
 	crowd := http.Client{Timeout: 3 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: scrapes}}
 	defer crowd.CloseIdleConnections()
 	for range scrapes {
@@ -100,7 +101,7 @@ func TestThousandScrapes(t *testing.T) {
 	for what := range failed {
 		t.Errorf("a scrape failed: %s", what)
 	}
-	// The last of them may come seconds after the first where processors are few.
+	// With few CPUs, the last scrape may arrive seconds after the first.
 	if rounds := (f.Requests().SessionLists - before) / 4; rounds > scrapes/10 {
 		t.Errorf("%d rounds of questions for %d scrapes", rounds, scrapes)
 	}
@@ -109,8 +110,8 @@ func TestThousandScrapes(t *testing.T) {
 	t.Logf("%d rounds of questions, %s bytes resident", (f.Requests().SessionLists-before)/4, last.sum("process_resident_memory_bytes"))
 }
 
-// TestClientsThatNeverRead: who asks and does not read holds up nobody else, and
-// is hung up on.
+// TestClientsThatNeverRead checks that clients that do not read the response do not
+// delay others and are disconnected.
 func TestClientsThatNeverRead(t *testing.T) {
 	const timeout = time.Second
 	f := newFaulty(t)
@@ -129,7 +130,7 @@ func TestClientsThatNeverRead(t *testing.T) {
 	}
 	f.expect("meanwhile", f.scrape(metrics), well)
 
-	// One answer finds room on its way, hundreds do not.
+	// One response fits into the buffers on its way, hundreds do not.
 	request := fmt.Sprintf("GET /metrics HTTP/1.1\r\nHost: x\r\nX-Prometheus-Scrape-Timeout-Seconds: %v\r\n\r\n", timeout.Seconds())
 	if err := connection.SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
@@ -144,7 +145,8 @@ func TestClientsThatNeverRead(t *testing.T) {
 	f.expect("after", f.scrape(metrics), well)
 }
 
-// TestOversizedHeader: is refused, and that is all.
+// TestOversizedHeader checks that a request with an oversized header is rejected and
+// has no other effect.
 func TestOversizedHeader(t *testing.T) {
 	f := newFaulty(t)
 	metrics := startExporter(t, f.flags...)
@@ -153,7 +155,7 @@ func TestOversizedHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", strings.Repeat("1", 2<<20))
-	// The exporter may hang up before it has read all of it.
+	// The exporter may disconnect before it has read all of the header.
 	switch response, err := client.Do(request); {
 	case err == nil:
 		response.Body.Close()
@@ -166,8 +168,8 @@ func TestOversizedHeader(t *testing.T) {
 	f.expect("after", f.scrape(metrics), well)
 }
 
-// TestHangupStorm: a storm of SIGHUP under scrapes costs nothing, not even a
-// counter.
+// TestHangupStorm checks that many SIGHUPs during scrapes lose nothing, not even the
+// value of a counter.
 func TestHangupStorm(t *testing.T) {
 	f := newFaulty(t)
 	path := writeSites(t, map[string][]string{"emea": f.flags})
@@ -190,7 +192,8 @@ func TestHangupStorm(t *testing.T) {
 	}
 }
 
-// TestBrokenFileAtHangup: the last good file stays in force, and it is said why.
+// TestBrokenFileAtHangup checks that the last valid file stays in use, and that the
+// log contains the cause.
 func TestBrokenFileAtHangup(t *testing.T) {
 	f := newFaulty(t)
 	path := writeSites(t, map[string][]string{"emea": f.flags})
@@ -216,7 +219,8 @@ func TestBrokenFileAtHangup(t *testing.T) {
 	}
 }
 
-// TestStopInTheMiddle: a scrape that is under way at SIGTERM is answered in full.
+// TestStopInTheMiddle checks that a scrape in progress at SIGTERM gets a complete
+// response.
 func TestStopInTheMiddle(t *testing.T) {
 	f := newFaulty(t)
 	address := freeAddress(t)
@@ -228,7 +232,7 @@ func TestStopInTheMiddle(t *testing.T) {
 	var stopping sync.WaitGroup
 	stopping.Go(func() {
 		for f.Requests().SessionLists == before {
-			time.Sleep(time.Millisecond) // until it is under way
+			time.Sleep(time.Millisecond) // until it is in progress
 		}
 		if err := exporter.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
@@ -241,7 +245,7 @@ func TestStopInTheMiddle(t *testing.T) {
 	}
 }
 
-// writeSites writes a configuration file for sites that flags describe.
+// writeSites writes a configuration file for sites described by flags.
 func writeSites(t *testing.T, sites map[string][]string) (path string) {
 	t.Helper()
 	var file strings.Builder

@@ -21,8 +21,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// faulty is a site of two nodes with two virtual proxies each, an exporter of
-// it, and what the exporter has to say as long as all is well.
+// faulty is a simulated site with two nodes and two virtual proxies on each, together
+// with the flags for an exporter.
 type faulty struct {
 	*qliktest.Site
 	t     *testing.T
@@ -48,10 +48,10 @@ func newFaulty(t *testing.T) *faulty {
 	return &faulty{server, t, flags}
 }
 
-// client asks exporters.
+// client sends requests to exporters.
 var client = &http.Client{Timeout: 30 * time.Second}
 
-// answer is what the exporter says in one scrape.
+// answer is the response of the exporter to one scrape.
 type answer struct {
 	status   string // HTTP
 	text     string
@@ -86,17 +86,17 @@ func (f *faulty) scrape(metrics string) answer {
 	return answer{response.Status, string(text), families, time.Since(begin)}
 }
 
-// ofItsOwn are the lines of an answer that another exporter of the same site need
-// not have: comments, and what an exporter says of itself.
+// ofItsOwn matches the lines of a response that may differ between two exporters of
+// the same site: comments, and metrics of the exporter itself.
 var ofItsOwn = regexp.MustCompile(`^(#|go_|process_|promhttp_|qlik_exporter_|qlik_request|qlik_\w+_(duration|timestamp)_seconds)`)
 
-// ofTheSite is what an answer says of the site.
+// ofTheSite returns the part of a response that is about the site.
 func (a answer) ofTheSite() string {
 	return strings.Join(slices.DeleteFunc(strings.SplitAfter(a.text, "\n"), ofItsOwn.MatchString), "")
 }
 
-// sum adds up the series of a metric that have these labels, written NAME=VALUE;
-// "absent" if there are none.
+// sum returns the sum of the series of a metric with these labels, written NAME=VALUE.
+// It returns "absent" if there are none.
 func (a answer) sum(metric string, labels ...string) string {
 	sum, found := 0.0, false
 	for _, series := range a.families[metric].GetMetric() {
@@ -116,7 +116,7 @@ func (a answer) sum(metric string, labels ...string) string {
 	return fmt.Sprint(sum)
 }
 
-// kinds are the kinds of failed requests.
+// kinds returns the kinds of failed requests.
 func (a answer) kinds(api string) string {
 	kinds := make(map[string]bool)
 	for _, series := range a.families["qlik_request_errors_total"].GetMetric() {
@@ -131,7 +131,7 @@ func (a answer) kinds(api string) string {
 	return strings.Join(slices.Sorted(maps.Keys(kinds)), ", ")
 }
 
-// expect compares metrics with what they must be.
+// expect compares metrics with the expected values.
 func (f *faulty) expect(about string, a answer, want map[string]string) {
 	f.t.Helper()
 	if a.status != "200 OK" || a.took > scrapeTimeout {
@@ -146,15 +146,15 @@ func (f *faulty) expect(about string, a answer, want map[string]string) {
 	}
 }
 
-// well is what must be said of the site: all sessions were there before the
-// exporter, and nothing ever ends.
+// well holds the expected metrics without faults. All sessions existed before the
+// exporter started, and none ends.
 var well = map[string]string{
 	"qlik_sessions_started_total": "0", "qlik_sessions_ended_total": "0", "qlik_proxy_restarts_total": "0",
 	"qlik_up": "1", "qlik_sessions_complete": "1", "qlik_sessions": "3", "qlik_virtual_proxy_up": "4",
 	"qlik_user_sessions user_id=anna": "3", "qlik_session_limit_headroom": "2",
 }
 
-// half is what must be said of it while a node does not answer.
+// half holds the expected metrics while one node does not respond.
 var half = map[string]string{
 	"qlik_sessions_started_total": "0", "qlik_sessions_ended_total": "0", "qlik_proxy_restarts_total": "0",
 	"qlik_up": "1", "qlik_sessions_complete": "0", "qlik_sessions": "2",
@@ -163,21 +163,21 @@ var half = map[string]string{
 	"qlik_user_sessions user_id=anna": "2", "qlik_session_limit_headroom": "3",
 }
 
-// unknown is what must be said of it while nothing is known.
+// unknown holds the expected metrics while nothing is known.
 var unknown = map[string]string{
 	"qlik_up": "0", "qlik_sessions_complete": "0", "qlik_sessions": "absent",
 	"qlik_user_sessions": "absent", "qlik_session_limit_headroom": "absent", "qlik_users": "absent",
 }
 
-// What the page says of it then.
+// The texts of the sessions page in these three states.
 const (
 	pageWell    = "complete: all 4 links answered"
 	pageHalf    = "Incomplete: 2 of 4 links answered"
 	pageUnknown = "No session data available"
 )
 
-// exporters are two of the faulty site: one that knows it by flags, and one with
-// a file, in which there is another site that has no faults.
+// exporters are two exporters of the faulty site. One is configured with flags, and
+// one with a file that also contains another site without faults.
 type exporters struct{ flags, file string } // addresses
 
 func (f *faulty) startExporters(other *faulty) exporters {
@@ -190,8 +190,8 @@ func (f *faulty) startExporters(other *faulty) exporters {
 	}
 }
 
-// expectOfBoth scrapes the site through both exporters, which must say the same,
-// and the other site, of which all is well.
+// expectOfBoth scrapes the site through both exporters, which must return the same,
+// and the other site, which must have no faults.
 func (f *faulty) expectOfBoth(about string, e exporters, want map[string]string) answer {
 	f.t.Helper()
 	var byFlags, byFile, other answer
@@ -203,9 +203,9 @@ func (f *faulty) expectOfBoth(about string, e exporters, want map[string]string)
 	f.expect(about, byFlags, want)
 	f.expect(about+", by file", byFile, want)
 	f.expect(about+", the other site", other, well)
-	// On a busy machine one of them may not have heard yet what the other has, or
-	// count a request that is not waited for any longer only when it ends. What could
-	// not be read from the repository is tried again after half a minute.
+	// On a busy machine, one exporter may receive a response later than the other, or
+	// may count an abandoned request only when it ends. A failed read from the
+	// repository is retried after half a minute.
 	only := difference(byFlags, byFile)
 	for began := time.Now(); only != "" && time.Since(began) < 10*scrapeTimeout; only = difference(byFlags, byFile) {
 		byFlags, byFile = f.scrape(e.flags+"/metrics"), f.scrape(e.file+"/probe?target=faulty")
@@ -219,8 +219,8 @@ func (f *faulty) expectOfBoth(about string, e exporters, want map[string]string)
 	return byFlags
 }
 
-// difference is what only one of two answers says of the site, line by line.
-// Where there is no answer nothing can be compared.
+// difference returns the lines about the site that only one of two responses has. If
+// a response is missing, it returns both HTTP statuses.
 func difference(a, b answer) string {
 	if a.status != "200 OK" || b.status != "200 OK" {
 		return fmt.Sprintf("-%s\n+%s\n", a.status, b.status)
@@ -240,8 +240,8 @@ func difference(a, b answer) string {
 	return only.String()
 }
 
-// expectEndpoints asks the other endpoints, all at once. Only the page is about
-// Qlik's state.
+// expectEndpoints requests the other endpoints concurrently. Only the page depends on
+// the state of Qlik.
 func (f *faulty) expectEndpoints(e exporters, page string) {
 	f.t.Helper()
 	var asking sync.WaitGroup
@@ -270,9 +270,8 @@ func (f *faulty) expectEndpoints(e exporters, page string) {
 	asking.Wait()
 }
 
-// TestFaults: whatever Qlik does, no number is wrong, nothing is lost, and all is
-// right again after it. docs/reliability.md has what is
-// seen.
+// TestFaults checks that no fault of Qlik causes wrong numbers or lost data, and that
+// everything recovers after it. docs/reliability.md shows the effects.
 func TestFaults(t *testing.T) {
 	faults := qliktest.Faults()
 	rows := make([]string, len(faults))
@@ -284,15 +283,15 @@ func TestFaults(t *testing.T) {
 				f := newFaulty(t)
 				proxy := f.whileRunning(fault, other)
 				known, ofProxy, ofRepository := f.sinceTheStart(fault, other)
-				if fault == qliktest.EndlessBody { // a fast machine reads too much before the time is over
+				if fault == qliktest.EndlessBody { // a fast machine exceeds the size limit before the timeout
 					ofProxy, ofRepository = timeoutOrTooLarge(ofProxy), timeoutOrTooLarge(ofRepository)
 				}
-				rows[i] = fmt.Sprintf("| %s | %s | %s | nothing | %s | %s |\n", faultWords[fault], proxy, ofProxy, known, ofRepository)
+				rows[i] = fmt.Sprintf("| %s | %s | %s | none | %s | %s |\n", faultWords[fault], proxy, ofProxy, known, ofRepository)
 			})
 		}
 	})
 	checkTable(t, "docs/reliability.md", "faults",
-		"| what the service does | a node's proxy | kind | the repository, topology known | both, since the start | kind |\n"+
+		"| fault | effect: proxy of one node | kind | effect: repository, topology known | effect: both, from the start | kind |\n"+
 			"| --- | --- | --- | --- | --- | --- |\n"+strings.Join(rows, ""))
 }
 
@@ -304,26 +303,26 @@ func timeoutOrTooLarge(kinds string) string {
 	return kinds
 }
 
-// awaitLinks waits until both exporters know all links. A request that is not
-// answered in time runs on, up to --qlik.timeout, and is not repeated meanwhile.
+// awaitLinks waits until both exporters know all links. A request without a response
+// in time continues until --qlik.timeout and is not repeated in the meantime.
 func (f *faulty) awaitLinks(e exporters) {
 	f.t.Helper()
 	for _, address := range []string{e.flags + "/metrics", e.file + "/probe?target=faulty"} {
 		for began := time.Now(); f.scrape(address).sum("qlik_sessions_complete") != "1" && time.Since(began) < 4*scrapeTimeout; {
-			time.Sleep(100 * time.Millisecond) // a process of its own
+			time.Sleep(100 * time.Millisecond) // the exporter is a separate process
 		}
 	}
 }
 
-// whileRunning lets a proxy and then the repository fail under exporters that
-// have seen better days, and says what the former is like.
+// whileRunning causes a fault of a proxy and then of the repository while exporters
+// run that already know the site. It returns the effect of the former.
 func (f *faulty) whileRunning(fault qliktest.Fault, other *faulty) string {
 	f.t.Helper()
 	both := f.startExporters(other)
 	f.expectOfBoth("before", both, well)
-	seen, want, page := "its links unknown, the others right", half, pageHalf
+	seen, want, page := "its links unknown, the others correct", half, pageHalf
 	if fault == qliktest.CloseAfterAnswer {
-		seen, want, page = "nothing", well, pageWell
+		seen, want, page = "none", well, pageWell
 	}
 	f.SetProxyFault("qlik2", fault)
 	f.expectOfBoth("proxy", both, want)
@@ -338,8 +337,8 @@ func (f *faulty) whileRunning(fault qliktest.Fault, other *faulty) string {
 	return seen
 }
 
-// sinceTheStart starts exporters while a proxy and the repository fail. It
-// returns what is known then, and the kinds of error.
+// sinceTheStart starts exporters while a proxy and the repository fail. It returns the
+// effect and the kinds of errors.
 func (f *faulty) sinceTheStart(fault qliktest.Fault, other *faulty) (known, ofProxy, ofRepository string) {
 	f.t.Helper()
 	f.SetProxyFault("qlik2", fault)
@@ -347,7 +346,7 @@ func (f *faulty) sinceTheStart(fault qliktest.Fault, other *faulty) (known, ofPr
 	both := f.startExporters(other)
 	if fault == qliktest.CloseAfterAnswer {
 		f.expectOfBoth("since the start", both, well)
-		return "nothing", "", ""
+		return "none", "", ""
 	}
 	first := f.expectOfBoth("since the start", both, unknown)
 	f.expectEndpoints(both, pageUnknown)
@@ -356,33 +355,33 @@ func (f *faulty) sinceTheStart(fault qliktest.Fault, other *faulty) (known, ofPr
 	f.SetProxyFault("qlik2", qliktest.NoFault)
 	f.awaitLinks(both)
 	f.expectOfBoth("since the start, proxy is back", both, well)
-	return "nothing known: `qlik_up` 0", second.kinds("qps"), first.kinds("qrs")
+	return "everything unknown: `qlik_up` is 0", second.kinds("qps"), first.kinds("qrs")
 }
 
 var faultWords = map[qliktest.Fault]string{
 	qliktest.Refused:            "refuses connections",
-	qliktest.Hanging:            "takes requests and never answers",
+	qliktest.Hanging:            "accepts requests and never responds",
 	qliktest.Unauthorized:       "401",
-	qliktest.XSRF:               "403 with Qlik's words for a lost XSRF key",
+	qliktest.XSRF:               "403 with Qlik's message about a missing XSRF key",
 	qliktest.Forbidden:          "403",
-	qliktest.NoRights:           "403 as to a user without rights",
+	qliktest.NoRights:           "403 as for a user without rights",
 	qliktest.ServerError:        "500",
-	qliktest.Redirect:           "redirects to a login",
+	qliktest.Redirect:           "redirects to a login page",
 	qliktest.HTMLPage:           "200 with a login page",
-	qliktest.Truncated:          "breaks off in the middle of an answer",
-	qliktest.NotJSON:            "200 with text called JSON",
+	qliktest.Truncated:          "breaks off in the middle of a response",
+	qliktest.NotJSON:            "200 with text declared as JSON",
 	qliktest.Object:             "200 with an object instead of an array",
-	qliktest.MissingField:       "200 with an element that lacks its identifier",
-	qliktest.EndlessBody:        "an answer without end",
-	qliktest.ExpiredCertificate: "a certificate that has expired",
-	qliktest.FutureCertificate:  "a certificate that is not yet valid",
-	qliktest.OtherAuthority:     "a certificate of another authority",
+	qliktest.MissingField:       "200 with an element without its identifier",
+	qliktest.EndlessBody:        "an endless response",
+	qliktest.ExpiredCertificate: "an expired certificate",
+	qliktest.FutureCertificate:  "a certificate that is not valid yet",
+	qliktest.OtherAuthority:     "a certificate from another CA",
 	qliktest.WrongName:          "a certificate for another name",
-	qliktest.CloseAfterAnswer:   "answers and closes the connection",
+	qliktest.CloseAfterAnswer:   "responds and closes the connection",
 }
 
-// checkTable compares the table between two markers of a document with what it
-// must be, or writes it.
+// checkTable compares the table between two markers of a document with the expected
+// table, or writes it with -update.
 func checkTable(t *testing.T, path, marker, want string) {
 	t.Helper()
 	content, err := os.ReadFile(path)

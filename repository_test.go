@@ -16,8 +16,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestGitHubFilesNameWhatIsThere: files and headings that forms, workflows and the rest
-// of .github name exist. TestDocumentsNameWhatIsThere looks at all else in them.
+// TestGitHubFilesNameWhatIsThere checks that the files and headings in .github exist.
+// TestDocumentsNameWhatIsThere checks everything else in these files.
 func TestGitHubFilesNameWhatIsThere(t *testing.T) {
 	all := documents(t)
 	texts := maps.Clone(all)
@@ -40,7 +40,7 @@ func TestGitHubFilesNameWhatIsThere(t *testing.T) {
 	})
 }
 
-// readAs reads a YAML file that has no other keys than into.
+// readAs reads a YAML file and rejects keys that into does not have.
 func readAs(t *testing.T, file string, into any) {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -54,7 +54,7 @@ func readAs(t *testing.T, file string, into any) {
 	}
 }
 
-// folderOfForms holds one form for each kind of issue, and config.yml.
+// folderOfForms contains one form for each kind of issue, and config.yml.
 const folderOfForms = ".github/ISSUE_TEMPLATE"
 
 type issueForm struct {
@@ -69,7 +69,7 @@ type formElement struct {
 	Validations map[string]bool
 }
 
-// attributes are those of each type of element in
+// attributes lists the attributes of each type of element in
 // https://docs.github.com/en/communities/using-templates-to-encourage-useful-issues-and-pull-requests/syntax-for-githubs-form-schema
 var attributes = map[string]struct{ needed, allowed []string }{
 	"markdown":   {needed: []string{"value"}},
@@ -79,7 +79,7 @@ var attributes = map[string]struct{ needed, allowed []string }{
 	"checkboxes": {needed: []string{"label", "options"}, allowed: []string{"description"}},
 }
 
-// problem returns what GitHub would refuse of an element, or "".
+// problem returns the reason why GitHub would reject an element, or "".
 func (e *formElement) problem() string {
 	known, found := attributes[e.Type]
 	if !found {
@@ -130,7 +130,8 @@ func (e *formElement) problem() string {
 	return ""
 }
 
-// TestIssueForms: GitHub would show the forms. It shows none that has a mistake.
+// TestIssueForms checks that GitHub would show the forms. It does not show a form with
+// an error.
 func TestIssueForms(t *testing.T) {
 	files, err := filepath.Glob(folderOfForms + "/*.yml")
 	if err != nil || len(files) != 4 {
@@ -172,7 +173,8 @@ func TestIssueForms(t *testing.T) {
 	}
 }
 
-// TestOpenQuestions: the form for facts offers the questions of docs/qlik.md.
+// TestOpenQuestions checks that the form for facts offers the questions of
+// docs/qlik.md.
 func TestOpenQuestions(t *testing.T) {
 	_, section, found := strings.Cut(documents(t)["docs/qlik.md"], "\n## Open questions\n")
 	if !found {
@@ -202,8 +204,8 @@ func TestOpenQuestions(t *testing.T) {
 	}
 }
 
-// TestWorkflows: what they use is pinned, they may do no more than they say, they end,
-// and their Go is that of go.mod.
+// TestWorkflows checks that workflows pin their actions, declare their permissions,
+// have a timeout, and use the Go version of go.mod.
 func TestWorkflows(t *testing.T) {
 	files, err := filepath.Glob(".github/workflows/*.yml")
 	if err != nil || len(files) < 3 {
@@ -265,7 +267,8 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
-// TestDependabot: it looks at every Go module, and where files are.
+// TestDependabot checks that Dependabot covers every Go module, and that its folders
+// exist.
 func TestDependabot(t *testing.T) {
 	var modules []string
 	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {

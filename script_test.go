@@ -22,30 +22,30 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// TestScript runs the commands of testdata/script, which are typed as an
-// administrator would. All that they print goes into the file transcript, which
-// each script compares at its end with its section "want": go test . -run
-// TestScript -update writes that section anew.
+// TestScript runs the commands of testdata/script as an administrator would type
+// them. The file transcript records everything that they print. Each script compares
+// it at the end with its section "want". To update this section, run go test . -run
+// TestScript -update.
 //
-// Besides what testscript knows there are:
+// These commands are available in addition to those of testscript:
 //
 //	site USERS SESSIONS
 //		Starts a simulated site of three nodes. Lines of the files are
 //		USER LICENSE NAME and USER DEVICE VIRTUAL-PROXY NODE IDLE.
 //	crowd N
-//		Logs in so many other users.
+//		Logs in N other users.
 //	fault NODE FAULT
-//		Makes the proxy of a node fail.
+//		Causes a fault of the proxy of a node.
 //	on-delete USER DEVICE VIRTUAL-PROXY NODE
-//		Logs a user in while the first session is being ended.
+//		Logs in a user while the first session is being ended.
 //	left
-//		Prints the sessions that the site has.
+//		Prints the sessions of the site.
 //	cat FILE
 //		Prints a file.
 //	ls FOLDER
 //		Prints the names of all files below a folder.
 //	[!] qlik_exporter ARGUMENTS
-//		Runs the program, with flags that reach the site in the environment.
+//		Runs the program. The environment contains the flags that reach the site.
 func TestScript(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {
@@ -96,7 +96,7 @@ func siteOf(ts *testscript.TestScript) *scriptedSite {
 
 const crowdDirectory = "CROWD"
 
-// table reads lines of words from a file of the script; # begins a comment.
+// table reads lines of words from a file of the script. # starts a comment.
 func table(ts *testscript.TestScript, file string, columns int) [][]string {
 	var lines [][]string
 	for line := range strings.Lines(ts.ReadFile(file)) {
@@ -173,7 +173,7 @@ func scriptSite(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("QLIK_EXPORTER_QLIK_NODE_ADDRESS", strings.Join(addresses, "\n"))
 }
 
-// scriptLogin logs a user in: USER DEVICE VIRTUAL-PROXY NODE.
+// scriptLogin logs in a user: USER DEVICE VIRTUAL-PROXY NODE.
 func scriptLogin(ts *testscript.TestScript, words []string) {
 	directory, id := splitUser(words[0])
 	_, err := siteOf(ts).Login(directory, id, words[1], strings.TrimPrefix(words[2], "/"), words[3])
@@ -205,7 +205,7 @@ func scriptOnDelete(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 4)
 	server := siteOf(ts)
 	for _, node := range []string{"qlik1", "qlik2", "qlik3"} {
-		server.SetProxyLatency(node, 100*time.Millisecond) // so that there is a while to log in
+		server.SetProxyLatency(node, 100*time.Millisecond) // so that there is time to log in
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var waiting sync.WaitGroup

@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// printed is what a command printed.
+// printed is the output of a command.
 type printed struct {
 	command        string
 	args           []string
@@ -22,7 +22,7 @@ type printed struct {
 	status         int
 }
 
-// record adds a command and what it printed to the transcript of the script.
+// record adds a command and its output to the transcript of the script.
 func record(ts *testscript.TestScript, p printed) {
 	var text strings.Builder
 	path := ts.MkAbs("transcript")
@@ -54,8 +54,8 @@ func record(ts *testscript.TestScript, p printed) {
 	ts.Check(errors.Join(err, file.Close()))
 }
 
-// sortLog sorts lines of the log that follow one another: what is asked at once
-// fails in any order.
+// sortLog sorts consecutive lines of the log, because concurrent requests fail in any
+// order.
 func sortLog(text string) string {
 	lines := strings.SplitAfter(text, "\n")
 	for start := 0; start < len(lines); start++ {
@@ -69,7 +69,7 @@ func sortLog(text string) string {
 	return strings.Join(lines, "")
 }
 
-// masks replace what changes from run to run, or from machine to machine.
+// masks replaces text that differs between runs or machines.
 var masks = []struct {
 	pattern *regexp.Regexp
 	by      string
@@ -83,15 +83,15 @@ var masks = []struct {
 	{regexp.MustCompile(`\b(caller(?:=|":"))\w+\.go:\d+\b`), "${1}<CALLER>"},
 	{regexp.MustCompile(`\bby(=|":)"?(\w+ as )?[^"\n]*?@[^"\s]+"?`), `by$1"$2<USER>@<HOST>"`},
 	{regexp.MustCompile(`\b(127\.0\.0\.1:|qlik\d:|port )\d{5}\b`), "$1<PORT>"},
-	// The topology is two lists that are asked for at once.
+	// The topology consists of two lists that are requested concurrently.
 	{regexp.MustCompile(`/qrs/(proxyservice|virtualproxyconfig)/full`), "/qrs/<TOPOLOGY>/full"},
 
-	// What Windows says instead.
+	// Windows has a different message.
 	{regexp.MustCompile(`connectex: No connection could be made because the target machine actively refused it\.`), "connect: connection refused"},
 	{regexp.MustCompile(`The system cannot find the (file|path) specified\.`), "no such file or directory"},
 }
 
-// mask makes a text the same whenever and wherever it is printed.
+// mask makes a text independent of the time and the machine.
 func mask(text string) string {
 	paragraphs := strings.Split(text, "\n\n")
 	for i, paragraph := range paragraphs {
@@ -106,11 +106,11 @@ func mask(text string) string {
 	return strings.Join(paragraphs, "\n\n")
 }
 
-// betweenCells is what separates the columns of a table.
+// betweenCells matches the separator between the columns of a table.
 var betweenCells = regexp.MustCompile(`(\S) {2,}`)
 
-// align lays tables out anew, because what was masked could be of any width: a
-// time has a date before it shortly before midnight.
+// align formats tables again, because masked text can have any width. For example, a
+// time includes a date shortly before midnight.
 func align(text string) string {
 	var aligned strings.Builder
 	w := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
@@ -119,8 +119,8 @@ func align(text string) string {
 	return aligned.String()
 }
 
-// TestMask: a table with a time is the same at any time of the day, in any zone,
-// and a table without one stays as it is.
+// TestMask checks that a masked table with a time is the same at any time of day in
+// any time zone, and that a table without a time does not change.
 func TestMask(t *testing.T) {
 	for table, want := range map[string]string{
 		"USER  NEXT SLOT BY  IDLE\nanna  12:34:56 UTC  4 min\nbert  -             -\n": "" +

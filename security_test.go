@@ -19,20 +19,21 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// What docs/security.md promises.
+// These tests check the statements of docs/security.md.
 
 const (
 	webPassword = "marker-web-password"
 	webHash     = "$2a$04$5Q1qxyr7R67MJ.s3QXzunORpBU8qe8RxrXxpns6P7ouFGl8QQgAMG"
 )
 
-// everyEndpoint is what the exporter serves with everything allowed.
+// everyEndpoint lists the endpoints of the exporter with all features enabled.
 var everyEndpoint = []string{
 	"/", "/metrics", "/probe?target=emea", "/sd", "/config", "/sessions", "/-/healthy", "/-/ready",
 	"/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/symbol", "/nowhere",
 }
 
-// TestEveryEndpointWantsThePassword: once authentication is configured.
+// TestEveryEndpointWantsThePassword checks that every endpoint requires the password
+// if authentication is configured.
 func TestEveryEndpointWantsThePassword(t *testing.T) {
 	f := newFaulty(t)
 	webConfig := filepath.Join(t.TempDir(), "web.yml")
@@ -69,7 +70,7 @@ func TestEveryEndpointWantsThePassword(t *testing.T) {
 	}
 }
 
-// shared is a buffer that a process writes and a test reads.
+// shared is a buffer that a process writes and a test reads concurrently.
 type shared struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -87,8 +88,8 @@ func (s *shared) String() string {
 	return s.b.String()
 }
 
-// TestSecretsStaySecret: none of the secrets that the exporter knows is in its
-// log, its answers, its errors or its help, whatever goes wrong.
+// TestSecretsStaySecret checks that no secret of the exporter appears in its log,
+// responses, errors, or help, regardless of faults.
 func TestSecretsStaySecret(t *testing.T) {
 	f := newFaulty(t)
 	dir := strings.TrimPrefix(f.flags[0], "--qlik.cert-dir=")
@@ -161,8 +162,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		f.SetRepositoryFault("qlik1", fault)
 		look(fault.String())
 	}
-	// A list that breaks off just behind an id, and one that has it where it does
-	// not belong.
+	// One list breaks off right after an id, and one has the id in the wrong place.
 	id := f.Sessions()[0].ID
 	for _, body := range []string{`[{"SessionId":"` + id, `[{"SessionId":["` + id + `"]}]`, `{"` + id + `":1}`, id} {
 		f.SetProxyFault("qlik2", qliktest.NoFault)
@@ -180,7 +180,7 @@ func TestSecretsStaySecret(t *testing.T) {
 
 	secrets["wrong passphrase"], secrets["short key of user labels"] = "marker-wrong-passphrase", "marker-short"
 	for _, test := range []struct {
-		arguments []string // the first instead of the flag of that name
+		arguments []string // the first one replaces the flag with the same name
 		says      string
 	}{
 		{[]string{"--help"}, "usage: "},
@@ -200,8 +200,8 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 }
 
-// encryptKey encrypts a private key in place and returns the lines of what the
-// exporter then has in memory.
+// encryptKey encrypts a private key in place and returns the lines of the decrypted
+// key, which the exporter then has in memory.
 func encryptKey(t *testing.T, path, passphrase string) (lines []string) {
 	t.Helper()
 	plain, err := os.ReadFile(path)

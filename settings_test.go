@@ -19,11 +19,11 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// wrong is a value that a setting cannot have, and the words with which it is
-// refused after the name of the setting.
+// wrong is an invalid value of a setting, with the error text after the name of the
+// setting.
 type wrong struct{ value, words string }
 
-// wrongValues has every setting.
+// wrongValues returns invalid values of every setting.
 func wrongValues(t *testing.T) map[string][]wrong {
 	t.Helper()
 	short := filepath.Join(t.TempDir(), "short")
@@ -74,30 +74,30 @@ func wrongValues(t *testing.T) map[string][]wrong {
 	}
 }
 
-// elsewhere are wrong values about which another setting has to be changed.
+// elsewhere maps invalid values to the setting that the error names instead.
 var elsewhere = map[wrong]string{
 	{"hashed", "is missing; hashed labels require a file with the key for hashing"}: "user-labels.key-file",
 }
 
-// TestWrongSettings: a wrong value of any setting is refused in the same words by
-// serve, check, --config.check and a reload, as a flag, from the environment and in
-// a file, and under the name that it has there.
+// TestWrongSettings checks that serve, check, --config.check, and a reload reject an
+// invalid value of any setting with the same text. The value can come from a flag, the
+// environment, or a file, and the error uses the name of the setting there.
 func TestWrongSettings(t *testing.T) {
 	_, siteFlags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
 	values := wrongValues(t)
 	keys := keysOfFlags(t)
 	app, parsed, _ := newApp(nil)
-	if _, err := parsed.Parse(nil); err != nil { // names the environment variables
+	if _, err := parsed.Parse(nil); err != nil { // sets the names of the environment variables
 		t.Fatal(err)
 	}
 	reload := serveFile(t, siteFlags)
 	for _, flag := range app.Model().Flags {
 		name := flag.Name
 		if flag.Hidden || flag.Envar == "" {
-			continue // --help and others that are commands rather than settings
+			continue // flags such as --help are commands rather than settings
 		}
 		if len(values[name]) == 0 {
-			t.Errorf("--%s: what a wrong value is, and how it is refused, is not written here", name)
+			t.Errorf("--%s: this test has no invalid value and error text", name)
 		}
 		for _, wrong := range values[name] {
 			t.Run(name+"="+wrong.value, func(t *testing.T) {
@@ -111,10 +111,10 @@ func TestWrongSettings(t *testing.T) {
 				if name == "config.file" {
 					others = nil
 				}
-				if !flag.IsBoolFlag() { // they have no value on the command line
+				if !flag.IsBoolFlag() { // boolean flags have no value on the command line
 					refused(t, append(others, "--"+name+"="+wrong.value), "--"+told+": ", wrong.words)
 				}
-				if !strings.HasSuffix(wrong.words, "twice") && wrong.value != "" { // what is on the command line has priority
+				if !strings.HasSuffix(wrong.words, "twice") && wrong.value != "" { // the command line takes precedence
 					environment := "--" + name + " (" + flag.Envar + "): "
 					if told != name {
 						environment = "--" + told + ": "
@@ -127,7 +127,7 @@ func TestWrongSettings(t *testing.T) {
 				if key := keys[name]; key != "" {
 					file := siteFile(t, append(others, "--"+name+"="+wrong.value), keys)
 					at, key := regexp.QuoteMeta(file)+`:\d+`, `sites\.emea\.`+regexp.QuoteMeta(keys[told])
-					place := "(" + at + ": " + key + "|" + key + ` \(` + at + `\)): ` // the second in a step of check
+					place := "(" + at + ": " + key + "|" + key + ` \(` + at + `\)): ` // check uses the second form in a step
 					refused(t, []string{"--config.file=" + file}, place, wrong.words)
 					content, err := os.ReadFile(file)
 					if err != nil {
@@ -140,12 +140,12 @@ func TestWrongSettings(t *testing.T) {
 	}
 	for name := range values {
 		if flag := app.GetFlag(name); flag == nil || flag.Model().Envar == "" {
-			t.Errorf("--%s is no flag", name)
+			t.Errorf("--%s is not a flag", name)
 		}
 	}
 }
 
-// refused runs serve, check and --config.check with arguments that must be refused.
+// refused runs serve, check, and --config.check with arguments that they must reject.
 // The name is a regular expression.
 func refused(t *testing.T, args []string, name, words string) {
 	t.Helper()
@@ -154,11 +154,11 @@ func refused(t *testing.T, args []string, name, words string) {
 		want = regexp.MustCompile(name + ".*" + regexp.QuoteMeta(words))
 	}
 	ended, cancel := context.WithCancel(t.Context())
-	cancel() // so that what is not refused does not run on
+	cancel() // so that an accepted command does not keep running
 	for _, command := range [][]string{{"serve"}, {"check"}, {"--config.check"}} {
 		ctx := ended
 		if command[0] == "check" {
-			ctx = t.Context() // tells what is wrong with files as a step that failed
+			ctx = t.Context() // reports errors about files as a failed step
 		}
 		var stdout, stderr bytes.Buffer
 		status := run(ctx, append(command, args...), &stdout, &stderr)
@@ -171,7 +171,7 @@ func refused(t *testing.T, args []string, name, words string) {
 	}
 }
 
-// keysOfFlags are the keys of settings in a file by their flags.
+// keysOfFlags returns the keys of settings in a file by their flags.
 func keysOfFlags(t *testing.T) map[string]string {
 	t.Helper()
 	keys := make(map[string]string)
@@ -184,7 +184,7 @@ func keysOfFlags(t *testing.T) map[string]string {
 	return keys
 }
 
-// siteFile writes a configuration file that says what flags say.
+// siteFile writes a configuration file with the settings of flags.
 func siteFile(t *testing.T, flags []string, keys map[string]string) (path string) {
 	t.Helper()
 	settings := make(map[string][]string)
@@ -213,8 +213,8 @@ func siteFile(t *testing.T, flags []string, keys map[string]string) (path string
 	return path
 }
 
-// serveFile serves a site of a configuration file, and returns a function that
-// reloads the file with other content, which must be refused.
+// serveFile serves a site of a configuration file. It returns a function that reloads
+// the file with invalid content, which the exporter must reject.
 func serveFile(t *testing.T, flags []string) (reload func(t *testing.T, content []byte, key, words string)) {
 	t.Helper()
 	file := siteFile(t, flags, keysOfFlags(t))

@@ -15,8 +15,8 @@ import (
 
 const module = "github.com/qlik-exporter/qlik_exporter/"
 
-// walls are the packages that must not know certain others. A name stands for
-// what is below it, too.
+// walls lists the packages that must not import certain others. A name includes the
+// packages below it.
 var walls = map[string][]string{
 	"qlik":              {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", "log/slog", module + "collector", module + "internal", module + "qlik/headroom"},
 	"qlik/headroom":     {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", "log/slog", module + "collector", module + "internal", "net", "os", "sync", "context", "math/rand"},
@@ -34,8 +34,8 @@ var walls = map[string][]string{
 	"internal/text":     {"github.com"},
 }
 
-// TestWalls: dependencies point one way, main -> internal -> collector -> qlik, and
-// each package knows only its own business.
+// TestWalls checks that dependencies point in one direction, main -> internal ->
+// collector -> qlik, and that each package imports only what it may.
 func TestWalls(t *testing.T) {
 	for folder, forbidden := range walls {
 		for _, path := range sources(t, folder) {
@@ -53,12 +53,12 @@ func TestWalls(t *testing.T) {
 	}
 }
 
-// flagName is how a flag is written for people.
+// flagName matches a flag as it is written for people.
 var flagName = regexp.MustCompile(`--[a-z]+(?:[.-][a-z]+)+`)
 
-// TestFlagsAreNamedByTheirOwner: how a setting is called on the command line is the
-// business of internal/config. Packages that are given a configuration speak of its
-// fields; only the help of metrics, which administrators read, names flags.
+// TestFlagsAreNamedByTheirOwner checks that packages with a configuration of their own
+// do not name flags, which belong to internal/config. They refer to the fields of the
+// configuration, and metric help describes in words what a flag sets.
 func TestFlagsAreNamedByTheirOwner(t *testing.T) {
 	for _, folder := range []string{"qlik", "qlik/headroom", "collector", "internal/site", "internal/sessions", "internal/text"} {
 		for _, path := range sources(t, folder) {
@@ -67,8 +67,7 @@ func TestFlagsAreNamedByTheirOwner(t *testing.T) {
 				t.Fatal(err)
 			}
 			for at, text := range stringsAndComments(content) {
-				help := folder == "collector" && !strings.HasPrefix(text, "//")
-				if name := flagName.FindString(text); name != "" && !help {
+				if name := flagName.FindString(text); name != "" {
 					t.Errorf("%s:%d names %s", path, at, name)
 				}
 			}
@@ -76,7 +75,7 @@ func TestFlagsAreNamedByTheirOwner(t *testing.T) {
 	}
 }
 
-// sources are the files of a package, without its tests.
+// sources returns the files of a package, without its tests.
 func sources(t *testing.T, folder string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(folder, "*.go"))
