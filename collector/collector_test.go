@@ -34,7 +34,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var update = flag.Bool("update", false, "write the files in testdata anew")
 
-// site is a site whose answers are given.
+// site is a site with fixed responses.
 type site struct {
 	snapshot *headroom.Snapshot
 	status   collector.Status
@@ -42,7 +42,7 @@ type site struct {
 
 const limit = 5
 
-// auditLog is the status of a log.
+// auditLog is an audit log with a fixed status.
 type auditLog auditlog.Status
 
 func (l auditLog) Status() auditlog.Status { return auditlog.Status(l) }
@@ -50,8 +50,8 @@ func (l auditLog) Status() auditlog.Status { return auditlog.Status(l) }
 func (s *site) Snapshot(context.Context) *headroom.Snapshot { return s.snapshot }
 func (s *site) Status() collector.Status                    { return s.status }
 
-// count counts the users anew, and adds what the tracking and the repository
-// would tell.
+// count counts the users again and adds data that tracking and the repository would
+// provide.
 func (s *site) count() {
 	robot := qlik.NewUser("APPS", "robot")
 	counted, _ := headroom.New(headroom.Config{Limit: limit, Unlimited: []qlik.User{robot}}).Observe(headroom.Round{Links: s.snapshot.Links})
@@ -89,7 +89,7 @@ func (s *site) list(link int, directory, id string, n int) {
 	}
 }
 
-// company is a site that has something for every metric to say.
+// company is a site with data for every metric.
 func company() *site {
 	s := &site{
 		snapshot: &headroom.Snapshot{Time: day("2026-03-01"), Limit: limit, UsageKnown: true, UsagePlausible: true, Links: []headroom.LinkResult{
@@ -153,7 +153,7 @@ func company() *site {
 	s.snapshot.Users[anna].NextSlot = day("2026-03-02")
 	s.snapshot.Users[anna].LimitReached, s.snapshot.Users[anna].LastLimitReached = 3, day("2026-03-01")
 	s.snapshot.Users = append(s.snapshot.Users,
-		// One who only has a slot that cools, one who left, one with a row that was left over.
+		// A user with only a cooling slot, a user who left, and a user with a leftover row.
 		headroom.UserStatus{User: qlik.NewUser("LAB", "zoe"), Limited: true, Headroom: 5, CoolingSlots: 1, EffectiveHeadroom: 4, License: qlik.LicenseAnalyzer, LicensedSessions: 1},
 		headroom.UserStatus{User: qlik.NewUser("LAB", "zora"), Limited: true, Headroom: 5, EffectiveHeadroom: 5, License: qlik.LicenseAnalyzer, LimitReached: 1, LastLimitReached: day("2026-02-28")},
 		headroom.UserStatus{User: qlik.NewUser("LAB", "zyx"), Limited: true, Headroom: 5, EffectiveHeadroom: 4, License: qlik.LicenseUnknown, LicensedSessions: 1},
@@ -185,7 +185,7 @@ func config(change func(*collector.UsersConfig)) collector.Config {
 	return c
 }
 
-// scrape returns one scrape of a site, gathered with all checks that there are.
+// scrape returns one scrape of a site, gathered with all available checks.
 func scrape(t *testing.T, s collector.Site, c collector.Config) prometheus.Gatherer {
 	t.Helper()
 	exporter, err := collector.NewExporter(s, c)
@@ -196,8 +196,8 @@ func scrape(t *testing.T, s collector.Site, c collector.Config) prometheus.Gathe
 	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, err })
 }
 
-// TestExposition compares the whole answer, so that a metric too many fails as
-// one too few does. In the bubble no time passes, hence all durations are 0.
+// TestExposition compares the complete response, so that both an additional and a
+// missing metric fail. No time passes in the synctest bubble, so all durations are 0.
 func TestExposition(t *testing.T) {
 	empty := &site{snapshot: &headroom.Snapshot{Limit: limit}, status: collector.Status{Certificates: company().status.Certificates}}
 	down := company()
@@ -261,7 +261,7 @@ func exposition(t *testing.T, gatherer prometheus.Gatherer, format expfmt.Format
 	return out.Bytes()
 }
 
-// TestOpenMetrics: the other format that is offered keeps the names.
+// TestOpenMetrics checks that the OpenMetrics format keeps the names.
 func TestOpenMetrics(t *testing.T) {
 	text := exposition(t, scrape(t, company(), config(nil)), expfmt.NewFormat(expfmt.TypeOpenMetrics))
 	for _, line := range []string{
@@ -275,8 +275,8 @@ func TestOpenMetrics(t *testing.T) {
 	}
 }
 
-// series returns the value of every series of a metric, by the values of its
-// labels joined with blanks.
+// series returns the value of every series of a metric, by its label values joined
+// with spaces.
 func series(t *testing.T, gatherer prometheus.Gatherer, name string) map[string]float64 {
 	t.Helper()
 	families, err := gatherer.Gather()
@@ -311,7 +311,7 @@ func TestWhoGetsSeries(t *testing.T) {
 		{"everybody", nil, everybody, 0},
 		{"from two sessions on", func(c *collector.UsersConfig) { c.MinSessions = 2 }, map[string]float64{"LAB anna": 0, "LAB carla": -1}, 0},
 		{"from six sessions on", func(c *collector.UsersConfig) { c.MinSessions = 6 }, map[string]float64{"LAB carla": -1}, 0},
-		// The robot has most sessions and takes the first place, without headroom.
+		// The robot has the most sessions and comes first. It has no headroom.
 		{"the two with most sessions", func(c *collector.UsersConfig) { c.MaxUsers = 2 }, map[string]float64{"LAB carla": -1}, 6},
 		{"without some", func(c *collector.UsersConfig) { c.ExcludeUsers = []string{`lab\\[abz].*`} }, map[string]float64{"LAB carla": -1}, 0},
 		{"expressions are anchored", func(c *collector.UsersConfig) { c.ExcludeUsers = []string{"anna", "LAB"} }, everybody, 0},
@@ -346,7 +346,8 @@ func TestImpossibleConfig(t *testing.T) {
 	}
 }
 
-// TestRowsComeInLabelOrder: unsorted rows make gathering several times slower.
+// TestRowsComeInLabelOrder checks the order of rows, because unsorted rows make
+// gathering several times slower.
 func TestRowsComeInLabelOrder(t *testing.T) {
 	for _, mode := range []string{collector.UserLabelsPlain, collector.UserLabelsHashed} {
 		exporter, err := collector.NewExporter(crowd(1000), config(func(c *collector.UsersConfig) {
@@ -375,7 +376,7 @@ func TestRowsComeInLabelOrder(t *testing.T) {
 	}
 }
 
-// crowd is a site of n users with one to six sessions, listed in no order.
+// crowd returns a site of n users with one to six sessions, in no particular order.
 func crowd(n int) *site {
 	s := company()
 	s.snapshot.Sessions = nil
@@ -391,8 +392,8 @@ func crowd(n int) *site {
 	return s
 }
 
-// TestStrangeUsers: whatever Qlik calls its users, the numbers are right and the
-// exposition is valid.
+// TestStrangeUsers checks that unusual user names do not affect the numbers or the
+// validity of the exposition.
 func TestStrangeUsers(t *testing.T) {
 	server, err := qliktest.Start(qliktest.Config{})
 	if err != nil {
@@ -443,11 +444,11 @@ func TestStrangeUsers(t *testing.T) {
 	}
 }
 
-// TestPanicCostsOneCollector and no other. That collector has no metrics at all,
-// those that it wrote before included.
+// TestPanicCostsOneCollector checks that a panic affects only one collector. This
+// collector has no metrics, not even those that it wrote before the panic.
 func TestPanicCostsOneCollector(t *testing.T) {
 	s := company()
-	s.snapshot.Limit = -1 // by which sessions counts users
+	s.snapshot.Limit = -1 // the sessions collector panics on it
 	var failed error
 	c := config(nil)
 	c.Ran = func(name string, err error) {
@@ -473,8 +474,8 @@ func TestPanicCostsOneCollector(t *testing.T) {
 	}
 }
 
-// TestGatherTwice: the collectors of a scrape run once, and it says the same as
-// often as it is gathered.
+// TestGatherTwice checks that the collectors of a scrape run once, and that every call
+// of Gather returns the same result.
 func TestGatherTwice(t *testing.T) {
 	c := config(nil)
 	var ran []string
@@ -496,7 +497,7 @@ func TestGatherTwice(t *testing.T) {
 	}
 }
 
-// BenchmarkScrape is the cost of turning 20,000 users into metrics.
+// BenchmarkScrape measures producing the metrics of 20,000 users.
 func BenchmarkScrape(b *testing.B) {
 	s := crowd(20_000)
 	exporter, err := collector.NewExporter(s, config(func(c *collector.UsersConfig) { c.MaxUsers = 100_000 }))

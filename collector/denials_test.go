@@ -9,8 +9,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
 
-// TestOldestDenialIsForgotten: once the denials of too many users are kept, those
-// of the user whose last one is oldest go.
+// TestOldestDenialIsForgotten checks that with too many users, the denials of the user
+// with the oldest last denial are deleted.
 func TestOldestDenialIsForgotten(t *testing.T) {
 	denials := NewDenials(nil)
 	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
@@ -24,7 +24,7 @@ func TestOldestDenialIsForgotten(t *testing.T) {
 	denied("refused again", noon.Add(-2*time.Hour))
 	for i := 2; i < maxDenied; i++ {
 		denied(fmt.Sprint("user", i), noon.Add(time.Duration(i)*time.Millisecond))
-		if i == maxDenied/2 { // neither the first nor the last of whom a denial was told
+		if i == maxDenied/2 { // neither the first nor the last user
 			denied("oldest", noon.Add(-time.Hour))
 		}
 	}

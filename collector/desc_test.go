@@ -11,9 +11,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// TestDescriptors: what a registry would refuse, and what is agreed on besides.
-// Each metric is in the answer of a site that has something for every metric to
-// say, which is used as a list of them.
+// TestDescriptors checks the rules of a registry and our own conventions. It also
+// checks that the golden file, which serves as a list of all metrics, has each metric.
 func TestDescriptors(t *testing.T) {
 	golden, err := os.ReadFile(filepath.Join("testdata", "company.prom"))
 	if err != nil {
@@ -29,18 +28,18 @@ func TestDescriptors(t *testing.T) {
 		case known[d.name]:
 			t.Errorf("%s is described twice", d.name)
 		case !name.MatchString(d.name):
-			t.Errorf("%s is no name of a metric of Qlik", d.name)
+			t.Errorf("%s is not a valid metric name", d.name)
 		case (d.kind == dto.MetricType_COUNTER) != strings.HasSuffix(d.name, "_total"):
 			t.Errorf("%s is a %s", d.name, d.kind)
 		case !strings.HasSuffix(d.help, "."):
-			t.Errorf("%s: the help %q is no sentence", d.name, d.help)
+			t.Errorf("%s: the help %q is not a sentence", d.name, d.help)
 		case !strings.Contains(string(golden), "\n# TYPE "+d.name+" ") && !strings.HasPrefix(string(golden), "# HELP "+d.name+" "):
-			t.Errorf("%s is not expected", d.name)
+			t.Errorf("%s is not in the golden file", d.name)
 		}
 		known[d.name] = true
 		for j, label := range d.labels {
 			if !labelName.MatchString(label) || slices.Contains(d.labels[:j], label) {
-				t.Errorf("%s: %s is no name of a label, or is there twice", d.name, label)
+				t.Errorf("%s: %s is not a valid label name, or occurs twice", d.name, label)
 			}
 		}
 	}

@@ -16,9 +16,9 @@ import (
 
 var soak = flag.Duration("soak", 30*time.Minute, "simulated time of TestSoak")
 
-// TestSoak: a company of a thousand users is scraped every 15 seconds for as long
-// as -soak says. What the exporter keeps does not grow, and its counters agree
-// with what is there. The first quarter is for getting to its size.
+// TestSoak scrapes a company of a thousand users every 15 seconds for the time of
+// -soak. It checks that the memory of the exporter does not grow after the first
+// quarter, and that its counters are consistent with the sessions.
 func TestSoak(t *testing.T) {
 	const users, interval = 1000, 15 * time.Second
 	clock := qliktest.NewClock(time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC))
@@ -86,7 +86,7 @@ func TestSoak(t *testing.T) {
 	t.Logf("%d scrapes in %s of the site; %d series in the last", scrapes, *soak, series)
 	t.Logf("after a quarter: %+v", before)
 	t.Logf("at the end:      %+v", after)
-	// The simulated site is in the same process, and sessions come and go.
+	// The simulated site runs in the same process, and sessions start and end.
 	if after.heap > before.heap*5/4+8<<20 {
 		t.Errorf("memory has grown from %d to %d bytes", before.heap, after.heap)
 	}
@@ -95,7 +95,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// usage is what is kept at one moment.
+// usage is the resource usage at one time.
 type usage struct {
 	heap                 uint64 // bytes in use
 	goroutines, sessions int

@@ -11,8 +11,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// TestWriterIsLikeARegistry: series of metrics with all sorts of labels, written
-// in any order, come out as a registry puts them.
+// TestWriterIsLikeARegistry checks that the writer returns series with any labels, in
+// any order, exactly like a registry.
 func TestWriterIsLikeARegistry(t *testing.T) {
 	some := []*desc{
 		upDesc, userLicenseInfoDesc, userSessionsDesc, userEffectiveHeadroomDesc, virtualProxyInfoDesc, requestErrorsDesc, userLimitReachedDesc,
@@ -56,7 +56,7 @@ func TestWriterIsLikeARegistry(t *testing.T) {
 	}
 }
 
-// metrics is a collector of what is given.
+// metrics is a collector of fixed metrics.
 type metrics []prometheus.Metric
 
 func (m metrics) Describe(chan<- *prometheus.Desc) {}
@@ -80,8 +80,8 @@ func text(families []*dto.MetricFamily) string {
 	return b.String()
 }
 
-// values returns the values of the series of the only family, by those of their
-// labels, in order.
+// values returns the label values and the value of each series of the only family, in
+// order.
 func values(t *testing.T, families []*dto.MetricFamily) []string {
 	t.Helper()
 	if len(families) != 1 {
@@ -98,7 +98,8 @@ func values(t *testing.T, families []*dto.MetricFamily) []string {
 	return values
 }
 
-// TestSeriesWrittenTwice: the first one stays, and so do all others.
+// TestSeriesWrittenTwice checks that the first of two equal series is kept, and all
+// other series as well.
 func TestSeriesWrittenTwice(t *testing.T) {
 	w := newWriter()
 	w.write(repositoryUpDesc, 1, "b")
@@ -135,8 +136,8 @@ func TestSeriesWrittenTwice(t *testing.T) {
 	}
 }
 
-// TestInvalidUTF8 in what Qlik calls things: it is replaced, and order and
-// equality are those of what comes out.
+// TestInvalidUTF8 checks that invalid UTF-8 in names from Qlik is replaced, and that
+// the replaced values determine order and equality.
 func TestInvalidUTF8(t *testing.T) {
 	w := newWriter()
 	w.write(repositoryUpDesc, 1, "a\xff")
@@ -152,8 +153,8 @@ func TestInvalidUTF8(t *testing.T) {
 	}
 }
 
-// TestLabelsAreShared: series after one another share what is the same in them,
-// and writing one takes next to no memory of its own.
+// TestLabelsAreShared checks that successive series share equal labels, and that a
+// series needs almost no memory of its own.
 func TestLabelsAreShared(t *testing.T) {
 	w := newWriter()
 	w.write(userSessionsDesc, 1, "LAB", "anna", "/")
@@ -192,7 +193,8 @@ func TestLabelsAreShared(t *testing.T) {
 	}
 }
 
-// TestWrongNumberOfLabels is a defect of a collector, found when it runs.
+// TestWrongNumberOfLabels checks that a wrong number of labels, which is a defect of a
+// collector, panics when the collector runs.
 func TestWrongNumberOfLabels(t *testing.T) {
 	defer func() {
 		if r := recover(); r != "qlik_repository_up: got 2 label values, want 1" {
