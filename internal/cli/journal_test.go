@@ -10,9 +10,9 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// TestJournalIsSynced: a line counts as recorded only once it is on the disk.
+// TestJournalIsSynced checks that a line counts as recorded only after it is on disk.
 func TestJournalIsSynced(t *testing.T) {
-	// The null device takes every line, and is no disk.
+	// The null device accepts every line, but cannot sync.
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

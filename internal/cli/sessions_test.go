@@ -29,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// typed is a command that was typed, and what it wrote.
+// typed is a command together with its output.
 type typed struct {
 	openSite
 
@@ -54,8 +54,8 @@ func (c *typed) list(t *testing.T, query Query, atLeast int, format string) stri
 	return c.out.String()
 }
 
-// end ends sessions of a user, the most recently active one excepted unless
-// change says otherwise.
+// end ends sessions of a user. It keeps the most recently active one unless change
+// sets other options.
 func (c *typed) end(t *testing.T, user string, change func(*EndOptions)) (string, error) {
 	t.Helper()
 	options := EndOptions{Query: Query{User: user}, Keep: 1, Yes: true}
@@ -130,7 +130,7 @@ no limit  NONE\anonymous  1                     -                     unknown   
 			{Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"qmc"}}}, 0, "anna robot"},
 			{Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/"}}}, 0, "bert stranger"},
 			{Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/qmc", "/portal"}, Nodes: []string{"QLIK1"}}}, 3, "anna"},
-			{Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/qmc"}, Nodes: []string{"qlik2"}}}, 0, ""}, // not both in one place
+			{Query{PlaceFilter: sessions.PlaceFilter{VirtualProxies: []string{"/qmc"}, Nodes: []string{"qlik2"}}}, 0, ""}, // never both at one place
 		} {
 			got := strings.Join(users(c.list(t, test.query, test.atLeast, formatTable)), " ")
 			if got != test.want {
@@ -155,8 +155,8 @@ no limit  NONE\anonymous  1                     -                     unknown   
 	})
 }
 
-// TestListCooling: who did not see sessions end knows slots that cool only by
-// their rows, and says so.
+// TestListCooling checks that cooling slots are listed on the basis of usage rows if
+// the command did not see the sessions end.
 func TestListCooling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := sessionstest.Start(t, nil)
@@ -181,7 +181,7 @@ func TestListCooling(t *testing.T) {
 	})
 }
 
-// TestListWithoutRows: what is not known is not shown as if it were.
+// TestListWithoutRows checks that unknown values are not shown as known ones.
 func TestListWithoutRows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := sessionstest.Start(t, withoutRows)
@@ -263,8 +263,8 @@ func TestListForPrograms(t *testing.T) {
 	})
 }
 
-// TestIncomplete: an answer without some links says so on its first line, and a
-// file for programs leaves that to the error output.
+// TestIncomplete checks that the first line reports missing links, except in CSV, where
+// the error output reports them.
 func TestIncomplete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := sessionstest.Start(t, nil)
@@ -275,7 +275,7 @@ func TestIncomplete(t *testing.T) {
 			"  qlik3 / /portal /qmc /sales: status: 500 Internal Server Error\n\n"
 		c := commands(site)
 		err := c.List(t.Context(), Query{}, 0, formatTable)
-		// A slot of a session that is not seen does not look as if it cooled.
+		// The slot of a session that is not listed must not look like a cooling slot.
 		if !errors.Is(err, ErrIncomplete) || !strings.HasPrefix(c.out.String(), first+"FREE") ||
 			!regexp.MustCompile(`\n3 +LAB\\anna +1 +\? +analyzer`).Match(c.out.Bytes()) {
 			t.Errorf("%v: %s", err, &c.out)
@@ -300,8 +300,8 @@ func TestIncomplete(t *testing.T) {
 	})
 }
 
-// TestEndKeepsTheMostRecent: by default the user can go on working in the window
-// that was used last.
+// TestEndKeepsTheMostRecent checks that by default, the user's most recently active
+// session keeps working.
 func TestEndKeepsTheMostRecent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := sessionstest.Start(t, nil)
@@ -346,7 +346,7 @@ The user can start a new session from %s on. Until then, slots that were freed a
 			t.Error("a new session does not work at the promised time")
 		}
 
-		// Once more is harmless.
+		// Repeating the command is harmless.
 		got, err = c.end(t, "anna", nil)
 		if err != nil || !strings.HasSuffix(got, "Nothing to end.\n") || len(server.Sessions()) != 2 {
 			t.Errorf("%v: %s", err, got)
@@ -364,7 +364,7 @@ func TestEndChoices(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*EndOptions)
-		want   string // devices whose sessions stay; the oldest is 0
+		want   string // devices of the kept sessions; 0 is the oldest
 	}{
 		{"default", nil, "4"},
 		{"all", all, ""},
@@ -402,8 +402,8 @@ func TestEndChoices(t *testing.T) {
 	}
 }
 
-// TestEndUnknownActivity: without usage rows nobody knows which window is in use,
-// so the choice is left to who asks.
+// TestEndUnknownActivity checks that the operator must choose the sessions if there
+// are no usage rows, because it is unknown which session is in use.
 func TestEndUnknownActivity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := sessionstest.Start(t, withoutRows)
@@ -439,7 +439,7 @@ Without usage rows, this is calculated from sessions alone. It misses slots that
 	})
 }
 
-// TestEndRefuses: what no administrator means to do needs more than a name.
+// TestEndRefuses checks that unintended actions are rejected or need more than a name.
 func TestEndRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := sessionstest.Start(t, nil)
@@ -487,13 +487,13 @@ func TestEndRefuses(t *testing.T) {
 	})
 }
 
-// readerFunc is somebody at the terminal.
+// readerFunc simulates an operator at the terminal.
 type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// TestEndAsks: on a terminal nothing ends without a yes, and a login while the
-// question stands is left alone.
+// TestEndAsks checks that on a terminal, no session is ended without confirmation, and
+// that a session started before the answer is not ended.
 func TestEndAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := sessionstest.Start(t, nil)
@@ -531,7 +531,8 @@ The user can start a new session now: 3 slots are free.
 	})
 }
 
-// TestEndWithOneProxyDown: what can be ended is ended, and what cannot is said.
+// TestEndWithOneProxyDown checks that other sessions are ended, and that the failures
+// are reported.
 func TestEndWithOneProxyDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := sessionstest.Start(t, nil)
@@ -573,7 +574,8 @@ func TestEndWithOneProxyDown(t *testing.T) {
 	})
 }
 
-// TestEndStillListed: a proxy that says yes and does nothing is not believed.
+// TestEndStillListed checks that a session counts as failed if the proxy confirms its
+// end but still lists it.
 func TestEndStillListed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := sessionstest.Start(t, nil)
@@ -586,8 +588,8 @@ func TestEndStillListed(t *testing.T) {
 	})
 }
 
-// TestJournal: each run that ended anything leaves a line, with who ran it, whom
-// it hit and how many sessions, and without their ids.
+// TestJournal checks that each run that ended sessions adds a line with the operator,
+// the user, and the number of sessions, but without session ids.
 func TestJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	synctest.Test(t, func(t *testing.T) {
@@ -625,8 +627,8 @@ func TestJournal(t *testing.T) {
 	})
 }
 
-// TestHarmless: whatever users are called, nothing that reads the output acts on
-// it.
+// TestHarmless checks that user names cannot have an effect on programs that read the
+// output.
 func TestHarmless(t *testing.T) {
 	const directory = "LAB"
 	names := []string{

@@ -65,8 +65,7 @@ sites:
 	}
 }
 
-// TestDefaultCoolingTime: a slot cools for five minutes unless a setting says
-// otherwise.
+// TestDefaultCoolingTime checks that the default cooling time is five minutes.
 func TestDefaultCoolingTime(t *testing.T) {
 	const want = 5 * time.Minute
 	site := Default()
@@ -82,7 +81,7 @@ func TestDefaultCoolingTime(t *testing.T) {
 	}
 }
 
-// TestFormatIsLoadable: what is shown as the configuration in force is one.
+// TestFormatIsLoadable checks that the output of Format is a valid configuration.
 func TestFormatIsLoadable(t *testing.T) {
 	dir := t.TempDir()
 	site := Default()
@@ -172,7 +171,7 @@ func TestBadFile(t *testing.T) {
 	}
 }
 
-// TestExplain: what turns out wrong only later is told with its place as well.
+// TestExplain checks that errors found after loading also contain the place.
 func TestExplain(t *testing.T) {
 	path := write(t, filepath.Join(t.TempDir(), "sites.yml"), "sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    exclude_user: [a]\n    collector:\n      licenses: false\n")
 	c, err := load(path)
@@ -247,10 +246,10 @@ func TestUseLocalNode(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "write the table in docs/configuration.md anew")
+var update = flag.Bool("update", false, "update the table in docs/configuration.md")
 
-// TestDocumentation: the example of the documentation can be loaded, and its
-// table has every setting.
+// TestDocumentation checks that the example in the documentation is valid, and that
+// the table contains every setting.
 func TestDocumentation(t *testing.T) {
 	const path = "../../docs/configuration.md"
 	content, err := os.ReadFile(path)
@@ -271,15 +270,15 @@ func TestDocumentation(t *testing.T) {
 		return
 	}
 	if !*update || !found {
-		t.Fatal("the table of settings is not what the code has; go test ./internal/config -update writes it anew")
+		t.Fatal("the table of settings is out of date; update it with go test ./internal/config -update")
 	}
 	if err := os.WriteFile(path, []byte(before+"<!-- settings -->\n"+Reference()+"<!-- end -->"+after), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// FuzzLoad: whatever is in a file, either it can be used and shown, or one line
-// says why not.
+// FuzzLoad checks that any file is either valid and can be formatted, or produces an
+// error of one line.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
 		"sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    session_limit: 4\n    cooling_time: 90s\n    collector: {licenses: false}\n",

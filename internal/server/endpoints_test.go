@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// two is a configuration of two sites, which cannot be reloaded.
+// two is a configuration of two sites that cannot be reloaded.
 type two struct{ only }
 
 func (two) Names() []string { return []string{"emea", "apac"} }
@@ -81,8 +81,8 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-// TestExternalURL: behind a reverse proxy that ends TLS, and passes the path on or
-// not, links lead to what they name, and /sd to the proxy.
+// TestExternalURL checks that links work and /sd returns the reverse proxy, if this
+// proxy terminates TLS and does or does not forward the path.
 func TestExternalURL(t *testing.T) {
 	for _, passesPath := range []bool{true, false} {
 		proxy := httptest.NewUnstartedServer(nil)
@@ -114,7 +114,7 @@ func TestExternalURL(t *testing.T) {
 
 		root := external.String() + "/"
 		if passesPath {
-			root = external.String() // leads to the one with the slash
+			root = external.String() // redirects to the path with the slash
 		}
 		landing := fetch(root)
 		links := regexp.MustCompile(`href="([^"]+)"`).FindAllStringSubmatch(landing, -1)
@@ -146,8 +146,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// FuzzScrape: whatever is asked, the answer is a scrape or says what is wrong with
-// the question.
+// FuzzScrape checks that the response to any request is a scrape or an error about the
+// request.
 func FuzzScrape(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"target=emea", "10"}, {"target=emea", ""}, {"target=", "1"}, {"target=a&target=b", "x"}, {"%", "NaN"}, {"target=%00", "-0"}, {"a;b", "1e999"},

@@ -27,12 +27,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestScrapeTimeout(t *testing.T) {
 	for _, test := range []struct {
 		header string
-		want   time.Duration // negative: refused
+		want   time.Duration // negative: rejected
 	}{
 		{"", 0},
 		{"10", 9750 * time.Millisecond},
 		{"1.5", 1250 * time.Millisecond},
-		{"0.3", 150 * time.Millisecond}, // what is kept back would leave next to nothing
+		{"0.3", 150 * time.Millisecond}, // the reserve would leave almost nothing
 		{"0.1", 50 * time.Millisecond},
 		{"0", -1},
 		{"-5", -1},
@@ -53,7 +53,7 @@ func TestScrapeTimeout(t *testing.T) {
 	}
 }
 
-// collect is a scrape made of a function.
+// collect is a scrape that calls a function.
 type collect func(ch chan<- prometheus.Metric)
 
 func (collect) Describe(ch chan<- *prometheus.Desc)   { ch <- seen }
@@ -64,7 +64,7 @@ func (c collect) Gather() ([]*dto.MetricFamily, error) {
 	return registry.Gather()
 }
 
-// heardNow is a scrape of a site that answered just now.
+// heardNow is a scrape of a site that has just responded.
 type heardNow struct {
 	prometheus.Gatherer
 	at time.Time
@@ -72,7 +72,7 @@ type heardNow struct {
 
 func (h heardNow) Heard() time.Time { return h.at }
 
-// only is a site that is scraped by a function, the only one.
+// only is a configuration with a single site, scraped by a function.
 type only func(ctx context.Context) prometheus.Gatherer
 
 func (only) Describe(chan<- *prometheus.Desc) {}
@@ -168,8 +168,8 @@ func TestDeadlineReachesTheSite(t *testing.T) {
 	}
 }
 
-// TestDuplicateCostsOneSeries: the same series twice is a defect, but the rest
-// of the scrape is worth having. It is counted.
+// TestDuplicateCostsOneSeries checks that a duplicate series, which is a defect, is
+// counted and does not affect the rest of the scrape.
 func TestDuplicateCostsOneSeries(t *testing.T) {
 	h := handler(t, Config{TelemetryPath: "/metrics", Sites: only(func(context.Context) prometheus.Gatherer {
 		return collect(func(ch chan<- prometheus.Metric) {
@@ -213,8 +213,8 @@ func TestCompressionAndOpenMetrics(t *testing.T) {
 	}
 }
 
-// TestReserve: what was needed lately after waiting for Qlik is kept back, and more;
-// a lot while nothing is known.
+// TestReserve checks that the reserve is a multiple of the time that was needed
+// recently after waiting for Qlik, and large before the first measurement.
 func TestReserve(t *testing.T) {
 	const offset = 250 * time.Millisecond
 	r := reserve{needed: make(map[string]time.Duration)}
@@ -240,8 +240,8 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// TestReserveIsMeasuredToTheLastByte: from the end of waiting, which is the
-// deadline at the latest, until the answer is written.
+// TestReserveIsMeasuredToTheLastByte checks that the measured time starts at the end
+// of waiting, at the latest at the deadline, and ends when the response is written.
 func TestReserveIsMeasuredToTheLastByte(t *testing.T) {
 	for name, late := range map[string]time.Duration{"in time": 0, "late": time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -264,8 +264,8 @@ func TestReserveIsMeasuredToTheLastByte(t *testing.T) {
 	}
 }
 
-// TestReserveIsOfScrapes: a person who reads slowly costs scrapes no time, and a
-// scraper not more than it was granted.
+// TestReserveIsOfScrapes checks that a person who reads slowly does not increase the
+// reserve, and a scraper does not increase it beyond its timeout.
 func TestReserveIsOfScrapes(t *testing.T) {
 	for granted, want := range map[string]time.Duration{"": 0, "10": 10 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -283,7 +283,7 @@ func TestReserveIsOfScrapes(t *testing.T) {
 	}
 }
 
-// slow is the connection to a client that reads slowly.
+// slow is a connection to a client that reads slowly.
 type slow struct {
 	http.ResponseWriter
 
@@ -311,7 +311,7 @@ func TestRunSaysWhyItCannotListen(t *testing.T) {
 	}
 }
 
-// stuck is the connection to a client that does not read.
+// stuck is a connection to a client that does not read.
 type stuck struct {
 	http.ResponseWriter
 
@@ -325,7 +325,8 @@ func (s stuck) Write(p []byte) (int, error) {
 	return s.ResponseWriter.Write(p)
 }
 
-// TestClientsThatNeverRead: who does not read the answer holds up nobody else.
+// TestClientsThatNeverRead checks that clients that do not read the response do not
+// delay others.
 func TestClientsThatNeverRead(t *testing.T) {
 	h := handler(t, Config{TelemetryPath: "/metrics"})
 	written, until := make(chan struct{}), make(chan struct{})
@@ -345,7 +346,7 @@ func TestClientsThatNeverRead(t *testing.T) {
 	asking.Wait()
 }
 
-// TestServerLog: a probe that only connects is not an error.
+// TestServerLog checks that a probe that only connects is not logged as an error.
 func TestServerLog(t *testing.T) {
 	var log strings.Builder
 	l := serverLog{slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))}
@@ -359,8 +360,8 @@ func TestServerLog(t *testing.T) {
 	}
 }
 
-// TestWhoLeavesGetsNoAnswer: nor is anything made of what is known by then, which
-// would look like a failure of the site.
+// TestWhoLeavesGetsNoAnswer checks that no response is built for a client that has
+// disconnected. The incomplete data would look like a failure of the site.
 func TestWhoLeavesGetsNoAnswer(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	asked := 0

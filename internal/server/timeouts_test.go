@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// onePipe is a listener with a single connection, which holds nothing that was
-// not read yet: every answer is larger than its buffers.
+// onePipe is a listener with a single connection without a buffer, so that every
+// response waits for its reader.
 type onePipe struct {
 	connections chan net.Conn
 	closed      chan struct{}
@@ -42,8 +42,8 @@ func (p *onePipe) Close() error {
 
 func (*onePipe) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestClientsThatDoNotReadAreDisconnected: a client that does not read its answer
-// is disconnected, and after a scrape soon after Prometheus has stopped waiting.
+// TestClientsThatDoNotReadAreDisconnected checks that a client that does not read its
+// response is disconnected. For a scrape, this is soon after the scrape timeout.
 func TestClientsThatDoNotReadAreDisconnected(t *testing.T) {
 	for _, test := range []struct {
 		path, header string

@@ -12,7 +12,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 )
 
-// FuzzAnswer: whatever a proxy answers, what Prometheus gets is valid.
+// FuzzAnswer checks that Prometheus gets valid metrics for any response of a proxy.
 func FuzzAnswer(f *testing.F) {
 	for _, seed := range []string{
 		`[]`, `{}`, `<html>`, `[{"SessionId":"1","UserDirectory":"LAB","UserId":"anna"}]`,
@@ -36,7 +36,7 @@ func FuzzAnswer(f *testing.F) {
 		server.SetAnswer("emea1", "", body)
 		site, done, _ := set.Use("emea")
 		defer done()
-		families, err := prometheus.Gatherers{site.Exporter.Scrape(t.Context())}.Gather() // with all checks
+		families, err := prometheus.Gatherers{site.Exporter.Scrape(t.Context())}.Gather() // performs all checks
 		if err != nil {
 			t.Fatalf("%q: %v", body, err)
 		}

@@ -61,8 +61,8 @@ func serve(t *testing.T, f *file) *Set {
 	return set
 }
 
-// started returns the sessions that a site has seen begin; -1 if there is no
-// such site.
+// started returns the number of sessions that a site has seen start, or -1 if there
+// is no such site.
 func started(t *testing.T, set *Set, name string) float64 {
 	t.Helper()
 	site, done, found := set.Use(name)
@@ -92,7 +92,7 @@ func login(t *testing.T, server *qliktest.Site, user string) {
 	}
 }
 
-// TestReload: what did not change goes on, with all that was counted.
+// TestReload checks that unchanged sites continue and keep their counters.
 func TestReload(t *testing.T) {
 	emeaServer, emea := simulated(t, "emea")
 	apacServer, apac := simulated(t, "apac")
@@ -135,7 +135,7 @@ func TestReload(t *testing.T) {
 	check("others removed", map[string]float64{"emea": 1, "apac": -1, "us": -1})
 }
 
-// TestRefusedReload: one wrong setting, and nothing changes.
+// TestRefusedReload checks that nothing changes if one setting is invalid.
 func TestRefusedReload(t *testing.T) {
 	emeaServer, emea := simulated(t, "emea")
 	_, apac := simulated(t, "apac")
@@ -179,8 +179,8 @@ func TestRefusedReload(t *testing.T) {
 	}
 }
 
-// TestRefusedReloadClosesWhatItOpened: sites that were opened for a configuration
-// that is refused are closed, and those in use are not.
+// TestRefusedReloadClosesWhatItOpened checks that the sites opened for a rejected
+// configuration are closed, and the sites in use are not.
 func TestRefusedReloadClosesWhatItOpened(t *testing.T) {
 	_, emea := simulated(t, "emea")
 	_, apac := simulated(t, "apac")
@@ -205,7 +205,7 @@ func TestRefusedReloadClosesWhatItOpened(t *testing.T) {
 	if len(opened) != 2 {
 		t.Fatalf("%d sites were opened, want 2", len(opened))
 	}
-	for _, site := range opened { // one that is closed asks nobody
+	for _, site := range opened { // a closed site sends no requests
 		if site.Client.Snapshot(t.Context()).Up() {
 			t.Errorf("%s is still open", site.Config.Name)
 		}
@@ -217,8 +217,8 @@ func TestRefusedReloadClosesWhatItOpened(t *testing.T) {
 	}
 }
 
-// TestRemovedSiteAnswersOut: a scrape that is under way when its site is removed
-// ends with true numbers.
+// TestRemovedSiteAnswersOut checks that a scrape in progress returns correct numbers
+// if its site is removed.
 func TestRemovedSiteAnswersOut(t *testing.T) {
 	server, emea := simulated(t, "emea")
 	_, apac := simulated(t, "apac")

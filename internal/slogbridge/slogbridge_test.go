@@ -151,8 +151,8 @@ func TestLines(t *testing.T) {
 			json:   `{"key":"masked","key2":"masked","level":"info","msg":"m","node.host":"qlik1","node.port":4243}`,
 		},
 	}
-	// The caller has a test of its own; without it these lines do not depend on
-	// where they stand in this file.
+	// Another test covers the caller. Without it, the expected lines do not depend on
+	// line numbers in this file.
 	caller := regexp.MustCompile(`caller=\S+ |"caller":"[^"]*",`)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -180,7 +180,7 @@ func TestKeyOrderAndCaller(t *testing.T) {
 }
 
 func TestEnabled(t *testing.T) {
-	var minimum slog.LevelVar // As behind a --log.level that can change.
+	var minimum slog.LevelVar // a level that can change
 	h := slogbridge.NewHandler(log.NewNopLogger(), &minimum)
 	if h.Enabled(t.Context(), slog.LevelDebug) {
 		t.Error("debug is enabled at level info")
@@ -211,7 +211,7 @@ func TestGoKitFilter(t *testing.T) {
 func TestDerivedHandlersShareNothing(t *testing.T) {
 	var buf bytes.Buffer
 	parent := slog.New(slogbridge.NewHandler(log.NewLogfmtLogger(log.NewSyncWriter(&buf)), slog.LevelInfo))
-	// Three keyvals pairs leave spare capacity behind them.
+	// Three pairs of keyvals leave spare capacity in the slice.
 	parent = parent.With("a", 1).With("b", 2).With("c", 3)
 	var wg sync.WaitGroup
 	for _, name := range []string{"x", "y"} {

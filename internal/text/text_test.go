@@ -8,9 +8,9 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
-// dangerous are characters that act on what shows them: the start of a terminal
-// escape in its seven and eight bit forms, delete, a mark that turns the direction
-// of writing, a space that is not one, and a tag beyond 16 bits.
+// dangerous are characters with an effect on the program that displays them: the start
+// of a terminal escape in its 7-bit and 8-bit forms, delete, a mark that changes the
+// direction of text, a special space, and a tag beyond 16 bits.
 const dangerous = "\x1b\u009b\x7f\u202e\u00a0\U000e0041"
 
 func TestVisible(t *testing.T) {
@@ -48,7 +48,8 @@ func TestCell(t *testing.T) {
 	}
 }
 
-// TestEscapeJSON: the document is safe to show and means the same as before.
+// TestEscapeJSON checks that the document is safe to display and that its meaning does
+// not change.
 func TestEscapeJSON(t *testing.T) {
 	document, err := json.MarshalIndent(map[string]string{"user": "anna\n" + dangerous}, "", "\t")
 	if err != nil {
