@@ -150,7 +150,7 @@ func TestTenSites(t *testing.T) {
 		}
 		writeFile(t, file, []byte("sites:\n  emea:\n    hots: [qlik1]\n"))
 		code, answer := post(t, e.url("/-/reload"))
-		expect(t, code == http.StatusInternalServerError && strings.HasPrefix(answer, file+":3: sites.emea.hots: is not known"), "POST /-/reload", answer)
+		expect(t, code == http.StatusInternalServerError && strings.HasPrefix(answer, file+":3: sites.emea.hots: unknown key"), "POST /-/reload", answer)
 		metric := `qlik_exporter_config_last_reload_successful{job="qlik_exporter"}`
 		p.waitFor(t, "the metric", readyWithin, func() bool { return look(metric)[""] == 0 && len(look(metric)) == 1 })
 		expect(t, len(look(`qlik_up{job="qlik"}`)) == 11, "eleven sites", len(look("qlik_up")))
