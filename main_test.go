@@ -170,7 +170,7 @@ func TestCannotStart(t *testing.T) {
 		{append(flags, "--web.enable-lifecycle"), "--web.enable-lifecycle: requires --config.file"},
 		{append(flags, "--user-labels"), "--user-labels: needs a value, try --help"},
 		{[]string{"--qlik.host", "--qlik.cert-dir=c"}, "--qlik.host: needs a value, try --help"},
-		{[]string{"demo", "--config.check"}, "--config.check: is for the exporter itself; the other commands check their settings anyway"},
+		{[]string{"demo", "--config.check"}, "--config.check: works only with the command serve; other commands always check their settings"},
 		{append(flags, "--qlik.hots=qlik1"), "unknown long flag '--qlik.hots', try --help"},
 		{append(flags, "serv"), "serv"},
 	} {
@@ -382,7 +382,7 @@ func TestServiceElsewhere(t *testing.T) {
 	}
 	for _, action := range []string{"install", "start", "stop", "uninstall"} {
 		out, err := command(t, "service", action).CombinedOutput()
-		if err == nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), "on Windows only") {
+		if err == nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), "available only on Windows") {
 			t.Errorf("service %s: %v, want one line that says so: %s", action, err, out)
 		}
 	}

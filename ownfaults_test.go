@@ -214,7 +214,7 @@ func TestBrokenFileAtHangup(t *testing.T) {
 	}
 	f.expect("after", f.scrape(metrics), map[string]string{"qlik_exporter_config_last_reload_successful": "0"})
 	f.expect("after", f.scrape(strings.TrimSuffix(metrics, "/metrics")+"/probe?target=emea"), well)
-	if log := stopped(t, exporter); !strings.Contains(log, path+":3: sites.emea.hots: is not known") {
+	if log := stopped(t, exporter); !strings.Contains(log, path+":3: sites.emea.hots: unknown key") {
 		t.Errorf("the log does not say what is wrong:\n%s", log)
 	}
 }

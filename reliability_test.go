@@ -396,7 +396,7 @@ func checkTable(t *testing.T, path, marker, want string) {
 		t.Fatalf("%s has no table of %s", path, marker)
 	case got == want || t.Failed():
 	case !*update:
-		t.Errorf("the table of %s in %s is not what the program does; go test . -update writes it anew:\n%s", marker, path, want)
+		t.Errorf("the table of %s in %s is out of date; update it with go test . -update:\n%s", marker, path, want)
 	default:
 		content := before + "<!-- " + marker + head + "\n" + want + "<!-- end -->" + after
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
