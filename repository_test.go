@@ -31,7 +31,7 @@ func TestGitHubFilesNameWhatIsThere(t *testing.T) {
 	everyMatch(t, texts, `qlik_exporter/blob/main/([\w./-]+(?:#[\w-]+)?)`, 3, func(_, link string) string {
 		name, heading, _ := strings.Cut(link, "#")
 		if _, err := os.Stat(name); err != nil {
-			return "leads nowhere"
+			return "does not exist"
 		}
 		if heading != "" && !slices.Contains(anchors(all[name]), heading) {
 			return "leads to no heading"

@@ -26,7 +26,7 @@ type userSelection struct {
 	namer       *userNamer
 	minSessions int
 	maxUsers    int
-	exclude     *regexp.Regexp // nil excludes nobody
+	exclude     *regexp.Regexp // nil excludes no user
 }
 
 func newUserSelection(c UsersConfig) (*userSelection, error) {
@@ -49,7 +49,7 @@ func newUserSelection(c UsersConfig) (*userSelection, error) {
 // anyOf joins expressions into one anchored expression.
 func anyOf(expressions []string) (*regexp.Regexp, error) {
 	if len(expressions) == 0 {
-		return nil, nil //nolint:nilnil // excludes nobody
+		return nil, nil //nolint:nilnil // excludes no user
 	}
 	for _, expression := range expressions {
 		if _, err := regexp.Compile(expression); err != nil {

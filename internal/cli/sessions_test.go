@@ -555,7 +555,7 @@ func TestEndWithOneProxyDown(t *testing.T) {
 		}
 		for _, session := range server.Sessions() {
 			if strings.Contains(text+c.log.String(), session.ID) {
-				t.Error("the id of a session is told")
+				t.Error("the output contains a session id")
 			}
 		}
 		for _, node := range []string{"qlik1", "qlik2", "qlik3"} {
@@ -621,7 +621,7 @@ func TestJournal(t *testing.T) {
 		}
 		for _, id := range ids {
 			if bytes.Contains(written, []byte(id)) || strings.Contains(c.log.String(), id) {
-				t.Error("the id of a session is told")
+				t.Error("the output contains a session id")
 			}
 		}
 	})

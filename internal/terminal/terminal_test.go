@@ -26,7 +26,7 @@ func TestColors(t *testing.T) {
 		t.Error("no colors on a terminal")
 	}
 	if terminal.Colors(file) || terminal.Colors(new(bytes.Buffer)) {
-		t.Error("colors where nobody looks")
+		t.Error("colors without a terminal")
 	}
 	t.Setenv("TERM", "dumb")
 	if terminal.Colors(console) {
