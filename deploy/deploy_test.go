@@ -1,5 +1,5 @@
-// Package deploy tests what is in this folder, as far as that needs nothing but
-// Go; kubernetes/check tests the chart with Helm.
+// Package deploy tests the files in this folder, as far as that requires only Go.
+// kubernetes/check tests the chart with Helm.
 package deploy
 
 import (
@@ -31,7 +31,7 @@ func read(t *testing.T, file string) []byte {
 	return content
 }
 
-// readYAML reads a file that has no other keys than into.
+// readYAML reads a file, which must contain only keys that into has.
 func readYAML(t *testing.T, file string, into any) {
 	t.Helper()
 	decoder := yaml.NewDecoder(bytes.NewReader(read(t, file)))
@@ -41,7 +41,8 @@ func readYAML(t *testing.T, file string, into any) {
 	}
 }
 
-// service is one of compose.yaml. What can refer to something is known by name.
+// service is a service in compose.yaml, with all fields that can refer to
+// something.
 type service struct {
 	Build       string
 	Image       string
@@ -57,7 +58,7 @@ type service struct {
 	SecurityOpt []string `yaml:"security_opt"`
 }
 
-// ports are those that a service listens on by itself.
+// ports are the default ports of the services.
 var ports = map[string]string{"exporter": "9986", "prometheus": "9090", "alertmanager": "9093", "grafana": "3000"}
 
 func services(t *testing.T) map[string]service {
@@ -67,8 +68,8 @@ func services(t *testing.T) map[string]service {
 	return file.Services
 }
 
-// host returns where a path in the service's container is on the machine, or ""
-// where nothing is mounted there.
+// host returns the path on the host for a path in the service's container, or ""
+// if nothing is mounted there.
 func (s *service) host(inContainer string) string {
 	for _, volume := range s.Volumes {
 		parts := strings.Split(volume, ":")
@@ -86,7 +87,8 @@ func TestCompose(t *testing.T) {
 		t.Fatalf("the services are %q, want %q", got, want)
 	}
 	for name, s := range all {
-		// Nobody but this machine can reach it, since there are no passwords.
+		// Only this machine may reach the services, because they have no
+		// passwords.
 		if want := []string{net.JoinHostPort("127.0.0.1", ports[name]) + ":" + ports[name]}; !slices.Equal(s.Ports, want) {
 			t.Errorf("%s publishes %q, want %q", name, s.Ports, want)
 		}
@@ -98,10 +100,10 @@ func TestCompose(t *testing.T) {
 		for _, volume := range s.Volumes {
 			parts := strings.Split(volume, ":")
 			if len(parts) != 3 || parts[2] != "ro" || !path.IsAbs(parts[1]) {
-				t.Errorf("%s mounts %s: write SOURCE:TARGET:ro", name, volume)
+				t.Errorf("%s mounts %s: use SOURCE:TARGET:ro", name, volume)
 				continue
 			}
-			// Docker would make a missing source, as an empty folder.
+			// If the source is missing, Docker creates an empty folder.
 			if _, err := os.Stat(s.host(parts[1])); err != nil {
 				t.Errorf("%s mounts %s: %v", name, parts[0], err)
 			}
@@ -111,7 +113,7 @@ func TestCompose(t *testing.T) {
 				t.Errorf("%s is built: %v", name, err)
 			}
 		} else if tag := path.Base(s.Image); !strings.Contains(tag, ":v") && !strings.Contains(tag, ":1") {
-			t.Errorf("%s is of %s, which has no version", name, s.Image)
+			t.Errorf("%s uses %s, which has no version", name, s.Image)
 		}
 	}
 	for name, file := range map[string]string{
@@ -120,7 +122,7 @@ func TestCompose(t *testing.T) {
 		"grafana":      all["grafana"].Environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"],
 	} {
 		if s := all[name]; !isFile(s.host(file)) {
-			t.Errorf("%s reads %s, where nothing is mounted", name, file)
+			t.Errorf("%s reads %s, but nothing is mounted there", name, file)
 		}
 	}
 }
@@ -130,12 +132,12 @@ func isFile(name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// address makes sure that a service listens there.
+// address checks that a service listens at an address.
 func address(t *testing.T, who, address string) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || ports[host] != port {
-		t.Errorf("%s asks %s, where nobody listens", who, address)
+		t.Errorf("%s uses %s, but no service listens there", who, address)
 	}
 }
 
@@ -165,24 +167,24 @@ func TestPrometheus(t *testing.T) {
 		t.Fatalf("unexpected: %+v", config)
 	}
 	if config.Scrape[0].Job != "qlik" {
-		t.Errorf("the job is %s, but rules and dashboards know qlik", config.Scrape[0].Job)
+		t.Errorf("the job is %s, but rules and dashboards use qlik", config.Scrape[0].Job)
 	}
 	for _, asked := range []targets{config.Alerting.Alertmanagers[0].Static, config.Scrape[0].Static} {
 		if len(asked) != 1 || len(asked[0].Targets) != 1 {
-			t.Fatalf("%s asks %v, want one of each", file, asked)
+			t.Fatalf("%s uses %v, want one of each", file, asked)
 		}
 		address(t, file, asked[0].Targets[0])
 	}
 	prometheus := services(t)["prometheus"]
 	rules := prometheus.host(config.RuleFiles[0])
 	if !isFile(rules) {
-		t.Fatalf("%s reads %s, where nothing is mounted", file, config.RuleFiles[0])
+		t.Fatalf("%s reads %s, but nothing is mounted there", file, config.RuleFiles[0])
 	}
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Skip("promtool is not there to check the rest (Debian: prometheus)")
+		t.Skip("promtool is not in PATH (Debian: package prometheus), so the configuration was not checked")
 	}
-	// With the paths of this machine.
+	// The configuration with the paths of this machine.
 	adjusted := filepath.Join(t.TempDir(), "prometheus.yml")
 	absolute, err := filepath.Abs(rules)
 	if err != nil {
@@ -197,7 +199,7 @@ func TestPrometheus(t *testing.T) {
 	}
 }
 
-// The demo routes and inhibits like the example, and tells nobody.
+// The demo has the routes and inhibitions of the example, but notifies nobody.
 func TestAlertmanager(t *testing.T) {
 	t.Parallel()
 	type config struct {
@@ -263,11 +265,11 @@ func TestGrafana(t *testing.T) {
 		}
 	}
 	if found != 2 {
-		t.Errorf("Grafana is told of %d data sources and folders, want one of each", found)
+		t.Errorf("Grafana has %d data sources and folders, want one of each", found)
 	}
 }
 
-// Helm cannot read outside of the chart, so it has copies.
+// Helm cannot read files outside the chart, so the chart has copies.
 func TestChartFiles(t *testing.T) {
 	t.Parallel()
 	originals := []string{filepath.Join(repository, "alerts", "qlik.rules.yml")}
@@ -292,7 +294,7 @@ func TestChartFiles(t *testing.T) {
 	}
 }
 
-// letThrough returns the patterns of what .dockerignore lets through.
+// letThrough returns the patterns that .dockerignore includes.
 func letThrough(t *testing.T) []string {
 	t.Helper()
 	var let []string
@@ -304,7 +306,8 @@ func letThrough(t *testing.T) []string {
 	return let
 }
 
-// Whoever gets the program gets its license and those of what is linked into it.
+// Every delivery of the program contains its license and the licenses of linked
+// code.
 func TestLicenses(t *testing.T) {
 	t.Parallel()
 	var release struct {
@@ -352,7 +355,7 @@ func TestLicenses(t *testing.T) {
 		}
 	}
 	if len(delivered) != 6 {
-		t.Errorf("nothing is found in some of them: %v", delivered)
+		t.Errorf("some of them contain no files: %v", delivered)
 	}
 	for _, name := range []string{"LICENSE", "THIRD_PARTY_NOTICES"} {
 		if !isFile(filepath.Join(repository, name)) {
@@ -360,14 +363,14 @@ func TestLicenses(t *testing.T) {
 		}
 		for where, files := range delivered {
 			if !slices.Contains(files, name) {
-				t.Errorf("%s is missing in %s, where there are %q", name, where, files)
+				t.Errorf("%s is missing in %s, which contains %q", name, where, files)
 			}
 		}
 	}
 }
 
-// The image is built from what .dockerignore lets through: all packages of the
-// program, with what they embed.
+// .dockerignore must include everything that the image build needs: all packages
+// of the program and their embedded files.
 func TestDockerignore(t *testing.T) {
 	t.Parallel()
 	let := letThrough(t)
@@ -384,7 +387,7 @@ func TestDockerignore(t *testing.T) {
 	}
 	files := strings.Fields(string(output))
 	if len(files) < 20 {
-		t.Fatalf("the program has but %d files: %q", len(files), files)
+		t.Fatalf("the program has only %d files: %q", len(files), files)
 	}
 	for _, file := range files {
 		name, err := filepath.Rel(root, file)
@@ -396,7 +399,7 @@ func TestDockerignore(t *testing.T) {
 			matches, _ := path.Match(pattern, top)
 			return matches
 		}) {
-			t.Errorf("%s is needed, and left out by .dockerignore", name)
+			t.Errorf("%s is needed, but .dockerignore excludes it", name)
 		}
 	}
 }

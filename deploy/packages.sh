@@ -23,13 +23,13 @@ build() { # GOOS GOARCH FILE
   GOOS=$1 GOARCH=$2 make --no-print-directory build BINARY="$3"
 }
 
-# What the program says of itself is the same for all.
+# The output of the program is the same on all platforms.
 build "$(go env GOHOSTOS)" "$(go env GOHOSTARCH)" $stage/qlik_exporter
 $stage/qlik_exporter assets $stage/assets
 $stage/qlik_exporter --completion-script-bash >$stage/completion.bash
 $stage/qlik_exporter --completion-script-zsh >$stage/completion.zsh
-# In front of the first section stands what --version prints, which is no title, and
-# a backslash of a help text is none of the page's own.
+# --help-man prints the --version text before the first section, which is not a valid
+# title. Backslashes in help texts must be escaped.
 {
   printf '.TH qlik_exporter 1 "" "%s"\n' "$version"
   $stage/qlik_exporter --help-man | sed -n '/^\.SH "NAME"/,$p' |
@@ -44,11 +44,11 @@ for arch in amd64 arm64; do
   done
 done
 
-# wixl knows no arm64, whose Windows runs programs for amd64.
+# wixl does not support arm64, but Windows on arm64 runs programs for amd64.
 build windows amd64 $stage/qlik_exporter.exe
 msi=dist/packages/qlik_exporter-$version-amd64.msi
 wixl --arch x64 -D VERSION="${version%%[-+]*}" -o "$msi" deploy/windows/qlik_exporter.wxs
-# What wixl has no word for: 16 is "permanent", 128 "never overwrite", 256 "64 bit".
+# wixl cannot set these attributes: 16 is permanent, 128 never overwrite, 256 64-bit.
 msibuild "$msi" -q "UPDATE Component SET Attributes = 400 WHERE Component = 'Flags'"
 
 ls -l dist/packages

@@ -1,6 +1,6 @@
 #!/bin/sh
-# After an installation the service waits for its settings; after an upgrade it
-# runs on, if it ran.
+# After an installation, the service is not started, because it needs settings first.
+# After an upgrade, it is restarted if it was running.
 set -e
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload

@@ -1,5 +1,5 @@
 #!/bin/sh
-# dpkg says "purge" when settings shall go, too: the key among them.
+# dpkg passes "purge" if the settings, including the key, must also be removed.
 set -e
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload

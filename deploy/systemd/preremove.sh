@@ -1,5 +1,5 @@
 #!/bin/sh
-# dpkg says "remove", rpm the number of versions that stay.
+# dpkg passes "remove"; rpm passes the number of versions that remain.
 set -e
 case "$1" in
 remove | 0)

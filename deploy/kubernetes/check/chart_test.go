@@ -1,11 +1,11 @@
-// Package check tests the Helm chart from outside: Helm lints and renders it for
-// several sets of values, the manifests are decoded strictly into the types of the
-// Kubernetes API, and the exporter is started the way the manifests say.
+// Package check tests the Helm chart from the outside. Helm lints and renders it
+// for several sets of values. The tests decode the manifests strictly into the
+// types of the Kubernetes API, and start the exporter as the manifests specify.
 //
 //	go test -v ./...
 //
-// needs a Unix, and builds Helm and the exporter, which takes minutes the first
-// time.
+// The tests need a Unix system. They build Helm and the exporter, which takes
+// minutes the first time.
 package check
 
 import (
@@ -69,7 +69,7 @@ func TestMain(m *testing.M) {
 }
 
 // variants are the sets of values in testdata, with the kinds of objects that
-// each makes.
+// each of them creates.
 var variants = map[string][]string{
 	"demo":           {"Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 	"one-site":       {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
@@ -92,8 +92,8 @@ type manifests struct {
 	kinds         []string // sorted, dashboards counted at the end
 }
 
-// render has Helm render the chart and decodes the result. An unknown or repeated
-// key is an error.
+// render renders the chart with Helm and decodes the result. Unknown and repeated
+// keys are errors.
 func render(t *testing.T, arguments ...string) *manifests {
 	t.Helper()
 	output, err := runHelm(append([]string{"template", "qlik", chart, "--namespace=" + namespace}, arguments...)...)
@@ -177,7 +177,7 @@ func TestManifests(t *testing.T) {
 			t.Parallel()
 			m := render(t, "--values="+valuesFile(variant))
 			if !slices.Equal(m.kinds, kinds) {
-				t.Fatalf("there is %q, want %q", m.kinds, kinds)
+				t.Fatalf("the objects are %q, want %q", m.kinds, kinds)
 			}
 			checkPod(t, m)
 			checkReferences(t, m)
@@ -186,8 +186,8 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// checkPod makes sure that names and labels are such that Kubernetes takes them,
-// and that volumes and their mounts fit.
+// checkPod checks that Kubernetes accepts the names and labels, and that volumes
+// match their mounts.
 func checkPod(t *testing.T, m *manifests) {
 	t.Helper()
 	pod := m.deployment.Spec.Template
@@ -206,7 +206,7 @@ func checkPod(t *testing.T, m *manifests) {
 			t.Errorf("volume %s: %s", volume.Name, fault)
 		}
 		if config := volume.ConfigMap; config != nil && config.Name != m.configuration.Name {
-			t.Errorf("volume %s is of the ConfigMap %s, which is not there", volume.Name, config.Name)
+			t.Errorf("volume %s uses the ConfigMap %s, which does not exist", volume.Name, config.Name)
 		}
 	}
 	for _, mount := range pod.Spec.Containers[0].VolumeMounts {
@@ -220,8 +220,7 @@ func checkPod(t *testing.T, m *manifests) {
 	}
 }
 
-// checkReferences makes sure that what selects something finds it, at a port that
-// it has.
+// checkReferences checks that every selector matches, and that every port exists.
 func checkReferences(t *testing.T, m *manifests) {
 	t.Helper()
 	pod := labels.Set(m.deployment.Spec.Template.Labels)
@@ -230,20 +229,20 @@ func checkReferences(t *testing.T, m *manifests) {
 	selects := func(who string, selector map[string]string, set labels.Set) {
 		t.Helper()
 		if len(selector) == 0 || !labels.SelectorFromSet(selector).Matches(set) {
-			t.Errorf("%s selects %v, but there is %v", who, selector, set)
+			t.Errorf("%s selects %v, but the labels are %v", who, selector, set)
 		}
 	}
 	selects("Deployment", m.deployment.Spec.Selector.MatchLabels, pod)
 	selects("Service", m.service.Spec.Selector, pod)
 	if got := m.service.Spec.Ports[0].TargetPort.String(); got != port {
-		t.Errorf("Service leads to port %s, not %s", got, port)
+		t.Errorf("Service targets port %s, not %s", got, port)
 	}
 	for name, probe := range map[string]*corev1.Probe{"readiness": container.ReadinessProbe, "liveness": container.LivenessProbe} {
 		switch {
 		case probe.HTTPGet != nil && probe.HTTPGet.Port.String() == port:
 		case probe.TCPSocket != nil && probe.TCPSocket.Port.String() == port:
 		default:
-			t.Errorf("the %s probe does not ask port %s: %v", name, port, probe)
+			t.Errorf("the %s probe does not use port %s: %v", name, port, probe)
 		}
 	}
 	if policy := m.networkPolicy; policy != nil {
@@ -287,15 +286,15 @@ func checkSecurity(t *testing.T, m *manifests) {
 		t.Error("memory has no limit")
 	}
 	for _, volume := range pod.Volumes {
-		switch { // 0440: its group, which is fsGroup, can read it
+		switch { // 0440: readable for the group, which is fsGroup
 		case volume.Secret != nil && *volume.Secret.DefaultMode != 0o440,
 			volume.Projected != nil && *volume.Projected.DefaultMode != 0o440:
-			t.Errorf("volume %s has another mode than 0440", volume.Name)
+			t.Errorf("volume %s has a mode other than 0440", volume.Name)
 		}
 	}
 }
 
-// What the chart installs is what the exporter itself writes with the same
+// The chart installs the same assets that the exporter writes with the same
 // settings.
 func TestAssets(t *testing.T) {
 	t.Parallel()
@@ -318,11 +317,11 @@ func TestAssets(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(rules.Groups) == 0 || !reflect.DeepEqual(m.rules.Spec, rules) {
-				t.Error("the rules are not those of qlik_exporter assets")
+				t.Error("the rules differ from those of qlik_exporter assets")
 			}
 			for name, content := range m.dashboards {
 				if content != string(read(t, filepath.Join(dir, "dashboards", name))) {
-					t.Errorf("%s is not that of qlik_exporter assets", name)
+					t.Errorf("%s differs from that of qlik_exporter assets", name)
 				}
 			}
 		})
@@ -338,8 +337,8 @@ func read(t *testing.T, path string) []byte {
 	return content
 }
 
-// A value that cannot work is refused before anything is installed, by a message
-// that names it.
+// An invalid value is rejected before the installation, with a message that names
+// it.
 func TestRefusedValues(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ set, want string }{
@@ -364,7 +363,7 @@ func TestRefusedValues(t *testing.T) {
 	} {
 		output, err := runHelm("template", "qlik", chart, "--values="+valuesFile("one-site"), "--set", test.set)
 		if err == nil {
-			t.Errorf("%s: was taken", test.set)
+			t.Errorf("%s: was accepted", test.set)
 		} else if !bytes.Contains(output, []byte(test.want)) {
 			t.Errorf("%s: the message lacks %q:\n%s", test.set, test.want, output)
 		}

@@ -30,8 +30,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// The exporter takes the configuration that the chart gives it, passes the
-// probes, and serves what Prometheus is told to scrape.
+// The exporter accepts the configuration of the chart, passes the probes, and
+// serves the endpoints that Prometheus is configured to scrape.
 func TestExporterRuns(t *testing.T) {
 	t.Parallel()
 	for variant := range variants {
@@ -47,7 +47,7 @@ func TestExporterRuns(t *testing.T) {
 	}
 }
 
-// pod is an exporter that runs as a manifest says.
+// pod is an exporter that runs as specified in a manifest.
 type pod struct {
 	container     corev1.Container
 	address       string // host:port
@@ -58,7 +58,7 @@ type pod struct {
 
 const password = "secret enough"
 
-// webConfig is what the Secret of the variant authentication would hold.
+// webConfig returns the content of the Secret in the variant authentication.
 func webConfig(t *testing.T) string {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -68,8 +68,8 @@ func webConfig(t *testing.T) string {
 	return "tls_server_config: {cert_file: tls.pem, key_file: tls_key.pem}\nbasic_auth_users: {prometheus: " + string(hash) + "}\n"
 }
 
-// startPod writes what the manifest mounts to a folder and starts the exporter
-// with its arguments, the paths in them being those of the folder.
+// startPod writes the mounted files to a folder and starts the exporter with the
+// arguments of the manifest. Paths in the arguments refer to that folder.
 func startPod(t *testing.T, m *manifests) *pod {
 	t.Helper()
 	p := &pod{container: m.deployment.Spec.Template.Spec.Containers[0], address: freeAddress(t), log: new(bytes.Buffer), scheme: "http"}
@@ -86,7 +86,7 @@ func startPod(t *testing.T, m *manifests) *pod {
 	}
 	certificate, key := newCertificate(t)
 	secrets := map[string]string{
-		"client.pem": certificate, "root.pem": certificate, "client_key.pem": key, // of the example sites
+		"client.pem": certificate, "root.pem": certificate, "client_key.pem": key, // for the example sites
 		"passphrase": "not needed", "key": "sixteen bytes or more",
 		"web-config.yml": webConfig(t), "tls.pem": certificate, "tls_key.pem": key,
 	}
@@ -146,7 +146,7 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// newCertificate returns a certificate, which is its own authority, and its key.
+// newCertificate returns a self-signed certificate and its key.
 func newCertificate(t *testing.T) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -170,7 +170,7 @@ func newCertificate(t *testing.T) (certificate, key string) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
 }
 
-// checkProbes does what the kubelet does, which cannot log in.
+// checkProbes sends the probes like the kubelet, which cannot log in.
 func (p *pod) checkProbes(t *testing.T) {
 	t.Helper()
 	for name, probe := range map[string]*corev1.Probe{"readiness": p.container.ReadinessProbe, "liveness": p.container.LivenessProbe} {
@@ -198,7 +198,8 @@ func (p *pod) checkProbes(t *testing.T) {
 	}
 }
 
-// get returns status and body of an answer, or 0 if there is none.
+// get returns the status and the body of a response, or status 0 if there is
+// none.
 func (p *pod) get(path string, user string) (status int, body string) {
 	request, err := http.NewRequest(http.MethodGet, p.scheme+"://"+p.address+path, http.NoBody)
 	if err != nil {
@@ -209,7 +210,7 @@ func (p *pod) get(path string, user string) (status int, body string) {
 	}
 	client := http.Client{
 		Timeout: 20 * time.Second,
-		// Like the kubelet, which does not check certificates.
+		// The kubelet does not verify certificates.
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
 	}
 	response, err := client.Do(request)
@@ -224,8 +225,9 @@ func (p *pod) get(path string, user string) (status int, body string) {
 	return response.StatusCode, string(content)
 }
 
-// checkEndpoints scrapes what the ServiceMonitor says, and compares the sites with
-// those that the exporter tells a Prometheus without operator.
+// checkEndpoints scrapes the endpoints of the ServiceMonitor. It compares their
+// sites with those in the exporter's service discovery, which a Prometheus
+// without operator uses.
 func (p *pod) checkEndpoints(t *testing.T, monitor *monitoringv1.ServiceMonitor) {
 	t.Helper()
 	var user string
@@ -251,7 +253,7 @@ func (p *pod) checkEndpoints(t *testing.T, monitor *monitoringv1.ServiceMonitor)
 		if status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
-		// No Qlik is there but in the demo: down is what must be told.
+		// Only the demo has a Qlik site. All others must report that it is down.
 		if wants := path != "/metrics" || p.container.Args[0] == "demo"; wants != strings.Contains(body, "\nqlik_up ") {
 			t.Errorf("%s: metrics of a site: %t", path, !wants)
 		}
@@ -270,7 +272,7 @@ func (p *pod) checkEndpoints(t *testing.T, monitor *monitoringv1.ServiceMonitor)
 	}
 }
 
-// The schema knows every setting of a site that the exporter has, and no other.
+// The schema has exactly the site settings of the exporter.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "sites.yml")
@@ -296,7 +298,7 @@ func TestSettings(t *testing.T) {
 	if err := json.Unmarshal(read(t, filepath.Join(chart, "values.schema.json")), &schema); err != nil {
 		t.Fatal(err)
 	}
-	// These say where the chart mounts Secrets.
+	// The chart sets these to the paths where it mounts Secrets.
 	charts := slices.Concat(slices.Collect(maps.Keys(schema.Definitions.Site.Properties.Settings.Properties)),
 		[]string{"cert_dir", "key_passphrase_file", "user_labels_key_file"})
 	slices.Sort(exporters)

@@ -2,7 +2,7 @@
 {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Names stay short enough for the suffixes of ConfigMaps. */}}
+{{/* Names are short enough to append the suffixes of ConfigMaps. */}}
 {{- define "qlik-exporter.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
