@@ -3,14 +3,14 @@
 #   --build-arg REVISION="$(git rev-parse HEAD)" \
 #   --build-arg DATE="$(git log -1 --format=%cI)" .
 
-# Where images are mirrored, name the mirror's; a digest pins it.
+# If you mirror images, use the name of the mirror. A digest pins the image.
 ARG BUILDER_IMAGE=golang:1.26
 
-# The compiler runs on the building machine and cross-compiles for the target.
+# The compiler runs on the platform of the build machine and cross-compiles.
 FROM --platform=$BUILDPLATFORM ${BUILDER_IMAGE} AS build
 WORKDIR /src
 
-# The modules change less often than the code and are a layer of their own.
+# Modules change less often than the code, so they have their own layer.
 COPY go.mod go.sum ./
 RUN go mod download
 
@@ -25,11 +25,11 @@ RUN V=github.com/prometheus/common/version && \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -o /qlik_exporter -ldflags "-s -w \
       -X $V.Version=${VERSION#v} -X $V.Revision=$REVISION -X $V.Branch=$BRANCH -X $V.BuildDate=$DATE" .
 
-# For the demo, which writes its certificates into a temporary folder.
+# For the demo, which writes its certificates to a temporary folder.
 RUN mkdir -p /root-of-image && mkdir -m 1777 /root-of-image/tmp
 
-# Nothing but the program: no shell, no package manager, no certificate
-# authorities, since it trusts only the root.pem of the Qlik Sense site.
+# The image contains only the program: no shell, no package manager, and no CA
+# certificates, because the program trusts only the root.pem of the Qlik Sense site.
 FROM scratch
 ARG VERSION=unknown
 ARG REVISION
@@ -45,7 +45,7 @@ COPY --from=build /root-of-image /
 COPY LICENSE THIRD_PARTY_NOTICES /
 COPY --from=build /qlik_exporter /qlik_exporter
 
-# A number, so that Kubernetes' runAsNonRoot can be checked.
+# A numeric user, so that Kubernetes can check runAsNonRoot.
 USER 65532:65532
 EXPOSE 9986
 ENTRYPOINT ["/qlik_exporter"]

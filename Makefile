@@ -1,5 +1,5 @@
-# What --version says. All of it comes from git and none from the building
-# machine, so that the same checkout gives the same bytes everywhere.
+# The output of --version. It depends only on git, not on the build machine, so that
+# the same checkout produces the same binary everywhere.
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION ?= $(shell git rev-parse --verify -q HEAD 2>/dev/null)
 BRANCH   ?= $(shell git symbolic-ref --short -q HEAD 2>/dev/null)
@@ -36,7 +36,7 @@ race: ## Run the tests in random order under the race detector (needs a C compil
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
 
 .PHONY: bench
-bench: build ## Measure the program and its parts (half an hour; Linux)
+bench: build ## Measure the program and its parts (takes half an hour; Linux only)
 	cd e2e && go run ./bench -exporter ../$(BINARY)
 	go test -run '^$$' -bench . ./...
 
@@ -49,11 +49,11 @@ format: ## Format the Go code
 	$(GOLANGCI_LINT) fmt
 
 .PHONY: chart
-chart: ## Copy rules and dashboards into the Helm chart, which cannot read outside of itself
+chart: ## Copy rules and dashboards into the Helm chart, which cannot read files outside it
 	cp alerts/qlik.rules.yml dashboards/*.json deploy/kubernetes/qlik-exporter/files/
 
 .PHONY: notices
-notices: ## Write the licenses of all that is linked into THIRD_PARTY_NOTICES
+notices: ## Write the licenses of all linked code to THIRD_PARTY_NOTICES
 	go run ./tools/notices
 
 .PHONY: packages
@@ -65,5 +65,5 @@ demo: build ## Run the exporter with a simulated Qlik Sense site
 	./$(BINARY) demo
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove build results
 	rm -rf qlik_exporter qlik_exporter.exe dist

@@ -1,6 +1,6 @@
-// nfpm, which makes the deb and rpm packages: see deploy/packages.sh. It has a
-// module of its own, so that the exporter does not depend on it. Later versions
-// need modules that cannot be had everywhere.
+// nfpm builds the deb and rpm packages: see deploy/packages.sh. It has its own module
+// so that the exporter does not depend on it. Later versions need modules that are not
+// available everywhere.
 module github.com/qlik-exporter/qlik_exporter/tools/nfpm
 
 go 1.26.0

@@ -1,5 +1,5 @@
-// Prometheus 3, for checks that take too long for every change: see .ci/slow.
-// It has a module of its own, so that the exporter does not depend on it.
+// Prometheus 3, for checks that take too long for every change: see .ci/slow. It has
+// its own module so that the exporter does not depend on it.
 module github.com/qlik-exporter/qlik_exporter/tools/prometheus
 
 go 1.26.0

@@ -1,12 +1,12 @@
-// Thanos, for a test that takes too long for every change: see .ci/slow. It has a
-// module of its own, so that the exporter does not depend on it.
+// Thanos, for a test that takes too long for every change: see .ci/slow. It has its
+// own module so that the exporter does not depend on it.
 module github.com/qlik-exporter/qlik_exporter/tools/thanos
 
 go 1.26.0
 
 tool github.com/thanos-io/thanos/cmd/thanos
 
-// What Thanos replaces in its own go.mod, which others do not inherit.
+// The replacements in Thanos's own go.mod, which other modules do not inherit.
 replace (
 	capnproto.org/go/capnp/v3 => capnproto.org/go/capnp/v3 v3.0.0-alpha.30
 	github.com/bradfitz/gomemcache => github.com/themihai/gomemcache v0.0.0-20180902122335-24332e2d58ab

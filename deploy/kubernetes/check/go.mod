@@ -1,5 +1,5 @@
-// Checks of the chart, with Helm and the types of the Kubernetes API. They have a
-// module of their own, so that the exporter does not depend on these.
+// Checks of the chart, with Helm and the types of the Kubernetes API. They have their
+// own module so that the exporter does not depend on Helm and Kubernetes.
 module github.com/qlik-exporter/qlik_exporter/deploy/kubernetes/check
 
 go 1.26.0
