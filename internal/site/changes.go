@@ -7,17 +7,17 @@ import (
 	"github.com/go-kit/log"
 )
 
-// changes logs what begins to fail, fails for another reason, or works again:
-// each change once, however often it is seen.
+// changes logs each change of a state once: something starts to fail, fails for
+// another reason, or works again.
 type changes struct {
 	logger log.Logger
 
-	mu      sync.Mutex        // guards what follows
-	reasons map[string]string // by what fails
+	mu      sync.Mutex        // guards the fields below
+	reasons map[string]string // reason of each failure, by what fails
 }
 
-// log is told why something fails, or that it works (reason is ""). If that is new
-// it calls fails, or works, which may be nil.
+// log records the reason why something fails, or "" if it works. If the reason has
+// changed, log calls fails or works. The argument works may be nil.
 func (c *changes) log(what, reason string, works, fails func(log.Logger)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -36,7 +36,7 @@ func (c *changes) log(what, reason string, works, fails func(log.Logger)) {
 	}
 }
 
-// forget forgets what failed and is not there any more.
+// forget removes the failures of things that no longer exist.
 func (c *changes) forget(gone func(what string) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -353,7 +353,7 @@ func TestFlightEndsWithItsAnswersFresh(t *testing.T) {
 func TestExtendedJustNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, site := start(t, threeNodes(), nil)
-		links := site.flights.links
+		links := site.rounds.links
 		q := links.prepare(time.Now().Add(time.Second))
 		links.expire(q)
 		select {
@@ -427,7 +427,7 @@ func TestSiblingOfALinkThatHangs(t *testing.T) {
 		l := &links{timeout: 10 * time.Second, watches: map[qlik.LinkKey]*watch{
 			both[0].Key(): {late: true, running: []time.Time{time.Now()}},
 		}}
-		time.Sleep(strangerPatience)
+		time.Sleep(unknownLinkPatience)
 		q := l.prepare(time.Now().Add(9 * time.Second))
 		queues := l.begin(q, both)
 		if len(queues) != 1 || queues[0].requests != 1 || len(queues[0].links) != 1 || <-queues[0].links != 1 {
@@ -436,7 +436,7 @@ func TestSiblingOfALinkThatHangs(t *testing.T) {
 		if want := []bool{false, true}; !slices.Equal(q.waiting, want) {
 			t.Errorf("waited for: %v, want %v", q.waiting, want)
 		}
-		if answers := l.finish(q); answers[0].Duration != strangerPatience || qlik.KindOf(answers[0].Err) != qlik.KindTimeout {
+		if answers := l.finish(q); answers[0].Duration != unknownLinkPatience || qlik.KindOf(answers[0].Err) != qlik.KindTimeout {
 			t.Errorf("the link that hangs: %s, %v; want the age of its request", answers[0].Duration, answers[0].Err)
 		}
 	})

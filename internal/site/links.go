@@ -10,22 +10,23 @@ import (
 )
 
 const (
-	// maxRequests bounds the requests to all proxies of the site at once.
+	// maxRequests is the maximum number of concurrent requests to all proxies of the
+	// site.
 	maxRequests = 128
-	// usageGrace is how long usage rows are waited for that come later than the
-	// links. A scrape must not wait long for them.
+	// usageGrace is the maximum time to wait for usage rows after all links have
+	// answered. It is short, because a scrape waits for it.
 	usageGrace = 500 * time.Millisecond
-	// sameMoment is within what time two deadlines are the same.
+	// sameMoment is the largest difference between two deadlines that count as equal.
 	sameMoment = 100 * time.Millisecond
 )
 
-// links asks the links of a site, and remembers how they answered.
+// links reads the session lists of the links and tracks their response times.
 type links struct {
 	client  *qlik.Client
 	work    *work
-	timeout time.Duration // of one request
+	timeout time.Duration // timeout of a request
 
-	mu      sync.Mutex // guards what follows, and what is in questions
+	mu      sync.Mutex // guards the fields below and most fields of requests
 	watches map[qlik.LinkKey]*watch
 }
 
@@ -33,37 +34,36 @@ func newLinks(client *qlik.Client, work *work) *links {
 	return &links{client: client, work: work, timeout: client.Config().Timeout, watches: make(map[qlik.LinkKey]*watch)}
 }
 
-// questions is one round of questions to the links. Their answers are waited for
-// until a deadline, which can be moved.
-type questions struct {
-	begun time.Time     // by the real clock, which deadlines go by
-	over  chan struct{} // closed when no answer is waited for any longer
+// requests are the requests of one round to the links. They share a deadline, which
+// can be extended.
+type requests struct {
+	begun time.Time     // creation time; like deadlines, by the real clock
+	over  chan struct{} // closed when the wait for answers is over
 
 	// Guarded by links.mu.
 	deadline time.Time
-	asked    time.Time // when the links were asked; zero before
+	asked    time.Time // when the first requests were sent; zero before
 	timer    *time.Timer
-	closed   bool // over is
-	finished bool // the answers have been taken
+	closed   bool // over is closed
+	finished bool // the answers have been returned
 	answers  []headroom.LinkResult
-	waiting  []bool // for the answers, by link
-	began    []bool // whether they began to come in, by link
-	left     int    // answers that are waited for
+	waiting  []bool // by link: the answer is waited for
+	began    []bool // by link: the answer has begun to arrive
+	left     int    // number of answers that are waited for
 	patience []*time.Timer
 }
 
-// prepare returns questions that are asked later, but whose deadline counts
-// already.
-func (l *links) prepare(deadline time.Time) *questions {
-	q := &questions{begun: time.Now(), over: make(chan struct{}), deadline: deadline}
-	l.mu.Lock() // the timer may run out at once
+// prepare returns requests to be sent later. Their deadline already applies.
+func (l *links) prepare(deadline time.Time) *requests {
+	q := &requests{begun: time.Now(), over: make(chan struct{}), deadline: deadline}
+	l.mu.Lock() // the timer may fire at once
 	defer l.mu.Unlock()
 	q.timer = time.AfterFunc(time.Until(deadline), func() { l.expire(q) })
 	return q
 }
 
-// extend moves the deadline to a later one, as far as that is possible.
-func (l *links) extend(q *questions, deadline time.Time) {
+// extend moves the deadline to a later time, within the bounds of latest.
+func (l *links) extend(q *requests, deadline time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !q.asked.IsZero() {
@@ -74,10 +74,10 @@ func (l *links) extend(q *questions, deadline time.Time) {
 	}
 }
 
-// latest returns a deadline that is not too late: links are not waited for longer
-// than a single request may take, because the first answers would be too old.
-// Requests that end just then still count. The caller holds the mutex.
-func (l *links) latest(q *questions, deadline time.Time) time.Time {
+// latest limits a deadline to the timeout of a request after the requests were sent.
+// Otherwise the first answers would be too old. It adds sameMoment for requests that end
+// just at the timeout. The caller holds the mutex.
+func (l *links) latest(q *requests, deadline time.Time) time.Time {
 	if latest := q.asked.Add(l.timeout + sameMoment); deadline.After(latest) {
 		return latest
 	}
@@ -85,22 +85,22 @@ func (l *links) latest(q *questions, deadline time.Time) time.Time {
 }
 
 // move moves the deadline. The caller holds the mutex.
-func (q *questions) move(deadline time.Time) {
+func (q *requests) move(deadline time.Time) {
 	q.deadline = deadline
 	q.timer.Reset(time.Until(deadline))
 }
 
-// expire ends the waiting at the deadline.
-func (l *links) expire(q *questions) {
+// expire ends the wait at the deadline.
+func (l *links) expire(q *requests) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !time.Now().Before(q.deadline) { // else it was moved just now
+	if !time.Now().Before(q.deadline) { // otherwise it has just been extended
 		q.close()
 	}
 }
 
-// close ends the waiting. The caller holds the mutex.
-func (q *questions) close() {
+// close ends the wait. The caller holds the mutex.
+func (q *requests) close() {
 	if q.closed {
 		return
 	}
@@ -112,12 +112,12 @@ func (q *questions) close() {
 	close(q.over)
 }
 
-// ask asks links for their sessions and waits until that is over. It returns false
-// if there was nobody to ask, or no time.
-func (l *links) ask(q *questions, links []qlik.Link) bool {
+// read sends the requests and waits until the wait for answers is over. It returns false
+// if there are no links or if no request was sent before the deadline.
+func (l *links) read(q *requests, links []qlik.Link) bool {
 	for _, node := range l.begin(q, links) {
 		for range node.requests {
-			l.work.start(func() { l.askInTurn(q, node.links) })
+			l.work.start(func() { l.readInTurn(q, node.links) })
 		}
 	}
 	select {
@@ -127,29 +127,29 @@ func (l *links) ask(q *questions, links []qlik.Link) bool {
 	return len(links) > 0 && !q.asked.IsZero()
 }
 
-// nodeQueue is the links of a node that are to be asked, by their numbers.
+// nodeQueue holds the links of a node to read, by index.
 type nodeQueue struct {
-	links    chan int // closed
-	requests int      // at once
+	links    chan int // closed: no more links are added
+	requests int      // number of concurrent requests
 }
 
-// begin decides which links are asked and how long each is waited for. A link whose
-// requests under way show that it hangs is unknown at once.
-func (l *links) begin(q *questions, links []qlik.Link) []nodeQueue {
+// begin decides which links to read and how long to wait for each. A link that hangs
+// according to its requests in progress is not read; its sessions are unknown.
+func (l *links) begin(q *requests, links []qlik.Link) []nodeQueue {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q.answers, q.waiting, q.began = make([]headroom.LinkResult, len(links)), make([]bool, len(links)), make([]bool, len(links))
 	for i := range links {
-		q.answers[i] = headroom.LinkResult{Link: links[i], Err: qlik.NotInTime(&links[i])} // unless it answers
+		q.answers[i] = headroom.LinkResult{Link: links[i], Err: qlik.NotInTime(&links[i])} // until it answers
 	}
-	if q.closed { // finding out the links took all the time
+	if q.closed { // reading the topology took all the time
 		return nil
 	}
 	q.asked = time.Now()
 	q.move(l.latest(q, q.deadline))
-	watches := make(map[qlik.LinkKey]*watch, len(links)) // without those of links that are gone
+	watches := make(map[qlik.LinkKey]*watch, len(links)) // drops links that no longer exist
 	byNode := make(map[string][]int)
-	busy := make(map[string]int) // links that are not asked, by node
+	busy := make(map[string]int) // number of links that are not read, by node
 	for i := range links {
 		key, node := links[i].Key(), links[i].Node
 		w := l.watches[key]
@@ -181,7 +181,7 @@ func (l *links) begin(q *questions, links []qlik.Link) []nodeQueue {
 			case !q.waiting[i]:
 			case queue.requests > 0:
 				queue.links <- i
-			default: // the node has as many as it may have, and does not answer them
+			default: // the requests in progress use all connections of the node
 				q.stopWaiting(i)
 			}
 		}
@@ -194,16 +194,16 @@ func (l *links) begin(q *questions, links []qlik.Link) []nodeQueue {
 	return queues
 }
 
-// askInTurn asks links of a node one after the other, as long as somebody waits
-// for them.
-func (l *links) askInTurn(q *questions, numbers <-chan int) {
+// readInTurn reads links of a node one after the other. It skips links that are no
+// longer waited for.
+func (l *links) readInTurn(q *requests, numbers <-chan int) {
 	for i := range numbers {
 		l.mu.Lock()
 		if !q.waits(i) {
 			l.mu.Unlock()
 			continue
 		}
-		link := &q.answers[i].Link // never written to again
+		link := &q.answers[i].Link // not modified from here on
 		w, asked := l.watches[link.Key()], time.Now()
 		w.asked(asked)
 		l.mu.Unlock()
@@ -226,8 +226,8 @@ func (l *links) askInTurn(q *questions, numbers <-chan int) {
 	}
 }
 
-// begun notes that the answer of a link begins to come in.
-func (l *links) begun(q *questions, i int) time.Time {
+// begun records that the answer of a link begins to arrive.
+func (l *links) begun(q *requests, i int) time.Time {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -237,53 +237,53 @@ func (l *links) begun(q *questions, i int) time.Time {
 	return now
 }
 
-// giveUp ends the waiting for a link that was late before; unless at any rate, only
-// if its answer has not begun.
-func (l *links) giveUp(q *questions, i int, atAnyRate bool) {
+// giveUp ends the wait for a link that was late before. If the answer has begun, it
+// does so only with evenIfBegun.
+func (l *links) giveUp(q *requests, i int, evenIfBegun bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if q.waits(i) && (atAnyRate || !q.began[i]) {
+	if q.waits(i) && (evenIfBegun || !q.began[i]) {
 		l.miss(q, i)
 	}
 }
 
-// miss ends the waiting for a link without an answer. The caller holds the mutex.
-func (l *links) miss(q *questions, i int) {
+// miss ends the wait for a link that has not answered. The caller holds the mutex.
+func (l *links) miss(q *requests, i int) {
 	waited := time.Since(q.asked)
 	l.watches[q.answers[i].Key()].missed(waited)
 	q.answers[i].Duration = waited
 	q.stopWaiting(i)
 }
 
-// waits reports whether the answer of a link is still waited for. The caller holds the mutex.
-func (q *questions) waits(i int) bool { return !q.closed && q.waiting[i] }
+// waits reports whether the answer of a link is still waited for. The caller holds the
+// mutex.
+func (q *requests) waits(i int) bool { return !q.closed && q.waiting[i] }
 
-// stopWaiting notes that the answer of a link is there, or will not be waited for.
+// stopWaiting records that the answer of a link has arrived or is no longer waited for.
 // The caller holds the mutex.
-func (q *questions) stopWaiting(i int) {
+func (q *requests) stopWaiting(i int) {
 	q.waiting[i] = false
 	if q.left--; q.left == 0 {
 		q.close()
 	}
 }
 
-// grace waits a moment for something that comes beside the answers, at most until
-// the deadline.
-func (l *links) grace(q *questions, beside <-chan struct{}) {
+// grace waits up to usageGrace for the usage rows, at most until the deadline.
+func (l *links) grace(q *requests, rows <-chan struct{}) {
 	l.mu.Lock()
 	left := time.Until(q.deadline)
 	l.mu.Unlock()
 	timer := time.NewTimer(min(usageGrace, max(left, 0)))
 	defer timer.Stop()
 	select {
-	case <-beside:
+	case <-rows:
 	case <-timer.C:
 	case <-l.work.ctx.Done():
 	}
 }
 
-// finish ends the waiting and returns the answers. What comes later is thrown away.
-func (l *links) finish(q *questions) []headroom.LinkResult {
+// finish ends the wait and returns the answers. Later answers are dropped.
+func (l *links) finish(q *requests) []headroom.LinkResult {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q.close()
@@ -300,15 +300,15 @@ func (l *links) finish(q *questions) []headroom.LinkResult {
 	return answers
 }
 
-// isEarlier reports whether a deadline is well before that of the questions.
-func (l *links) isEarlier(q *questions, deadline time.Time) bool {
+// isEarlier reports whether a deadline is well before that of the requests.
+func (l *links) isEarlier(q *requests, deadline time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return q.deadline.Sub(deadline) > sameMoment
 }
 
-// soFar returns the answers that are there, unless the questions are over.
-func (l *links) soFar(q *questions) (answers []headroom.LinkResult, there bool) {
+// soFar returns the answers so far. It returns false after finish.
+func (l *links) soFar(q *requests) (answers []headroom.LinkResult, available bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if q.finished {
@@ -319,9 +319,9 @@ func (l *links) soFar(q *questions) (answers []headroom.LinkResult, there bool) 
 	return answers, true
 }
 
-// waitedUntilNow writes into answers how long those took that are waited for still,
-// or that there was no time to ask for. The caller holds the mutex.
-func (q *questions) waitedUntilNow(answers []headroom.LinkResult) {
+// waitedUntilNow sets the duration of answers that are still waited for, or of all
+// answers if no request was sent. The caller holds the mutex.
+func (q *requests) waitedUntilNow(answers []headroom.LinkResult) {
 	for i := range answers {
 		switch {
 		case q.asked.IsZero():
@@ -332,10 +332,10 @@ func (q *questions) waitedUntilNow(answers []headroom.LinkResult) {
 	}
 }
 
-// shareRequests says how many requests each node may be asked at once: as many
-// as it has links, at most qlik.MaxConnectionsPerNode, and so that all nodes
-// together stay within maxRequests. They are given out in turns and belong to
-// their node, so that nodes that hang cannot use up those of the others.
+// shareRequests returns the number of concurrent requests for each node: one for each
+// link, at most qlik.MaxConnectionsPerNode per node and maxRequests in total. Nodes get
+// them in turns, at least one each. The numbers are fixed for a round, so that nodes
+// that hang cannot use the requests of other nodes.
 func shareRequests[T any](byNode map[string][]T) map[string]int {
 	limits := make(map[string]int, len(byNode))
 	for left := maxRequests; left > 0; {
@@ -352,7 +352,7 @@ func shareRequests[T any](byNode map[string][]T) map[string]int {
 		}
 	}
 	for node := range byNode {
-		limits[node] = max(limits[node], 1) // more nodes than requests
+		limits[node] = max(limits[node], 1) // if there are more nodes than maxRequests
 	}
 	return limits
 }

@@ -15,43 +15,42 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// How often the repository is read in the background. A failed reading of the
-// topology is tried again as often as the services are read.
+// Intervals of reads from the repository. A failed read of the topology is repeated
+// after servicesInterval.
 const (
 	topologyInterval = 5 * time.Minute
 	licensesInterval = 5 * time.Minute
 	servicesInterval = 30 * time.Second
 )
 
-// certificatesGrace is how long the certificate files are waited for.
+// certificatesGrace is the maximum time to wait for the certificate files.
 const certificatesGrace = 500 * time.Millisecond
 
-// repository reads what the repository knows, each source in its time, and keeps
-// what was read last.
+// repository reads the data of the repository, each source in its own interval. It
+// keeps the last data of each source.
 type repository struct {
 	client   *qlik.Client
 	work     *work
 	changes  *changes
 	now      func() time.Time
-	licenses bool // licenses and usage rows are read
+	licenses bool // read licenses and usage rows
 
-	mu      sync.Mutex // guards what follows
-	known   known
-	loading map[string]chan struct{} // sources that are being read; closed when done
-	usage   usageSchedule
-	// wantLicenses says that a snapshot asked for newer licenses, licensesFailed that
-	// they could not be read when last tried.
-	wantLicenses, licensesFailed bool
+	mu             sync.Mutex // guards the fields below
+	known          known
+	loading        map[string]chan struct{} // by source that is being read; closed when the read is done
+	usage          usageSchedule
+	wantLicenses   bool // a snapshot needs newer licenses
+	licensesFailed bool // the last read of the licenses failed
 }
 
-// known is what was read last. What its pointers lead to is never altered.
+// known is the last data of each source. The data behind its pointers is immutable.
 type known struct {
-	links     []qlik.Link // nil until known
+	links     []qlik.Link // nil while unknown
 	licenses  *qlik.Licenses
 	services  *headroom.Services
-	named     *headroom.Services   // the same, with the nodes named as by the links
-	usage     *headroom.Usage      // nil also after a failure: old rows are no use
-	refreshed map[string]time.Time // by source, of the last success
+	named     *headroom.Services   // services with the node names of the links
+	usage     *headroom.Usage      // also nil after a failure, because old rows are useless
+	refreshed map[string]time.Time // time of the last success by source
 }
 
 func newRepository(client *qlik.Client, work *work, changes *changes, licenses bool) *repository {
@@ -63,7 +62,7 @@ func newRepository(client *qlik.Client, work *work, changes *changes, licenses b
 	}
 }
 
-// refresh reads what is due.
+// refresh implements Site.Refresh.
 func (r *repository) refresh() {
 	if len(r.client.Config().Hosts) == 0 {
 		return
@@ -85,8 +84,8 @@ func (r *repository) refresh() {
 	reading.Wait()
 }
 
-// load begins to read a source, unless that is being done. The channel is closed
-// when it is read.
+// load starts a read of a source unless one is in progress. The channel is closed when
+// the read is done.
 func (r *repository) load(source string, read func()) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -105,18 +104,18 @@ func (r *repository) load(source string, read func()) <-chan struct{} {
 	return done
 }
 
-// use takes what was read into use, unless the site is closing, and notes whether
-// the source can be read.
-func (r *repository) use(source string, err error, take func(*known)) {
+// store updates the known data after a read of a source and records the result of the
+// read. It does nothing while the site is closing.
+func (r *repository) store(source string, err error, update func(*known)) {
 	if r.work.ending() {
 		return
 	}
 	r.changes.log("source "+source, string(qlik.KindOf(err)),
 		func(logger log.Logger) {
-			_ = level.Info(logger).Log("msg", "Reads from the repository again", "source", source)
+			_ = level.Info(logger).Log("msg", "Repository can be read again", "source", source)
 		},
 		func(logger log.Logger) {
-			_ = level.Error(logger).Log("msg", "Cannot read from the repository; what was read last stays in use",
+			_ = level.Error(logger).Log("msg", "Cannot read from the repository; the last data stays in use",
 				"source", source, "kind", qlik.KindOf(err), "err", err)
 		})
 	r.mu.Lock()
@@ -124,49 +123,49 @@ func (r *repository) use(source string, err error, take func(*known)) {
 	if err == nil {
 		r.known.refreshed[source] = r.now()
 	}
-	take(&r.known)
+	update(&r.known)
 	r.known.named = r.known.services.Named(r.known.links)
 }
 
-// loadTopology reads the topology, and the service states with it. On failure the
-// last ones stay in use.
+// loadTopology reads the topology and the service states. After a failure the last data
+// stays in use.
 func (r *repository) loadTopology() {
 	r.reloadCertificates()
 	var services sync.WaitGroup
 	services.Go(r.loadServices)
 	links, err := r.client.Topology(r.work.ctx)
 	services.Wait()
-	r.use(qlik.SourceTopology, err, func(k *known) {
+	r.store(qlik.SourceTopology, err, func(k *known) {
 		if err != nil {
 			return
 		}
 		switch {
 		case k.links != nil && slices.Equal(links, k.links):
 		case len(links) == 0:
-			_ = level.Error(r.changes.logger).Log("msg", "The repository names no virtual proxy that is linked to a proxy and passes the configured filters")
+			_ = level.Error(r.changes.logger).Log("msg", "The repository has no virtual proxy that is linked to a proxy and matches the configured filters")
 		default:
 			_ = level.Info(r.changes.logger).Log("msg", "Read the topology from the repository", "links", len(links))
 		}
-		k.links = append([]qlik.Link{}, links...) // never nil, even if there are none
+		k.links = append([]qlik.Link{}, links...) // not nil, even if there are no links
 	})
 }
 
 // loadServices reads the service states.
 func (r *repository) loadServices() {
 	states, err := r.client.Services(r.work.ctx)
-	r.use(qlik.SourceServices, err, func(k *known) {
+	r.store(qlik.SourceServices, err, func(k *known) {
 		if err == nil {
 			k.services = headroom.NewServices(states, k.refreshed[qlik.SourceServices], k.services)
 		}
 	})
 }
 
-// loadLicenses reads who holds which license.
+// loadLicenses reads the licenses.
 func (r *repository) loadLicenses() {
 	licenses, err := r.client.Licenses(r.work.ctx)
-	r.use(qlik.SourceLicenses, err, func(k *known) {
+	r.store(qlik.SourceLicenses, err, func(k *known) {
 		r.licensesFailed = err != nil
-		if licenses != nil { // in part at least
+		if licenses != nil { // at least a part could be read
 			licenses.CarryOver(k.licenses)
 			k.licenses = licenses
 			r.wantLicenses = false
@@ -174,18 +173,18 @@ func (r *repository) loadLicenses() {
 	})
 }
 
-// refreshUsage begins to read the usage rows if they are due, after the licenses if
-// those are not known yet. The channel is closed when that is done. The reading does
-// not end with a caller, so that a caller in a hurry does not look like a slow
-// repository.
-func (r *repository) refreshUsage() (done <-chan struct{}) {
-	read := make(chan struct{})
+// refreshUsage starts a read of the usage rows if they are due. If the licenses are
+// unknown, it reads them first. The channel is closed when the read is done. The read
+// does not depend on a caller, so that the short deadline of a caller does not count as
+// a timeout of the repository.
+func (r *repository) refreshUsage() <-chan struct{} {
+	done := make(chan struct{})
 	if !r.licenses {
-		close(read)
-		return read
+		close(done)
+		return done
 	}
 	r.work.start(func() {
-		defer close(read)
+		defer close(done)
 		r.mu.Lock()
 		never := r.known.licenses == nil && !r.licensesFailed
 		r.mu.Unlock()
@@ -194,10 +193,10 @@ func (r *repository) refreshUsage() (done <-chan struct{}) {
 		}
 		r.loadUsage()
 	})
-	return read
+	return done
 }
 
-// loadUsage reads the usage rows of the licenses in use, if it is time to.
+// loadUsage reads the usage rows of the licenses in use if they are due.
 func (r *repository) loadUsage() {
 	r.mu.Lock()
 	licenses := r.known.licenses
@@ -228,22 +227,22 @@ func (r *repository) loadUsage() {
 	r.known.refreshed[qlik.SourceUsage] = now
 }
 
-// hurryUsage has the usage rows read again by the next who wants them.
-func (r *repository) hurryUsage() {
+// expireUsage makes the next snapshot read the usage rows again.
+func (r *repository) expireUsage() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.usage.hurry()
+	r.usage.expire()
 }
 
-// hurryLicenses has the licenses read again at the next refresh.
-func (r *repository) hurryLicenses() {
+// expireLicenses makes the next refresh read the licenses again.
+func (r *repository) expireLicenses() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.wantLicenses = true
 }
 
-// expectedLinks returns the links to ask, or none while they are not known. Who
-// comes before the topology waits for it, at most until over is closed.
+// expectedLinks returns the links to read, or none if they are unknown. If the topology
+// has not been read yet, it waits for it until over is closed.
 func (r *repository) expectedLinks(over <-chan struct{}) []qlik.Link {
 	r.mu.Lock()
 	unknown := r.known.links == nil
@@ -262,7 +261,7 @@ func (r *repository) expectedLinks(over <-chan struct{}) []qlik.Link {
 	return qlik.WithoutDisabled(r.known.links, r.known.services.States)
 }
 
-// round adds what is known to what links answered.
+// round returns the answers of the links together with the known data.
 func (r *repository) round(asked time.Time, links []headroom.LinkResult) headroom.Round {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -272,15 +271,15 @@ func (r *repository) round(asked time.Time, links []headroom.LinkResult) headroo
 	}
 }
 
-// status returns the links, and when each source was last read.
+// status returns the links and the time of the last successful read of each source.
 func (r *repository) status() (links []qlik.Link, refreshed map[string]time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.known.links, maps.Clone(r.known.refreshed)
 }
 
-// reloadCertificates follows the certificate files. Those on a share that hangs are
-// not waited for: the last good ones stay in use.
+// reloadCertificates reads the certificate files again. If they are on a network share
+// that hangs, it stops waiting, and the last valid certificates stay in use.
 func (r *repository) reloadCertificates() {
 	timer := time.NewTimer(certificatesGrace)
 	defer timer.Stop()
@@ -291,11 +290,11 @@ func (r *repository) reloadCertificates() {
 	}
 }
 
-// loadCertificates reads the certificate files and says so when it cannot.
+// loadCertificates reads the certificate files and logs an error.
 func (r *repository) loadCertificates() {
 	err := r.client.Reload()
 	if wrong, ok := errors.AsType[*qlik.ConfigError](err); ok {
-		err = wrong.Err // names the file
+		err = wrong.Err // contains the path of the file
 	}
 	r.changes.log("certificates", textOf(err), nil, func(logger log.Logger) {
 		_ = level.Error(logger).Log("msg", "Certificates changed and cannot be used; the last good ones stay in use", "err", err)

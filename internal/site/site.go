@@ -1,6 +1,7 @@
-// Package site runs one Qlik Sense site: when it is asked what, who waits for how
-// long, and what stays in use while it does not answer. How to ask is the business
-// of package qlik, what follows from the answers that of package headroom.
+// Package site schedules the requests to one Qlik Sense site. It decides when to send
+// requests, how long to wait for responses, and which data stays in use if a source
+// does not answer. Package qlik sends the requests. Package headroom computes the
+// snapshots.
 package site
 
 import (
@@ -17,31 +18,32 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// Config is how a site is reached and counted.
+// Config is the configuration of a site.
 type Config struct {
 	Client   qlik.Config // its Now is the clock of the whole site
 	Headroom headroom.Config
-	Licenses bool // read who holds a license, and usage rows, if there is a repository
+	Licenses bool // read license holders and usage rows if a repository is configured
 
-	Logger log.Logger // nil logs nothing
-	// SessionEnded is told how long a session lived that ended, if its start was
-	// seen. May be nil.
-	SessionEnded func(life time.Duration)
+	Logger log.Logger // nil disables logging
+	// SessionEnded is called with the lifetime of each ended session whose start was
+	// seen. It may be nil.
+	SessionEnded func(lifetime time.Duration)
 }
 
-// Site is a site that runs. It is safe for use by several goroutines.
+// Site is one Qlik Sense site. It is safe for concurrent use.
 //
-// Of the mutexes below it, that of flights is taken before that of links. Each of
-// the others is held alone, and none while Qlik is asked or a snapshot is made.
+// Lock order: the mutex of rounds is locked before the mutex of links. All other
+// mutexes are locked alone. No mutex is held during a request or while a snapshot is
+// computed.
 type Site struct {
 	client     *qlik.Client
 	work       *work
 	changes    *changes
 	repository *repository
-	flights    *flights
+	rounds     *rounds
 }
 
-// New makes a site. It reads the certificates and asks nobody. The error is a
+// New returns a site. It reads the certificates but sends no request. The error is a
 // *qlik.ConfigError. The caller must Close the site.
 func New(config Config) (*Site, error) {
 	if config.Headroom.Limit == 0 {
@@ -62,19 +64,19 @@ func New(config Config) (*Site, error) {
 	}
 	s := &Site{client: client, work: newWork(), changes: &changes{logger: config.Logger}}
 	s.repository = newRepository(client, s.work, s.changes, config.Licenses)
-	s.flights = newFlights(s.repository, newLinks(client, s.work), s.changes, headroom.New(config.Headroom), config.SessionEnded)
+	s.rounds = newRounds(s.repository, newLinks(client, s.work), s.changes, headroom.New(config.Headroom), config.SessionEnded)
 	return s, nil
 }
 
-// Close ends what is under way and closes the connections.
+// Close cancels all requests and closes the connections.
 func (s *Site) Close() {
 	s.work.end()
 	s.client.Close()
 }
 
-// Run keeps the topology and the service states fresh until ctx ends, and ends
-// with it whatever the site has under way. Without Run they are read when first
-// needed, and stay as they are.
+// Run refreshes the data from the repository in the background until ctx ends. Then it
+// cancels all requests of the site. Without Run, the site reads the topology and the
+// service states once, when it first needs them.
 func (s *Site) Run(ctx context.Context) {
 	defer context.AfterFunc(ctx, s.work.cancel)()
 	ticker := time.NewTicker(servicesInterval)
@@ -89,26 +91,27 @@ func (s *Site) Run(ctx context.Context) {
 	}
 }
 
-// Refresh reads from the repository what is due: the service states always, the
-// topology and the licenses when they are old.
+// Refresh reads the service states from the repository. It also reads the topology and
+// the licenses if they are due.
 func (s *Site) Refresh() { s.repository.refresh() }
 
-// ReadAhead reads what is due from the repository, usage rows included, and waits
-// for it, which Snapshot does only for a moment. It is for a program that asks
-// once: when ctx ends meanwhile, so does whatever the site has under way.
+// ReadAhead reads the due data and the usage rows from the repository and waits for
+// them without a limit of its own. It is for programs that need one snapshot, because
+// Snapshot waits for usage rows only briefly. If ctx ends during ReadAhead, all
+// requests of the site are canceled.
 func (s *Site) ReadAhead(ctx context.Context) {
 	defer context.AfterFunc(ctx, s.work.cancel)()
 	s.repository.refresh()
 	<-s.repository.refreshUsage() //nolint:contextcheck // ends with the site
 }
 
-// Snapshot asks all links of the site at once and returns when all have
-// answered, or when ctx ends, with what is known by then. Overlapping calls
-// share one flight, each taking from it what is there at its own deadline; a
-// caller that leaves or is in a hurry takes nothing from the others.
-func (s *Site) Snapshot(ctx context.Context) *headroom.Snapshot { return s.flights.snapshot(ctx) }
+// Snapshot reads the sessions of all links concurrently. It returns when all links have
+// answered or when ctx ends. Links without an answer are unknown. Overlapping calls
+// share the requests, and each call returns at its own deadline. A canceled call or a
+// short deadline does not affect the other calls.
+func (s *Site) Snapshot(ctx context.Context) *headroom.Snapshot { return s.rounds.snapshot(ctx) }
 
-// Status returns what is known of the client and of the repository now.
+// Status returns the current state of the client and of the data from the repository.
 func (s *Site) Status() collector.Status {
 	links, refreshed := s.repository.status()
 	return collector.Status{
@@ -116,13 +119,13 @@ func (s *Site) Status() collector.Status {
 		Refreshed:       refreshed,
 		Requests:        s.client.Requests(),
 		Skipped:         s.client.Skipped(),
-		SharedSnapshots: s.flights.shared.Load(),
+		SharedSnapshots: s.rounds.shared.Load(),
 		Certificates:    s.client.Certificates(),
 	}
 }
 
-// repositories names the hosts as the nodes of links are named; where a host has
-// several repositories, by their addresses.
+// repositories returns the status of the repositories with the node names of the
+// links. If a node has several repositories, the name of the others is their address.
 func repositories(hosts []qlik.RepositoryStatus, links []qlik.Link) []collector.RepositoryStatus {
 	statuses := make([]collector.RepositoryStatus, 0, len(hosts))
 	for _, host := range hosts {
@@ -135,22 +138,23 @@ func repositories(hosts []qlik.RepositoryStatus, links []qlik.Link) []collector.
 	return statuses
 }
 
-// CollectorRan is to be told how each run of a collector went. It logs what
-// changes.
+// CollectorRan logs the result of a collector run if it differs from the previous one.
+// Call it after each run.
 func (s *Site) CollectorRan(name string, err error) {
 	s.changes.log("collector "+name, textOf(err), nil, func(logger log.Logger) {
 		_ = level.Error(logger).Log("msg", "Collector failed", "collector", name, "err", err)
 	})
 }
 
-// FindUsers asks the repository for users by a part of their names.
+// FindUsers returns the users in the repository whose id or display name contains a
+// text.
 func (s *Site) FindUsers(ctx context.Context, text string) ([]qlik.KnownUser, error) {
 	return s.client.FindUsers(ctx, text)
 }
 
-// EndSession ends a session on every link of the snapshot that lists it. It
-// returns false if none of them knew the session any more. An error is one
-// *qlik.Error or wraps several.
+// EndSession ends a session on every link of the snapshot that lists it. It returns
+// false if the session no longer exists on any of them. The error is a *qlik.Error or
+// wraps several.
 func (s *Site) EndSession(ctx context.Context, snapshot *headroom.Snapshot, id qlik.SessionID) (ended bool, err error) {
 	for i := range snapshot.Links {
 		link := &snapshot.Links[i]
@@ -166,6 +170,6 @@ func (s *Site) EndSession(ctx context.Context, snapshot *headroom.Snapshot, id q
 			err = failure
 		}
 	}
-	s.repository.hurryUsage()
+	s.repository.expireUsage()
 	return ended, err
 }

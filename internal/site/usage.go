@@ -7,20 +7,21 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// Usage rows are read beside the links, but the repository must not suffer from it.
+// Usage rows are read together with the links. These limits protect the repository.
 const (
-	usageInterval   = headroom.UsageValidity // minimum time between two readings, however many scrape
+	usageInterval   = headroom.UsageValidity // minimum time between two reads, independent of the number of scrapes
 	usageTimeout    = 5 * time.Second
 	maxUsageBackoff = 5 * time.Minute
 )
 
-// usageSchedule knows when to read the usage rows again.
+// usageSchedule determines when to read the usage rows again.
 type usageSchedule struct {
 	next    time.Time
 	backoff time.Duration // after a timeout
 }
 
-// due reports whether it is time to read. If so, the next reading is due an interval later.
+// due reports whether the rows must be read now. If so, the next read is due one
+// interval later.
 func (u *usageSchedule) due(now time.Time) bool {
 	if now.Before(u.next) {
 		return false
@@ -29,16 +30,15 @@ func (u *usageSchedule) due(now time.Time) bool {
 	return true
 }
 
-// hurry has the rows read again by the next who wants them, unless the repository
-// needs a rest.
-func (u *usageSchedule) hurry() {
+// expire makes the next read due at once, except during back-off.
+func (u *usageSchedule) expire() {
 	if u.backoff == 0 {
 		u.next = time.Time{}
 	}
 }
 
-// done notes how a reading went. A repository that did not answer in time has more
-// to do than it can, and is asked ever less often.
+// done records the result of a read. After a timeout the repository is probably
+// overloaded, so the time to the next read doubles with each timeout.
 func (u *usageSchedule) done(err error, now time.Time) {
 	switch {
 	case err == nil:

@@ -8,59 +8,59 @@ import (
 )
 
 const (
-	// minPatience and patienceFactor bound how long a link is waited for that did
-	// not answer in time before.
+	// A link that was late is given patienceFactor times its usual time, and at least
+	// minPatience.
 	minPatience    = 250 * time.Millisecond
 	patienceFactor = 5
-	// slowFailure is from when on a failure is as bad as no answer: a name server
-	// that hangs, say.
+	// slowFailure is the duration from which a failure counts like no answer. An example
+	// is a DNS server that hangs.
 	slowFailure = time.Second
-	// A link seems to hang that has taken several times as long as usual, and at
-	// least slowFailure; one that never answered, strangerPatience.
-	suspiciousFactor = 2
-	strangerPatience = 5 * time.Second
-	// maxRunning bounds the requests to a link that are under way at once: that of a
-	// caller who was in a hurry, and that of the next.
+	// A link probably hangs after suspiciousFactor times its usual time, and at least
+	// slowFailure. A link that has never answered probably hangs after
+	// unknownLinkPatience.
+	suspiciousFactor    = 2
+	unknownLinkPatience = 5 * time.Second
+	// maxRunning is the maximum number of concurrent requests to a link: one of a caller
+	// with a short deadline, and one of the next round.
 	maxRunning = 2
 )
 
-// watch is what is remembered of a link between flights, so that one that hangs
-// costs one slow scrape and not every scrape. Times are counted from when the site
-// is asked.
+// watch keeps the response times of a link between rounds, so that a link that hangs
+// slows down only one scrape. Times count from the start of the requests of a round.
 type watch struct {
-	begins  time.Duration // when its answers usually begin; 0 before the first
-	takes   time.Duration // when they usually are whole; 0 before the first
-	late    bool          // it hung, and has not answered in time since
-	running []time.Time   // when its requests began that are under way, the oldest first; none that are older than an answer
+	begins  time.Duration // usual time until the response begins; 0 before the first response
+	takes   time.Duration // usual time until the response is complete; 0 before the first response
+	late    bool          // it hung and has not answered in time since
+	running []time.Time   // start times of requests in progress that are newer than the last answer, oldest first
 }
 
-// patience is how long a link is waited for that was late before: until its answer
-// begins, and until it is whole. One that hangs does not even begin; to read the
-// list of a large site takes longer. One that always takes long is given long.
+// patience returns how long to wait for a link that was late: until its response
+// begins, and until it is complete. The response of a link that hangs does not begin,
+// while the list of a large site only takes long to read. Slow links get more time.
 func (w *watch) patience() (begins, whole time.Duration) {
 	return max(patienceFactor*w.begins, minPatience), max(patienceFactor*w.takes, minPatience)
 }
 
-// suspicious is how long without an answer shows that the link hangs, and not that
-// the caller was in a hurry.
+// suspicious returns the time without an answer after which the link probably hangs.
+// Before that, the deadline of the caller may have been short.
 func (w *watch) suspicious() time.Duration {
 	if w.takes == 0 {
-		return strangerPatience
+		return unknownLinkPatience
 	}
 	return max(suspiciousFactor*w.takes, slowFailure)
 }
 
-// busy reports whether the link must not be asked anew, because the requests under
-// way show that it hangs.
+// busy reports whether no new request must be sent to the link, because the requests
+// in progress show that it hangs.
 func (w *watch) busy(now time.Time) bool {
 	return len(w.running) >= maxRunning || len(w.running) > 0 && now.Sub(w.running[0]) >= w.suspicious()
 }
 
-// asked notes that a request begins.
+// asked records the start of a request.
 func (w *watch) asked(at time.Time) { w.running = append(w.running, at) }
 
-// ended notes that a request is over, and reports whether that says anything: not if
-// a newer one was answered meanwhile.
+// ended records the end of a request. It returns false if a newer request has been
+// answered in the meantime, so that the result is outdated.
 func (w *watch) ended(asked time.Time) bool {
 	i := slices.Index(w.running, asked)
 	if i < 0 {
@@ -70,10 +70,10 @@ func (w *watch) ended(asked time.Time) bool {
 	return true
 }
 
-// answered notes an answer that was waited for: when it began, and when it was
-// whole.
+// answered records an answer that arrived in time: when it began and when it was
+// complete.
 func (w *watch) answered(began, took time.Duration, err error) {
-	w.running = nil // what becomes of older requests says nothing any more
+	w.running = nil // the results of older requests are outdated
 	if err != nil {
 		_, whole := w.patience()
 		w.late = qlik.KindOf(err) == qlik.KindTimeout || took > max(whole, slowFailure)
@@ -83,8 +83,8 @@ func (w *watch) answered(began, took time.Duration, err error) {
 	w.late = false
 }
 
-// moved returns what is usual after something was seen. It falls fast and rises
-// slowly: that a machine was busy for a moment says little of the link.
+// moved returns the usual time after a new measurement. It falls fast and rises slowly,
+// because a single slow response may have been caused by a busy machine.
 func moved(usual, seen time.Duration) time.Duration {
 	switch {
 	case usual == 0:
@@ -96,8 +96,8 @@ func moved(usual, seen time.Duration) time.Duration {
 	}
 }
 
-// missed notes that an answer is not waited for any longer, after so long. A link
-// that goes on hanging is given less and less.
+// missed records that the wait for an answer ended after a time. A link that keeps
+// hanging gets less and less time.
 func (w *watch) missed(waited time.Duration) {
 	switch {
 	case waited < w.suspicious():
@@ -108,17 +108,16 @@ func (w *watch) missed(waited time.Duration) {
 	}
 }
 
-// answeredLate notes the end of a request that nobody waited for. That it failed
-// by the timeout shows that the link hangs. An answer shows that it is alive, and
-// how long it must be waited for now: as long as this one took, and a quarter more.
-// One that took longer than the whole flight would cost every flight its whole
-// time, and is not worth it.
-func (w *watch) answeredLate(began, took, flight time.Duration, err error) {
+// answeredLate records the end of a request that was no longer waited for. A timeout
+// shows that the link hangs. An answer shows that it works, so its patience rises to the
+// time of this answer plus a quarter. If the answer took longer than the whole round,
+// the link stays late: waiting for it would cost every round its whole time.
+func (w *watch) answeredLate(began, took, round time.Duration, err error) {
 	const share = patienceFactor - 1
 	switch {
 	case err != nil:
 		w.late = w.late || qlik.KindOf(err) == qlik.KindTimeout
-	case took < flight:
+	case took < round:
 		w.begins, w.takes = max(w.begins, began/share), max(w.takes, took/share)
 	default:
 		w.late = true

@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// work is the goroutines of a site. They belong to no caller and end with the
+// work runs the goroutines of a site. They do not depend on a caller and end with the
 // site.
 type work struct {
-	ctx    context.Context //nolint:containedctx // of the goroutines
+	ctx    context.Context //nolint:containedctx // the context of all goroutines
 	cancel context.CancelFunc
 	group  sync.WaitGroup
 }
@@ -22,10 +22,10 @@ func newWork() *work {
 // start starts a goroutine.
 func (w *work) start(f func()) { w.group.Go(f) }
 
-// ending reports whether the goroutines have been told to end.
+// ending reports whether the context of the goroutines was canceled.
 func (w *work) ending() bool { return w.ctx.Err() != nil }
 
-// end ends all goroutines and waits for them.
+// end cancels all goroutines and waits for them.
 func (w *work) end() {
 	w.cancel()
 	w.group.Wait()

@@ -1,0 +1,155 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
+)
+
+// rounds create the snapshots of a site. There is at most one round at a time. Callers
+// that need a snapshot during a round share it.
+type rounds struct {
+	repository *repository
+	links      *links
+	changes    *changes
+	ended      func(lifetime time.Duration) // may be nil
+
+	// state is the state after the last round. Only rounds replace it, one after the
+	// other. A caller with a short deadline reads it without waiting for the round.
+	state  atomic.Pointer[headroom.State]
+	shared atomic.Uint64 // number of snapshots that shared a round in progress
+
+	mu      sync.Mutex // guards the fields below
+	current *round     // nil if no round is in progress
+}
+
+// round is one round of requests to all links. It does not depend on a single caller.
+// It ends when all links have answered or at the latest deadline of its callers.
+type round struct {
+	*requests
+
+	early    singleflight.Group // snapshots for callers with an earlier deadline
+	asked    time.Time          // start of the round by the site's clock
+	done     chan struct{}
+	snapshot *headroom.Snapshot // set before done is closed
+}
+
+func newRounds(repository *repository, links *links, changes *changes, state *headroom.State, ended func(time.Duration)) *rounds {
+	r := &rounds{repository: repository, links: links, changes: changes, ended: ended}
+	r.state.Store(state)
+	return r
+}
+
+// snapshot joins a round until it is complete or ctx ends.
+func (r *rounds) snapshot(ctx context.Context) *headroom.Snapshot {
+	current := r.join(ctx)
+	select {
+	case <-current.done:
+		return current.snapshot
+	case <-ctx.Done():
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return &headroom.Snapshot{Time: current.asked, Heard: r.repository.now()} // the caller will not use it
+	}
+	// A separate snapshot is only useful if the deadline is well before that of the
+	// round. Otherwise the snapshot of the round is ready just as soon.
+	if deadline, _ := ctx.Deadline(); r.links.isEarlier(current.requests, deadline) {
+		if snapshot := r.soFar(current); snapshot != nil {
+			return snapshot
+		}
+	}
+	<-current.done
+	return current.snapshot
+}
+
+// soFar returns a snapshot of the answers so far. Concurrent callers share it. It
+// returns nil if the snapshot of the round is already being computed.
+func (r *rounds) soFar(current *round) *headroom.Snapshot {
+	snapshot, _, _ := current.early.Do("", func() (any, error) {
+		answers, available := r.links.soFar(current.requests)
+		if !available {
+			return (*headroom.Snapshot)(nil), nil
+		}
+		return r.state.Load().Preview(r.repository.round(current.asked, answers)), nil
+	})
+	return snapshot.(*headroom.Snapshot) //nolint:errcheck,forcetypeassert // the function above returns this type
+}
+
+// join joins the round in progress or starts one.
+func (r *rounds) join(ctx context.Context) *round {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(r.links.timeout)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current != nil {
+		r.links.extend(r.current.requests, deadline)
+		r.shared.Add(1)
+		return r.current
+	}
+	started := &round{requests: r.links.prepare(deadline), asked: r.repository.now(), done: make(chan struct{})}
+	r.current = started
+	r.links.work.start(func() { r.run(started) }) //nolint:contextcheck // a round must not end with one of its callers
+	return started
+}
+
+// run sends the requests of a round and computes its snapshot.
+func (r *rounds) run(current *round) {
+	r.repository.reloadCertificates()
+	rows := r.repository.refreshUsage()
+	asked := r.links.read(current.requests, r.repository.expectedLinks(current.over))
+	r.links.grace(current.requests, rows)
+	data := r.repository.round(current.asked, r.links.finish(current.requests))
+	if asked && !r.links.work.ending() {
+		snapshot, state := r.state.Load().Observe(data)
+		r.state.Store(state)
+		r.publish(snapshot)
+		current.snapshot = snapshot
+	} else {
+		current.snapshot = r.state.Load().Preview(data)
+	}
+	r.mu.Lock()
+	r.current = nil
+	r.mu.Unlock()
+	close(current.done)
+}
+
+// publish reports ended sessions, logs changes of links, and requests new licenses if
+// the snapshot needs them.
+func (r *rounds) publish(snapshot *headroom.Snapshot) {
+	if snapshot.LicensesStale {
+		r.repository.expireLicenses()
+	}
+	if r.ended != nil {
+		for _, lifetime := range snapshot.Ended {
+			r.ended(lifetime)
+		}
+	}
+	const prefix = "link "
+	present := make(map[string]bool, len(snapshot.Links))
+	for i := range snapshot.Links {
+		link := &snapshot.Links[i]
+		name := prefix + link.Node + link.VirtualProxy
+		present[name] = true
+		r.changes.log(name, string(qlik.KindOf(link.Err)),
+			func(logger log.Logger) {
+				_ = level.Info(logger).Log("msg", "Virtual proxy answers again", "node", link.Node, "virtual_proxy", link.VirtualProxy)
+			},
+			func(logger log.Logger) {
+				_ = level.Warn(logger).Log("msg", "Virtual proxy does not answer", "node", link.Node, "virtual_proxy", link.VirtualProxy,
+					"kind", qlik.KindOf(link.Err), "duration", link.Duration, "err", link.Err)
+			})
+	}
+	r.changes.forget(func(what string) bool { return strings.HasPrefix(what, prefix) && !present[what] })
+}
