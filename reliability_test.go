@@ -314,6 +314,18 @@ func (f *faulty) awaitLinks(e exporters) {
 	}
 }
 
+// awaitErrors waits until failed requests are counted, and returns their kinds. A
+// request without a response in time is counted only when it ends.
+func (f *faulty) awaitErrors(address, api string) string {
+	f.t.Helper()
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) { // the exporter is a separate process
+		kinds := f.scrape(address + "/metrics").kinds(api)
+		if kinds != "" || time.Since(began) > 4*scrapeTimeout {
+			return kinds
+		}
+	}
+}
+
 // whileRunning causes a fault of a proxy and then of the repository while exporters
 // run that already know the site. It returns the effect of the former.
 func (f *faulty) whileRunning(fault qliktest.Fault, other *faulty) string {
@@ -348,14 +360,16 @@ func (f *faulty) sinceTheStart(fault qliktest.Fault, other *faulty) (known, ofPr
 		f.expectOfBoth("since the start", both, well)
 		return "none", "", ""
 	}
-	first := f.expectOfBoth("since the start", both, unknown)
+	f.expectOfBoth("since the start", both, unknown)
+	ofRepository = f.awaitErrors(both.flags, "qrs")
 	f.expectEndpoints(both, pageUnknown)
 	f.SetRepositoryFault("qlik1", qliktest.NoFault)
-	second := f.expectOfBoth("since the start, repository is back", both, half)
+	f.expectOfBoth("since the start, repository is back", both, half)
+	ofProxy = f.awaitErrors(both.flags, "qps")
 	f.SetProxyFault("qlik2", qliktest.NoFault)
 	f.awaitLinks(both)
 	f.expectOfBoth("since the start, proxy is back", both, well)
-	return "everything unknown: `qlik_up` is 0", second.kinds("qps"), first.kinds("qrs")
+	return "everything unknown: `qlik_up` is 0", ofProxy, ofRepository
 }
 
 var faultWords = map[qliktest.Fault]string{
