@@ -192,7 +192,7 @@ func (f *faulty) startExporters(other *faulty) exporters {
 
 // expectOfBoth scrapes the site through both exporters, which must return the same,
 // and the other site, which must have no faults.
-func (f *faulty) expectOfBoth(about string, e exporters, want map[string]string) answer {
+func (f *faulty) expectOfBoth(about string, e exporters, want map[string]string) {
 	f.t.Helper()
 	var byFlags, byFile, other answer
 	var asking sync.WaitGroup
@@ -216,7 +216,6 @@ func (f *faulty) expectOfBoth(about string, e exporters, want map[string]string)
 	if kinds := other.kinds("qps") + other.kinds("qrs"); kinds != "" {
 		f.t.Errorf("%s: errors of the other site: %s", about, kinds)
 	}
-	return byFlags
 }
 
 // difference returns the lines about the site that only one of two responses has. If
