@@ -24,6 +24,6 @@ func TestAuditLogs(t *testing.T) {
 		other := filepath.Join(config.Qlik.CertDir, "root.pem")
 		config.AuditLogs = map[string]string{"qlik1": other, "qlik2": site.AuditLogPath("qlik2")}
 		expect(t, run(t, config), config,
-			"FAIL audit log qlik1: CERTS/root.pem cannot be read (its first line names no column Timestamp, UserDirectory, UserId, Message): correct the pattern, or give the exporter's account read access to the folder")
+			"FAIL audit log qlik1: CERTS/root.pem cannot be read (its first line has no column Timestamp, UserDirectory, UserId, Message): correct the pattern, or give the exporter's account read access to the folder")
 	})
 }

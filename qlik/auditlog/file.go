@@ -10,33 +10,33 @@ import (
 )
 
 const (
-	// maxLine bounds what a line may need of memory. Longer ones are skipped.
+	// maxLine is the maximum length of a line. It limits memory; longer lines are
+	// skipped.
 	maxLine = 64 << 10
-	// headStep is how much is read at first in order to recognize a file. It holds
-	// the first line and an entry; where it does not, bufferSize does.
+	// headStep is the number of bytes to read first to recognize a file. They usually
+	// contain the first line and an entry. If not, bufferSize bytes are read.
 	headStep   = 4 << 10
 	bufferSize = 2 * maxLine
 )
 
-// identity is what a file is recognized by: a hash of everything up to the end of
-// its first entry. An entry has a time, a number and an id, hence no two files begin
-// alike, and the identity stays the same when the file is renamed, copied, moved away
-// and back, or seen again through a share that was mounted anew. Inode numbers
-// and Windows' file ids survive none of the last three, and are given again to
-// other files.
+// identity identifies a file: a hash of its bytes up to the end of its first entry. An
+// entry has a time, a number and an id, so no two files begin alike. The identity does
+// not change if the file is renamed, copied, moved away and back, or read through a share
+// that was mounted again. Inode numbers and Windows file ids change in the last three
+// cases and are reused for other files.
 type identity [sha256.Size]byte
 
-// head is what the beginning of a file tells. A file without any entry yet has
-// size 0 and no identity; nothing was ever read from it.
+// head describes the beginning of a file. A file without an entry has size 0 and no
+// identity, and nothing has been read from it.
 type head struct {
 	id      identity
-	size    int // how many bytes the identity covers
+	size    int // number of bytes covered by the identity
 	columns columns
-	first   int64     // where the first line behind the column names begins
-	began   time.Time // of the first entry
+	first   int64     // offset of the line after the column names
+	began   time.Time // time of the first entry
 }
 
-// position is how far a file was read. Only whole lines count as read.
+// position is the read position in a file. It only advances by whole lines.
 type position struct {
 	head
 	offset   int64
@@ -45,11 +45,11 @@ type position struct {
 
 var (
 	errFirstLine = errors.New("its first line is too long")
-	errNoTimes   = errors.New("none of its lines has a time that can be read")
+	errNoTimes   = errors.New("none of its lines has a valid time")
 	errReplaced  = errors.New("the file was replaced while it was read")
 )
 
-// readHead reads the beginning of a file. The buffer has bufferSize bytes.
+// readHead reads the beginning of a file. The size of the buffer is bufferSize.
 func readHead(file io.ReaderAt, buffer []byte) (head, error) {
 	n, err := file.ReadAt(buffer[:headStep], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -68,17 +68,17 @@ func readHead(file io.ReaderAt, buffer []byte) (head, error) {
 		if h.first == 0 {
 			return head{}, errFirstLine
 		}
-		// The first entry is longer than the buffer; this much of it is unique, too.
+		// The first entry is longer than the buffer. The part in the buffer is unique too.
 		h.id, h.size = sha256.Sum256(buffer), n
 	}
 	return h, err
 }
 
-// parseHead reads the beginning of a file from its first bytes.
+// parseHead parses the beginning of a file.
 func parseHead(data []byte) (head, error) {
 	names, rest, found := bytes.Cut(data, []byte("\n"))
 	if !found {
-		return head{}, nil // it is still being written
+		return head{}, nil // the first line is not complete yet
 	}
 	c, err := parseHeader(bytes.TrimSuffix(names, []byte("\r")))
 	if err != nil {
@@ -110,7 +110,7 @@ func parseHead(data []byte) (head, error) {
 	return h, nil
 }
 
-// still says whether the file begins as it did when h was read.
+// still reports whether the file still begins as it did when h was read.
 func (h head) still(file io.ReaderAt) (bool, error) {
 	data := make([]byte, h.size)
 	if _, err := file.ReadAt(data, 0); err != nil {
@@ -122,8 +122,8 @@ func (h head) still(file io.ReaderAt) (bool, error) {
 	return sha256.Sum256(data) == h.id, nil
 }
 
-// toEnd moves the position behind the last whole line of a file of that size. A line
-// that is being written is new once it is finished.
+// toEnd moves the position behind the last whole line of a file of the given size. An
+// incomplete line at the end is read later, once it is complete.
 func (p *position) toEnd(file io.ReaderAt, size int64, buffer []byte) error {
 	start := max(p.first, size-maxLine)
 	n, err := file.ReadAt(buffer[:max(0, size-start)], start)
@@ -139,13 +139,12 @@ func (p *position) toEnd(file io.ReaderAt, size int64, buffer []byte) error {
 	return nil
 }
 
-// read reads the file from the position to its end and moves the position on.
-// skipped is called for lines that cannot be used. The position is right whenever read
-// returns, whatever the error.
+// read reads the file from the position to its end and advances the position. It calls
+// skipped for invalid lines. The position is also correct after an error.
 func (p *position) read(ctx context.Context, file io.ReaderAt, buffer []byte, denied func(Denial), skipped func(error)) error {
 	for {
 		if err := ctx.Err(); err != nil {
-			return err // nobody may take this for the end of the file
+			return err // must not look like the end of the file
 		}
 		n, err := file.ReadAt(buffer, p.offset)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -154,8 +153,8 @@ func (p *position) read(ctx context.Context, file io.ReaderAt, buffer []byte, de
 		if n == 0 {
 			return nil
 		}
-		// The file may have been emptied and written anew. Looking afterwards, and
-		// before anything is counted, leaves no moment in which that goes unseen.
+		// The file may have been truncated and rewritten. This check comes after the read
+		// and before any line is counted, so that it cannot miss that.
 		if still, err := p.still(file); err != nil {
 			return err
 		} else if !still {
@@ -168,7 +167,7 @@ func (p *position) read(ctx context.Context, file io.ReaderAt, buffer []byte, de
 	}
 }
 
-// lines takes the whole lines of data, which begins at the offset.
+// lines processes the whole lines of data. The data begins at the offset.
 func (p *position) lines(data []byte, denied func(Denial), skipped func(error)) {
 	for {
 		line, rest, found := bytes.Cut(data, []byte("\n"))
@@ -180,7 +179,7 @@ func (p *position) lines(data []byte, denied func(Denial), skipped func(error)) 
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		switch {
 		case p.skipping:
-			p.skipping = false // its beginning was reported
+			p.skipping = false // the line was already reported
 		case len(line) > maxLine:
 			skipped(errLong)
 		case len(line) > 0:

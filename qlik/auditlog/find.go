@@ -1,8 +1,8 @@
 package auditlog
 
-// Find looks for the log that a Follower of the pattern would follow, and reads
-// its beginning. It returns the path of the file. A share that does not answer can
-// delay it until the operating system gives up.
+// Find returns the path of the log that a Follower with this pattern would follow. It
+// also checks that the beginning of the file can be read. A network share that does not
+// respond can delay Find until the operating system gives up.
 func Find(glob string) (file string, err error) {
 	f, err := New(Config{Glob: glob})
 	if err != nil {

@@ -1,26 +1,26 @@
 // Package auditlog follows the audit security log of a Qlik Sense repository and
-// reports the logins that Qlik refused (docs/qlik.md, "Audit log").
+// reports refused logins (docs/qlik.md, "Audit log").
 //
-// Every refusal is reported once, however the file is renamed, archived, copied,
-// emptied or made unreachable meanwhile, as long as its lines can still be seen
-// somewhere: through the handle that is held, in the live file or in an archive
-// beside it. What cannot be had:
+// Each refused login is reported once, even if the file is renamed, archived, copied,
+// truncated or temporarily unreachable. This requires that its line is still readable:
+// through the open file, in the live file, or in an archive in the same folder. These
+// lines are lost:
 //
-//   - lines of a file that was begun, archived and moved away between two looks;
+//   - lines of a file that was created, archived and moved away between two polls
 //   - lines of a file that was moved away while the follower did not run or the share
-//     was out of reach (a warning is logged);
-//   - lines written between the copy and the emptying of a log that is rotated by
-//     copying: nobody can see those. Qlik renames.
+//     was unreachable; a warning is logged
+//   - lines written between the copy and the truncation of a log that is rotated by
+//     copying; Qlik rotates by renaming
 //
 // # Why not a tailing library
 //
-// github.com/nxadm/tail, the usual choice, follows names. When a file is renamed it
-// opens the new one without having read the old one to its end, it can report lines
-// twice, it takes lines of any length, and it ends the process if a share answers
-// with an unexpected error. The file consumer of the OpenTelemetry collector makes
-// the binary half as large again. Hence recognizing files is our own work here: see
-// identity. What remains, opening files on Windows so that others may rename them, is done
-// with golang.org/x/sys/windows.
+// The usual library, github.com/nxadm/tail, follows file names. After a rename it opens
+// the new file before it has read the old one to its end. It can report lines twice, it
+// accepts lines of any length, and it ends the process on an unexpected error of a
+// share. The file consumer of the OpenTelemetry Collector increases the size of the
+// binary by half. This package therefore recognizes files itself; see identity. It uses
+// golang.org/x/sys/windows only to open files in a way that allows others to rename
+// them.
 package auditlog
 
 import (
@@ -37,41 +37,41 @@ import (
 	"github.com/go-kit/log/level"
 )
 
-// Config says which log to follow.
+// Config is the configuration of a Follower.
 type Config struct {
-	// Node is the repository's node; it is only logged.
+	// Node is the repository's node. It is only used in log messages.
 	Node string
 	// Glob is the path of the live file, local or on a share. Its last element may be a
-	// pattern as filepath.Match has it, in which case does not count:
+	// pattern for filepath.Match and ignores case:
 	// C:\ProgramData\Qlik\Sense\Log\Repository\Audit\*_AuditSecurity_Repository.txt.
-	// It should match the log of one machine. If several files match, as after the
-	// machine was renamed, the one written last is followed. Archives are those files of
-	// the folder that are named like the live file, with _ and anything before .log.
+	// It should match the log of one machine. If several files match, for example after
+	// the machine was renamed, the Follower follows the most recently written one. Archives
+	// are the files in the same folder with the name of the live file, followed by an
+	// underscore, any text, and .log.
 	Glob   string
 	Logger log.Logger
-	// PollInterval is the time between two looks at the file; 0 is a second.
-	// Notifications of the operating system are not used, since there are none
-	// for many shares.
+	// PollInterval is the time between two polls; 0 means one second. The Follower does
+	// not use file notifications, because many shares do not support them.
 	PollInterval time.Duration
 }
 
-// Status is how the following goes.
+// Status is the state of a Follower.
 type Status struct {
-	// Up says that the file is there, can be read, has the columns it should have, and
-	// was read just now.
+	// Up means that the file exists, can be read, has the required columns, and was read
+	// recently.
 	Up bool
-	// LastRead is when the file was last read to its end, whether or not there was
-	// anything new.
+	// LastRead is the last time that the file was read to its end, with or without new
+	// lines.
 	LastRead time.Time
-	// Err is why Up is false.
+	// Err is the reason why Up is false.
 	Err error
-	// Skipped counts lines that could not be used: too long, too few columns, or a
-	// refusal without readable time.
+	// Skipped is the number of invalid lines: lines that are too long, lines with too few
+	// columns, and refused logins without a valid time.
 	Skipped uint64
 }
 
-// Follower follows one log. It starts at the end of a log that exists already:
-// old refusals are not news. A log that appears later is read from its beginning.
+// Follower follows one log. If the log exists at the start, the Follower skips its
+// existing lines. It reads a log that appears later from its beginning.
 type Follower struct {
 	config       Config
 	dir          string
@@ -80,42 +80,44 @@ type Follower struct {
 	logger       log.Logger
 	unresponsive time.Duration
 
-	running sync.Mutex // held by Run; guards what follows
+	running sync.Mutex // held by Run; guards the fields below
 	denied  func(Denial)
 	buffer  []byte
-	// looked is whether the folder was ever seen, followed whether a log was.
-	looked, followed bool
-	// file is the log, held open so that it can be read to its end after it was renamed
-	// and moved. It is nil until it was opened and after it failed.
+	// polled means that the folder was read at least once, and followed that a log was
+	// found.
+	polled, followed bool
+	// file is the open log. It stays open so that it can be read to its end after a
+	// rename. It is nil before the first open and after an error.
 	file *os.File
-	// current is how far file was read; nil while it has no entry.
+	// current is the position in file; nil while the file has no entry.
 	current *position
-	// began is when the latest live file with an entry began. What began before and was
-	// never read is old.
+	// began is the time of the first entry of the latest live file with an entry. Unread
+	// files that began earlier are old.
 	began time.Time
-	// positions has every file that was read lately.
+	// positions has the position of every file that was read recently.
 	positions map[identity]*position
-	// archives are those that need no more reading, by name.
+	// archives are the archives that were read or skipped, by name.
 	archives map[string]archive
-	reported map[error]bool // reasons for skipping a line that were logged
+	reported map[error]bool // reasons of skipped lines that were logged
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	status Status
 }
 
 const (
 	defaultInterval = time.Second
-	// maxPositions is far more than the files that Qlik begins between two looks.
+	// maxPositions is far more than the number of files that Qlik creates between two
+	// polls.
 	maxPositions = 100
 )
 
 var (
 	errNotStarted = errors.New("not started")
 	errStopped    = errors.New("stopped")
-	errNoAnswer   = errors.New("the file system does not answer")
+	errNoAnswer   = errors.New("the file system does not respond")
 )
 
-// New returns a Follower that has not looked at any file yet.
+// New returns a Follower. It does not access any file before Run.
 func New(config Config) (*Follower, error) {
 	if config.PollInterval <= 0 {
 		config.PollInterval = defaultInterval
@@ -151,10 +153,10 @@ func New(config Config) (*Follower, error) {
 	return f, nil
 }
 
-// Run follows the log until the context ends, and calls denied for each refusal, in
-// order and from this goroutine. Called again, it goes on where it was; while another
-// Run is under way it waits for its end. A share that does not answer can delay
-// the end until the operating system gives up.
+// Run follows the log until the context ends. It calls denied for each refused login,
+// in order and on its own goroutine. A second call waits for the first one to end and
+// continues from there. A network share that does not respond can delay the end of Run
+// until the operating system gives up.
 func (f *Follower) Run(ctx context.Context, denied func(Denial)) {
 	f.running.Lock()
 	defer f.running.Unlock()
@@ -178,7 +180,7 @@ func (f *Follower) Run(ctx context.Context, denied func(Denial)) {
 	f.status.Up, f.status.Err = false, errStopped
 }
 
-// Status may be called at any time.
+// Status returns the current status. It is safe for concurrent use.
 func (f *Follower) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -189,7 +191,7 @@ func (f *Follower) Status() Status {
 	return s
 }
 
-// report takes the result of a poll, and logs it if it differs from the one before.
+// report records the result of a poll and logs it if it differs from the previous one.
 func (f *Follower) report(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -203,17 +205,17 @@ func (f *Follower) report(err error) {
 		return
 	}
 	if before.Up || before.Err.Error() != err.Error() {
-		_ = level.Warn(f.logger).Log("msg", "The audit log cannot be followed, refused logins go unseen", "file", f.config.Glob, "err", err)
+		_ = level.Warn(f.logger).Log("msg", "Cannot follow the audit log; refused logins are not counted", "file", f.config.Glob, "err", err)
 	}
 }
 
-// skipped counts a line that could not be used, and logs the first of each kind.
+// skipped counts an invalid line and logs the first line with each reason.
 func (f *Follower) skipped(reason error) {
 	f.mu.Lock()
 	f.status.Skipped++
 	f.mu.Unlock()
 	if !f.reported[reason] {
 		f.reported[reason] = true
-		_ = level.Warn(f.logger).Log("msg", "Skipped a line of the audit log; further ones of this kind are only counted", "file", f.config.Glob, "reason", reason)
+		_ = level.Warn(f.logger).Log("msg", "Skipped an invalid line of the audit log; more lines with this reason are only counted", "file", f.config.Glob, "reason", reason)
 	}
 }

@@ -389,7 +389,7 @@ func TestFollow(t *testing.T) {
 			w.raw("Sequence#\tTimestamp\tMessage\r\n")
 			w.refuse(1)
 			poll()
-			r.wantStatus("names no column UserDirectory, UserId")
+			r.wantStatus("has no column UserDirectory, UserId")
 			w.rollOver()
 			w.refuse(1)
 			poll()
@@ -521,7 +521,7 @@ func TestUnresponsive(t *testing.T) {
 			r.t.Errorf("%+v", s)
 		}
 		time.Sleep(time.Second)
-		r.wantStatus("does not answer")
+		r.wantStatus("does not respond")
 	})
 }
 
@@ -582,7 +582,7 @@ func TestLogsChangesOnly(t *testing.T) {
 		w.must(w.file.Truncate(0))
 		want(6, "the rest of it cannot be found")
 		w.raw(line("now", "LAB", "goran", limitMessage) + "\n")
-		want(7, "names no column")
+		want(7, "has no column")
 		want(7)
 	})
 }

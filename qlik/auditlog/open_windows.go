@@ -7,9 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// open opens a file for reading without standing in anybody's way. os.Open does not
-// give FILE_SHARE_DELETE: while it holds the log, Qlik can neither rename nor move
-// it.
+// open opens a file for reading and allows others to rename, move and delete it. os.Open
+// does not set FILE_SHARE_DELETE, so Qlik could not rename or move the log.
 func open(name string) (*os.File, error) {
 	path, err := windows.UTF16PtrFromString(name)
 	if err != nil {

@@ -12,33 +12,33 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// Reason says why a login was refused. Its values are fit for a label.
+// Reason is the reason of a refused login. It is the value of a label.
 type Reason string
 
-// The reasons that the log tells apart.
+// The reasons that the log distinguishes.
 const (
-	SessionLimit Reason = "session_limit" // the user holds as many sessions as the license allows
+	SessionLimit Reason = "session_limit" // the user is at the session limit
 	NoLicense    Reason = "no_license"    // the user has no license
 )
 
-// Denial is a login that Qlik refused. It has neither session id nor address:
-// they are secrets, so they are not even read.
+// Denial is a refused login. It contains neither the session id nor the address,
+// because both are secrets.
 type Denial struct {
 	Time time.Time
-	// User is the zero User where the line names none.
+	// User is the zero User if the line contains none.
 	User   qlik.User
 	Reason Reason
 }
 
-// columns says where a line has what is needed from it. The spelling of most
-// columns is not documented and their order may change, so that they are found by
-// the names in the first line (docs/qlik.md, "Audit log").
+// columns are the indexes of the required columns. The first line of the file defines
+// them, because the spelling of most columns is not documented and their order may
+// change (docs/qlik.md, "Audit log").
 type columns struct {
 	time, directory, id, message int
-	last                         int // the rightmost of them
+	last                         int // the largest of these indexes
 }
 
-// parseHeader reads the first line of a file.
+// parseHeader parses the first line of a file.
 func parseHeader(line []byte) (columns, error) {
 	line = bytes.TrimPrefix(line, []byte("\uFEFF"))
 	c := columns{time: -1, directory: -1, id: -1, message: -1}
@@ -69,13 +69,13 @@ func parseHeader(line []byte) (columns, error) {
 		}
 	}
 	if missing != nil {
-		return columns{}, fmt.Errorf("its first line names no column %s", strings.Join(missing, ", "))
+		return columns{}, fmt.Errorf("its first line has no column %s", strings.Join(missing, ", "))
 	}
 	return c, nil
 }
 
-// lettersOnly takes from a column's name what may be written in several ways:
-// "#Message", "User Id" and "user_id".
+// lettersOnly removes all characters except letters from a column name, so that
+// different spellings match: "User Id", "user_id" and "#UserId".
 func lettersOnly(name []byte) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) {
@@ -85,23 +85,24 @@ func lettersOnly(name []byte) string {
 	}, string(name))
 }
 
-// What a line that cannot be used lacks. The line itself is never part of an
-// error: it holds session ids and addresses.
+// Reasons why a line is invalid. An error never contains the line, because lines
+// contain session ids and addresses.
 var (
-	errColumns = errors.New("a line has fewer columns than the first one")
-	errTime    = errors.New("a refusal has a time that cannot be read")
-	errLong    = fmt.Errorf("a line is longer than %d bytes", maxLine)
+	errColumns = errors.New("the line has fewer columns than the first line")
+	errTime    = errors.New("the time of a refused login is invalid")
+	errLong    = fmt.Errorf("the line is longer than %d bytes", maxLine)
 )
 
-// The words of the two refusals (docs/qlik.md, "Audit log"). Only these patterns
-// look at a message. The kind of quotes is left open, because Qlik mixes them.
+// Patterns of the two kinds of refused logins (docs/qlik.md, "Audit log"). Only they
+// read the message. They accept both kinds of quotes, because Qlik mixes them.
 var (
 	denied       = regexp.MustCompile(`OperationType:\s*['"]UsageDenied['"]`)
 	sessionCount = regexp.MustCompile(`SessionCount:\s*['"][0-9]+['"]`)
 	messageUser  = regexp.MustCompile(`\bUser:\s*['"]([^\\]+)\\(.+?)['"](?:,|$)`)
 )
 
-// parse reads a line without its line break. Lines that are no refusal give false.
+// parse parses a line without its line break. It returns false for lines other than
+// refused logins.
 func (c columns) parse(line []byte) (Denial, bool, error) {
 	fields, ok := c.split(line)
 	if !ok {
@@ -121,11 +122,10 @@ func (c columns) parse(line []byte) (Denial, bool, error) {
 	return d, true, nil
 }
 
-// fields are the parts of a line that are needed. They share its memory.
+// fields are the required fields of a line. They share the memory of the line.
 type fields struct{ time, directory, id, message []byte }
 
-// split finds the fields of a line and gives false where it is too short to have
-// them all.
+// split returns the fields of a line. It returns false if the line has too few columns.
 func (c columns) split(line []byte) (fields, bool) {
 	var f fields
 	for index := 0; ; index++ {
@@ -150,8 +150,8 @@ func (c columns) split(line []byte) (fields, bool) {
 	}
 }
 
-// user takes the user from the columns or, where they are empty, from the message.
-// A refusal for want of a license names the user only in the columns.
+// user returns the user from the columns or, if they are empty, from the message. The
+// message contains no user if the login was refused for lack of a license.
 func (f fields) user() qlik.User {
 	directory, id := bytes.TrimSpace(f.directory), bytes.TrimSpace(f.id)
 	if !isName(directory) || !isName(id) {
@@ -164,18 +164,18 @@ func (f fields) user() qlik.User {
 	return qlik.NewUser(string(directory), string(id))
 }
 
-// isName says whether a column holds a name and not one of the words by which the
-// log says that there is none.
+// isName reports whether a column contains a name. The log writes "Not available" if
+// there is none.
 func isName(field []byte) bool {
 	return len(field) > 0 && !bytes.EqualFold(field, []byte("Not available"))
 }
 
-// parseTime reads 20240514T091502.113+0200, with a colon in the offset as older
-// releases write it, or with Z. The layouts name no fraction of the second, since
-// time.Parse takes one of any length.
+// parseTime parses times such as 20240514T091502.113+0200. The offset may be Z or, as
+// in older releases, contain a colon. The layouts have no fraction of a second, because
+// time.Parse accepts a fraction of any length.
 func parseTime(field []byte) (time.Time, bool) {
 	if len(field) > 64 {
-		return time.Time{}, false // no time, and not worth a copy
+		return time.Time{}, false // too long for a time
 	}
 	text := string(bytes.TrimSpace(field))
 	for _, layout := range []string{"20060102T150405Z0700", "20060102T150405Z07:00"} {

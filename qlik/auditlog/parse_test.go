@@ -111,7 +111,7 @@ func TestParseHeader(t *testing.T) {
 		line("20240514T071502Z", "LAB", "g", grantedMessage): "Timestamp, UserDirectory, UserId, Message",
 		"\xff\xfeT\x00i\x00m\x00e":                           "Timestamp, UserDirectory, UserId, Message",
 	} {
-		if _, err := parseHeader([]byte(broken)); err == nil || err.Error() != "its first line names no column "+missing {
+		if _, err := parseHeader([]byte(broken)); err == nil || err.Error() != "its first line has no column "+missing {
 			t.Errorf("%q: %v", broken, err)
 		}
 	}

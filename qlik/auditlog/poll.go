@@ -14,17 +14,18 @@ import (
 	"github.com/go-kit/log/level"
 )
 
-// poll reads what is new.
+// poll reads the new lines.
 func (f *Follower) poll(ctx context.Context) error {
 	next, h, err := f.openLive()
 	if err != nil {
-		// What is held may have grown before it was renamed, and the share may be gone
-		// for long: read it now. Why the live file is missing matters more than
-		// whether this works.
+		// The open file may have new lines from before its rename. Read them now, because
+		// the share may stay unreachable. The error of the live file is more important
+		// than the result.
 		_ = f.drain(ctx)
 		if errors.Is(err, fs.ErrPermission) {
-			// So does Windows answer for a file that was deleted while somebody, perhaps we,
-			// has it open. Until it is closed nobody can make a new one of that name.
+			// Windows returns this error for a file that was deleted while a process, perhaps
+			// this one, has it open. A new file with that name cannot be created until the
+			// old one is closed.
 			f.release()
 		}
 		return err
@@ -33,7 +34,7 @@ func (f *Follower) poll(ctx context.Context) error {
 	case !f.followed:
 		err = f.begin(next, h)
 	case f.current != nil && f.current.id == h.id:
-		// The same file still, or again.
+		// It is the same file.
 	default:
 		err = f.rollOver(ctx, next, h)
 	}
@@ -58,7 +59,7 @@ func (f *Follower) openLive() (*os.File, head, error) {
 		return nil, head{}, err
 	}
 	if len(live) == 0 {
-		f.looked = true
+		f.polled = true
 		return nil, head{}, errors.New("there is no such file")
 	}
 	return f.openFile(live[0])
@@ -77,7 +78,7 @@ func (f *Follower) openFile(name string) (*os.File, head, error) {
 	return file, h, nil
 }
 
-// list returns the names of the live files, the one written last first, and the
+// list returns the names of the live files, the most recently written first, and the
 // archives.
 func (f *Follower) list() (live []string, archives []fs.DirEntry, err error) {
 	entries, err := os.ReadDir(f.dir)
@@ -114,17 +115,18 @@ func (f *Follower) list() (live []string, archives []fs.DirEntry, err error) {
 	return live, archives, nil
 }
 
-// begin decides where to start in the first file that is seen.
+// begin determines where to start in the first file.
 func (f *Follower) begin(next *os.File, h head) error {
 	live, archives, err := f.list()
 	if err != nil {
 		return err
 	}
-	if !f.looked {
+	if !f.polled {
 		if err := f.skipToEnd(next, h); err != nil {
 			return err
 		}
-		// Should another live file ever be written to, then its old lines are no news either.
+		// Skip the existing lines of the other live files too, in case one of them is
+		// written to later.
 		for _, name := range live {
 			if filepath.Join(f.dir, name) == next.Name() {
 				continue
@@ -145,11 +147,11 @@ func (f *Follower) begin(next *os.File, h head) error {
 		}
 		f.archives[entry.Name()] = archive{size: info.Size()}
 	}
-	f.looked, f.followed = true, true
+	f.polled, f.followed = true, true
 	return nil
 }
 
-// skipToEnd makes the end of a file the position in it.
+// skipToEnd sets the position to the end of a file.
 func (f *Follower) skipToEnd(file *os.File, h head) error {
 	if h.size == 0 {
 		return nil
@@ -161,13 +163,13 @@ func (f *Follower) skipToEnd(file *os.File, h head) error {
 	return f.position(h).toEnd(file, info.Size(), f.buffer)
 }
 
-// archive is an archive that was dealt with.
+// archive is an archive that was read or skipped.
 type archive struct {
-	size int64 // if it has another one now, then it was still being copied
+	size int64 // if the size has changed since, the archive was still being copied
 	id   identity
 }
 
-// source is an archive that was opened and recognized.
+// source is an open archive with its head.
 type source struct {
 	name string
 	file *os.File
@@ -175,14 +177,15 @@ type source struct {
 	archive archive
 }
 
-// rollOver reads everything that came before the live file, next, which begins with h.
+// rollOver reads all entries that are older than the live file next, which begins with
+// h.
 func (f *Follower) rollOver(ctx context.Context, next *os.File, h head) error {
 	_, archives, err := f.list()
 	if err != nil {
 		return err
 	}
-	// The live file was opened before, so the one held gets no more lines: this is its
-	// end, wherever it is now.
+	// The new live file was opened before this read, so the old file gets no more lines.
+	// This reads it to its end, wherever it is now.
 	complete := f.finish(ctx, next)
 	if err := ctx.Err(); err != nil {
 		return err
@@ -193,7 +196,7 @@ func (f *Follower) rollOver(ctx context.Context, next *os.File, h head) error {
 	defer func() {
 		for _, m := range missed {
 			if m.file != f.file {
-				closeFile(m.file) // perhaps for the second time, which does nothing
+				closeFile(m.file) // closing it twice does no harm
 			}
 		}
 	}()
@@ -205,10 +208,10 @@ func (f *Follower) rollOver(ctx context.Context, next *os.File, h head) error {
 		switch {
 		case seen:
 		case !m.began.IsZero() && m.began.Before(f.began):
-			f.archives[m.name] = m.archive // older than what was followed: somebody put it there
+			f.archives[m.name] = m.archive // older than the followed files, so it was put there later
 			continue
 		case h.size > 0 && m.began.After(h.began):
-			continue // the live file was renamed since it was opened; its turn comes first
+			continue // newer than next, so next was renamed after it was opened; next comes first
 		}
 		f.hold(m.file, m.head)
 		if err := f.drain(ctx); err != nil {
@@ -223,12 +226,12 @@ func (f *Follower) rollOver(ctx context.Context, next *os.File, h head) error {
 	}
 	maps.DeleteFunc(f.archives, func(name string, _ archive) bool { return !listed[name] })
 	if !complete {
-		_ = level.Warn(f.logger).Log("msg", "The audit log was replaced and the rest of it cannot be found; refused logins may be missing", "file", f.config.Glob)
+		_ = level.Warn(f.logger).Log("msg", "The audit log was replaced and the rest of it cannot be found; some refused logins may be missing", "file", f.config.Glob)
 	}
 	return nil
 }
 
-// finish reads the file that is held to its end, and says whether that is certain.
+// finish reads the open file to its end and reports whether it was read completely.
 func (f *Follower) finish(ctx context.Context, next *os.File) bool {
 	if f.current != nil {
 		if f.file == nil {
@@ -237,8 +240,8 @@ func (f *Follower) finish(ctx context.Context, next *os.File) bool {
 		still, err := f.current.still(f.file)
 		return err == nil && still && f.drain(ctx) == nil
 	}
-	// Nothing of it was read. If it has entries now they come first, unless it is the
-	// live file, emptied and written anew.
+	// No entry of the open file was read. If it has entries now, read them first, unless
+	// it is the live file that was truncated and rewritten.
 	if f.file == nil || sameFile(f.file, next) {
 		return true
 	}
@@ -250,15 +253,15 @@ func (f *Follower) finish(ctx context.Context, next *os.File) bool {
 	return f.drain(ctx) == nil
 }
 
-// sameFile says whether two open files are one.
+// sameFile reports whether two open files are the same file.
 func sameFile(a, b *os.File) bool {
 	infoA, errA := a.Stat()
 	infoB, errB := b.Stat()
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
-// openMissed opens those archives that were not read to their end yet, in the order
-// in which they were begun.
+// openMissed opens the archives that were not read completely. It returns them in the
+// order of their first entries.
 func (f *Follower) openMissed(archives []fs.DirEntry) ([]source, error) {
 	var missed []source
 	for _, entry := range archives {
@@ -274,14 +277,14 @@ func (f *Follower) openMissed(archives []fs.DirEntry) ([]source, error) {
 		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
-			// Moved away; on Windows it stays in the folder, closed to everybody, while one
-			// has it open.
+			// Moved away. On Windows the entry stays in the folder and cannot be opened while
+			// a process has the file open.
 		case errors.As(err, new(*fs.PathError)):
 			return missed, err
 		case err != nil:
-			_ = level.Warn(f.logger).Log("msg", "An archive of the audit log cannot be understood", "file", filepath.Join(f.dir, m.name), "err", err)
+			_ = level.Warn(f.logger).Log("msg", "Cannot parse an archive of the audit log", "file", filepath.Join(f.dir, m.name), "err", err)
 			f.archives[m.name] = m.archive
-		case m.size == 0: // without entry
+		case m.size == 0: // no entry
 			closeFile(m.file)
 			f.archives[m.name] = m.archive
 		default:
@@ -292,7 +295,7 @@ func (f *Follower) openMissed(archives []fs.DirEntry) ([]source, error) {
 	return missed, nil
 }
 
-// hold makes a file the one that is followed.
+// hold makes a file the followed file.
 func (f *Follower) hold(file *os.File, h head) {
 	if f.file != file {
 		f.release()
@@ -303,7 +306,7 @@ func (f *Follower) hold(file *os.File, h head) {
 	}
 }
 
-// release closes the file that is held. The position in it stays.
+// release closes the followed file. Its position stays.
 func (f *Follower) release() {
 	if f.file != nil {
 		closeFile(f.file)
@@ -311,25 +314,25 @@ func (f *Follower) release() {
 	}
 }
 
-// drain reads the file that is held to its end. A file that had no entry when it was
-// opened waits for the next look, since archives may come before what it has now.
+// drain reads the followed file to its end. A file that had no entry when it was opened
+// waits for the next poll, because archives may contain older entries.
 func (f *Follower) drain(ctx context.Context) error {
 	if f.file == nil || f.current == nil {
 		return nil
 	}
 	err := f.current.read(ctx, f.file, f.buffer, f.denied, f.skipped)
 	if err != nil {
-		f.release() // a handle on a share does not recover
+		f.release() // a file handle on a share does not recover from errors
 	}
 	return err
 }
 
 // closeFile closes a file that was only read.
 func closeFile(file *os.File) {
-	_ = file.Close() // nothing can be lost by it
+	_ = file.Close() // no data can be lost
 }
 
-// position returns how far a file was read; a new one is at its beginning.
+// position returns the position in a file. The position in a new file is its beginning.
 func (f *Follower) position(h head) *position {
 	if p := f.positions[h.id]; p != nil {
 		return p
