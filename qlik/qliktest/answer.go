@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// answer is what a service says to a request before faults and compression.
+// answer is the response of a service before faults and compression.
 type answer struct {
 	status      int
 	contentType string
@@ -37,7 +37,7 @@ func ok(value any) answer {
 	return answer{http.StatusOK, contentJSON, body}
 }
 
-// ServeHTTP answers a request to the service.
+// ServeHTTP handles a request to the service.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.service.count(r)
 	fault, latency := e.state()
@@ -91,7 +91,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// respond is the service without faults: who asks, the Xrfkey pair, the request itself.
+// respond handles a request without faults: it checks the client certificate and the Xrfkey pair, then calls the service.
 func (e *endpoint) respond(r *http.Request) answer {
 	if len(r.TLS.PeerCertificates) == 0 {
 		return text(http.StatusForbidden, "A client certificate is required.")
@@ -102,7 +102,7 @@ func (e *endpoint) respond(r *http.Request) answer {
 	return e.service.answer(r)
 }
 
-// matchingKeys checks the Xrfkey pair: parameter and header equal, sixteen letters and digits (docs/qlik.md, "XSRF key").
+// matchingKeys reports whether the Xrfkey parameter and header are equal and have sixteen letters and digits (docs/qlik.md, "XSRF key").
 func matchingKeys(r *http.Request) bool {
 	key := r.Header.Get("X-Qlik-Xrfkey")
 	if len(key) != 16 {
@@ -135,10 +135,10 @@ func (e *endpoint) write(w http.ResponseWriter, r *http.Request, a answer) {
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(a.status)
-	_, _ = w.Write(body) // the client may have gone
+	_, _ = w.Write(body) // the client may have disconnected
 }
 
-// truncate promises the whole answer, gives half of it and cuts the connection.
+// truncate announces the length of the whole response, sends half of it, and closes the connection.
 func truncate(w http.ResponseWriter, a answer) {
 	w.Header().Set("Content-Type", a.contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
@@ -148,7 +148,7 @@ func truncate(w http.ResponseWriter, a answer) {
 	panic(http.ErrAbortHandler)
 }
 
-// dropField takes the identifier from the last element of an array, or adds an element without one to an empty array.
+// dropField removes the identifier from the last element of an array. To an empty array it adds an element without one.
 func dropField(a answer) answer {
 	var elements []map[string]json.RawMessage
 	if a.status != http.StatusOK || json.Unmarshal(a.body, &elements) != nil {
@@ -163,7 +163,7 @@ func dropField(a answer) answer {
 	return ok(elements)
 }
 
-// writeForever repeats the elements of an array, or one of its own, until the client goes.
+// writeForever repeats the elements of an array until the client disconnects. For an empty array it makes up an element.
 func writeForever(w http.ResponseWriter, a answer) {
 	element := bytes.Trim(bytes.TrimSpace(a.body), "[]")
 	if a.status != http.StatusOK || len(element) == 0 {

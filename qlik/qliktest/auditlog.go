@@ -13,8 +13,8 @@ import (
 
 const productVersion = "14.173.4.0"
 
-// auditColumns are the columns of the audit security log, in order. The first nine are documented, the spelling of the others is a guess
-// (docs/qlik.md, "Audit log"): whoever reads the file should go by its header line.
+// auditColumns are the columns of the audit security log, in order. The first nine are documented. The spelling of the others is a
+// guess, so readers should use the header line (docs/qlik.md, "Audit log").
 var auditColumns = []string{
 	"Sequence#", "ProductVersion", "Timestamp", "HostName", "Id", "Description", "ProxySessionId", "ProxyPackageId",
 	"RequestSequenceId", "UserDirectory", "UserId", "ObjectId", "ObjectName", "SecurityClass", "ClientHostAddress", "Service",
@@ -22,12 +22,12 @@ var auditColumns = []string{
 }
 
 const (
-	auditTimestamp = "20060102T150405.000-0700" // the offset without colon, as newer releases write it
+	auditTimestamp = "20060102T150405.000-0700" // newer releases write the offset without a colon
 	auditMaxSize   = 8 << 20                    // docs/qlik.md, "Audit log"
 	auditMaxAge    = 12 * time.Hour             // likewise
 )
 
-// auditLog is the audit security log of a node's repository. Its methods do nothing on nil, for a site without logs. The site's lock
+// auditLog is the audit security log of a node's repository. On nil, for a site without logs, its methods do nothing. The site's lock
 // guards it.
 type auditLog struct {
 	node    string
@@ -36,7 +36,7 @@ type auditLog struct {
 	size    int64
 	created time.Time
 	number  int
-	err     error // the first one met: the log ends there
+	err     error // the first error; nothing is written after it
 }
 
 func auditLogPath(dir, node string) string {
@@ -56,7 +56,7 @@ func (l *auditLog) open(now time.Time) {
 	l.write(strings.Join(auditColumns, "\t"))
 }
 
-// write appends a line. Windows services end lines with CR LF.
+// write appends a line. Like Windows services, it ends lines with CR LF.
 func (l *auditLog) write(line string) {
 	if l.err != nil {
 		return
@@ -68,14 +68,14 @@ func (l *auditLog) write(line string) {
 
 func (l *auditLog) close() {
 	if l.file != nil {
-		_ = l.file.Close() // every line was written when it was written
+		_ = l.file.Close() // every line is already in the file
 		l.file = nil
 		l.err = os.ErrClosed
 	}
 }
 
-// roll renames the file as the service does and starts a new one; two in a second are not told apart by the name, so the later
-// one moves on by a second.
+// roll renames the file like the service and starts a new one. Names have a resolution of one second, so a second file within the same
+// second gets the next one.
 func (l *auditLog) roll(now time.Time) {
 	if l.err != nil {
 		return
@@ -96,10 +96,10 @@ func (l *auditLog) roll(now time.Time) {
 	}
 }
 
-// auditEntry is what distinguishes one line from another.
+// auditEntry is the variable part of a line.
 type auditEntry struct {
 	result  int
-	text    string // of the result
+	text    string // text of the result
 	message string
 }
 
@@ -108,7 +108,7 @@ func (l *auditLog) add(each *session, entry auditEntry, now time.Time) {
 		l.roll(now)
 	}
 	l.number++
-	// Newer releases write a salted hash instead of the session id, so that the log cannot be joined with the proxy's list.
+	// Newer releases write a salted hash instead of the session id, so the log cannot be joined with session lists.
 	hash := sha256.Sum256([]byte("salt\x00" + each.ID))
 	const command = "License user access"
 	a := each.account
@@ -143,8 +143,8 @@ func (l *auditLog) denyLicense(each *session, now time.Time) {
 		`Login access denied for SessionID: '%s', Hostname: "::1", OperationType: 'UsageDenied'`, each.ID)}, now)
 }
 
-// grant writes that a session got its slot. The words are a guess (docs/qlik.md, "Audit log", has none): what matters is that lines other than
-// refusals occur.
+// grant writes a line for a session that got a slot. The text is a guess, because docs/qlik.md, "Audit log", has none. It only has to
+// differ from the lines of refused logins.
 func (l *auditLog) grant(each *session, now time.Time) {
 	if l == nil {
 		return
@@ -154,7 +154,7 @@ func (l *auditLog) grant(each *session, now time.Time) {
 		each.Directory, each.UserID, stableID("access", each.account.id), each.ID)}, now)
 }
 
-// AuditLogPath returns the file into which the repository of a node writes, "" without Config.AuditLogDir.
+// AuditLogPath returns the path of the audit log of a node, or "" without Config.AuditLogDir.
 func (s *Site) AuditLogPath(node string) string {
 	n := s.node(node)
 	if n.auditLog == nil {
@@ -163,8 +163,8 @@ func (s *Site) AuditLogPath(node string) string {
 	return n.auditLog.path
 }
 
-// RollAuditLog rolls the audit log of a node over, as a restart of its repository does: the file is renamed to
-// <NODE>_AuditSecurity_Repository_<time>Z.log and a new one begins.
+// RollAuditLog rolls over the audit log of a node like a restart of its repository: it renames the file to
+// <NODE>_AuditSecurity_Repository_<time>Z.log and starts a new one.
 func (s *Site) RollAuditLog(node string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 // certificateLife is the validity of every certificate of the site, from its start.
 const certificateLife = 10 * 365 * 24 * time.Hour
 
-// authority is a certificate authority as the central node creates it (docs/qlik.md, "Certificates").
+// authority is a certificate authority like the one of a central node (docs/qlik.md, "Certificates").
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -26,7 +26,7 @@ type authority struct {
 
 // newAuthority creates CN=<central>-CA.
 func newAuthority(central string, now time.Time) (*authority, error) {
-	// Elliptic curves, unlike Qlik's RSA: a key costs microseconds, and every test pays for several.
+	// Qlik uses RSA. Elliptic-curve keys are much faster to generate, and every test needs several.
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func newAuthority(central string, now time.Time) (*authority, error) {
 	return &authority{certificate, key}, nil
 }
 
-// issue creates a certificate CN=name, for a service where it has DNS names and for a client where it has none.
+// issue creates a certificate CN=name. With DNS names it is a server certificate, without it is a client certificate.
 func (a *authority) issue(name string, dnsNames []string, notBefore, notAfter time.Time) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -86,7 +86,7 @@ func (a *authority) service(n Node, now time.Time) (tls.Certificate, error) {
 	return a.issue(n.Name, n.CertificateNames, now.Add(-24*time.Hour), now.Add(certificateLife))
 }
 
-// pool returns the pool that trusts this authority only.
+// pool returns a certificate pool with only this authority.
 func (a *authority) pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
@@ -99,7 +99,7 @@ func serialNumber() *big.Int {
 	return new(big.Int).SetBytes(b[:])
 }
 
-// faultyCertificate creates the certificate that a node shows under one of the faults of the transport.
+// faultyCertificate creates the certificate of a node for a fault that concerns the certificate.
 func (s *Site) faultyCertificate(n Node, fault Fault) (tls.Certificate, error) {
 	now := s.now()
 	switch fault { //nolint:exhaustive // the other faults show the usual certificate
@@ -108,7 +108,7 @@ func (s *Site) faultyCertificate(n Node, fault Fault) (tls.Certificate, error) {
 	case FutureCertificate:
 		return s.authority.issue(n.Name, n.CertificateNames, now.Add(time.Hour), now.Add(certificateLife))
 	case OtherAuthority:
-		// The same subject: an authority that was recreated differs in its key alone.
+		// A recreated authority has the same subject but another key.
 		other, err := newAuthority(s.centralNode().Name, now)
 		if err != nil {
 			return tls.Certificate{}, err
@@ -146,7 +146,7 @@ func (s *Site) WriteCertificates(dir string) error {
 	return nil
 }
 
-// TLSConfig returns what a client of the site needs: its client certificate, and trust in its authority.
+// TLSConfig returns the TLS configuration of a client of the site, with the client certificate and the site's authority.
 func (s *Site) TLSConfig() *tls.Config {
 	return &tls.Config{
 		Certificates: []tls.Certificate{s.client},

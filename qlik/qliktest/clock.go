@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Clock is a clock for Config.Now that stands where it was set until it follows the wall clock. It is safe for concurrent use.
+// Clock is a clock for Config.Now. It stands still until Follow makes it follow the wall clock. It is safe for concurrent use.
 type Clock struct {
 	mu     sync.Mutex
 	at     time.Time
 	follow bool
 }
 
-// NewClock returns a clock that stands at t.
+// NewClock returns a clock that stands still at t.
 func NewClock(t time.Time) *Clock { return &Clock{at: t} }
 
-// Now returns the time the clock shows.
+// Now returns the time of the clock.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -32,7 +32,7 @@ func (c *Clock) Set(t time.Time) {
 	c.at, c.follow = t, false
 }
 
-// Advance moves a standing clock on by d and returns what it shows then.
+// Advance moves a standing clock forward by d and returns the new time.
 func (c *Clock) Advance(d time.Duration) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,7 +40,7 @@ func (c *Clock) Advance(d time.Duration) time.Time {
 	return c.at
 }
 
-// Follow makes the clock show the wall clock from now on.
+// Follow makes the clock follow the wall clock.
 func (c *Clock) Follow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Accounts of a Company that are nobody's.
+// Accounts of a Company that do not belong to a person.
 const (
 	// CompanyDirectory is the user directory of the company.
 	CompanyDirectory = "ACME"
-	// CompanyServiceAccount is the account under which monitoring apps reload. It holds a license, which it should not: each reload
-	// is a session of its own (docs/qlik.md, "Service accounts").
+	// CompanyServiceAccount is the account that reloads the monitoring apps. It holds a license although it should not: each reload
+	// is a separate session (docs/qlik.md, "Service accounts").
 	CompanyServiceAccount = "svc_qlik_reload"
-	// CompanyAdmin is a root administrator without license, as Qlik advises (docs/qlik.md, "What counts").
+	// CompanyAdmin is a root administrator without a license, as Qlik recommends (docs/qlik.md, "What counts").
 	CompanyAdmin = "adm.kessler"
 )
 
@@ -27,7 +27,7 @@ var familyNames = strings.Fields(`Albers Bauer Castro Dietrich Eriksen Fischer G
 	Zeller Arnold Berg Conrad Demir Ebert Farkas Gruber`)
 
 // Company returns the site of a company: three nodes, eight virtual proxies of the usual kinds, the given number of people, a service
-// account and an administrator. Most people hold analyzer access, one in eight professional access, one in fifty none.
+// account and an administrator. Most people hold analyzer access, one in eight professional access, and one in fifty no license.
 func Company(users int) Config {
 	config := Config{
 		Nodes: []Node{{Name: "qlik-central", Central: true}, {Name: "qlik-node2"}, {Name: "qlik-node3"}},
@@ -61,7 +61,7 @@ func Company(users int) Config {
 		if i%25 == 24 {
 			user.Directory = "PARTNER"
 		}
-		// The last use is spread over half a year, most of it recent, and some never came.
+		// Last uses are spread over half a year. Most are recent, and some licenses were never used.
 		if i%20 != 7 {
 			days := i * 37 % 180
 			user.UnusedFor = time.Duration(1+days*days/180) * 24 * time.Hour

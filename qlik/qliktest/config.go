@@ -8,92 +8,94 @@ import (
 	"time"
 )
 
-// Config describes a site. The zero value is a usable one: a single node, the default virtual proxy, no known users.
+// Config describes a site. The zero value is valid: a single node, the default virtual proxy, and no known users.
 type Config struct {
-	// Nodes are the servers of the site; nil is one central node "qlik1". Where none is marked central the first one is.
+	// Nodes are the servers of the site; nil means one central node "qlik1". If no node is marked central, the first one is.
 	Nodes []Node
-	// VirtualProxies are the entry points; nil is the default virtual proxy alone, on every node.
+	// VirtualProxies are the entry points; nil means only the default virtual proxy, on every node.
 	VirtualProxies []VirtualProxy
-	// Users are the users the repository knows from the start. Others may log in too; they hold no license.
+	// Users are the users that the repository knows at the start. Other users can log in too, but they hold no license.
 	Users []User
 
-	// SessionLimit is how many sessions a licensed user may hold in parallel; 0 is 5 (docs/qlik.md, "The limit").
+	// SessionLimit is the maximum number of concurrent sessions of a licensed user; 0 means 5 (docs/qlik.md, "The limit").
 	SessionLimit int
-	// CoolingTime is how long a slot stays taken after its session ended at the limit; 0 is 5 minutes (docs/qlik.md, "Five-minute tail").
+	// CoolingTime is how long a slot stays taken after its session ended at the limit; 0 means 5 minutes (docs/qlik.md, "Five-minute tail").
 	CoolingTime time.Duration
-	// Tail says which slots stay taken.
+	// Tail defines which slots stay taken after their sessions ended.
 	Tail Tail
-	// KeepRowsOnRestart leaves the usage rows of sessions behind that a restart of their proxy ended. They occupy slots until
-	// RemoveLeftoverRows.
+	// KeepRowsOnRestart keeps the usage rows of sessions that ended with a restart of their proxy. They take slots until
+	// RemoveLeftoverRows is called.
 	KeepRowsOnRestart bool
-	// NoUsageRows is a release that writes no usage rows: the lists of them are empty, the limit is enforced all the same.
+	// NoUsageRows simulates a release that writes no usage rows: their lists are empty, but the limit is enforced.
 	NoUsageRows bool
 
-	// Now is the site's clock; nil is time.Now.
+	// Now is the site's clock; nil means time.Now.
 	Now func() time.Time
-	// Seed determines session ids and everything else that looks random, except keys and certificates.
+	// Seed determines session ids and all other random values except keys and certificates.
 	Seed uint64
 
 	// AuditLogDir is an existing folder for the repositories' audit security logs; "" writes none.
 	AuditLogDir string
-	// InMemory opens no sockets: the site is reachable only through DialContext. TLS and HTTP stay real, so that a site and its
-	// client can share a testing/synctest bubble.
+	// InMemory opens no sockets: the site is reachable only through DialContext, with real TLS and HTTP. This allows a site and its
+	// client to share a testing/synctest bubble.
 	InMemory bool
-	// RequireClientCertificate refuses a client without certificate in the handshake. By default it gets an answer with status
-	// 403. Which of the two the real services do is not known (docs/qlik.md, "Certificates").
+	// RequireClientCertificate rejects a client without a certificate in the handshake. By default, such a client gets status 403.
+	// The behavior of the real services is unknown (docs/qlik.md, "Certificates").
 	RequireClientCertificate bool
-	// EmptyListForUnknownPrefix answers 200 and an empty array where a virtual proxy is unknown or not linked to the node, instead of
-	// 404. Which of the two the real proxy does is not known (docs/qlik.md, "Session list").
+	// EmptyListForUnknownPrefix responds with 200 and an empty array, instead of 404, if a virtual proxy is unknown or not linked to
+	// the node. The behavior of the real proxy is unknown (docs/qlik.md, "Session list").
 	EmptyListForUnknownPrefix bool
-	// Gzip compresses answers for clients that accept it.
+	// Gzip compresses responses for clients that accept it.
 	Gzip bool
 
-	// ProfessionalSeats and AnalyzerSeats are what was bought; 0 is what the users hold, rounded up to the next ten.
+	// ProfessionalSeats and AnalyzerSeats are the numbers of purchased seats; 0 means the number of allocated seats, rounded up to the
+	// next ten.
 	ProfessionalSeats, AnalyzerSeats int
-	// LicenseExpiry is the end of the license; zero is a year after the start.
+	// LicenseExpiry is the end of the license; zero means one year after the start.
 	LicenseExpiry time.Time
 }
 
 // Node is a server of the site.
 type Node struct {
-	// Name is the registered host name: hostName in the repository, and the name in the service certificate.
+	// Name is the registered host name. It is hostName in the repository and the name in the service certificate.
 	Name    string
 	Central bool
-	// RESTListenPort is the port of the proxy as the repository gives it; 0 is 4243. Over TCP the simulated proxy listens on a free
-	// port of the loopback interface all the same: see Site.ProxyAddress.
+	// RESTListenPort is the port of the proxy in the repository; 0 means 4243. Over TCP, the simulated proxy always listens on a free
+	// port of the loopback interface; see Site.ProxyAddress.
 	RESTListenPort int
-	// CertificateNames are the DNS names in the service certificate; nil is {Name}.
+	// CertificateNames are the DNS names in the service certificate; nil means {Name}.
 	CertificateNames []string
 }
 
 // VirtualProxy is an entry point to the site (docs/qlik.md, "Virtual proxies").
 type VirtualProxy struct {
-	// Prefix is the path of the entry point without leading slash, "" for the default virtual proxy. It may contain slashes.
+	// Prefix is the path of the entry point without a leading slash; "" is the default virtual proxy. It may contain slashes.
 	Prefix, Description string
-	// Nodes are the names of the nodes whose proxies serve it: nil is all of them, empty is none.
+	// Nodes are the names of the nodes that serve it; nil means all nodes, an empty slice means none.
 	Nodes []string
-	// InactivityTimeout ends a session without activity; 0 is 30 minutes. The repository shows it in whole minutes.
+	// InactivityTimeout is the time without activity after which a session ends; 0 means 30 minutes. The repository reports it in whole
+	// minutes.
 	InactivityTimeout time.Duration
 	// AuthenticationMethod is 0 ticket (and Windows), 1 and 2 header, 3 SAML, 4 JWT, 5 OIDC.
 	AuthenticationMethod int
 	// AnonymousAccess is 0 none, 1 allowed, 2 always.
 	AnonymousAccess int
-	// SessionCookie is the name of the cookie; "" is X-Qlik-Session, with the prefix behind it where there is one.
+	// SessionCookie is the name of the cookie; "" means X-Qlik-Session, followed by the prefix if there is one.
 	SessionCookie string
 }
 
-// User is a user whom the repository knows.
+// User is a user in the repository.
 type User struct {
 	Directory, ID, Name string
 	License             License
-	// Admin marks a root administrator. Without license such a user has sessions but never a usage row, and is never refused
-	// (docs/qlik.md, "Usage rows"); with one the limit applies, which is why Qlik advises against it (docs/qlik.md, "What counts").
+	// Admin marks a root administrator. Without a license, an administrator has no usage rows and is never refused
+	// (docs/qlik.md, "Usage rows"). With a license the limit applies, so Qlik advises against it (docs/qlik.md, "What counts").
 	Admin bool
-	// UnusedFor is how long before the start of the site the license was used last; 0 is never.
+	// UnusedFor is the time between the last use of the license and the start of the site; 0 means never used.
 	UnusedFor time.Duration
 }
 
-// License is the kind of access a user was given.
+// License is the kind of access that is allocated to a user.
 type License string
 
 // The kinds of access.
@@ -103,15 +105,15 @@ const (
 	Analyzer     License = "Analyzer"
 )
 
-// licenses are those that give a slot.
+// licenses are the kinds of access with usage rows.
 var licenses = []License{Professional, Analyzer}
 
-// Tail says which slots stay taken for Config.CoolingTime after their session ended (docs/qlik.md, "Five-minute tail"). Qlik's documentation
-// describes the first; whether the second is what happens was never measured.
+// Tail defines which slots stay taken for Config.CoolingTime after their session ended (docs/qlik.md, "Five-minute tail"). Qlik's
+// documentation describes TailAtLimit. The real behavior was never measured.
 type Tail int
 
 const (
-	// TailAtLimit keeps the slot of a session that ended while the user's usage rows were at the limit; others are free at once.
+	// TailAtLimit keeps the slot of a session that ended while the user's usage rows were at the limit. Other slots are free at once.
 	TailAtLimit Tail = iota
 	// TailAlways keeps every slot.
 	TailAlways
@@ -133,7 +135,7 @@ const (
 	defaultPort    = 4243 // of a proxy, unless registered otherwise
 )
 
-// withDefaults returns a copy of the configuration that shares nothing with the caller's, or says what is wrong with it.
+// withDefaults returns a deep copy of the configuration with defaults. It returns an error if the configuration is invalid.
 func (c Config) withDefaults() (Config, error) {
 	if c.Nodes == nil {
 		c.Nodes = []Node{{Name: "qlik1", Central: true}}
@@ -186,7 +188,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// withDefaults fills in what the QMC fills in for a new virtual proxy.
+// withDefaults sets the defaults that the QMC uses for a new virtual proxy.
 func (v VirtualProxy) withDefaults() VirtualProxy {
 	if v.InactivityTimeout == 0 {
 		v.InactivityTimeout = 30 * time.Minute

@@ -1,10 +1,9 @@
-// Package qliktest simulates a Qlik Sense Enterprise on Windows site, in the manner of net/http/httptest.
+// Package qliktest simulates a Qlik Sense Enterprise on Windows site, similar to net/http/httptest.
 //
-// A simulated site has nodes; each node runs a proxy (QPS) and a repository (QRS), both behind real TLS with the site's own
-// certificate authority, answering as the real services do. Behind them is the behavior that matters to somebody who counts
-// sessions: cookies, inactivity timeouts, the license limit, the slot that stays taken for a while after a session ended, and the
-// audit security log that tells of refused users. What is known about the real services, and how certain it is, stands in
-// docs/qlik.md; comments here refer to its headings.
+// A simulated site has nodes. Each node runs a proxy (QPS) and a repository (QRS). Both use real TLS with the site's own
+// certificate authority and respond like the real services. The site simulates everything that affects the number of sessions:
+// cookies, inactivity timeouts, the session limit, and cooling slots. It also writes the audit security log with refused logins.
+// docs/qlik.md describes the facts about the real services and their certainty. Comments in this package refer to its headings.
 //
 //	site, err := qliktest.Start(qliktest.Config{Users: []qliktest.User{
 //		{Directory: "LAB", ID: "goran", License: qliktest.Professional},
@@ -16,9 +15,9 @@
 //	site.Login("LAB", "goran", "laptop", "", "")
 //	response, err := site.Client().Do(request) // to https://qlik1:4243/qps/session?Xrfkey=...
 //
-// Time is whatever Config.Now says. Nothing in the site runs on a timer: timeouts and releases are worked out when somebody
-// asks, in the order in which they fell due. So a test may move a Clock by hours, or run in a testing/synctest bubble with
+// Config.Now is the clock of the site. The site uses no timers. It processes timeouts and releases of slots at the next request or
+// method call, in the order of their times. A test can therefore move a Clock by hours, or run in a testing/synctest bubble with
 // Config.InMemory.
 //
-// Company and People make a site that looks like a company at work; the demo of the exporter uses them.
+// Company and People simulate a company at work. The demo of the exporter uses them.
 package qliktest

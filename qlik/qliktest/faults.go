@@ -2,49 +2,49 @@ package qliktest
 
 import "fmt"
 
-// Fault is a way in which a proxy or a repository fails, for all of its requests.
+// Fault is a failure of all requests to a proxy or a repository.
 type Fault int
 
 const (
-	// NoFault answers normally.
+	// NoFault responds normally.
 	NoFault Fault = iota
 	// Refused closes the listening port.
 	Refused
-	// Hanging accepts connections and requests and never answers.
+	// Hanging accepts connections and requests but never responds.
 	Hanging
-	// Unauthorized answers 401.
+	// Unauthorized responds with 401.
 	Unauthorized
-	// XSRF answers 403 with the text Qlik uses when the Xrfkey pair does not match (docs/qlik.md, "XSRF key").
+	// XSRF responds with 403 and the text that Qlik uses if the Xrfkey pair does not match (docs/qlik.md, "XSRF key").
 	XSRF
-	// Forbidden answers 403 with another text.
+	// Forbidden responds with 403 and another text.
 	Forbidden
-	// NoRights answers 403 as to a user without rights: as Forbidden, but a repository tells its version.
+	// NoRights responds with 403 as for a user without rights. Unlike Forbidden, a repository still returns its version.
 	NoRights
-	// ServerError answers 500.
+	// ServerError responds with 500.
 	ServerError
-	// Redirect answers 302 to another host, as something that wants a login does.
+	// Redirect responds with 302 to another host, like a service that requires a login.
 	Redirect
-	// HTMLPage answers 200 with a login page.
+	// HTMLPage responds with 200 and a login page.
 	HTMLPage
-	// Truncated starts a correct answer and cuts the connection.
+	// Truncated sends a part of a correct response and closes the connection.
 	Truncated
-	// NotJSON answers 200 with plain text called JSON.
+	// NotJSON responds with 200 and plain text that is declared as JSON.
 	NotJSON
-	// Object answers 200 with a JSON object where an array belongs.
+	// Object responds with 200 and a JSON object instead of an array.
 	Object
-	// MissingField answers a correct array whose last element lacks its identifier (SessionId, or id).
+	// MissingField responds with a correct array, but the last element has no identifier (SessionId or id).
 	MissingField
-	// EndlessBody answers an array that never ends, until the client goes.
+	// EndlessBody responds with an array that does not end until the client disconnects.
 	EndlessBody
-	// ExpiredCertificate shows a service certificate that expired an hour ago.
+	// ExpiredCertificate uses a service certificate that expired an hour ago.
 	ExpiredCertificate
-	// FutureCertificate shows a service certificate that will be valid in an hour.
+	// FutureCertificate uses a service certificate that will be valid in an hour.
 	FutureCertificate
-	// OtherAuthority shows a service certificate of another authority: the site's certificates were recreated.
+	// OtherAuthority uses a service certificate of another authority, as after the site's certificates were recreated.
 	OtherAuthority
-	// WrongName shows a service certificate of this authority for another host.
+	// WrongName uses a service certificate of the site's authority for another host.
 	WrongName
-	// CloseAfterAnswer answers normally and closes the connection each time.
+	// CloseAfterAnswer responds normally and closes the connection after each response.
 	CloseAfterAnswer
 
 	faultCount
@@ -66,7 +66,7 @@ func (f Fault) String() string {
 	return faultNames[f]
 }
 
-// Faults lists all faults but NoFault.
+// Faults lists all faults except NoFault.
 func Faults() []Fault {
 	var all []Fault
 	for f := NoFault + 1; f < faultCount; f++ {
@@ -75,12 +75,12 @@ func Faults() []Fault {
 	return all
 }
 
-// inTransport reports whether the fault is met before a request is: connections that exist would never see it.
+// inTransport reports whether the fault occurs before the request, so that existing connections are not affected.
 func (f Fault) inTransport() bool {
 	return f == Refused || f.inCertificate()
 }
 
-// inCertificate reports whether the fault is the certificate that the service shows.
+// inCertificate reports whether the fault concerns the service certificate.
 func (f Fault) inCertificate() bool {
 	return f == ExpiredCertificate || f == FutureCertificate || f == OtherAuthority || f == WrongName
 }

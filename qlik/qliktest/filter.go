@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// filterOf returns the filter of a request, "" if it has none.
+// filterOf returns the filter of a request, or "" if it has none.
 func filterOf(r *http.Request) string {
 	for name, values := range r.URL.Query() {
 		if strings.EqualFold(name, "filter") {
@@ -18,8 +18,8 @@ func filterOf(r *http.Request) string {
 
 var comparison = regexp.MustCompile(`(?i)^(\w+) (eq|so) '([^']*)'(?: or |$)`)
 
-// parseFilter reads comparisons joined by or: userId so 'berg' or name so 'berg'. Case does not matter (docs/qlik.md, "Repository"). It
-// fails for what the repository cannot read, and for all else that it can.
+// parseFilter reads comparisons joined by or: userId so 'berg' or name so 'berg'. It ignores case (docs/qlik.md, "Repository"). It
+// returns an error for invalid filters and for all filters that it does not support.
 func parseFilter(expression string) (matches func(object) bool, ok bool) {
 	type test struct{ field, operator, value string }
 	var tests []test

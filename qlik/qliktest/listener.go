@@ -17,20 +17,20 @@ import (
 	"time"
 )
 
-// endpoint is a service of a node as the network sees it: a port, TLS, HTTP, and the faults.
+// endpoint is the network side of a service of a node: a port, TLS, HTTP, and the faults.
 type endpoint struct {
-	ctx         context.Context // ends with the site
+	ctx         context.Context // canceled when the site closes
 	site        *Site
 	node        Node
-	port        int // as registered
+	port        int // registered port
 	service     service
 	certificate tls.Certificate
 	server      *http.Server
-	address     string         // where it listens, also while it does not
+	address     string         // listening address; it does not change while the port is closed
 	running     sync.WaitGroup // goroutines of listeners and connections
 
 	mu       sync.Mutex
-	listener net.Listener // nil while it refuses
+	listener net.Listener // nil while the port is closed
 	conns    map[net.Conn]struct{}
 	fault    Fault
 	latency  time.Duration
@@ -39,7 +39,7 @@ type endpoint struct {
 	faulty   map[Fault]*tls.Certificate
 }
 
-// service is what answers behind an endpoint.
+// service handles the requests of an endpoint.
 type service struct {
 	answer   func(*http.Request) answer
 	count    func(*http.Request)
@@ -49,7 +49,7 @@ type service struct {
 func (s *Site) newEndpoint(ctx context.Context, n Node, port int, behind service) (*endpoint, error) {
 	e := &endpoint{
 		ctx: ctx, site: s, node: n, port: port, service: behind,
-		address: "127.0.0.1:0", // any free port, and that one from then on
+		address: "127.0.0.1:0", // any free port at first, then always the same
 		conns:   map[net.Conn]struct{}{}, faulty: map[Fault]*tls.Certificate{},
 	}
 	var err error
@@ -61,7 +61,7 @@ func (s *Site) newEndpoint(ctx context.Context, n Node, port int, behind service
 		ReadHeaderTimeout: time.Minute,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnState:         e.track,
-		// Failed handshakes are what tests of the faults are about, not news.
+		// Tests of faults cause failed handshakes, so do not log them.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	if s.config.InMemory {
@@ -76,7 +76,7 @@ func (s *Site) newEndpoint(ctx context.Context, n Node, port int, behind service
 	return e, nil
 }
 
-// listen opens the port; the caller holds the lock.
+// listen opens the port. The caller holds the lock.
 func (e *endpoint) listen() error {
 	var listener net.Listener
 	if e.site.config.InMemory {
@@ -89,7 +89,7 @@ func (e *endpoint) listen() error {
 	}
 	e.listener = listener
 	secure := tls.NewListener(listener, e.tlsConfig())
-	e.running.Go(func() { _ = e.server.Serve(secure) }) // always ends with an error: closed
+	e.running.Go(func() { _ = e.server.Serve(secure) }) // always returns an error: closed
 	return nil
 }
 
@@ -99,7 +99,7 @@ func (e *endpoint) tlsConfig() *tls.Config {
 		ClientAuth:     tls.VerifyClientCertIfGiven,
 		ClientCAs:      e.site.authority.pool(),
 		Time:           e.site.config.Now,
-		// A resumed connection would not show the certificate of a fault.
+		// A resumed session would not use the certificate of a fault.
 		SessionTicketsDisabled: true,
 	}
 	if e.site.config.RequireClientCertificate {
@@ -125,7 +125,7 @@ func (e *endpoint) shown(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return &e.certificate, nil
 }
 
-// track keeps the set of connections, for faults that must drop them.
+// track keeps the set of connections, so that faults can close them.
 func (e *endpoint) track(c net.Conn, state http.ConnState) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -171,19 +171,19 @@ func (e *endpoint) setLatency(d time.Duration) {
 	e.latency = d
 }
 
-// state returns what a request meets.
+// state returns the fault and the latency for a request.
 func (e *endpoint) state() (Fault, time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.fault, e.latency
 }
 
-// openOrClose makes the port as it should be; the caller holds the lock.
+// openOrClose opens or closes the port as required. The caller holds the lock.
 func (e *endpoint) openOrClose() {
 	open := !e.closed && !e.stopped && e.fault != Refused
 	switch {
 	case open && e.listener == nil:
-		// Somebody else may hold the port for a moment: a client's outgoing connection.
+		// An outgoing connection of a client may use the port for a moment.
 		var err error
 		for range 100 {
 			if err = e.listen(); err == nil {
@@ -205,14 +205,14 @@ func (e *endpoint) dropConnections() {
 		all = append(all, c)
 	}
 	e.mu.Unlock()
-	// Not under the lock: closing reports to track.
+	// Not under the lock, because closing a connection calls track.
 	for _, c := range all {
 		cut(c)
 	}
 }
 
-// cut closes a connection under its TLS: the farewell of TLS would wait for a client that does not read, and a service that dies
-// says none.
+// cut closes the TCP connection below TLS. A TLS close alert would wait for a client that does not read, and a crashed service sends
+// none.
 func cut(c net.Conn) {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
@@ -263,9 +263,9 @@ func (s *Site) ProxyAddress(node string) string {
 	return s.endpointOf(s.proxies, node).address
 }
 
-// DialContext connects to "name:4242", the repository of a node, or to its proxy under the name and the registered port. A name
-// the site does not have is a *net.DNSError, another port of a node is refused. Over TCP an address of the loopback interface is
-// dialled as it is.
+// DialContext connects to the repository of a node at "name:4242", or to its proxy at the name and the registered port. For an unknown
+// name it returns a *net.DNSError; other ports of a node refuse the connection. Over TCP it dials an address of the loopback interface
+// unchanged.
 func (s *Site) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

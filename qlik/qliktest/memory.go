@@ -15,8 +15,8 @@ type memoryAddress string
 func (memoryAddress) Network() string  { return "memory" }
 func (a memoryAddress) String() string { return string(a) }
 
-// memoryConn is one end of a connection in memory. Unlike net.Pipe it buffers, as sockets do: TLS may have both ends writing at the
-// same time, when one of them does not like the other's certificate, and would wait for ever.
+// memoryConn is one end of a connection in memory. Unlike net.Pipe it has buffers like a socket. Without buffers TLS would wait
+// forever if one end rejects the certificate of the other while both are writing.
 type memoryConn struct {
 	in, out       *memoryStream
 	local, remote memoryAddress
@@ -34,7 +34,7 @@ func (c *memoryConn) Write(b []byte) (int, error) { return c.out.write(b) }
 func (c *memoryConn) LocalAddr() net.Addr         { return c.local }
 func (c *memoryConn) RemoteAddr() net.Addr        { return c.remote }
 
-// Close ends both directions; the other end reads what was written before.
+// Close closes both directions. The other end can still read the data that was written before.
 func (c *memoryConn) Close() error {
 	c.out.close(false)
 	c.in.close(true)
@@ -57,8 +57,8 @@ func (c *memoryConn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// memoryBuffer is how much a direction holds before its writer waits: enough for any handshake, little enough that an endless
-// answer meets resistance.
+// memoryBuffer is the size of the buffer of a direction. It is large enough for any handshake and small enough to block the writer of
+// an endless response.
 const memoryBuffer = 64 << 10
 
 // memoryStream is one direction of a connection.
@@ -66,8 +66,8 @@ type memoryStream struct {
 	mu                          sync.Mutex
 	changed                     sync.Cond
 	data                        []byte
-	ended                       bool // by the writer
-	dropped                     bool // by the reader
+	ended                       bool // closed by the writer
+	dropped                     bool // closed by the reader
 	readDeadline, writeDeadline memoryDeadline
 }
 

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// People are the users of a site going about their day: they log in, work, leave without logging out, come back, use a second
-// browser. Everything they do follows from the seed and the clock. Some of them become hurried with Hurry: they open session after
-// session up to the limit and beyond, and log out again, so that within two minutes all that the limit does can be seen.
+// People simulates the users of a site during a day. They log in, work, leave without logging out, return, and use a second browser.
+// The seed and the clock determine everything that they do. Hurry makes some of them hurried: they open sessions up to and beyond the
+// limit and log out again, so that all effects of the limit are visible within two minutes.
 //
-// A People must not be used by several goroutines at once.
+// People is not safe for concurrent use.
 type People struct {
 	site     *Site
 	random   *rand.Rand
@@ -22,24 +22,24 @@ type People struct {
 	hurried  []*person
 	hurrying bool
 	visitors []string // prefixes of virtual proxies for anonymous users
-	hubs     []string // prefixes of the others
-	restarts []string // nodes whose proxies restart, in turn
+	hubs     []string // prefixes of the other virtual proxies
+	restarts []string // nodes with proxies that restart in turn
 
-	restarted time.Time // when a proxy did so last
+	restarted time.Time // time of the last restart
 }
 
-// person is somebody at a keyboard.
+// person is a simulated user.
 type person struct {
 	User
-	places  []place // where an ordinary person opens the hub; the first is where the day begins
-	visits  []visit // sessions that the person still uses
+	places  []place // places where an ordinary person opens the hub; the day starts in the first one
+	visits  []visit // sessions in use
 	leaving time.Time
 	working bool
 	hurried bool
-	embeds  bool // opens a page that embeds apps and loses their cookies: every view is a session
-	goal    int  // sessions a hurried person is after
+	embeds  bool // opens an embedding page without cookies, so every view creates a session
+	goal    int  // number of sessions that a hurried person wants
 	until   time.Time
-	opened  int // devices used so far by one who embeds
+	opened  int // number of devices used so far by a person with embeds
 }
 
 // place is a device and a virtual proxy.
@@ -53,16 +53,16 @@ type visit struct {
 	granted bool
 }
 
-// How ordinary people spend their time: with these, about three in five of them have a session at any moment.
+// Behavior of ordinary people. With these values, about three in five have a session at any time.
 const (
 	meanWork     = 45 * time.Minute
 	meanAway     = 60 * time.Minute
-	logsOut      = 0.3  // the others just close the browser, or the laptop
-	opensSecond  = 0.3  // a second browser, or a second virtual proxy
-	opensThird   = 0.06 // and the phone
-	writesLoud   = 0.03 // is spelled in capitals by some virtual proxy
-	onlookers    = 3    // hurried people who stay at the limit and one below, so that there is always somebody to see
-	asksAgain    = 0.1  // a hurried person who was refused, at each step
+	logsOut      = 0.3  // logs out; others only close the browser or the laptop
+	opensSecond  = 0.3  // uses a second browser or virtual proxy
+	opensThird   = 0.06 // also uses a phone
+	writesLoud   = 0.03 // has a name in capitals on some virtual proxy
+	onlookers    = 3    // hurried people who stay at the limit or one below, so that there is always an example
+	asksAgain    = 0.1  // a refused hurried person tries again in a step
 	reloadEvery  = 10 * time.Minute
 	meanVisitor  = 40 * time.Second
 	firstRestart = 90 * time.Second
@@ -70,7 +70,7 @@ const (
 
 var devices = []string{"laptop/edge", "laptop/chrome", "phone", "desktop/edge", "laptop/firefox", "tablet", "terminal server", "home/chrome"}
 
-// NewPeople populates a site with the users of its configuration. Their day begins at the present time of the site's clock.
+// NewPeople simulates the users in the configuration of a site. Their day starts at the current time of the site's clock.
 func NewPeople(site *Site, seed uint64) *People {
 	p := &People{site: site, random: rand.New(rand.NewPCG(seed, 0x70656f70))}
 	for _, v := range site.VirtualProxies() {
@@ -111,7 +111,7 @@ func NewPeople(site *Site, seed uint64) *People {
 	return p
 }
 
-// settle chooses the places of an ordinary person: half of all open the default hub first.
+// settle chooses the places of an ordinary person. Half of all people open the default hub first.
 func (p *People) settle(who *person) {
 	main := p.hubs[0]
 	if p.random.Float64() < 0.5 {
@@ -121,8 +121,8 @@ func (p *People) settle(who *person) {
 	who.places = []place{{devices[p.random.IntN(2)], main}, {devices[3+p.random.IntN(2)], other}, {"phone", main}}
 }
 
-// WarmUp lets the people live until a time, with the site's clock moved to everything they do: hours pass in milliseconds. The clock
-// must be the one of the site's Config.Now.
+// WarmUp simulates the time until t and moves the clock along, so that hours take milliseconds. The clock must be the one in the site's
+// Config.Now.
 func (p *People) WarmUp(clock *Clock, until time.Time) {
 	for {
 		at, do, ok := p.agenda.pop(until)
@@ -135,7 +135,7 @@ func (p *People) WarmUp(clock *Clock, until time.Time) {
 	clock.Set(until)
 }
 
-// RunUntil performs everything that is due up to t. The site's clock is not moved: for the site all of it happens now.
+// RunUntil performs all actions that are due up to t. It does not move the site's clock, so for the site they all happen now.
 func (p *People) RunUntil(t time.Time) {
 	for {
 		at, do, ok := p.agenda.pop(t)
@@ -146,8 +146,8 @@ func (p *People) RunUntil(t time.Time) {
 	}
 }
 
-// Run lets the people live on the site's clock, which must follow the wall clock, until the context ends; some of them hurry. It
-// returns the context's error.
+// Run simulates the people by the site's clock until the context ends. The clock must follow the wall clock. Run calls Hurry. It
+// returns the error of the context.
 func (p *People) Run(ctx context.Context) error {
 	p.Hurry()
 	for {
@@ -167,8 +167,8 @@ func (p *People) Run(ctx context.Context) error {
 	}
 }
 
-// Hurry makes some licensed people hurried from now on, and has a proxy restart in a minute and a half, and again every half hour. It
-// does nothing the second time.
+// Hurry makes some licensed people hurried from now on. A proxy restarts after a minute and a half and then every half hour. A second
+// call has no effect.
 func (p *People) Hurry() {
 	if p.hurrying {
 		return
@@ -194,7 +194,7 @@ func (p *People) Hurry() {
 	}
 }
 
-// arrive begins the day of an ordinary person, or its next part.
+// arrive starts the day of an ordinary person or its next part.
 func (p *People) arrive(who *person, now time.Time) {
 	if who.hurried {
 		return
@@ -216,7 +216,7 @@ func (p *People) arrive(who *person, now time.Time) {
 	p.plan(now.Add(p.between(time.Minute, 6*time.Minute)), func(now time.Time) { p.work(who, now) })
 }
 
-// work is a look at some sheets.
+// work simulates the work with some sheets.
 func (p *People) work(who *person, now time.Time) {
 	switch {
 	case who.hurried:
@@ -248,7 +248,7 @@ func (p *People) leave(who *person, now time.Time) {
 	p.plan(now.Add(p.about(meanAway)), func(now time.Time) { p.arrive(who, now) })
 }
 
-// open opens the hub in a place, and reports whether the person got in.
+// open opens the hub in a place and reports whether the login was granted.
 func (p *People) open(who *person, where place) bool {
 	id := who.ID
 	if p.random.Float64() < writesLoud {
@@ -267,13 +267,13 @@ func (p *People) open(who *person, where place) bool {
 	return session.Granted
 }
 
-// step is one thing that a hurried person does: open one more session, close one, or wait.
+// step is one action of a hurried person: open a session, close one, or wait.
 func (p *People) step(who *person, now time.Time) {
 	p.plan(now.Add(p.between(4*time.Second, 9*time.Second)), func(now time.Time) { p.step(who, now) })
 	limit := p.site.config.SessionLimit
 	var alive []visit
 	for _, v := range who.visits {
-		// To touch a refused session is to ask again, which people do now and then.
+		// Activity in a refused session repeats the license check.
 		if v.granted && !p.site.Touch(v.session) || !p.site.alive(v.session) {
 			continue
 		}
@@ -287,20 +287,20 @@ func (p *People) step(who *person, now time.Time) {
 			break
 		}
 		if who.goal <= limit && p.after(who.goal) <= onlookers {
-			break // stubborn: tries yet another browser
+			break // tries another browser
 		}
-		// Puzzled for a while; the page that shows the refusal is closed when the next goal is lower.
+		// Waits for a while. The refused session is closed when the next goal is lower.
 		who.goal = len(who.visits)
 		who.until = now.Add(p.between(15*time.Second, 45*time.Second))
 	case len(alive) > who.goal:
-		// The page that shows the refusal goes first.
+		// Closes the refused session first.
 		i := max(0, slices.IndexFunc(alive, func(v visit) bool { return !v.granted }))
 		p.site.Logout(alive[i].session)
 		who.visits = slices.Delete(alive, i, i+1)
 	case who.until.IsZero() && high:
 		who.until = now.Add(p.between(15*time.Second, 90*time.Second))
 	case who.until.IsZero():
-		// Longer than a slot cools, mostly, or nobody would reach the limit a second time.
+		// Mostly longer than the cooling time; otherwise nobody would reach the limit again.
 		who.until = now.Add(p.between(p.site.config.CoolingTime/2, p.site.config.CoolingTime*5/4))
 	case !high && p.after(limit) < onlookers && p.site.UsageRows(who.Directory, who.ID) <= len(alive):
 		who.goal, who.until = limit, time.Time{}
@@ -322,7 +322,7 @@ func (p *People) step(who *person, now time.Time) {
 	}
 }
 
-// nextGoal is low after a high one and the other way round.
+// nextGoal returns a low goal after a high one, and a high one after a low one.
 func (p *People) nextGoal(high bool) int {
 	limit := p.site.config.SessionLimit
 	if high {
@@ -337,7 +337,7 @@ func (p *People) nextGoal(high bool) int {
 	return limit + 1
 }
 
-// after counts the hurried people who are after that many sessions, or have them.
+// after counts the hurried people with this goal.
 func (p *People) after(sessions int) int {
 	n := 0
 	for _, who := range p.hurried {
@@ -348,7 +348,7 @@ func (p *People) after(sessions int) int {
 	return n
 }
 
-// unused returns a place where the person has no session.
+// unused returns a place in which the person has no session.
 func (p *People) unused(who *person) place {
 	if who.embeds {
 		who.opened++
@@ -368,7 +368,7 @@ func (p *People) unused(who *person) place {
 	return place{"device " + strconv.Itoa(who.opened), p.hubs[0]}
 }
 
-// restart restarts the next proxy. Those who were working there log in again within seconds; hurried people do it by themselves.
+// restart restarts the next proxy. People with sessions there log in again within seconds; hurried people do so in their next step.
 func (p *People) restart(now time.Time) {
 	node := p.restarts[0]
 	p.restarted = now
@@ -391,7 +391,7 @@ func (p *People) restart(now time.Time) {
 	p.plan(now.Add(p.between(25*time.Minute, 35*time.Minute)), p.restart)
 }
 
-// administrate is the QMC and some hubs, open in more browsers than the limit allows to those whom it concerns.
+// administrate simulates the administrator: the QMC and some hubs in more browsers than the limit allows licensed users.
 func (p *People) administrate(who *person, now time.Time) {
 	for _, where := range who.places {
 		p.open(who, where)
@@ -399,7 +399,7 @@ func (p *People) administrate(who *person, now time.Time) {
 	p.plan(now.Add(p.between(4*time.Minute, 6*time.Minute)), func(now time.Time) { p.administrate(who, now) })
 }
 
-// reload is a monitoring app whose connection logs in each time and keeps no cookie.
+// reload simulates a monitoring app. Its connection logs in each time and keeps no cookie.
 func (p *People) reload(who *person, now time.Time) {
 	who.opened++
 	p.open(who, place{"reload " + strconv.Itoa(who.opened), p.hubs[0]})
@@ -407,22 +407,22 @@ func (p *People) reload(who *person, now time.Time) {
 	p.plan(now.Add(reloadEvery), func(now time.Time) { p.reload(who, now) })
 }
 
-// visit is an anonymous visitor, whom the proxy gives a name of its own (docs/qlik.md, "Anonymous users").
+// visit simulates an anonymous visitor. The proxy creates a user for each one (docs/qlik.md, "Anonymous users").
 func (p *People) visit(prefix string, now time.Time) {
-	// Without a node that serves it, the visitor sees nothing and leaves.
+	// If no node serves the virtual proxy, the visitor leaves.
 	_, _ = p.site.Login("NONE", "anonymous"+randomID(p.random), "browser", prefix, "")
 	p.plan(now.Add(p.about(meanVisitor)), func(now time.Time) { p.visit(prefix, now) })
 }
 
-// between returns a time between two, evenly.
+// between returns a uniformly distributed duration between two durations.
 func (p *People) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(p.random.Float64()*float64(most-least))
 }
 
-// about returns a time around a mean: mostly shorter, sometimes much longer.
+// about returns a random duration with a mean: mostly shorter, sometimes much longer.
 func (p *People) about(mean time.Duration) time.Duration {
 	return time.Duration(min(p.random.ExpFloat64(), 4) * float64(mean))
 }
 
-// plan has somebody do something later.
+// plan schedules an action of a person.
 func (p *People) plan(at time.Time, do func(now time.Time)) { p.agenda.push(at, do) }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// sessionData is a session as the proxy lists it (docs/qlik.md, "Session list").
+// sessionData is an element of the session list (docs/qlik.md, "Session list").
 type sessionData struct {
 	UserDirectory string
 	UserID        string `json:"UserId"`
@@ -17,7 +17,7 @@ type sessionData struct {
 	UserName      json.RawMessage `json:",omitempty"`
 }
 
-// proxyEndpoints is the answer of /qps/about/description: what the simulated proxy knows.
+// proxyEndpoints is the response to /qps/about/description: the endpoints of the simulated proxy.
 var proxyEndpoints = []string{
 	"GET /qps/about/description", "GET /qps/alive",
 	"GET /qps/session", "GET /qps/session/{id}", "DELETE /qps/session/{id}",
@@ -26,17 +26,17 @@ var proxyEndpoints = []string{
 	"GET /qps/{virtual proxy}/user/{directory}/{id}", "DELETE /qps/{virtual proxy}/user/{directory}/{id}",
 }
 
-// proxyPath is a path of the administrative interface, taken apart.
+// proxyPath is a parsed path of the administrative interface.
 type proxyPath struct {
 	prefix   string
 	resource string   // alive, about/description, session, user
 	values   []string // id; directory and id
 }
 
-// isList reports whether the path is that of a virtual proxy's sessions.
+// isList reports whether the path is a session list.
 func (p proxyPath) isList() bool { return p.resource == "session" && len(p.values) == 0 }
 
-// parseProxyPath reads from the end, because prefixes may contain slashes, and the names of resources too. Empty segments say nothing:
+// parseProxyPath parses a path from its end, because prefixes and resource names can contain slashes. It ignores empty segments:
 // /qps//session is the default virtual proxy (docs/qlik.md, "Ports and addressing").
 func parseProxyPath(escaped string) (proxyPath, bool) {
 	var segments []string
@@ -52,7 +52,7 @@ func parseProxyPath(escaped string) (proxyPath, bool) {
 	last := len(segments) - 1
 	prefix := func(n int) string { return strings.Join(segments[:n], "/") }
 	value := func(i int) string {
-		// An id that cannot be unescaped is unknown, as it is.
+		// Keep an id that cannot be unescaped; it is unknown anyway.
 		if v, err := url.PathUnescape(segments[i]); err == nil {
 			return v
 		}
@@ -147,8 +147,8 @@ func (s *Site) sessionsOfUser(directory, id string, l *link) []*session {
 	return all
 }
 
-// listLink answers with all sessions of a link, oldest first. Nothing but their texts is copied: a list of ten thousand sessions
-// must cost its reader more than the simulation.
+// listLink responds with all sessions of a link, oldest first. It only copies prepared texts, so that a list of ten thousand sessions
+// costs the simulation less than the client.
 func listLink(l *link) answer {
 	var body bytes.Buffer
 	size := 2

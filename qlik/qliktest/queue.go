@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// queue holds what falls due, earliest first; what falls due together keeps its order.
+// queue is a priority queue ordered by due time. Entries with the same time keep their order.
 type queue[T any] struct {
 	entries []queued[T] // a binary heap
 	count   uint64
@@ -36,7 +36,7 @@ func (q *queue[T]) push(at time.Time, value T) {
 	}
 }
 
-// next returns when the first entry falls due.
+// next returns the due time of the first entry.
 func (q *queue[T]) next() (at time.Time, ok bool) {
 	if len(q.entries) == 0 {
 		return time.Time{}, false
@@ -44,7 +44,7 @@ func (q *queue[T]) next() (at time.Time, ok bool) {
 	return q.entries[0].at, true
 }
 
-// pop takes the first entry if it is due at now.
+// pop removes and returns the first entry if it is due at now.
 func (q *queue[T]) pop(now time.Time) (at time.Time, value T, ok bool) {
 	if len(q.entries) == 0 || q.entries[0].at.After(now) {
 		return time.Time{}, value, false
@@ -69,7 +69,7 @@ func (q *queue[T]) pop(now time.Time) (at time.Time, value T, ok bool) {
 	}
 }
 
-// values iterates over a list, from which the one at hand may be removed.
+// values iterates over a list. The loop may remove the current element.
 func values[T any](l *list.List) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		for e := l.Front(); e != nil; {

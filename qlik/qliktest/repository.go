@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// services are those of a node, with the codes of docs/qlik.md, "Service states".
+// services are the services of a node with their codes (docs/qlik.md, "Service states").
 var services = []struct {
 	name string
 	code int
@@ -21,8 +21,7 @@ const (
 )
 
 const (
-	// noDate is how the repository writes a date that was never set: the least one of some databases. A guess, from what other
-	// entities look like.
+	// noDate is the text of a date that was never set: the minimum of some databases. It is a guess based on other entities.
 	noDate     = "1753-01-01T00:00:00.000Z"
 	dateLayout = "2006-01-02T15:04:05.000Z" // docs/qlik.md, "Repository"
 	creator    = `INTERNAL\sa_repository`
@@ -44,7 +43,7 @@ func (o object) with(more object) object {
 	return o
 }
 
-// envelope is what every entity carries.
+// envelope returns the fields that all entities have.
 func envelope(id string, created, modified time.Time) object {
 	return object{
 		"id": id, "createdDate": date(created), "modifiedDate": date(modified), "modifiedByUserName": creator,
@@ -56,8 +55,8 @@ func (s *Site) repositoryService() service {
 	return service{s.answerRepository, s.requests.countRepository, &s.requests.repositoryConnections}
 }
 
-// answerRepository answers as the repository service; all nodes' repositories share one database, so all answer the same. Paths are
-// compared without case (docs/qlik.md, "Repository").
+// answerRepository responds to a request to a repository. All repositories share one database, so all of them respond alike. Paths
+// ignore case (docs/qlik.md, "Repository").
 func (s *Site) answerRepository(r *http.Request) answer {
 	if r.Method != http.MethodGet {
 		return text(http.StatusMethodNotAllowed, "Method not allowed")
@@ -72,7 +71,7 @@ func (s *Site) answerRepository(r *http.Request) answer {
 		}
 		return ok(s.userObjects(matches, path == "/qrs/user/full"))
 	case expression != "":
-		// Answering everything would hide that the filter does not work here.
+		// Returning all entities would hide that filters are not supported here.
 		return text(http.StatusBadRequest, "400::The simulated repository filters users only")
 	}
 	switch path {
@@ -103,13 +102,13 @@ func (s *Site) answerRepository(r *http.Request) answer {
 		return answer{http.StatusOK, contentJSON, s.usageAnswer(Analyzer)}
 	case "/qrs/license/useraccesstype/full", "/qrs/license/loginaccesstype/full", "/qrs/license/analyzertimeaccesstype/full",
 		"/qrs/license/useraccessusage/full", "/qrs/license/loginaccessusage/full", "/qrs/license/analyzertimeaccessusage/full":
-		// Tokens and capacity are not sold together with professional and analyzer access.
+		// Licenses with tokens or capacity do not include professional and analyzer access.
 		return answer{http.StatusOK, contentJSON, []byte("[]")}
 	}
 	return text(http.StatusNotFound, "Not found")
 }
 
-// condensed is a node as other entities refer to it.
+// condensed returns the short form of a node in other entities.
 func (n *node) condensed() object {
 	return object{
 		"id": n.id, "name": n.Name, "hostName": n.Name, "isCentral": n.Central, "nodePurpose": 0,
@@ -184,7 +183,7 @@ func (s *Site) proxyObjects() []object {
 	return all
 }
 
-// condensed is a virtual proxy as the settings of a proxy list it.
+// condensed returns the short form of a virtual proxy in the settings of a proxy.
 func (v *virtualProxy) condensed() object {
 	return object{
 		"id": v.id, "prefix": v.Prefix, "description": v.Description, "authenticationModuleRedirectUri": "",
@@ -232,7 +231,7 @@ func (s *Site) licenseObject() object {
 	}
 	return envelope(stableID("license", ""), s.started, s.started).with(object{
 		"lef": "", "serial": "9999000000001000", "check": "", "name": "Acme", "organization": "Acme", "product": 1, "numberOfCores": -1,
-		// The text of a signed key's details is not documented; this one is a guess.
+		// The details of a signed key are not documented. This text is a guess.
 		"key": "eyJ.simulated.key", "keyDetails": fmt.Sprintf("Allotment professional: %d\r\nAllotment analyzer: %d\r\nValid To: %s\r\n",
 			professional.total, analyzer.total, expiry.UTC().Format(time.DateOnly)),
 		"isExpired": expired, "expiredReason": reason, "isBlacklisted": false, "isInvalid": false, "isSubscription": true,
@@ -240,7 +239,7 @@ func (s *Site) licenseObject() object {
 	})
 }
 
-// seatCount is what was bought and given of one kind of access.
+// seatCount holds the numbers of purchased and allocated seats of one kind of access.
 type seatCount struct{ total, allocated, used int }
 
 func (s *Site) seats() (professional, analyzer seatCount) {
@@ -290,7 +289,7 @@ func (s *Site) overviewObject() object {
 	}
 }
 
-// userData is what answers need of an account, copied so that they are made without the lock.
+// userData is a copy of the data of an account, so that responses are rendered without the lock.
 type userData struct {
 	User
 	id                string

@@ -8,13 +8,13 @@ import (
 	"sync/atomic"
 )
 
-// Requests counts what reached the services of a site, answered or not.
+// Requests counts the requests and connections to the services of a site, with or without a response.
 type Requests struct {
-	// SessionLists are requests to proxies for the sessions of a virtual proxy, OtherProxy all others to proxies.
+	// SessionLists are requests for session lists. OtherProxy are all other requests to proxies.
 	SessionLists, OtherProxy int
-	// Repository are requests to repositories, by path in lower case: "/qrs/about".
+	// Repository are requests to repositories, by path in lower case, such as "/qrs/about".
 	Repository map[string]int
-	// ProxyConnections and RepositoryConnections are accepted connections; each begins with a TLS handshake.
+	// ProxyConnections and RepositoryConnections are accepted connections. Each starts with a TLS handshake.
 	ProxyConnections, RepositoryConnections int
 }
 

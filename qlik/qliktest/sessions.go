@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// Session is a proxy session: what a browser's cookie refers to, and what the limit counts.
+// Session is a proxy session. A browser's cookie refers to it, and the limit counts it.
 type Session struct {
 	ID string
-	// Directory and UserID are spelled as at the login; Qlik compares both without case (docs/qlik.md, "User identity").
+	// Directory and UserID are spelled as at the login. Qlik ignores their case (docs/qlik.md, "User identity").
 	Directory, UserID string
-	// UserName is the name in the list of sessions; "" where that has none or null.
+	// UserName is the name in the session list; "" if the list has none or null.
 	UserName string
 	// VirtualProxy is the prefix.
 	VirtualProxy, Node, Device string
-	// Granted says that the license check let the user in. A session without it is listed all the same, and asks again with the
-	// next activity (docs/qlik.md, "Denial").
+	// Granted means that the license check granted access. A refused session is listed too, and its next activity repeats the check
+	// (docs/qlik.md, "Denial").
 	Granted               bool
 	Started, LastActivity time.Time
 }
@@ -33,8 +33,8 @@ type session struct {
 	account *account
 	link    *link
 	element *list.Element // in link.sessions
-	row     *usageRow     // nil without slot
-	json    []byte        // as in the list of sessions: nothing in it changes
+	row     *usageRow     // nil without a slot
+	json    []byte        // element of the session list; it never changes
 	ended   bool
 }
 
@@ -42,30 +42,30 @@ func (s *session) expiry() time.Time {
 	return s.LastActivity.Add(s.link.virtualProxy.InactivityTimeout)
 }
 
-// account is what the site knows of one user, whatever the spelling.
+// account is the state of one user, independent of the spelling.
 type account struct {
 	User
 	key      string
 	id       string
-	known    bool // has a row in the repository's table of users
+	known    bool // the user is in the repository's table of users
 	created  time.Time
-	lastUsed time.Time // of the license
+	lastUsed time.Time // last use of the license
 	cookies  map[cookie]*session
-	rows     int // usage rows, those that cool included
+	rows     int // number of usage rows, including cooling slots
 }
 
-// cookie identifies what a browser presents: a device keeps one cookie per virtual proxy and host.
+// cookie identifies a cookie of a browser. A device has one cookie per virtual proxy and host.
 type cookie struct {
 	device, prefix string
 	node           *node
 }
 
-// accountKey is the same for all spellings of a user.
+// accountKey identifies a user. It is the same for all spellings.
 func accountKey(directory, id string) string {
 	return strings.ToLower(directory) + `\` + strings.ToLower(id)
 }
 
-// addUser enters a user of the configuration into the repository.
+// addUser adds a user of the configuration to the repository.
 func (s *Site) addUser(u User) error {
 	switch u.License {
 	case Unlicensed, Professional, Analyzer:
@@ -86,7 +86,7 @@ func (s *Site) newAccount(u User) *account {
 	key := accountKey(u.Directory, u.ID)
 	a := &account{User: u, key: key, id: stableID("user", key), created: s.started, cookies: map[cookie]*session{}}
 	s.accounts[key] = a
-	// Every anonymous browser is a user of its own (docs/qlik.md, "Anonymous users"), whom the repository does not keep.
+	// Every anonymous browser is a separate user that is not in the repository (docs/qlik.md, "Anonymous users").
 	if !strings.EqualFold(u.Directory, "NONE") {
 		a.known = true
 		s.accountOrder = append(s.accountOrder, a)
@@ -94,7 +94,7 @@ func (s *Site) newAccount(u User) *account {
 	return a
 }
 
-// account returns the user's account, a new one without license for a user not seen before.
+// account returns the user's account. It creates an account without a license for an unknown user.
 func (s *Site) account(directory, id string) *account {
 	if a := s.accounts[accountKey(directory, id)]; a != nil {
 		return a
@@ -104,17 +104,17 @@ func (s *Site) account(directory, id string) *account {
 	return a
 }
 
-// forget drops an anonymous account that nothing refers to any more.
+// forget deletes an account that is not in the repository and has no cookies and no rows.
 func (s *Site) forget(a *account) {
 	if !a.known && len(a.cookies) == 0 && a.rows == 0 && s.accounts[a.key] == a {
 		delete(s.accounts, a.key)
 	}
 }
 
-// Login is a user opening the hub on a device. Where the device holds a live cookie for the virtual proxy on that node the session is
-// used again; otherwise the proxy creates one. Only then the license is checked: a refused session has Granted false, is listed
-// by the proxy, and leaves a line in the audit log. The node "" is one that a load balancer chooses, always the same for a user on a
-// device while it runs. Login fails only for a virtual proxy that does not exist or is not linked, and for a stopped proxy.
+// Login simulates a user that opens the hub on a device. If the device has a valid cookie for the virtual proxy on that node, the
+// session is reused; otherwise the proxy creates one. Then the license is checked. A refused session has Granted false, is in the
+// session list, and causes a line in the audit log. For the node "" a load balancer with sticky sessions chooses a running node. Login
+// returns an error only if the virtual proxy does not exist or is not linked, or if the proxy is stopped.
 func (s *Site) Login(directory, id, device, prefix, node string) (Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,7 +146,7 @@ func (s *Site) Login(directory, id, device, prefix, node string) (Session, error
 	return each.Session, nil
 }
 
-// linkFor finds the link that a login meets; key chooses among several nodes.
+// linkFor returns the link for a login. The key selects one of several nodes.
 func (s *Site) linkFor(key, prefix, nodeName string) (*link, error) {
 	if nodeName != "" {
 		n, ok := s.nodesByName[strings.ToLower(nodeName)]
@@ -174,14 +174,14 @@ func (s *Site) linkFor(key, prefix, nodeName string) (*link, error) {
 	}
 	h := fnv.New64a()
 	h.Write([]byte(key))
-	hash := h.Sum64() >> 8 // the low bits of FNV are the weak ones
+	hash := h.Sum64() >> 8 // the low bits of FNV are weak
 	if l := linked[hash%uint64(len(linked))]; l.node.running {
 		return l, nil
 	}
 	return running[hash%uint64(len(running))], nil
 }
 
-// describe gives a session the fields of the list that depend on the user: UserName is text, null or missing, Attributes mostly empty
+// describe sets the fields of the session list that depend on the user. UserName is text, null or missing. Attributes is mostly empty
 // (docs/qlik.md, "Session list").
 func (s *Site) describe(each *session) {
 	h := fnv.New64a()
@@ -205,7 +205,7 @@ func (s *Site) describe(each *session) {
 	each.json, _ = json.Marshal(data) // strings cannot fail
 }
 
-// checkLicense asks the repository whether the session may go on.
+// checkLicense runs the license check for a session.
 func (s *Site) checkLicense(each *session, now time.Time) {
 	a := each.account
 	switch {
@@ -225,7 +225,7 @@ func (s *Site) checkLicense(each *session, now time.Time) {
 	}
 }
 
-// CanOpen says what the license check would answer to the next login of the user.
+// CanOpen reports whether the license check would grant the next login of the user.
 func (s *Site) CanOpen(directory, id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,8 +240,7 @@ func (s *Site) CanOpen(directory, id string) bool {
 	return a.rows < s.config.SessionLimit
 }
 
-// Touch is activity in a session; it reports whether the session is alive. A session that was refused asks the license check
-// again.
+// Touch simulates activity in a session and reports whether the session exists. For a refused session the license check runs again.
 func (s *Site) Touch(sessionID string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -254,7 +253,7 @@ func (s *Site) Touch(sessionID string) bool {
 	return true
 }
 
-// alive reports whether a session is alive, without touching it.
+// alive reports whether a session exists, without activity.
 func (s *Site) alive(sessionID string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -263,14 +262,14 @@ func (s *Site) alive(sessionID string) bool {
 }
 
 func (s *Site) touch(each *session, now time.Time) {
-	// Its entry in the queue is now too early; advance corrects that when it comes up. So activity costs nothing.
+	// The due time in the queue is now too early. advance corrects it later, which keeps activity cheap.
 	each.LastActivity = now
 	if !each.Granted {
 		s.checkLicense(each, now)
 	}
 }
 
-// Logout ends a session; it reports whether the session was alive.
+// Logout ends a session and reports whether it existed.
 func (s *Site) Logout(sessionID string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -283,7 +282,7 @@ func (s *Site) Logout(sessionID string) bool {
 	return true
 }
 
-// end ends a session at a time; lost says that its proxy went with it.
+// end ends a session at a time. lost means that it ended with its proxy.
 func (s *Site) end(each *session, at time.Time, lost bool) {
 	each.ended = true
 	delete(s.sessions, each.ID)
@@ -304,7 +303,7 @@ func (s *Site) end(each *session, at time.Time, lost bool) {
 	s.forget(each.account)
 }
 
-// endAll ends sessions, oldest first: which of them still ends at the limit depends on the order.
+// endAll ends sessions, oldest first. The order determines which of them end at the limit.
 func (s *Site) endAll(ended []*session, at time.Time, lost bool) {
 	sortByAge(ended)
 	for _, each := range ended {
@@ -338,13 +337,13 @@ func (s *Site) Sessions() []Session {
 	return all
 }
 
-// due is something that happens by itself: a session may have timed out, or a row is released.
+// due is an event at a time: the possible timeout of a session or the release of a row.
 type due struct {
 	session *session
 	row     *usageRow
 }
 
-// requeue puts all sessions in anew, after their timeouts may have become shorter.
+// requeue adds all sessions to the queue again, because their timeouts may have become shorter.
 func (s *Site) requeue() {
 	old := s.due.entries
 	s.due = queue[due]{}
@@ -363,8 +362,8 @@ func (s *Site) requeue() {
 	}
 }
 
-// advance lets everything happen that fell due since it was called last, in its order: whether a session ended at the limit depends
-// on which rows were released before. It returns the time.
+// advance processes all events that are due, in order, and returns the time. The order matters: whether a session ends at the limit
+// depends on the rows released before.
 func (s *Site) advance() time.Time {
 	now := s.now()
 	for {

@@ -23,7 +23,7 @@ type Site struct {
 	started   time.Time
 
 	proxies, repositories map[string]*endpoint // by lower-case node name
-	stop                  context.CancelFunc   // ends requests that wait
+	stop                  context.CancelFunc   // cancels waiting requests
 	requests              requestCounts
 
 	mu             sync.Mutex
@@ -33,14 +33,14 @@ type Site struct {
 	nodesByName    map[string]*node // by lower-case name
 	virtualProxies []*virtualProxy
 	accounts       map[string]*account // by accountKey
-	accountOrder   []*account          // those in the repository's table of users
+	accountOrder   []*account          // accounts in the repository's table of users
 	sessions       map[string]*session
 	usage          map[License]*list.List // of *usageRow, oldest first
 	due            queue[due]
 	logins         uint64
 }
 
-// node is a server of the site and what its proxy holds.
+// node is a server of the site with the sessions of its proxy.
 type node struct {
 	Node
 	id       string
@@ -57,14 +57,14 @@ type virtualProxy struct {
 	id string
 }
 
-// link is a virtual proxy served by a node: the unit that lists sessions.
+// link is a virtual proxy served by a node. Each link has its own session list.
 type link struct {
 	node         *node
 	virtualProxy *virtualProxy
 	sessions     *list.List // of *session, oldest first
 }
 
-// Start starts a site. It listens when Start returns; Close must be called to end it.
+// Start starts a site. The site listens when Start returns. The caller must call Close.
 func Start(config Config) (*Site, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -138,7 +138,7 @@ func Start(config Config) (*Site, error) {
 	return s, nil
 }
 
-// Close ends the listeners, all connections and all requests, and waits for them.
+// Close closes all listeners and connections, cancels all requests, and waits for them.
 func (s *Site) Close() {
 	s.mu.Lock()
 	closed := s.closed
@@ -164,12 +164,12 @@ func (s *Site) Close() {
 	}
 }
 
-// Client returns an HTTP client of the site, which reaches the services by their names: https://qlik1:4242, https://qlik1:4243.
-// Its connections are its own; the caller closes them with CloseIdleConnections.
+// Client returns an HTTP client for the site. It connects to services by name: https://qlik1:4242, https://qlik1:4243. Each client has
+// its own connections; the caller closes them with CloseIdleConnections.
 func (s *Site) Client() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{DialContext: s.DialContext, TLSClientConfig: s.TLSConfig()},
-		// A proxy never redirects; a client that followed would hide it.
+		// Following redirects would hide that a service responds with one.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -185,7 +185,7 @@ func (s *Site) centralNode() *node {
 	return s.nodes[0]
 }
 
-// node returns the node of that name. A name the site does not have is a mistake of the test that gives it.
+// node returns the node with a name. It panics if there is none, because that is a mistake in the test.
 func (s *Site) node(name string) *node {
 	n, ok := s.nodesByName[strings.ToLower(name)]
 	if !ok {
@@ -194,7 +194,7 @@ func (s *Site) node(name string) *node {
 	return n
 }
 
-// VirtualProxies returns the virtual proxies as they are now.
+// VirtualProxies returns the current virtual proxies.
 func (s *Site) VirtualProxies() []VirtualProxy {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,8 +207,8 @@ func (s *Site) VirtualProxies() []VirtualProxy {
 	return all
 }
 
-// SetVirtualProxies replaces the virtual proxies. Sessions of links that are no longer there end; those of links that
-// stay, stay. It panics where two virtual proxies of one prefix are linked to one node, or a node is unknown.
+// SetVirtualProxies replaces the virtual proxies. Sessions of removed links end; sessions of other links stay. It panics if a node
+// serves two virtual proxies with the same prefix or if a node is unknown.
 func (s *Site) SetVirtualProxies(virtualProxies []VirtualProxy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,7 +232,7 @@ func (s *Site) SetVirtualProxies(virtualProxies []VirtualProxy) {
 	s.requeue()
 }
 
-// linkVirtualProxies builds the links of all nodes anew; a link that was there keeps its sessions.
+// linkVirtualProxies rebuilds the links of all nodes. Existing links keep their sessions.
 func (s *Site) linkVirtualProxies(virtualProxies []VirtualProxy) error {
 	var all []*virtualProxy
 	links := map[*node]map[string]*link{}
@@ -246,7 +246,7 @@ func (s *Site) linkVirtualProxies(virtualProxies []VirtualProxy) error {
 		if strings.HasPrefix(v.Prefix, "/") || strings.HasSuffix(v.Prefix, "/") || strings.ContainsAny(v.Prefix, "#?%") {
 			return fmt.Errorf("qliktest: %q cannot be the prefix of a virtual proxy", v.Prefix)
 		}
-		// Two virtual proxies may carry one prefix on different nodes (docs/qlik.md, "Several nodes"); they are different entities.
+		// Two virtual proxies on different nodes can have the same prefix (docs/qlik.md, "Several nodes").
 		vp := &virtualProxy{v, stableID("virtual proxy", fmt.Sprint(v.Prefix, "#", same[v.Prefix]))}
 		same[v.Prefix]++
 		all = append(all, vp)
@@ -279,7 +279,7 @@ func (s *Site) linkVirtualProxies(virtualProxies []VirtualProxy) error {
 	return nil
 }
 
-// RestartProxy ends all sessions of the node's proxy and drops its connections. A stopped proxy is started.
+// RestartProxy ends all sessions of the node's proxy and closes its connections. It starts a stopped proxy.
 func (s *Site) RestartProxy(name string) {
 	s.endSessionsOfNode(name, true)
 	e := s.proxies[strings.ToLower(name)]
@@ -287,8 +287,7 @@ func (s *Site) RestartProxy(name string) {
 	e.dropConnections()
 }
 
-// StopProxy ends all sessions of the node's proxy and closes its port; the repository reports the service as without
-// communication.
+// StopProxy ends all sessions of the node's proxy and closes its port. The repository reports the service as NoCommunication.
 func (s *Site) StopProxy(name string) {
 	s.endSessionsOfNode(name, false)
 	s.proxies[strings.ToLower(name)].setStopped(true)
@@ -324,8 +323,8 @@ func (s *Site) endSessionsOfNode(name string, running bool) {
 	s.endAll(ended, now, true)
 }
 
-// SetServiceState sets what the repository says of a service of a node: service is Repository, Proxy, Scheduler, Engine or
-// Printing, state one of the codes of docs/qlik.md, "Service states". It changes nothing else.
+// SetServiceState sets the state that the repository reports for a service of a node. The service is Repository, Proxy, Scheduler,
+// Engine or Printing. The state is a code from docs/qlik.md, "Service states". The service itself does not change.
 func (s *Site) SetServiceState(node, service string, state int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -346,18 +345,18 @@ func (s *Site) SetRepositoryFault(node string, fault Fault) {
 	s.endpointOf(s.repositories, node).setFault(fault)
 }
 
-// SetProxyLatency delays each answer of a node's proxy. Real ones take 100 to 200 milliseconds (docs/qlik.md, "Session list").
+// SetProxyLatency delays each response of a node's proxy. Real proxies take 100 to 200 milliseconds (docs/qlik.md, "Session list").
 func (s *Site) SetProxyLatency(node string, d time.Duration) {
 	s.endpointOf(s.proxies, node).setLatency(d)
 }
 
-// SetRepositoryLatency delays each answer of a node's repository.
+// SetRepositoryLatency delays each response of a node's repository.
 func (s *Site) SetRepositoryLatency(node string, d time.Duration) {
 	s.endpointOf(s.repositories, node).setLatency(d)
 }
 
-// SetAnswer makes the proxy of a node answer body whenever it is asked for the sessions of prefix; nil ends that. The virtual proxy
-// need not exist.
+// SetAnswer makes the proxy of a node respond with body to requests for the sessions of prefix. A nil body restores the normal
+// response. The virtual proxy does not have to exist.
 func (s *Site) SetAnswer(node, prefix string, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -374,7 +373,7 @@ func (s *Site) endpointOf(endpoints map[string]*endpoint, node string) *endpoint
 	return endpoints[strings.ToLower(node)]
 }
 
-// stableID returns the identifier of an entity of the repository, which must be the same in every answer and every run.
+// stableID returns the id of an entity of the repository. It is the same in every response and every run.
 func stableID(kind, name string) string {
 	h := fnv.New128a()
 	h.Write([]byte(kind + "\x00" + strings.ToLower(name)))

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// usageRow is the repository's record that a session occupies a slot (docs/qlik.md, "Usage rows"): what the license check counts.
+// usageRow is a usage row: a slot that the license check counts (docs/qlik.md, "Usage rows").
 type usageRow struct {
 	id        string
 	sessionID string
@@ -16,14 +16,14 @@ type usageRow struct {
 	node      *node
 	license   License
 	started   time.Time
-	// latestActivity is that of a row whose session ended; a live session tells itself.
+	// latestActivity is the latest activity of an ended session. While the session exists, its own value counts.
 	latestActivity time.Time
 	session        *session
 	element        *list.Element
-	json           []byte // all but the dates of the latest activity, and the closing brace
+	json           []byte // everything except the dates of the latest activity and the closing brace
 }
 
-// addRow gives the user a slot; each is nil for a leftover row.
+// addRow adds a usage row of the user. The session is nil for a leftover row.
 func (s *Site) addRow(a *account, each *session, now time.Time) *usageRow {
 	license := a.License
 	if license == Unlicensed {
@@ -49,7 +49,7 @@ func (s *Site) removeRow(row *usageRow) {
 	row.account.rows--
 }
 
-// AddLeftoverRow adds a usage row without session, as real sites have them (docs/qlik.md, "Usage rows"): it occupies a slot until
+// AddLeftoverRow adds a usage row without a session, as on real sites (docs/qlik.md, "Usage rows"). It takes a slot until
 // RemoveLeftoverRows.
 func (s *Site) AddLeftoverRow(directory, id string) {
 	s.mu.Lock()
@@ -58,7 +58,7 @@ func (s *Site) AddLeftoverRow(directory, id string) {
 	s.addRow(s.account(directory, id), nil, now)
 }
 
-// RemoveLeftoverRows removes the rows of a user that have no session, those that cool included, and returns their number.
+// RemoveLeftoverRows removes the rows of a user without a session, including cooling slots, and returns their number.
 func (s *Site) RemoveLeftoverRows(directory, id string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +80,7 @@ func (s *Site) RemoveLeftoverRows(directory, id string) int {
 	return removed
 }
 
-// UsageRows returns how many slots the user occupies: sessions with a slot, slots that cool, leftover rows.
+// UsageRows returns the number of slots that the user takes: sessions with a slot, cooling slots, and leftover rows.
 func (s *Site) UsageRows(directory, id string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,9 +91,9 @@ func (s *Site) UsageRows(directory, id string) int {
 	return 0
 }
 
-// UsageRow is a usage row as the repository keeps it.
+// UsageRow is a usage row of the repository.
 type UsageRow struct {
-	// SessionID is the id of a session that is alive, or that ended: then the slot cools, or the row is left over.
+	// SessionID is the id of the session. If the session has ended, the slot is cooling or the row is left over.
 	SessionID string
 	// Directory and UserID are spelled as in the repository.
 	Directory, UserID string
@@ -101,8 +101,8 @@ type UsageRow struct {
 	LatestActivity    time.Time
 }
 
-// AllUsageRows returns the usage rows of all users, those of each license oldest first. They are what the license check counts, so
-// Config.NoUsageRows does not hide them here.
+// AllUsageRows returns the usage rows of all users, for each license oldest first. The license check counts them, so
+// Config.NoUsageRows has no effect on the result.
 func (s *Site) AllUsageRows() []UsageRow {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,8 +124,8 @@ func (s *Site) AllUsageRows() []UsageRow {
 	return all
 }
 
-// usageAnswer renders the rows of one kind, oldest first (docs/qlik.md, "Usage rows"). Only the date of the latest activity changes, so the
-// rest is rendered once.
+// usageAnswer renders the rows of one license, oldest first (docs/qlik.md, "Usage rows"). Only the date of the latest activity changes,
+// so the rest of a row is rendered once.
 func (s *Site) usageAnswer(license License) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
