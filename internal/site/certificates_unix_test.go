@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestCertificatesOnAShareThatHangs: a file that cannot be read to its end costs a
-// scrape a moment, and nothing else waits for it.
+// TestCertificatesOnAShareThatHangs checks that a certificate file that cannot be
+// read delays a scrape only briefly.
 func TestCertificatesOnAShareThatHangs(t *testing.T) {
 	dir := ""
 	_, site := start(t, threeNodes(), func(c *Config) { dir = c.Client.CertDir })
@@ -27,7 +27,7 @@ func TestCertificatesOnAShareThatHangs(t *testing.T) {
 	if !snapshot.Complete() || site.Status().Certificates.ClientExpiry.IsZero() {
 		t.Errorf("complete %t, certificate until %s; want the last good one in use", snapshot.Complete(), site.Status().Certificates.ClientExpiry)
 	}
-	writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // ends the reading
+	writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // // ends the read
 	if err != nil {
 		t.Fatal(err)
 	}

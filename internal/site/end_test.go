@@ -39,7 +39,7 @@ func TestEndSession(t *testing.T) {
 		if ended, err := site.EndSession(t.Context(), snapshot, carla); ended || err != nil {
 			t.Errorf("again: ended %t, %v; want neither", ended, err)
 		}
-		// Rows that were read before the end are not used after it.
+		// Rows that were read before the end of the session are not used after it.
 		after := within(t, site, time.Second)
 		if got := fmt.Sprint(counts(after)); got != "[anna /:1 /a/b:1]" || !after.UsageKnown {
 			t.Errorf("left: %s, usage known %t", got, after.UsageKnown)
@@ -50,7 +50,7 @@ func TestEndSession(t *testing.T) {
 	})
 }
 
-// TestSessionOnTwoLinks: a session that two proxies list is ended on both.
+// TestSessionOnTwoLinks checks that a session on two proxies is ended on both.
 func TestSessionOnTwoLinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -58,7 +58,7 @@ func TestSessionOnTwoLinks(t *testing.T) {
 		server.SetAnswer("qlik1", "sales", fmt.Appendf(nil, `[{"UserDirectory":"LAB","UserId":"anna","SessionId":%q}]`, session.ID))
 		snapshot := within(t, site, time.Second)
 		before := server.Requests().OtherProxy
-		// To the first of them it is unknown.
+		// The first proxy does not know the session.
 		if ended, err := site.EndSession(t.Context(), snapshot, qlik.SessionID(session.ID)); !ended || err != nil {
 			t.Errorf("ended %t, %v", ended, err)
 		}
@@ -68,7 +68,8 @@ func TestSessionOnTwoLinks(t *testing.T) {
 	})
 }
 
-// TestEndSessionFails: an error says what failed, and never which session.
+// TestEndSessionFails checks that an error contains the cause but not the session
+// id.
 func TestEndSessionFails(t *testing.T) {
 	for fault, want := range map[qliktest.Fault]qlik.Kind{
 		qliktest.Refused: qlik.KindRefused, qliktest.Hanging: qlik.KindTimeout, qliktest.Forbidden: qlik.KindForbidden,
@@ -90,8 +91,9 @@ func TestEndSessionFails(t *testing.T) {
 	}
 }
 
-// TestEndSessionOfAnyName: a session made through Qlik's interface may be called
-// anything, and must not reach another path.
+// TestEndSessionOfAnyName checks session ids with special characters. A session
+// created through the API can have any id, and the request must not reach another
+// path.
 func TestEndSessionOfAnyName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -137,7 +139,8 @@ func TestFindUsers(t *testing.T) {
 	})
 }
 
-// TestReadAhead: who asks once gets usage rows, however long they take.
+// TestReadAhead checks that ReadAhead waits for the usage rows without a limit of
+// its own.
 func TestReadAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, licensed(), withLicenses)
@@ -148,7 +151,7 @@ func TestReadAhead(t *testing.T) {
 			t.Errorf("complete %t, usage known %t: %v", snapshot.Complete(), snapshot.UsageKnown, snapshot.Usage())
 		}
 
-		// An interrupt ends the reading.
+		// An interrupt ends the read.
 		server.SetRepositoryFault("qlik1", qliktest.Hanging)
 		ctx, interrupt := context.WithTimeout(t.Context(), time.Second)
 		defer interrupt()

@@ -22,7 +22,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// TestPatience is how long a link is waited for after what happened to it.
+// TestPatience checks how long a link is waited for after various events.
 func TestPatience(t *testing.T) {
 	const unbounded = -1
 	hung := &qlik.Error{Kind: qlik.KindTimeout}
@@ -81,7 +81,7 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// scraped is how long a snapshot took and what it says of qlik2, which hangs.
+// scraped is the duration of a snapshot and its content for qlik2, which hangs.
 type scraped struct {
 	took     time.Duration
 	complete bool
@@ -102,8 +102,8 @@ func expectScrape(t *testing.T, what string, got, want scraped) {
 	}
 }
 
-// TestHangingNodeCostsOneSlowScrape: the first scrape waits for it as long as it
-// may, the others do not.
+// TestHangingNodeCostsOneSlowScrape checks that the first scrape waits for a node
+// that hangs until its deadline, and that the next scrapes do not.
 func TestHangingNodeCostsOneSlowScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -124,7 +124,7 @@ func TestHangingNodeCostsOneSlowScrape(t *testing.T) {
 			t.Errorf("users: %q", users)
 		}
 
-		// Its requests run on for another second.
+		// Its requests stay in progress for another second.
 		before := server.Requests().SessionLists
 		got, snapshot = scrapeIn(t, site, timeout)
 		expectScrape(t, "while its requests run on", got, scraped{100 * time.Millisecond, false, qlik.KindTimeout})
@@ -154,8 +154,8 @@ func TestHangingNodeCostsOneSlowScrape(t *testing.T) {
 	})
 }
 
-// TestSlowLinkDoesNotFlap: one that usually takes two seconds and misses once is
-// given two seconds again.
+// TestSlowLinkDoesNotFlap checks that a link that usually takes two seconds and
+// misses once gets two seconds again.
 func TestSlowLinkDoesNotFlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -175,8 +175,8 @@ func TestSlowLinkDoesNotFlap(t *testing.T) {
 	})
 }
 
-// TestSlowerThanBefore: a link that hung and takes longer since then is missed once
-// more, and then given the time.
+// TestSlowerThanBefore checks that a link that hung and is slower since then
+// misses once more and then gets enough time.
 func TestSlowerThanBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -197,8 +197,8 @@ func TestSlowerThanBefore(t *testing.T) {
 	})
 }
 
-// TestAlwaysTooLate: a link that answers, but later than any scrape can wait, costs
-// one slow scrape, too.
+// TestAlwaysTooLate checks that a link that answers later than any scrape can wait
+// costs only one slow scrape.
 func TestAlwaysTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -214,8 +214,7 @@ func TestAlwaysTooLate(t *testing.T) {
 	})
 }
 
-// stalling is a connection on which nothing more arrives once it has passed so many
-// bytes.
+// stalling is a connection that delivers a number of bytes and then nothing more.
 type stalling struct {
 	net.Conn
 
@@ -240,18 +239,18 @@ func (s *stalling) Close() error {
 	return s.Conn.Close()
 }
 
-// TestAnswerThatStalls: a link whose answer begins as ever and never ends costs one
-// slow scrape, too.
+// TestAnswerThatStalls checks that a link with an answer that begins as usual but
+// never ends costs only one slow scrape.
 func TestAnswerThatStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := threeNodes()
-		config.VirtualProxies = config.VirtualProxies[:1] // so that all bytes of a node are those of one link
+		config.VirtualProxies = config.VirtualProxies[:1] // one link per node, so that all bytes of a node belong to it
 		server, err := qliktest.Start(config)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(server.Close)
-		for i := range 500 { // several records of TLS
+		for i := range 500 { // several TLS records
 			login(t, server, fmt.Sprint("user", i), "laptop", "", "qlik2")
 		}
 		var left atomic.Int64
@@ -282,8 +281,8 @@ func TestAnswerThatStalls(t *testing.T) {
 	})
 }
 
-// TestManyLinksOfAHangingNode: requests that run on count among those that a node
-// may be asked at once, so that they do not pile up.
+// TestManyLinksOfAHangingNode checks that requests in progress count toward the
+// maximum of a node, so that they do not pile up.
 func TestManyLinksOfAHangingNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := qliktest.Config{InMemory: true, Nodes: []qliktest.Node{{Name: "qlik1", Central: true}, {Name: "qlik2"}}}
@@ -321,10 +320,10 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// TestFlightEndsWithItsAnswersFresh: callers who join late cannot keep a flight
-// going for longer than a single request may take. A node whose links come one
-// batch after the other would else keep it going for several times that.
-func TestFlightEndsWithItsAnswersFresh(t *testing.T) {
+// TestRoundEndsWithItsAnswersFresh checks that callers who join late cannot extend
+// a round beyond the timeout of a request. Otherwise a node that reads its links
+// in batches could extend it to several times that.
+func TestRoundEndsWithItsAnswersFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := qliktest.Config{InMemory: true, Nodes: []qliktest.Node{{Name: "qlik1", Central: true}}}
 		for i := range 3 * qlik.MaxConnectionsPerNode {
@@ -348,8 +347,8 @@ func TestFlightEndsWithItsAnswersFresh(t *testing.T) {
 	})
 }
 
-// TestExtendedJustNow: a deadline that was moved while its timer ran out ends
-// nothing.
+// TestExtendedJustNow checks that a timer that fires just after its deadline was
+// extended ends nothing.
 func TestExtendedJustNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, site := start(t, threeNodes(), nil)
@@ -367,9 +366,9 @@ func TestExtendedJustNow(t *testing.T) {
 	})
 }
 
-// TestOneSnapshotAtADeadline: callers whose deadline is the flight's own, or
-// nearly, get its snapshot, which is made once; only who is earlier gets one of
-// his own.
+// TestOneSnapshotAtADeadline checks that callers with about the deadline of the
+// round share its snapshot. Only a caller with an earlier deadline gets a separate
+// one.
 func TestOneSnapshotAtADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -395,8 +394,8 @@ func TestOneSnapshotAtADeadline(t *testing.T) {
 	})
 }
 
-// TestPreviewLeavesNoTrace: what a hurried caller sees is what is known, and the
-// counters do not run ahead.
+// TestPreviewLeavesNoTrace checks that a caller with a short deadline gets the
+// known state, and that counters do not run ahead.
 func TestPreviewLeavesNoTrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -419,8 +418,8 @@ func TestPreviewLeavesNoTrace(t *testing.T) {
 	})
 }
 
-// TestSiblingOfALinkThatHangs: of two links of a node one hangs, and its request is
-// under way. The other one is asked all the same.
+// TestSiblingOfALinkThatHangs checks that the other link of a node is still read
+// if one link hangs with a request in progress.
 func TestSiblingOfALinkThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		both := []qlik.Link{{Node: "qlik2", VirtualProxy: "/"}, {Node: "qlik2", VirtualProxy: "/sales"}}
@@ -442,8 +441,9 @@ func TestSiblingOfALinkThatHangs(t *testing.T) {
 	})
 }
 
-// TestHurriedCallerTakesNothingFromTheNext: of two Prometheus servers with different
-// timeouts the second gets all answers, whatever the first had no time for.
+// TestHurriedCallerTakesNothingFromTheNext checks that of two Prometheus servers
+// with different timeouts, the second gets all answers although the first had no
+// time for some.
 func TestHurriedCallerTakesNothingFromTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -462,8 +462,8 @@ func TestHurriedCallerTakesNothingFromTheNext(t *testing.T) {
 	})
 }
 
-// TestSlowFirstTopology: what the topology left no time for is asked in full by the
-// next scrape.
+// TestSlowFirstTopology checks that the next scrape reads all links if the
+// topology took all the time of the first one.
 func TestSlowFirstTopology(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -479,8 +479,8 @@ func TestSlowFirstTopology(t *testing.T) {
 	})
 }
 
-// TestThawsAndHangsAgain: a single late answer earns a link more time, which it
-// loses again while it goes on hanging.
+// TestThawsAndHangsAgain checks that a single late answer gives a link more time,
+// and that the link loses it again while it keeps hanging.
 func TestThawsAndHangsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -511,7 +511,8 @@ func TestThawsAndHangsAgain(t *testing.T) {
 	})
 }
 
-// TestNoSnapshotForWhoLeft: nothing is reckoned for a caller who has left.
+// TestNoSnapshotForWhoLeft checks that no snapshot is computed for a canceled
+// caller.
 func TestNoSnapshotForWhoLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -533,7 +534,7 @@ func TestNoSnapshotForWhoLeft(t *testing.T) {
 	})
 }
 
-// TestBusy is when a link is not asked anew.
+// TestBusy checks when no new request is sent to a link.
 func TestBusy(t *testing.T) {
 	now := time.Now()
 	for name, test := range map[string]struct {
@@ -551,8 +552,8 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// TestForgottenLink: a link that was removed while it failed fails anew when it is
-// back.
+// TestForgottenLink checks that a link that was removed while it failed logs a new
+// failure when it is back.
 func TestForgottenLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged bytes.Buffer
@@ -574,14 +575,14 @@ func TestForgottenLink(t *testing.T) {
 	})
 }
 
-// TestOldRequestsSayNothing: what becomes of a request says nothing of a link that
-// has answered a newer one.
+// TestOldRequestsSayNothing checks that the result of an old request has no effect
+// after a newer one was answered.
 func TestOldRequestsSayNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
 		within(t, site, time.Second)
 		server.SetProxyFault("qlik2", qliktest.Hanging)
-		within(t, site, 500*time.Millisecond) // its request runs on, up to 10 s
+		within(t, site, 500*time.Millisecond) // its request stays in progress for up to 10 s
 		server.SetProxyFault("qlik2", qliktest.NoFault)
 		for i := range 3 {
 			got, _ := scrapeIn(t, site, 9*time.Second)

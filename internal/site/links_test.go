@@ -10,8 +10,8 @@ import (
 func TestShareRequests(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		links []int // of each node
-		want  []int // requests, the most first: which of equal nodes gets one more is left to chance
+		links []int // number of links of each node
+		want  []int // requests in descending order; chance decides which of equal nodes gets one more
 	}{
 		{"a request per link", []int{3, 5}, []int{5, 3}},
 		{"at most 64 per node", []int{200}, []int{64}},

@@ -17,13 +17,13 @@ import (
 
 var predict = flag.Duration("predict", 2*time.Hour, "simulated time of each variant of TestPrediction")
 
-// TestPrediction compares, over simulated days, what the exporter says of each
-// user with what the site's license check does to that user's next login.
+// TestPrediction compares the exporter's prediction for each user with the result
+// of the site's license check at the next login, over simulated days.
 func TestPrediction(t *testing.T) {
 	t.Parallel()
 	for _, variant := range []struct {
 		name     string
-		rows     bool // there are usage rows; else proxies are configured and there is no repository
+		rows     bool // there are usage rows; otherwise proxies are configured and there is no repository
 		empty    bool // there is a repository, but it writes no rows
 		tail     qliktest.Tail
 		interval time.Duration
@@ -43,7 +43,7 @@ func TestPrediction(t *testing.T) {
 	}
 }
 
-// world is a site with people, and an exporter that watches it.
+// world is a site with people and an exporter that observes it.
 type world struct {
 	t        *testing.T
 	rows     bool
@@ -70,11 +70,11 @@ type world struct {
 }
 
 // misled is what the exporter cannot know without usage rows. It is wrong about
-// slots that cool for as long as slots cool, and longer while more sessions end,
-// since whether these cool depends on the others.
+// cooling slots for as long as slots cool. It is wrong for longer while more
+// sessions end, because whether their slots cool depends on the others.
 type misled struct {
 	because   string
-	tooMuch   bool // it may promise a slot that is not free
+	tooMuch   bool // it may report a slot that is not free
 	tooLittle bool // it may miss a slot that is free
 }
 
@@ -86,7 +86,7 @@ var (
 	noSlot    = misled{"a session without slot is alive, or was less than the cooling time ago", false, true}
 )
 
-// fingerprint changes whenever something happens to a user.
+// fingerprint changes with every event of a user.
 type fingerprint struct {
 	sessions string
 	rows     int
@@ -140,7 +140,7 @@ func newWorld(t *testing.T, rows, empty bool, tail qliktest.Tail, seed uint64) *
 	return w
 }
 
-// restart starts the exporter anew.
+// restart starts a new exporter.
 func (w *world) restart() {
 	if w.exporter != nil {
 		w.exporter.Close()
@@ -164,13 +164,13 @@ func (w *world) restart() {
 	}
 }
 
-// run lets people act, and takes a snapshot at every interval.
+// run simulates the people and takes a snapshot at every interval.
 func (w *world) run(span, interval time.Duration) {
 	end := w.clock.Now().Add(span)
 	for now := w.clock.Now(); now.Before(end); now = w.clock.Advance(0) {
 		w.scrape()
 		w.check("at the snapshot")
-		// Some things happen before the next snapshot, at any moment.
+		// Some events happen at random times before the next snapshot.
 		left := interval
 		for left > 0 {
 			step := min(left, time.Duration(1+w.random.IntN(int(interval/time.Second)))*time.Second)
@@ -183,7 +183,7 @@ func (w *world) run(span, interval time.Duration) {
 	}
 }
 
-// scrape takes a snapshot as a Prometheus server would.
+// scrape takes a snapshot like a Prometheus server.
 func (w *world) scrape() {
 	now := w.clock.Now()
 	if now.Sub(w.refreshed) >= 30*time.Second {
@@ -200,7 +200,7 @@ func (w *world) scrape() {
 	}
 }
 
-// act lets one thing happen.
+// act simulates one event.
 func (w *world) act() {
 	now := w.clock.Now()
 	if w.faulty != "" && now.After(w.faultUntil) {
@@ -218,7 +218,7 @@ func (w *world) act() {
 	switch n := w.random.IntN(1000); {
 	case n < 330: // a browser that may have a cookie already
 		w.login(user, fmt.Sprint("device", w.random.IntN(6)))
-	case n < 400: // one that drops its cookies
+	case n < 400: // a client that drops its cookies
 		w.login(user, fmt.Sprint("new", now.UnixNano()))
 	case n < 550 && len(own) > 0:
 		w.server.Logout(someSession().ID)
@@ -260,7 +260,7 @@ func (w *world) look(user string) fingerprint {
 	return f
 }
 
-// noteMisled notes what happened before a snapshot that it does not show.
+// noteMisled records events before a snapshot that the snapshot does not show.
 func (w *world) noteMisled(now time.Time) {
 	alive := make(map[string]qliktest.Session)
 	for _, session := range w.server.Sessions() {
@@ -302,20 +302,20 @@ func (w *world) noteMisled(now time.Time) {
 	}
 }
 
-// lasts says whether what misled the exporter at a time still can.
+// lasts reports whether an event that misled the exporter still does.
 func lasts(at, now time.Time) bool {
-	const interval = 30 * time.Second // the end of a session is known that much later
+	const interval = 30 * time.Second // the end of a session is seen that much later
 	return !at.IsZero() && now.Sub(at) <= coolingTime+interval
 }
 
-// check compares prediction and truth for every user.
+// check compares the prediction with the truth for every user.
 func (w *world) check(moment string) {
 	now := w.clock.Now()
 	for _, id := range w.users {
 		user := qlik.NewUser("LAB", id)
 		i := slices.IndexFunc(w.snapshot.Users, func(u headroom.UserStatus) bool { return u.User == user })
 		if i < 0 || !w.snapshot.Users[i].Present() || !w.snapshot.Complete() {
-			continue // absence predicts nothing
+			continue // a user that is not in the snapshot has no prediction
 		}
 		predicted, granted := w.snapshot.Users[i].EffectiveHeadroom > 0, w.server.CanOpen("LAB", id)
 		if predicted == granted {
@@ -331,7 +331,7 @@ func (w *world) check(moment string) {
 	}
 }
 
-// explain says which event the exporter could not know of makes a prediction
+// explain returns the event, unknown to the exporter, that makes a prediction
 // wrong, or "".
 func (w *world) explain(user string, predicted bool, now time.Time) string {
 	if w.look(user) != w.before[user] {

@@ -10,8 +10,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
-// TestLicensesNeedARepository: without a repository no licenses are read, even if
-// they are wanted, and scrapes go on as ever.
+// TestLicensesNeedARepository checks that without a repository no licenses are
+// read, even if they are enabled, and that scrapes still work.
 func TestLicensesNeedARepository(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, licensed(), func(c *Config) {
@@ -22,7 +22,7 @@ func TestLicensesNeedARepository(t *testing.T) {
 		})
 		running(t, site)
 		login(t, server, "anna", "laptop", "", "qlik1")
-		for i := range 25 { // longer than the licenses and the topology stay fresh
+		for i := range 25 { // longer than the intervals of licenses and topology
 			if snapshot := within(t, site, time.Second); !snapshot.Complete() || snapshot.UsageKnown || snapshot.Licenses != nil {
 				t.Errorf("scrape %d: complete %t, want true; usage known %t, want false; licenses known %t, want false",
 					i, snapshot.Complete(), snapshot.UsageKnown, snapshot.Licenses != nil)
@@ -42,8 +42,8 @@ func TestLicensesNeedARepository(t *testing.T) {
 	})
 }
 
-// TestDefaultCoolingTime: without any setting a slot that is freed at the limit
-// cools for exactly five minutes.
+// TestDefaultCoolingTime checks that by default a slot cools for exactly five
+// minutes after a session ended at the limit.
 func TestDefaultCoolingTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -67,8 +67,8 @@ func TestDefaultCoolingTime(t *testing.T) {
 	})
 }
 
-// TestStaleReportOfServices: what the repository said of a proxy more than a
-// minute ago says nothing of now.
+// TestStaleReportOfServices checks that a report of the services older than a
+// minute has no effect.
 func TestStaleReportOfServices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -88,7 +88,7 @@ func TestStaleReportOfServices(t *testing.T) {
 		server.SetRepositoryFault("qlik1", qliktest.Refused)
 		time.Sleep(25 * time.Second) // the report is at most 55 s old
 		wantComplete("the report is less than a minute old", true)
-		time.Sleep(36 * time.Second) // and now at least 61 s
+		time.Sleep(36 * time.Second) // now at least 61 s old
 		wantComplete("the report is more than a minute old", false)
 
 		server.SetRepositoryFault("qlik1", qliktest.NoFault)

@@ -23,8 +23,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// threeNodes is a site on which each node serves the default virtual proxy and
-// /sales, and /a/b is linked to qlik3 only.
+// threeNodes returns a site with three nodes. Each node serves the default virtual
+// proxy and /sales. Only qlik3 serves /a/b.
 func threeNodes() qliktest.Config {
 	return qliktest.Config{
 		InMemory: true,
@@ -35,7 +35,7 @@ func threeNodes() qliktest.Config {
 	}
 }
 
-// start starts a simulated site and a client of it. Both end with the test.
+// start starts a simulated site and a client for it. Both stop when the test ends.
 func start(t *testing.T, config qliktest.Config, change func(*Config)) (*qliktest.Site, *Site) {
 	t.Helper()
 	server, err := qliktest.Start(config)
@@ -81,7 +81,7 @@ func within(t *testing.T, site *Site, timeout time.Duration) *headroom.Snapshot 
 	return site.Snapshot(ctx)
 }
 
-// counts returns the users' sessions, e.g. "anna /:2 /sales:1".
+// counts returns the users' sessions, such as "anna /:2 /sales:1".
 func counts(snapshot *headroom.Snapshot) []string {
 	var lines []string
 	for _, user := range snapshot.Users {
@@ -130,9 +130,9 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
-// TestFaults: whatever one of three proxies does, the scrape ends in time, the
-// links of that proxy are marked as failed with the right kind, the users of
-// the other two are right, and the next snapshot after recovery is whole.
+// TestFaults checks every fault of one of three proxies: the scrape ends in time,
+// the links of that proxy fail with the right kind, the users of the other proxies
+// are right, and the snapshot after recovery is complete.
 func TestFaults(t *testing.T) {
 	want := map[qliktest.Fault]qlik.Kind{
 		qliktest.Refused:            qlik.KindRefused,
@@ -210,13 +210,13 @@ func TestFaults(t *testing.T) {
 				}
 
 				server.SetProxyFault("qlik2", qliktest.NoFault)
-				if fault == qliktest.Hanging { // its requests run on, and are not repeated meanwhile
+				if fault == qliktest.Hanging { // its requests stay in progress and are not repeated
 					time.Sleep(qlik.DefaultTimeout)
 				}
 				if got := counts(within(t, site, 5*time.Second)); !slices.Equal(got, whole) {
 					t.Errorf("after recovery: %q", got)
 				}
-				synctest.Wait() // for the requests that were given up
+				synctest.Wait() // for the requests that are no longer waited for
 				counted := site.Status().Requests.Errors[qlik.APIProxy]
 				maps.DeleteFunc(counted, func(_ qlik.Kind, n uint64) bool { return n == 0 })
 				if want := map[qlik.Kind]uint64{kind: 2}; kind != "" && !maps.Equal(counted, want) || kind == "" && len(counted) > 0 {
@@ -227,8 +227,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestHangingLinkCostsItselfOnly: a snapshot with one hanging node takes until
-// the deadline, and not longer; the other nodes' answers are in it.
+// TestHangingLinkCostsItselfOnly checks that a snapshot with one node that hangs
+// ends at the deadline and contains the answers of the other nodes.
 func TestHangingLinkCostsItselfOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -244,7 +244,7 @@ func TestHangingLinkCostsItselfOnly(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 		begin = time.Now()
-		site.Snapshot(t.Context()) // nobody waits for ever, without a deadline either
+		site.Snapshot(t.Context()) // ends even without a deadline
 		if took := time.Since(begin); took > qlik.DefaultTimeout {
 			t.Errorf("without a deadline: took %s", took)
 		}
@@ -264,7 +264,7 @@ func TestConcurrentCallersShareOneFlight(t *testing.T) {
 		var callers sync.WaitGroup
 		call := func(name string, after, timeout time.Duration, wantComplete bool, wantTook time.Duration) {
 			callers.Go(func() {
-				time.Sleep(after) // of the bubble's clock
+				time.Sleep(after) // by the clock of the bubble
 				begin := time.Now()
 				snapshot := within(t, site, timeout)
 				if snapshot.Complete() != wantComplete || !snapshot.Up() {
@@ -278,7 +278,7 @@ func TestConcurrentCallersShareOneFlight(t *testing.T) {
 		call("hurried, first", 0, 500*time.Millisecond, false, 500*time.Millisecond)
 		call("patient", 100*time.Millisecond, 10*time.Second, true, 1900*time.Millisecond)
 		call("patient too", time.Second, 10*time.Second, true, time.Second)
-		callers.Go(func() { // one who leaves
+		callers.Go(func() { // a caller that cancels
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			site.Snapshot(ctx)
@@ -294,8 +294,8 @@ func TestConcurrentCallersShareOneFlight(t *testing.T) {
 	})
 }
 
-// TestConnectionsAreKept: eleven scrapes need no more connections than there are
-// links. Answers take a while, so that no two links share a connection.
+// TestConnectionsAreKept checks that eleven scrapes use one connection per link.
+// The answers are delayed, so that two links do not share a connection.
 func TestConnectionsAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -314,8 +314,8 @@ func TestConnectionsAreKept(t *testing.T) {
 	})
 }
 
-// TestFailuresKeepConnections: an answer that is a failure costs no connection
-// either.
+// TestFailuresKeepConnections checks that an error response does not close the
+// connection.
 func TestFailuresKeepConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, fault := range []qliktest.Fault{qliktest.ServerError, qliktest.Unauthorized, qliktest.Forbidden, qliktest.Redirect} {
@@ -335,8 +335,8 @@ func TestFailuresKeepConnections(t *testing.T) {
 	})
 }
 
-// TestProxyRestart: connections that died between two scrapes do not fail the
-// second one.
+// TestProxyRestart checks that connections that were closed between two scrapes do
+// not fail the second scrape.
 func TestProxyRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -467,8 +467,8 @@ func TestFilteredTopology(t *testing.T) {
 	})
 }
 
-// TestServerName: a site whose certificates have another name than the one it
-// registered.
+// TestServerName checks a site whose certificates contain another name than the
+// registered host name.
 func TestServerName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := qliktest.Config{InMemory: true, Nodes: []qliktest.Node{{Name: "qlik1", CertificateNames: []string{"QLIK1.company.com"}}}}
@@ -483,8 +483,8 @@ func TestServerName(t *testing.T) {
 	})
 }
 
-// TestNodeAddress: nodes that are reached elsewhere, over real TCP, and verified
-// against their registered names.
+// TestNodeAddress checks nodes with other addresses over real TCP. They are
+// verified against their registered host names.
 func TestNodeAddress(t *testing.T) {
 	config := threeNodes()
 	config.InMemory = false
@@ -511,14 +511,14 @@ func TestNodeAddress(t *testing.T) {
 	}
 }
 
-// TestCertificateRotation: a site's certificates are made anew. While the files
-// are being replaced the old ones stay in use; once all are there, the next
-// snapshot uses them.
+// TestCertificateRotation checks new certificates of a site. While the files are
+// being replaced, the old ones stay in use. The first snapshot with all new files
+// uses them.
 func TestCertificateRotation(t *testing.T) {
 	config := threeNodes()
 	config.InMemory = false
 	old, _ := start(t, config, nil)
-	config.Now = func() time.Time { return time.Now().Add(time.Minute) } // so that they end later
+	config.Now = func() time.Time { return time.Now().Add(time.Minute) } // so that their expiry differs
 	renewed, _ := start(t, config, nil)
 	from, to := t.TempDir(), t.TempDir()
 	for dir, server := range map[string]*qliktest.Site{to: old, from: renewed} {
@@ -559,8 +559,7 @@ func TestCertificateRotation(t *testing.T) {
 	}
 }
 
-// running lets the site read the repository in the background until the test
-// ends.
+// running refreshes the site in the background until the test ends.
 func running(t *testing.T, site *Site) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -572,8 +571,9 @@ func running(t *testing.T, site *Site) {
 	})
 }
 
-// TestStoppedProxyDoesNotKeepTheSiteIncomplete: Qlik ends the sessions of a
-// proxy that stops, so that after a while nothing is unknown about them.
+// TestStoppedProxyDoesNotKeepTheSiteIncomplete checks that the sessions of a
+// stopped proxy count as ended after a while, so that the snapshot becomes
+// complete.
 func TestStoppedProxyDoesNotKeepTheSiteIncomplete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -599,7 +599,7 @@ func TestStoppedProxyDoesNotKeepTheSiteIncomplete(t *testing.T) {
 			t.Errorf("back: complete %t, failed %v", snapshot.Complete(), kinds(snapshot))
 		}
 
-		// One that only we cannot reach stays unknown.
+		// A proxy that only the exporter cannot reach stays unknown.
 		server.SetProxyFault("qlik2", qliktest.Refused)
 		time.Sleep(20 * time.Minute)
 		if snapshot := within(t, site, time.Second); snapshot.Complete() {
@@ -608,9 +608,9 @@ func TestStoppedProxyDoesNotKeepTheSiteIncomplete(t *testing.T) {
 	})
 }
 
-// TestWhoAnswersHasNotStopped: what the repository says does not count against
-// an answer, nor when it is old.
-func TestWhoAnswersHasNotStopped(t *testing.T) {
+// TestProxyThatAnswersHasNotStopped checks that a report of the services has no
+// effect if the proxy answers or if the report is old.
+func TestProxyThatAnswersHasNotStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
 		running(t, site)
@@ -640,8 +640,8 @@ func TestWhoAnswersHasNotStopped(t *testing.T) {
 	})
 }
 
-// TestRowsFromTheSecondRepository: a first one that hangs does not keep the
-// second from telling what it knows.
+// TestRowsFromTheSecondRepository checks that usage rows come from the second
+// repository if the first one hangs.
 func TestRowsFromTheSecondRepository(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, licensed(), func(c *Config) { c.Licenses, c.Client.Hosts = true, []string{"qlik1", "qlik2"} })
@@ -669,8 +669,8 @@ func TestRowsFromTheSecondRepository(t *testing.T) {
 	})
 }
 
-// TestRowsTellOfUsersOnAFailedLink: a user whose sessions are unknown still has
-// what the repository says.
+// TestRowsTellOfUsersOnAFailedLink checks that usage rows still count for a user
+// with unknown sessions.
 func TestRowsTellOfUsersOnAFailedLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, licensed(), withLicenses)
@@ -687,8 +687,8 @@ func TestRowsTellOfUsersOnAFailedLink(t *testing.T) {
 	})
 }
 
-// TestSlowStart: a scrape whose time goes by before the links are known asks
-// nobody, and blames nobody.
+// TestSlowStart checks that a scrape that ends before the links are known sends no
+// requests to proxies and reports no failures of them.
 func TestSlowStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, threeNodes(), nil)
@@ -722,7 +722,7 @@ func TestSiteWithoutLinks(t *testing.T) {
 	})
 }
 
-// licensed is threeNodes with users who hold a license.
+// licensed returns threeNodes with users that hold a license.
 func licensed() qliktest.Config {
 	config := threeNodes()
 	config.Users = []qliktest.User{
@@ -775,8 +775,8 @@ func TestEffectiveHeadroomGoesByUsageRows(t *testing.T) {
 	})
 }
 
-// TestUsageOfSessions: rows tell which sessions hold a slot, and when they were
-// used last.
+// TestUsageOfSessions checks that usage rows show which sessions hold a slot, and
+// their last activity.
 func TestUsageOfSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, licensed(), withLicenses)
@@ -806,8 +806,8 @@ func TestUsageOfSessions(t *testing.T) {
 	})
 }
 
-// TestLoginsSinceTheRowsWereRead: rows are up to 15 s old, but who has reached the
-// limit since is seen at once.
+// TestLoginsSinceTheRowsWereRead checks that a user that reaches the limit is seen
+// at once, although usage rows are up to 15 s old.
 func TestLoginsSinceTheRowsWereRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, licensed(), withLicenses)
@@ -828,8 +828,9 @@ func TestLoginsSinceTheRowsWereRead(t *testing.T) {
 	})
 }
 
-// TestNewUsersLicense: of somebody who came after the lists were read they say
-// nothing certain, until they are read again, which is soon if it matters.
+// TestNewUsersLicense checks that the license of a user that appeared after the
+// lists were read is unknown until they are read again, which is soon if the user
+// is near the limit.
 func TestNewUsersLicense(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, licensed(), withLicenses)
@@ -852,8 +853,8 @@ func TestNewUsersLicense(t *testing.T) {
 	})
 }
 
-// TestUsageIsReadSeldom: two Prometheus servers that scrape every 5 s make the
-// repository read rows once in 15 s, and only those of licenses in use.
+// TestUsageIsReadSeldom checks that two Prometheus servers that scrape every 5 s
+// cause one read of the usage rows in 15 s, and only of licenses in use.
 func TestUsageIsReadSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, licensed(), withLicenses)
@@ -879,7 +880,7 @@ func TestUsageIsReadSeldom(t *testing.T) {
 		for path, want := range map[string]int{
 			"/qrs/servicestatus/full": 20, "/qrs/proxyservice/full": 2, "/qrs/virtualproxyconfig/full": 2, "/qrs/license/professionalaccesstype/full": 2,
 		} {
-			if n := after[path] - before[path]; n != want && n != want-1 { // the last reading may fall on the end
+			if n := after[path] - before[path]; n != want && n != want-1 { // the last read may fall on the end
 				t.Errorf("%s was read %d times in ten minutes, want %d", path, n, want)
 			}
 		}
@@ -904,19 +905,19 @@ func TestUsageIsReadWhileALinkHangs(t *testing.T) {
 	})
 }
 
-// TestHangingRepositoryIsSpared: it costs a few scrapes half a second each, and
-// is asked ever less often.
+// TestHangingRepositoryIsSpared checks that a repository that hangs delays a few
+// scrapes by half a second each and that the time between reads increases.
 func TestHangingRepositoryIsSpared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, site := start(t, licensed(), withLicenses)
-		site.Refresh() // and nothing in the background, so that only rows are counted
+		site.Refresh() // no refresh in the background, so that only reads of usage rows are counted
 		login(t, server, "anna", "laptop", "", "qlik1")
 		within(t, site, time.Second)
 		server.SetRepositoryFault("qlik1", qliktest.Hanging)
 		before := server.Requests().Repository["/qrs/license/professionalaccessusage/full"]
 		slow := 0
 		for range 38 { // ten minutes
-			time.Sleep(16 * time.Second) // so that the last rows are too old
+			time.Sleep(16 * time.Second) // long enough that the last rows expire
 			begin := time.Now()
 			snapshot := within(t, site, 9*time.Second)
 			if !snapshot.Complete() || snapshot.UsageKnown || status(t, snapshot, "anna").EffectiveHeadroom != 4 {
