@@ -78,7 +78,7 @@ func flagRows() []flagRow {
 			if value != "" {
 				value = "`" + value + "`"
 			}
-			text := fmt.Sprintf("| `%s` | %s | %s |\n", shown, value, strings.ReplaceAll(f.Help, "|", `\|`))
+			text := fmt.Sprintf("| %s | %s | %s |\n", "`"+shown+"`", value, strings.ReplaceAll(f.Help, "|", `\|`))
 			rows = append(rows, flagRow{command, "--" + f.Name, text})
 		}
 	}

@@ -99,6 +99,6 @@ func metricRow(family *dto.MetricFamily, experimental bool) string {
 	if experimental {
 		level = "experimental"
 	}
-	return fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", family.GetName(), strings.ToLower(family.GetType().String()),
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", "`"+family.GetName()+"`", strings.ToLower(family.GetType().String()),
 		strings.Join(labels, ", "), level, family.GetHelp())
 }
