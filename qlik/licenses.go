@@ -191,8 +191,8 @@ func (c *Client) Licenses(ctx context.Context) (*Licenses, error) {
 	return l, failures
 }
 
-// CarryOver adds the holders that were known last from the lists that could not
-// be read this time. It must not be called once l is in use.
+// CarryOver adds the holders from last for the lists that could not be read this time.
+// Call it before other goroutines use l.
 func (l *Licenses) CarryOver(last *Licenses) {
 	if last == nil {
 		return
@@ -209,9 +209,9 @@ func (l *Licenses) CarryOver(last *Licenses) {
 	}
 }
 
-// readAccess reads the accesses of one type. Where an access names no user it
-// is a rule, which may apply to anybody: then nobody is certainly without
-// license. A release that does not know the type answers 404.
+// readAccess reads the accesses of one type. An access without a user is a rule that
+// can apply to any user, so no user certainly lacks a license. A release without this
+// type answers 404.
 func (c *Client) readAccess(ctx context.Context, index int, l *Licenses) error {
 	license := licenseTypes[index]
 	var holders map[User]LicenseSet

@@ -50,7 +50,7 @@ func TestPatience(t *testing.T) {
 		"a late answer is no answer in time":         {[]func(*watch){answered(100*time.Millisecond, nil), missed, late(50*time.Millisecond, nil)}, 500 * time.Millisecond},
 		"less each time it hangs on":                 {[]func(*watch){answered(2*time.Second, nil), missed, missed, missed}, 2500 * time.Millisecond},
 		"down to what is hardly noticed":             {[]func(*watch){answered(2*time.Second, nil), missed, missed, missed, missed, missed}, 625 * time.Millisecond},
-		"somebody was in a hurry":                    {[]func(*watch){answered(800*time.Millisecond, nil), hurried}, unbounded},
+		"the deadline was short":                     {[]func(*watch){answered(800*time.Millisecond, nil), hurried}, unbounded},
 		"before it ever answered":                    {[]func(*watch){hurried}, unbounded},
 		"in a hurry, but too long all the same":      {[]func(*watch){answered(400*time.Millisecond, nil), hurried}, 2 * time.Second},
 		"nobody waited, and it ran into the timeout": {[]func(*watch){hurried, late(10*time.Second, hung)}, 250 * time.Millisecond},
@@ -541,7 +541,7 @@ func TestBusy(t *testing.T) {
 		watch watch
 		want  bool
 	}{
-		"no request is under way": {watch{takes: time.Second, late: true}, false},
+		"no request in progress":  {watch{takes: time.Second, late: true}, false},
 		"one of a moment ago":     {watch{takes: time.Second, running: []time.Time{now.Add(-2*time.Second + 1)}}, false},
 		"one that takes too long": {watch{takes: time.Second, running: []time.Time{now.Add(-2 * time.Second)}}, true},
 		"two are enough":          {watch{takes: time.Second, running: []time.Time{now, now}}, true},

@@ -584,7 +584,7 @@ func TestStoppedProxyDoesNotKeepTheSiteIncomplete(t *testing.T) {
 		server.StopProxy("qlik2")
 		time.Sleep(4 * time.Minute)
 		if snapshot := within(t, site, time.Second); snapshot.Complete() {
-			t.Error("complete although nobody knows yet of two links")
+			t.Error("complete although two links have not answered yet")
 		}
 		time.Sleep(2 * time.Minute)
 		snapshot := within(t, site, time.Second)
@@ -664,7 +664,7 @@ func TestRowsFromTheSecondRepository(t *testing.T) {
 		server.SetRepositoryFault("qlik1", qliktest.NoFault)
 		time.Sleep(6 * time.Minute)
 		if status := site.Status().Repositories; !status[0].Up {
-			t.Errorf("nobody noticed that the first is back: %+v", status)
+			t.Errorf("the first repository is back, but not used: %+v", status)
 		}
 	})
 }
@@ -837,14 +837,14 @@ func TestNewUsersLicense(t *testing.T) {
 		login(t, server, "early", "laptop", "", "qlik1")
 		running(t, site)
 		if early := status(t, within(t, site, time.Second), "early"); early.License != qlik.LicenseNone {
-			t.Errorf("somebody who was there from the start has the license %s", early.License)
+			t.Errorf("a user of the first round has the license %s", early.License)
 		}
 		time.Sleep(45 * time.Second)
 		for i := range 4 {
 			login(t, server, "late", fmt.Sprint("device", i), "", "qlik1")
 		}
 		if late := status(t, within(t, site, time.Second), "late"); late.License != qlik.LicenseUnknown {
-			t.Errorf("somebody new has the license %s", late.License)
+			t.Errorf("a new user has the license %s", late.License)
 		}
 		time.Sleep(31 * time.Second)
 		if late := status(t, within(t, site, time.Second), "late"); late.License != qlik.LicenseNone {
@@ -875,7 +875,7 @@ func TestUsageIsReadSeldom(t *testing.T) {
 			t.Errorf("rows were read %d times in ten minutes, want 40", n)
 		}
 		if after[analyzer] != 0 {
-			t.Errorf("rows of a license that nobody holds were read %d times", after[analyzer])
+			t.Errorf("rows of a license without holders were read %d times", after[analyzer])
 		}
 		for path, want := range map[string]int{
 			"/qrs/servicestatus/full": 20, "/qrs/proxyservice/full": 2, "/qrs/virtualproxyconfig/full": 2, "/qrs/license/professionalaccesstype/full": 2,
