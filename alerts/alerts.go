@@ -67,13 +67,13 @@ func (o Options) replacer() (*strings.Replacer, error) {
 	var pairs []string
 	if o.RunbookURL != "" {
 		if err := checkAddress(o.RunbookURL); err != nil {
-			return nil, fmt.Errorf("address of the runbook: %w", err)
+			return nil, fmt.Errorf("runbook URL: %w", err)
 		}
 		pairs = append(pairs, DefaultRunbookURL+"#", o.RunbookURL+"#")
 	}
 	if o.DashboardURL != "" {
 		if err := checkAddress(o.DashboardURL); err != nil {
-			return nil, fmt.Errorf("address of the dashboards: %w", err)
+			return nil, fmt.Errorf("dashboard URL: %w", err)
 		}
 		pairs = append(pairs, DefaultDashboardURL+"/", strings.TrimRight(o.DashboardURL, "/")+"/")
 	}
@@ -106,9 +106,9 @@ func checkAddress(address string) error {
 	case err != nil:
 		return err
 	case parsed.Scheme != "http" && parsed.Scheme != "https", parsed.Host == "":
-		return fmt.Errorf("%q is not an http or https address", address)
+		return fmt.Errorf("%q is not an http or https URL", address)
 	case strings.ContainsAny(address, " \t\"'`{}\\#<>|"):
-		return fmt.Errorf("%q contains characters that an address cannot contain; percent-encode them", address)
+		return fmt.Errorf("%q contains characters that a URL cannot contain; percent-encode them", address)
 	}
 	return nil
 }
