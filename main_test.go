@@ -162,8 +162,8 @@ func TestCannotStart(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "--qlik.host: is missing; give the registered host name of a repository"},
-		{[]string{"--qlik.host=qlik1"}, "--qlik.cert-dir: is missing; give the folder with client.pem"},
+		{nil, "--qlik.host: is missing; set it to the registered host name of a node"},
+		{[]string{"--qlik.host=qlik1"}, "--qlik.cert-dir: is missing; set it to the folder with client.pem"},
 		{append(flags, "--config.file=sites.yml"), "--qlik.host: cannot be combined with --config.file"},
 		{[]string{"--config.file=sites.yml", "--no-collector.licenses"}, "--collector.licenses: cannot be combined with --config.file"},
 		{append(flags, "--user-labels=hashed", "--user-labels.key-file="+short), "--user-labels.key-file: the key for hashing must have at least 16 bytes"},

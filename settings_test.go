@@ -37,7 +37,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 	onOff := []wrong{{"maybe", `must be true or false, not "maybe"`}}
 	return map[string][]wrong{
 		"qlik.host":                       {{"https://qlik1", `"https://qlik1": write HOST or HOST:PORT`}, {"qlik1:0", `"qlik1:0": write HOST or HOST:PORT`}},
-		"qlik.cert-dir":                   {{"/nowhere", "open /nowhere/client.pem: no such file or directory"}, {short, short + " is a file; give the folder that holds client.pem"}},
+		"qlik.cert-dir":                   {{"/nowhere", "open /nowhere/client.pem: no such file or directory"}, {short, short + " is a file; set this setting to the folder with client.pem"}},
 		"qlik.key-passphrase-file":        {{"/nowhere", "open /nowhere: no such file or directory"}},
 		"qlik.server-name":                {{"qlik1:4242", `"qlik1:4242": must be a host name without a port`}, {"https://a", `"https://a": must be a host name without a port`}},
 		"qlik.node-address":               {{"qlik9", `"qlik9": write NODE=HOST or NODE=HOST:PORT`}, {"qlik9:1=a", `"qlik9:1=a": NODE is the registered host name, without port`}, {"QLIK1=10.0.0.1", "is given twice"}},

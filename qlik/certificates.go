@@ -185,7 +185,7 @@ func decryptKey(pemKey, passphrase []byte) ([]byte, error) {
 	}
 	block := blocks[encrypted]
 	if len(passphrase) == 0 {
-		return nil, fmt.Errorf("%w, but no passphrase is given; write it to a file and specify the file", errPassphrase)
+		return nil, fmt.Errorf("%w, but no passphrase is given; write it to a file, and set this setting to the path of the file", errPassphrase)
 	}
 	wrong := fmt.Errorf("%w, but the passphrase does not decrypt it; write the password of the export to the file", errPassphrase)
 	if block.Type == "ENCRYPTED PRIVATE KEY" {

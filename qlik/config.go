@@ -71,13 +71,13 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	switch {
 	case len(c.Hosts) == 0 && (len(c.Proxies) == 0 || len(c.VirtualProxies) == 0):
-		return Config{}, configErrorf("Hosts", "is missing; give the registered host name of a repository, or both proxies and virtual proxies")
+		return Config{}, configErrorf("Hosts", "is missing; set it to the registered host name of a node with a repository, or set both proxies and virtual proxies")
 	case c.CertDir == "":
-		return Config{}, configErrorf("CertDir", "is missing; give the folder with %s, %s and %s as the QMC exports them",
+		return Config{}, configErrorf("CertDir", "is missing; set it to the folder with %s, %s and %s as the QMC exports them",
 			clientCertificateFile, clientKeyFile, rootCertificateFile)
 	}
 	if info, err := os.Stat(c.CertDir); err == nil && !info.IsDir() {
-		return Config{}, configErrorf("CertDir", "%s is a file; give the folder that holds %s, %s and %s",
+		return Config{}, configErrorf("CertDir", "%s is a file; set this setting to the folder with %s, %s and %s",
 			c.CertDir, clientCertificateFile, clientKeyFile, rootCertificateFile)
 	}
 	return c, nil

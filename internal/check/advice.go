@@ -37,7 +37,7 @@ func licensedAccounts(s *site) []string {
 	for _, account := range slices.Compact(accounts) {
 		for _, license := range qlik.AllocatedLicenses() {
 			if s.licenses.Holds(account, license) {
-				advice = append(advice, fmt.Sprintf("service account %s holds %s access, so its sessions reach the limit and reloads fail: remove this access in the QMC under License management", account, license))
+				advice = append(advice, fmt.Sprintf("service account %s holds %s access, so the session limit applies to it, and reloads fail at the limit: remove this access in the QMC under License management", account, license))
 			}
 		}
 	}

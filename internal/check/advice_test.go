@@ -34,7 +34,7 @@ func TestAdvice(t *testing.T) {
 		report := run(t, config)
 		expect(t, report, config)
 		want := []string{
-			`service account LAB\svc_reload holds analyzer access, so its sessions reach the limit and reloads fail: remove this access in the QMC under License management`,
+			`service account LAB\svc_reload holds analyzer access, so the session limit applies to it, and reloads fail at the limit: remove this access in the QMC under License management`,
 			"2 virtual proxies have the prefix /sales (on qlik1; on qlik2), so metrics distinguish them only by node: give each virtual proxy its own prefix",
 			"virtual proxy /portal ends an inactive session only after 480 minutes: set its session inactivity timeout to 30 minutes or less to free slots sooner",
 			"3 of 3 users of virtual proxy / have sessions on several nodes, and each of these sessions counts: enable sticky sessions in the load balancer",

@@ -101,7 +101,7 @@ var causes = []cause{
 	},
 	{
 		"server certificate", all(shown, not(issuedByKey)),
-		"the certificate was issued by another ${issuer} than the one in root.pem, because the site's certificates were recreated", exportAgain,
+		"the certificate was issued by a different ${issuer} than the one in root.pem, because the site's certificates were recreated", exportAgain,
 	},
 	{
 		"server certificate", all(shown, as[x509.HostnameError], nameless),

@@ -198,7 +198,7 @@ func TestCauses(t *testing.T) {
 		},
 		{
 			"server certificate", discovered, refused(of(recreated, x509.Certificate{}), x509.UnknownAuthorityError{}),
-			"the certificate was issued by another qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + exportAgain,
+			"the certificate was issued by a different qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + exportAgain,
 		},
 		{
 			"server certificate", discovered, refused(of(ours, x509.Certificate{}), host),

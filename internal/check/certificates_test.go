@@ -111,7 +111,7 @@ func TestCertificates(t *testing.T) {
 			name: "encrypted key without passphrase",
 			set:  func(c *check.Config) error { return encrypt(c, "correct horse") },
 			want: []string{
-				"FAIL client certificate client.pem: --qlik.key-passphrase-file: CERTS/client_key.pem: the key is encrypted, but no passphrase is given; write it to a file and specify the file",
+				"FAIL client certificate client.pem: --qlik.key-passphrase-file: CERTS/client_key.pem: the key is encrypted, but no passphrase is given; write it to a file, and set this setting to the path of the file",
 			},
 		},
 		{
@@ -148,13 +148,13 @@ func TestCertificates(t *testing.T) {
 			want: []string{
 				"FAIL client certificate client.pem: the certificate expired on 1999-01-01 00:00 UTC (local clock: 2000-01-01 00:00 UTC): export the certificates again, or correct the clock of this machine",
 				"FAIL authority root.pem: the certificate of qlik1-CA expired on 1999-01-01 00:00 UTC (local clock: 2000-01-01 00:00 UTC): recreate the site's certificates and export them, or correct the clock of this machine",
-				"FAIL server certificate qlik1:4242: the certificate was issued by another qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export,
+				"FAIL server certificate qlik1:4242: the certificate was issued by a different qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export,
 			},
 		},
 		{
 			name: "export of before the certificates were recreated", files: all, of: "qlik1",
 			want: []string{
-				"FAIL server certificate qlik1:4242: the certificate was issued by another qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export,
+				"FAIL server certificate qlik1:4242: the certificate was issued by a different qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export,
 			},
 		},
 		{

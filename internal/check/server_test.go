@@ -33,7 +33,7 @@ func TestFaults(t *testing.T) {
 		early    = "the JSON is truncated" + againElse
 		expired  = " expired on 1999-12-31 23:00 UTC (local clock: 2000-01-01 00:00 UTC): " + renew
 		later    = " is not valid before 2000-01-01 01:00 UTC (local clock: 2000-01-01 00:00 UTC): correct the clock of this machine or of the node"
-		other    = "the certificate was issued by another qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export
+		other    = "the certificate was issued by a different qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export
 	)
 	wants := map[qliktest.Fault]struct{ proxy, repository string }{
 		qliktest.Refused: {

@@ -25,7 +25,7 @@ type installCommand struct {
 func Service(app *kingpin.Application, flags *config.Flags, args []string) Commands {
 	command := app.Command("service", "Install, start, stop, or uninstall the Windows service.")
 	c := &installCommand{flags: flags, args: args}
-	install := command.Command("install", "Install the service. It runs with all other flags that are given here.")
+	install := command.Command("install", "Install the service. It runs with the other flags on this command line.")
 	install.Flag(accountFlag, "Account that runs the service: a virtual, managed, or built-in account, which has no password.").
 		Default(service.DefaultAccount).StringVar(&c.account)
 	command.Command("start", "Start the service.")

@@ -213,7 +213,7 @@ func (r *repository) loadUsage() {
 		return
 	}
 	r.changes.log("source "+qlik.SourceUsage, string(qlik.KindOf(err)), nil, func(logger log.Logger) {
-		_ = level.Warn(logger).Log("msg", "Cannot read usage rows; effective headroom is counted from sessions", "kind", qlik.KindOf(err), "err", err)
+		_ = level.Warn(logger).Log("msg", "Cannot read usage rows; effective headroom is computed from sessions", "kind", qlik.KindOf(err), "err", err)
 	})
 	now := r.now()
 	r.mu.Lock()
