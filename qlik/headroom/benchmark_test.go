@@ -8,8 +8,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// BenchmarkObserve observes a site on which nothing changes, as is true of most sessions
-// between two rounds. It has 50 links, usage rows and licenses.
+// BenchmarkObserve observes a site without changes, because most sessions do not change
+// between two rounds. The site has 50 links, usage rows and licenses.
 func BenchmarkObserve(b *testing.B) {
 	for _, size := range []struct{ sessions, users int }{{10_000, 7_500}, {100_000, 75_000}} {
 		b.Run(fmt.Sprint("sessions=", size.sessions), func(b *testing.B) {

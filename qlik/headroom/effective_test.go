@@ -48,7 +48,7 @@ func TestBegunSince(t *testing.T) {
 	}
 	rows := []qlik.UsageRow{row("has a row", "", "", morning), row("gone", "", "", morning)}
 	compare(t, "sessions by user", o.startedSince(NewUsage(rows, morning, morning)), map[int32]int{1: 2, 2: 1})
-	// The answer took a while: it may be of any time after the question.
+	// The response took a while: its rows may be from any time after the request.
 	compare(t, "sessions by user, of a slow answer", o.startedSince(NewUsage(rows, morning, morning.Add(2*time.Second))), map[int32]int{1: 2, 2: 1})
 	if got := o.startedSince(NewUsage(nil, after, after)); len(got) != 0 {
 		t.Errorf("after the last start %d users began sessions", len(got))
@@ -94,7 +94,8 @@ func TestNextSlot(t *testing.T) {
 	}
 }
 
-// TestEffectiveHeadroomBySessions: without usage rows, sessions and cooling slots count.
+// TestEffectiveHeadroomBySessions checks that sessions and cooling slots count if there
+// are no usage rows.
 func TestEffectiveHeadroomBySessions(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.link("n1/").InactivityTimeout = 30 * time.Minute
@@ -118,7 +119,7 @@ func TestEffectiveHeadroomBySessions(t *testing.T) {
 	expect("cooled", 2, 1, time.Time{})
 }
 
-// TestNextSlotByRows: slots free by timeout or after cooling, whichever is sooner.
+// TestNextSlotByRows checks that the next slot is the first one to time out or to cool.
 func TestNextSlotByRows(t *testing.T) {
 	s := newScenario(t, "n1/", "n1/sales")
 	s.analyzers("anna", "bert")
@@ -145,9 +146,9 @@ func TestNextSlotByRows(t *testing.T) {
 	s.expect("a cooling slot", s.user("anna").NextSlot, s.now.Add(5*time.Minute))
 }
 
-// TestSessionsAfterTheRows: usage rows and the time when they were read belong together.
-// A session that has begun since then takes a slot. One that had begun before and has no
-// row takes none.
+// TestSessionsAfterTheRows checks that sessions are compared with the time when the usage
+// rows were read. A session that started later takes a slot. A session that started
+// earlier and has no row takes none.
 func TestSessionsAfterTheRows(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.analyzers("anna")
@@ -186,8 +187,8 @@ func TestSessionsAfterTheRows(t *testing.T) {
 	expect("rows that could not be read are unknown at once: nine sessions", -4)
 }
 
-// TestRowsReadAfterTheLinksWereAsked: usage rows are read in parallel with the links. A
-// session that is new in the same round may have begun after that.
+// TestRowsReadAfterTheLinksWereAsked checks rows that are read in parallel with the links.
+// A session that is new in the same round may have started after they were read.
 func TestRowsReadAfterTheLinksWereAsked(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.analyzers("anna")
@@ -209,7 +210,8 @@ func TestRowsReadAfterTheLinksWereAsked(t *testing.T) {
 	s.expect("rows are known that were fresh enough when the links were asked", s.snapshot.UsageKnown, true)
 }
 
-// TestNextSlotLeavesTheStateAlone: a preview may read the state at the same time.
+// TestNextSlotLeavesTheStateAlone checks that the state does not change, because a preview
+// may read it at the same time.
 func TestNextSlotLeavesTheStateAlone(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.link("n1/").InactivityTimeout = time.Minute
@@ -224,7 +226,7 @@ func TestNextSlotLeavesTheStateAlone(t *testing.T) {
 	s.expect("cooling slots before, and the memory behind them", cooling[:2], append(minutes(20), time.Time{}))
 }
 
-// TestUnlimitedUsersHaveNoHeadroom: anonymous users have none either.
+// TestUnlimitedUsersHaveNoHeadroom checks unlimited and anonymous users.
 func TestUnlimitedUsersHaveNoHeadroom(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.login("n1/", "robot1", "robot2", "robot3", "robot4", "robot5")

@@ -9,8 +9,8 @@ import (
 
 // Reasons why a snapshot may be wrong about a slot.
 const (
-	// Without usage rows. A slot of which the lists of sessions do not show whether it is
-	// taken makes others uncertain: whether they cool depends on it.
+	// Without usage rows. If the session lists do not show whether a slot is taken, it is
+	// also uncertain whether other slots cool.
 	restarted = "slots cooled when the exporter was started"
 	tooShort  = "a session was too short to be listed"
 	unlisted  = "a session ended while another one was not listed yet"
@@ -27,11 +27,11 @@ const (
 	inDoubt    = "a new session was refused, or ended, before the rows were read"
 )
 
-// ledger keeps the true state of a user's slots, and finds those whose state an exporter
-// cannot know.
+// ledger keeps the true state of a user's slots. It finds the slots with a state that an
+// exporter cannot know.
 type ledger struct {
-	alive  []*qliktest.Session // at the latest round
-	rows   []string            // ids of the sessions whose slots were taken then
+	alive  []*qliktest.Session // sessions at the latest round
+	rows   []string            // session ids of the taken slots at that time
 	listed []string            // ids of the sessions that the round listed
 	read   []string            // ids of the usage rows that were read last
 
@@ -47,26 +47,27 @@ type life struct {
 	refused bool      // it has no slot, or had none at the end
 	listed  bool      // by this exporter
 	begun   bool      // listed for the first time in the latest round
-	seen    time.Time // when it was listed for the first time, if its start was seen
+	seen    time.Time // when it was first listed; zero if its start was not seen
 	unsure  bool      // its links failed since it was listed
 	ended   bool
-	crossed bool   // it was listed although it had ended, beside a session that began
+	crossed bool   // it was listed although it had ended, together with a session that began
 	cooled  bool   // its slot stayed taken
-	hidden  string // why the lists do not show that; "" if they do
+	hidden  string // why the lists do not show that its slot stayed taken; "" if they do
 }
 
-// end is an ended session whose slot is taken, or looks as if it were.
+// end is an ended session with a slot that is taken or looks taken.
 type end struct {
 	id       string
 	taken    bool
 	hidden   string    // why the lists do not show that it is taken; "" if they do
-	imagined string    // why it looks taken when it is free; "" if it does not
-	until    time.Time // when it stops to look taken
+	imagined string    // why it looks taken although it is free; "" if it does not look taken
+	until    time.Time // when it stops looking taken
 }
 
-// answers tells when a round was asked and heard, and which nodes failed.
+// answers holds the times at which the requests of a round were sent and its responses were
+// complete, and the nodes that failed.
 type answers struct {
-	last         time.Time // when the links were asked before; zero in an exporter's first round
+	last         time.Time // time of the previous requests; zero in an exporter's first round
 	asked, heard time.Time
 	failed       [2]bool // by node
 	failedBefore [2]bool
@@ -88,7 +89,7 @@ func (l *ledger) settle(a *answers) {
 
 func isRefused(x *life) bool { return x.refused }
 
-// begin starts again with an exporter that knows nothing: it cannot know which slots cool.
+// begin starts over for a new exporter, which cannot know which slots cool.
 func (l *ledger) begin() {
 	l.lives = slices.DeleteFunc(l.lives, func(x *life) bool { return l.find(x.id) < 0 && !l.isListed(x.id) })
 	for _, x := range l.lives {
@@ -132,8 +133,8 @@ func (l *ledger) noteEnds() {
 	}
 }
 
-// noteLists compares with what was listed, and returns the sessions that are not listed
-// any more.
+// noteLists compares the sessions with the lists, and returns the sessions that are no
+// longer listed.
 func (l *ledger) noteLists(a *answers) (known []*life) {
 	l.lives = slices.DeleteFunc(l.lives, func(x *life) bool {
 		x.begun = false
@@ -155,9 +156,9 @@ func (l *ledger) noteLists(a *answers) (known []*life) {
 	return known
 }
 
-// judge decides whether slots of sessions that are not listed any more may look taken.
+// judge decides which slots of sessions that are no longer listed may look taken.
 func (l *ledger) judge(known []*life, a *answers) {
-	suggested := "" // why the slots look taken if they are free
+	suggested := "" // why the slots look taken although they are free
 	for _, e := range l.ends {
 		if e.imagined != "" && e.until.After(a.last) && !l.takes(e.id) {
 			suggested = e.imagined
@@ -185,9 +186,9 @@ func (l *ledger) judge(known []*life, a *answers) {
 	}
 }
 
-// excuseOfLists returns why effective headroom without usage rows is too high by a number
-// of slots, or too low if the number is negative. It returns "" unless there is a reason
-// for each of them.
+// excuseOfLists returns why effective headroom without usage rows is too high by tooMany
+// slots, or too low if tooMany is negative. It returns "" unless there is a reason for
+// each of these slots.
 func (l *ledger) excuseOfLists(tooMany int, now time.Time) string {
 	var reasons []string
 	for _, e := range l.ends {
@@ -206,7 +207,7 @@ func (l *ledger) excuseOfLists(tooMany int, now time.Time) string {
 	return enough(reasons, tooMany)
 }
 
-// excuseOfRows does the same for effective headroom by usage rows.
+// excuseOfRows does the same for effective headroom computed from usage rows.
 func (l *ledger) excuseOfRows(tooMany int, readAt time.Time) string {
 	counted := slices.Clone(l.read)
 	for _, x := range l.lives {
@@ -235,7 +236,7 @@ func (l *ledger) excuseOfRows(tooMany int, readAt time.Time) string {
 	return enough(reasons, tooMany)
 }
 
-// enough returns the last reason if there is one for each slot; else "".
+// enough returns the last reason if there is one for each slot, and "" otherwise.
 func enough(reasons []string, slots int) string {
 	if len(reasons) == 0 || len(reasons) < max(slots, -slots) {
 		return ""
@@ -243,7 +244,7 @@ func enough(reasons []string, slots int) string {
 	return reasons[len(reasons)-1]
 }
 
-// find returns where a session is among those that are alive; -1 if it is not.
+// find returns the index of a session in alive, or -1.
 func (l *ledger) find(id string) int {
 	return slices.IndexFunc(l.alive, func(s *qliktest.Session) bool { return s.ID == id })
 }

@@ -18,7 +18,7 @@ func TestLicenseOf(t *testing.T) {
 		name     string
 		licenses *qlik.Licenses
 		user     qlik.User
-		rows     string // the license by the user's rows
+		rows     string // license in the user's rows
 		isNew    bool
 		want     string
 	}{
@@ -42,8 +42,8 @@ func TestLicenseOf(t *testing.T) {
 	}
 }
 
-// TestNewUsersLicense: lists that were read before a user came say nothing certain of that
-// user. They must be read again if the user is near the limit.
+// TestNewUsersLicense checks users who appear after the lists were read: their license is
+// unknown. The lists must be read again if such a user is near the limit.
 func TestNewUsersLicense(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.analyzers()
@@ -73,11 +73,11 @@ func TestNewUsersLicense(t *testing.T) {
 	s.login("n1/", "late1")
 	round := s.round()
 	round.Links = nil
-	_, s.state = s.state.Observe(round) // so that nobody was there in the first round
+	_, s.state = s.state.Observe(round) // a first round without users
 	s.now = s.now.Add(time.Minute)
 	s.rows("late5", "late6", "late7", "late8")
 	for i := range s.usage.Rows {
-		s.usage.Rows[i].License = "" // does not say which
+		s.usage.Rows[i].License = "" // the rows do not name the license
 	}
 	s.observe()
 	expect("new, with one slot by the rows", "late", qlik.LicenseUnknown, true)
@@ -87,8 +87,8 @@ func TestNewUsersLicense(t *testing.T) {
 	s.expect("effective headroom", s.user("late").EffectiveHeadroom, 5)
 	expect("new, with one slot by the sessions", "late", qlik.LicenseUnknown, true)
 
-	// Reading the lists again does not help if the license is known, or if the user was
-	// there when they were read.
+	// It does not help to read the lists again if the license is known, or if the user had
+	// sessions when they were read.
 	s.logout("n1/", "late1", "late2", "late3", "late4")
 	s.login("n1/", "anna1", "anna2", "anna3", "anna4", "anna5")
 	s.scrape(time.Minute)

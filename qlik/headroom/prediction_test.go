@@ -25,21 +25,21 @@ func defaultPredict() time.Duration {
 	return week
 }
 
-// TestPrediction compares effective headroom, over simulated weeks, with what the license
-// check of a simulated site answers to the next login.
+// TestPrediction compares effective headroom with the result of the next login on a
+// simulated site, over simulated weeks.
 //
-// Two things excuse a wrong prediction: an event after the links were asked, and a slot
-// whose state cannot be known (see ledger). Effective headroom must not be wrong by more
-// slots than the ledger gives reasons for.
+// Two things excuse a wrong prediction: an event after the requests to the links, and a
+// slot with a state that cannot be known (see ledger). Effective headroom must not be wrong
+// by more slots than the ledger has reasons.
 //
 // The bounds come from 28 seeds for each variant, a week each. With usage rows at least
 // 99.72 % of predictions were right, and at most 0.14 % promised a slot that was not
 // free. Without them it was 96.3 % and 0.24 % every 30 s, and 88.7 % and 0.49 % every
-// 15 s, where people do twice as much.
+// 15 s, because people act twice as often in that variant.
 func TestPrediction(t *testing.T) {
 	t.Parallel()
-	// Everything in a round is garbage after it. To collect it every 4 MB takes half of
-	// the time.
+	// After a round, all of its memory is garbage. Collecting it every 4 MB would take half
+	// of the test's time.
 	before := debug.SetGCPercent(800)
 	t.Cleanup(func() { debug.SetGCPercent(before) })
 	for i, v := range []variant{
@@ -63,12 +63,12 @@ func TestPrediction(t *testing.T) {
 
 type variant struct {
 	name     string
-	rows     bool // usage rows are read; else there is no repository
-	empty    bool // they are read, and the site writes none
+	rows     bool // usage rows are read; if false, there is no repository
+	empty    bool // usage rows are read, but the site writes none
 	tail     qliktest.Tail
 	interval time.Duration // between rounds
-	right    float64       // least share of right predictions, in percent
-	promised float64       // greatest share of predictions of a slot that is not free, in percent
+	right    float64       // minimum share of right predictions, in percent
+	promised float64       // maximum share of predictions of a slot that is not free, in percent
 }
 
 // world is a site with people, and an exporter that observes it.
@@ -83,19 +83,19 @@ type world struct {
 	prefixes []string
 	links    []qlik.Link // those of the first node, then those of the second
 	people   []*person   // by number
-	down     int         // node whose links fail; -1 for none
+	down     int         // index of the node with failing links; -1 for none
 	downTill time.Time
 	restarts bool // the exporter restarts before the next round
 
 	state    *State
 	snapshot *Snapshot
-	licenses *qlik.Licenses // nil where there is no repository
+	licenses *qlik.Licenses // nil without a repository
 	usage    *Usage
 	answers  answers
 
 	rights, wrongs int            // predictions
-	promises       int            // wrong ones that promise a slot
-	because        map[string]int // wrong ones by excuse
+	promises       int            // wrong predictions of a free slot
+	because        map[string]int // wrong predictions by excuse
 }
 
 // person is a user of the site.
@@ -105,9 +105,9 @@ type person struct {
 	id     string
 	user   qlik.User
 	status *UserStatus // in the snapshot; nil if it predicts nothing
-	excuse string      // why it may be wrong
+	excuse string      // why the prediction may be wrong
 
-	refused, granted bool // since the links were asked a login would have been, at some time
+	refused, granted bool // a login at some time since the requests to the links would have been
 }
 
 func newWorld(t *testing.T, v variant, seed uint64) *world {
@@ -162,7 +162,7 @@ func (w *world) person(id string) *person { return w.people[id[len("user")]-'0']
 func (w *world) run(span time.Duration) {
 	for end := w.clock.Now().Add(span); w.clock.Now().Before(end) && !w.t.Failed(); {
 		w.observe()
-		// Some things happen before the next round, at any moment.
+		// Let people act at random times before the next round.
 		for left := w.interval; left > 0; {
 			step := min(left, time.Duration(1+w.random.IntN(int(w.interval/time.Second)))*time.Second)
 			w.clock.Advance(step)
@@ -172,14 +172,14 @@ func (w *world) run(span time.Duration) {
 			w.act()
 			w.check()
 			if w.rows && w.random.IntN(4) == 0 {
-				w.observe() // another Prometheus, which may get older rows
+				w.observe() // a scrape by another Prometheus, possibly with older rows
 			}
 		}
 	}
 }
 
-// observe asks the site and checks the snapshot. Sometimes the second node answers later
-// than the first one and the repository, and something happens in between.
+// observe queries the site and checks the snapshot. Sometimes the second node responds
+// later than the first node and the repository, and people act in between.
 func (w *world) observe() {
 	a := &w.answers
 	a.last, a.failedBefore, a.asked = a.asked, a.failed, w.clock.Now()
@@ -251,7 +251,7 @@ func (w *world) readUsage(kept []qliktest.UsageRow) {
 	w.usage = NewUsage(rows, w.clock.Now(), w.clock.Now())
 }
 
-// list adds the answers of a node's links to a round.
+// list adds the responses of a node's links to a round.
 func (w *world) list(round *Round, sessions []qliktest.Session, node int) {
 	first := node * len(w.prefixes)
 	links := round.Links[first : first+len(w.prefixes)]
@@ -273,7 +273,7 @@ func (w *world) list(round *Round, sessions []qliktest.Session, node int) {
 	}
 }
 
-// look finds what the snapshot says of each person, and what is true.
+// look stores, for each person, the status in the snapshot and the true state.
 func (w *world) look(sessions []qliktest.Session, rows []qliktest.UsageRow) {
 	for _, p := range w.people {
 		p.status, p.alive, p.rows = nil, p.alive[:0], p.rows[:0]
@@ -298,8 +298,8 @@ const (
 	changed   = "something happened after the links were asked"
 )
 
-// explain returns why effective headroom is too high by a number of slots, or too low if
-// the number is negative; "" if there is no reason.
+// explain returns why effective headroom is too high by tooMany slots, or too low if
+// tooMany is negative. It returns "" if there is no reason.
 func (w *world) explain(p *person, tooMany int, hasMoved func() bool) string {
 	switch {
 	case w.rows:
@@ -314,8 +314,8 @@ func (w *world) explain(p *person, tooMany int, hasMoved func() bool) string {
 	return ""
 }
 
-// canJudge reports whether there is evidence against rows that are empty: a session that
-// has been listed for two minutes, or five that were listed when the rows were read.
+// canJudge reports whether there is evidence against empty rows: a session that has been
+// listed for two minutes, or five sessions that were listed when the rows were read.
 func (w *world) canJudge() bool {
 	sessions := 0
 	for i := range w.snapshot.Users {
@@ -331,7 +331,7 @@ func (w *world) canJudge() bool {
 	return sessions >= 5
 }
 
-// hasMoved reports whether the sessions or slots of a user changed while answers came in.
+// hasMoved reports whether the sessions or slots of a user changed between the responses.
 func hasMoved(user string, early, late []qliktest.Session, rowsBefore, rows []qliktest.UsageRow) bool {
 	sessions := func(all []qliktest.Session) (own []string) {
 		for i := range all {
@@ -352,11 +352,11 @@ func hasMoved(user string, early, late []qliktest.Session, rowsBefore, rows []ql
 	return !slices.Equal(sessions(early), sessions(late)) || !slices.Equal(slots(rowsBefore), slots(rows))
 }
 
-// act lets one thing happen.
+// act performs one random action.
 func (w *world) act() {
 	p := w.people[w.random.IntN(len(w.people))]
-	// Between two acts slots can only become free. So to look before and after each act
-	// shows every change of the license check's answer.
+	// Between two actions, slots can only become free. Checks before and after each action
+	// therefore see every change in whether a login is granted.
 	w.tryLogin(p)
 	defer w.tryLogin(p)
 	someSession := func() string { return p.lives[w.random.IntN(len(p.lives))].id }
@@ -394,7 +394,7 @@ func (w *world) login(p *person, device string) {
 	}
 }
 
-// tryLogin returns whether the next login would be granted, and notes it.
+// tryLogin reports and records whether the next login would be granted.
 func (w *world) tryLogin(p *person) bool {
 	granted := w.site.CanOpen("LAB", p.id)
 	p.granted = p.granted || granted
@@ -402,7 +402,7 @@ func (w *world) tryLogin(p *person) bool {
 	return granted
 }
 
-// check compares prediction and truth for everybody.
+// check compares the prediction for each person with the truth.
 func (w *world) check() {
 	for _, p := range w.people {
 		if p.status == nil {

@@ -14,7 +14,7 @@ func TestUsageIsValidFor15Seconds(t *testing.T) {
 		15 * time.Second:   true,
 		15*time.Second + 1: false,
 		time.Hour:          false,
-		-2 * time.Second:   true, // read a little after the links were asked
+		-2 * time.Second:   true, // read shortly after the requests to the links
 	} {
 		if got := NewUsage(nil, morning, morning).validAt(morning.Add(age)); got != want {
 			t.Errorf("rows read %s before the links were asked: valid %t", age, got)

@@ -8,10 +8,10 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// judged is what judge looks at in a user.
+// judged holds the fields of a user that judge reads.
 type judged struct {
 	license              string
-	sessions, rows, live int // live are the rows of sessions that are there
+	sessions, rows, live int // live is the number of rows of existing sessions
 	since                time.Time
 }
 
@@ -68,7 +68,8 @@ func TestRowsAreJudged(t *testing.T) {
 	}
 }
 
-// TestTrustInRowsLasts: a judgment stands until there is evidence to the contrary.
+// TestTrustInRowsLasts checks that a judgment stays valid until there is evidence to the
+// contrary.
 func TestTrustInRowsLasts(t *testing.T) {
 	long := morning.Add(-time.Hour)
 	with, without := judged{qlik.LicenseAnalyzer, 1, 1, 1, long}, judged{qlik.LicenseAnalyzer, 1, 0, 0, long}
@@ -91,8 +92,8 @@ func TestTrustInRowsLasts(t *testing.T) {
 	judge("rows were right a day ago", 24*time.Hour, false, without)
 }
 
-// TestRowsThatWereWrittenLatelyAreTrusted: a missing row proves little then, because a
-// refused session has none.
+// TestRowsThatWereWrittenLatelyAreTrusted checks rows that were written recently. A missing
+// row then proves little, because a refused session has none.
 func TestRowsThatWereWrittenLatelyAreTrusted(t *testing.T) {
 	without := []UserStatus{{License: qlik.LicenseAnalyzer, Sessions: 1, FirstSeen: morning.Add(-time.Hour)}}
 	for _, test := range []struct {
@@ -116,8 +117,8 @@ func TestRowsThatWereWrittenLatelyAreTrusted(t *testing.T) {
 	}
 }
 
-// TestRowsThatAreNotPlausible: usage rows that do not reflect sessions are not used, and
-// the state remembers the judgment.
+// TestRowsThatAreNotPlausible checks that usage rows that do not reflect sessions are not
+// used, and that the state remembers the judgment.
 func TestRowsThatAreNotPlausible(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.analyzers("anna")
@@ -148,8 +149,8 @@ func TestRowsThatAreNotPlausible(t *testing.T) {
 	expect("a row fits", true, true, 4)
 }
 
-// TestRowsBelongToTheirUsers: a row belongs to the user of its session. If the session is
-// gone, it belongs to the user it names.
+// TestRowsBelongToTheirUsers checks that a row belongs to the user of its session or, if
+// the session is gone, to the user that the row names.
 func TestRowsBelongToTheirUsers(t *testing.T) {
 	s := newScenario(t, "n1/")
 	link := s.link("n1/")
@@ -181,8 +182,8 @@ func TestRowsBelongToTheirUsers(t *testing.T) {
 	})
 }
 
-// TestLeftoverRowsProveNothing: only the row of a session that is there shows that rows
-// are written.
+// TestLeftoverRowsProveNothing checks that only the row of an existing session proves that
+// the site writes rows.
 func TestLeftoverRowsProveNothing(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.analyzers("anna", "bert")
@@ -200,8 +201,8 @@ func TestLeftoverRowsProveNothing(t *testing.T) {
 	s.expect("rows that are offered", len(s.snapshot.rows), 1)
 }
 
-// TestRowsOfASlowAnswer: users first seen while the answer was under way say nothing
-// of its rows, which may be older.
+// TestRowsOfASlowAnswer checks that users who were first seen during the request are no
+// evidence against its rows, which may be older.
 func TestRowsOfASlowAnswer(t *testing.T) {
 	usage := NewUsage(nil, morning, morning.Add(2*time.Second))
 	users := []UserStatus{{License: qlik.LicenseAnalyzer, Sessions: rowsExpectedFrom, FirstSeen: morning.Add(time.Second)}}

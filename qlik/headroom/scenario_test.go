@@ -17,7 +17,7 @@ var (
 	errDown = errors.New("down")
 )
 
-// scenario is a site as a test describes it, and what is known of it.
+// scenario is a site that a test describes, with the state and the last snapshot of it.
 type scenario struct {
 	t        *testing.T
 	now      time.Time
@@ -28,7 +28,7 @@ type scenario struct {
 
 	state    *State
 	snapshot *Snapshot
-	lives    []time.Duration // of all sessions that ended, if their start was seen
+	lives    []time.Duration // lifetimes of ended sessions with a known start
 }
 
 // newScenario returns a site with links, each written as node/prefix. The limit
@@ -50,7 +50,7 @@ func newLink(name string) *LinkResult {
 
 func lab(id string) qlik.User { return qlik.NewUser("LAB", id) }
 
-// session returns a session as the client has it: all anonymous users are one.
+// session returns a session as the client does: all anonymous users are one user.
 func session(id, directory, user string, link *qlik.Link) qlik.Session {
 	return qlik.Session{ID: qlik.SessionID(id), User: qlik.NewUser(directory, user).Counted(), Link: link}
 }
@@ -60,7 +60,7 @@ func row(id, user, license string, activity time.Time) qlik.UsageRow {
 	return qlik.UsageRow{Session: qlik.SessionID(id).Key(), User: lab(user), License: license, LastActivity: activity}
 }
 
-// link returns the link of that name.
+// link returns the link with a name.
 func (s *scenario) link(name string) *LinkResult {
 	s.t.Helper()
 	i := slices.IndexFunc(s.links, func(l *LinkResult) bool { return l.Node+l.VirtualProxy == name })
@@ -70,7 +70,7 @@ func (s *scenario) link(name string) *LinkResult {
 	return s.links[i]
 }
 
-// login adds sessions to a link; "anna1" is one of LAB\anna.
+// login adds sessions to a link. The session "anna1" belongs to LAB\anna.
 func (s *scenario) login(link string, ids ...string) {
 	s.t.Helper()
 	l := s.link(link)
@@ -86,8 +86,8 @@ func (s *scenario) logout(link string, ids ...string) {
 	l.Sessions = slices.DeleteFunc(slices.Clone(l.Sessions), func(session qlik.Session) bool { return slices.Contains(ids, string(session.ID)) })
 }
 
-// analyzers has the repository list the holders of analyzer licenses. Everybody else
-// certainly has no license.
+// analyzers sets the users that hold analyzer licenses. All other users certainly have no
+// license.
 func (s *scenario) analyzers(users ...string) {
 	s.licenses = &qlik.Licenses{ReadAt: s.now, Certain: true, Holders: make(map[qlik.User]qlik.LicenseSet)}
 	for _, user := range users {
@@ -95,7 +95,7 @@ func (s *scenario) analyzers(users ...string) {
 	}
 }
 
-// rows has the repository list a usage row for each session.
+// rows sets the usage rows of the repository: one for each session.
 func (s *scenario) rows(ids ...string) {
 	rows := make([]qlik.UsageRow, 0, len(ids))
 	for _, id := range ids {
@@ -104,12 +104,12 @@ func (s *scenario) rows(ids ...string) {
 	s.usage = NewUsage(rows, s.now, s.now)
 }
 
-// report has the repository report the proxy of a node.
+// report sets the state that the repository reports for the proxy of a node.
 func (s *scenario) report(host, state string) {
 	s.services = NewServices([]qlik.ServiceState{{Host: host, Service: qlik.ServiceProxy, State: state}}, s.now, s.services)
 }
 
-// round returns what the site answers now.
+// round returns the current responses of the site.
 func (s *scenario) round() Round {
 	round := Round{Asked: s.now, Heard: s.now, Usage: s.usage, Licenses: s.licenses, Services: s.services}
 	for _, link := range s.links {
@@ -122,7 +122,7 @@ func (s *scenario) round() Round {
 	return round
 }
 
-// scrape observes the site after a time.
+// scrape moves the clock forward and observes the site.
 func (s *scenario) scrape(after time.Duration) {
 	s.now = s.now.Add(after)
 	s.observe()
@@ -133,8 +133,8 @@ func (s *scenario) observe() {
 	s.lives = append(s.lives, s.snapshot.Ended...)
 }
 
-// user returns what the snapshot says of LAB\id; a status with nothing but the name if it
-// says nothing.
+// user returns the status of LAB\id in the snapshot. If there is none, it returns a status
+// with only the name.
 func (s *scenario) user(id string) UserStatus {
 	i := slices.IndexFunc(s.snapshot.Users, func(u UserStatus) bool { return u.User == lab(id) })
 	if i < 0 {
@@ -143,7 +143,7 @@ func (s *scenario) user(id string) UserStatus {
 	return s.snapshot.Users[i]
 }
 
-// counted writes the counters of the virtual proxy / and the node n1.
+// counted returns the counters of the virtual proxy / and the node n1 as text.
 func (s *scenario) counted() string {
 	totals := s.snapshot.Tracking.Totals
 	return fmt.Sprint(totals.Started["/"], " started, ", totals.Ended["/"], " ended, ", totals.Restarts["n1"], " restarts")
@@ -154,7 +154,7 @@ func (s *scenario) expect(what string, got, want any) {
 	compare(s.t, s.now.Format(time.TimeOnly)+": "+what, got, want)
 }
 
-// compare reports where two values differ.
+// compare fails the test if two values differ, and shows where.
 func compare(t *testing.T, what string, got, want any) {
 	t.Helper()
 	if reflect.DeepEqual(got, want) {
@@ -171,7 +171,7 @@ func compare(t *testing.T, what string, got, want any) {
 	t.Errorf("%s: %s", what, strings.Join(differences, "\n\t"))
 }
 
-// differ lists the places in which two values differ.
+// differ returns the places in which two values differ.
 func differ(path string, got, want reflect.Value) []string {
 	if !got.IsValid() || !want.IsValid() || got.Type() != want.Type() {
 		return differentLeaf(path, got, want)

@@ -120,8 +120,8 @@ func TestStoppedProxyLosesItsSessions(t *testing.T) {
 	s.expect("has stopped", s.snapshot.Links[0].Stopped, false)
 }
 
-// TestLifeOnAStoppedProxy: sessions of a stopped proxy ended five minutes ago, the time
-// for which it must be reported.
+// TestLifeOnAStoppedProxy checks that sessions of a stopped proxy count as ended five
+// minutes ago, which is how long the proxy must be reported as stopped.
 func TestLifeOnAStoppedProxy(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/")
 	s.scrape(0)
@@ -141,12 +141,12 @@ func TestLifeOnAStoppedProxy(t *testing.T) {
 	s.scrape(2 * time.Minute)
 	s.link("n1/").Err = errDown
 	s.now = s.now.Add(2 * time.Minute)
-	s.report("n1", noCommunication) // as for six minutes, although the proxy answered
+	s.report("n1", noCommunication) // reported for six minutes, although the proxy responded
 	s.observe()
 	s.expect("lives", s.lives, []time.Duration{0})
 }
 
-// TestReportsCease: an old report proves nothing. The links of a proxy that had stopped
+// TestReportsCease checks that an old report proves nothing: the links of a stopped proxy
 // become unknown again.
 func TestReportsCease(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/")
@@ -174,8 +174,8 @@ func TestReportsCease(t *testing.T) {
 	stopped("reported again", true)
 }
 
-// TestNodeThatAnswersHasNotStopped: an answer of any of its links counts more than a
-// report.
+// TestNodeThatAnswersHasNotStopped checks that a response of any link of a node takes
+// precedence over a report.
 func TestNodeThatAnswersHasNotStopped(t *testing.T) {
 	s := newScenario(t, "n1/", "n1/sales")
 	s.login("n1/sales", "anna1")

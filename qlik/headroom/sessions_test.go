@@ -16,7 +16,7 @@ func TestSessionsStartAndEnd(t *testing.T) {
 	s.login("n1/", "anna2")
 	s.scrape(30 * time.Second)
 	s.expect("login", s.counted(), "1 started, 0 ended, 0 restarts")
-	s.scrape(time.Second) // another Prometheus
+	s.scrape(time.Second) // by another Prometheus
 	s.expect("another scrape", s.counted(), "1 started, 0 ended, 0 restarts")
 	s.logout("n1/", "anna1", "anna2")
 	s.scrape(time.Minute)
@@ -27,7 +27,8 @@ func TestSessionsStartAndEnd(t *testing.T) {
 	s.expect("users kept", len(s.state.remembered), 0)
 }
 
-// TestCountersExistBeforeTheFirstEvent: without a zero, the first event is no increase.
+// TestCountersExistBeforeTheFirstEvent checks that counters start at zero. Without that,
+// increase() would miss the first event.
 func TestCountersExistBeforeTheFirstEvent(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/sales")
 	s.link("n2/sales").Err = errDown
@@ -64,7 +65,8 @@ func TestFailedLinkEndsNothing(t *testing.T) {
 	s.expect("a start during an outage is not a start that was seen", len(s.lives), 0)
 }
 
-// TestUnknownSessionsHoldTheirSlots: sessions of a failed link still count for the limit.
+// TestUnknownSessionsHoldTheirSlots checks that sessions of a failed link still count
+// toward the limit.
 func TestUnknownSessionsHoldTheirSlots(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/")
 	s.login("n1/", "anna1", "anna2", "anna3", "anna4")
@@ -80,8 +82,8 @@ func TestUnknownSessionsHoldTheirSlots(t *testing.T) {
 	s.expect("nothing else ended", s.counted(), "1 started, 1 ended, 0 restarts")
 }
 
-// TestSessionMovesToTheLinkThatListsIt: if one of two links that list a session fails,
-// the other one shows its end.
+// TestSessionMovesToTheLinkThatListsIt checks a session that two links list: if one link
+// fails, the other one shows the end of the session.
 func TestSessionMovesToTheLinkThatListsIt(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/")
 	s.scrape(0)
@@ -153,8 +155,8 @@ func TestRestartIsToldFromLogouts(t *testing.T) {
 	s.expect("a node restarts, not a virtual proxy", s.counted(), "0 started, 3 ended, 0 restarts")
 }
 
-// TestSameSessionOnTwoLinksIsOne: it belongs to the first link that lists it. Both links
-// count its user.
+// TestSameSessionOnTwoLinksIsOne checks a session that two links list. It belongs to the
+// first link, and both links count its user.
 func TestSameSessionOnTwoLinksIsOne(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/")
 	s.login("n1/", "anna1")
@@ -191,7 +193,8 @@ func TestLinkCountsItsUsers(t *testing.T) {
 	s.expect("another link counts the same users again", s.snapshot.Links[1].Users, 2)
 }
 
-// TestObserveLeavesTheRoundAlone: others may read the round at the same time.
+// TestObserveLeavesTheRoundAlone checks that the round does not change, because others may
+// read it at the same time.
 func TestObserveLeavesTheRoundAlone(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/")
 	s.login("n1/", "anna1")

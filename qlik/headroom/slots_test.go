@@ -9,7 +9,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// minutes returns times that many minutes after the morning.
+// minutes returns the times at numbers of minutes after morning.
 func minutes(numbers ...float64) []time.Time {
 	var times []time.Time
 	for _, n := range numbers {
@@ -23,9 +23,9 @@ func TestCool(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		cooling  []time.Time
-		sessions int // the ended ones included
+		sessions int // including the ended sessions
 		ends     []time.Time
-		last     float64 // when the link was asked for the earlier of two answers
+		last     float64 // minute of the link's previous request
 		want     []time.Time
 	}{
 		{"below the limit nothing cools", nil, 4, minutes(1), 0, nil},
@@ -48,7 +48,7 @@ func TestCool(t *testing.T) {
 	}
 }
 
-// clocks writes times in minutes and seconds.
+// clocks formats times as minutes and seconds.
 func clocks(times []time.Time) []string {
 	var all []string
 	for _, t := range times {
@@ -57,7 +57,8 @@ func clocks(times []time.Time) []string {
 	return all
 }
 
-// TestCoolLeavesItsArgumentAlone: it belongs to the state before.
+// TestCoolLeavesItsArgumentAlone checks that the argument does not change, because it
+// belongs to the previous state.
 func TestCoolLeavesItsArgumentAlone(t *testing.T) {
 	before := append(make([]time.Time, 0, 10), minutes(3, 4)...)
 	cool(before, 5, minutes(1, 2), morning, &limits{limit: 5, coolingTime: time.Minute})
@@ -81,7 +82,7 @@ func TestTaken(t *testing.T) {
 	}{
 		{0, minutes(1, 2, 3)},
 		{2, minutes(1, 2, 3)},
-		{3, minutes(2, 3)}, // those that cool longest
+		{3, minutes(2, 3)}, // the slots that cool longest
 		{4, minutes(3)},
 		{5, nil},
 		{7, nil},
@@ -167,7 +168,7 @@ func TestCoolingSlots(t *testing.T) {
 	s.login("n1/", "anna6", "anna7")
 	s.scrape(time.Minute)
 	cooling("sessions and cooling slots never exceed the limit", 0)
-	s.logout("n1/", "anna6", "anna7") // these held no slot, but that cannot be told
+	s.logout("n1/", "anna6", "anna7") // these held no slot, but the lists do not show it
 	s.scrape(time.Minute)
 	cooling("again", 2)
 	s.scrape(4*time.Minute + 59*time.Second)
@@ -187,13 +188,13 @@ func TestCoolingSlots(t *testing.T) {
 	s.login("n1/", five[:4]...)
 	s.scrape(0)
 	s.login("n1/", "anna5")
-	s.logout("n1/", "anna1") // before or after? if after, its slot cools
+	s.logout("n1/", "anna1") // before or after the login? if after, its slot cools
 	s.scrape(time.Minute)
 	cooling("in doubt it cools", 1)
 }
 
-// TestSlotThatCooledBetweenAnswers: a session may have ended before that slot was free.
-// Then its own slot cools.
+// TestSlotThatCooledBetweenAnswers checks a session that may have ended before a cooling
+// slot became free. In that case, its own slot cools.
 func TestSlotThatCooledBetweenAnswers(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.login("n1/", "anna1", "anna2", "anna3", "anna4", "anna5")
@@ -208,8 +209,8 @@ func TestSlotThatCooledBetweenAnswers(t *testing.T) {
 	s.expect("effective headroom", anna.EffectiveHeadroom, 1)
 }
 
-// TestSlotThatCoolsWhileALinkIsAsked: a session may have ended after its link answered,
-// and before a slot was free that is free when all answers are in.
+// TestSlotThatCoolsWhileALinkIsAsked checks a session that may have ended after the
+// response of its link, but before a slot that became free during the round.
 func TestSlotThatCoolsWhileALinkIsAsked(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.login("n1/", "anna1", "anna2", "anna3", "anna4", "anna5")
@@ -228,7 +229,7 @@ func TestSlotThatCoolsWhileALinkIsAsked(t *testing.T) {
 
 // outageScenario returns a site on which anna was at the limit. Two of the three
 // sessions on n1 have ended, so that their slots cool until 08:06. The session on n3 is
-// there. The one on n2 is unknown, because n2 has failed since it was asked at 08:01.
+// there. The one on n2 is unknown, because n2 has failed since the request at 08:01.
 func outageScenario(t *testing.T) *scenario {
 	t.Helper()
 	s := newScenario(t, "n1/", "n2/", "n3/")
@@ -244,8 +245,8 @@ func outageScenario(t *testing.T) *scenario {
 	return s
 }
 
-// TestSlotThatCoolsDuringAnOutage: a session may have ended at any time since its link
-// answered last. So a slot counts that cooled during that time.
+// TestSlotThatCoolsDuringAnOutage checks a session that may have ended at any time since
+// the last response of its link. A slot that cooled during that time counts as taken.
 func TestSlotThatCoolsDuringAnOutage(t *testing.T) {
 	s := outageScenario(t)
 	s.scrape(5 * time.Minute)
@@ -263,14 +264,14 @@ func TestSlotThatCoolsDuringAnOutage(t *testing.T) {
 	s.expect("cooled again", len(s.state.remembered), 0)
 }
 
-// TestOutageThatIsOver: a slot that cooled before the last answer of a link does not count
-// for its sessions, even if it counted for those of another link that had failed.
+// TestOutageThatIsOver checks a slot that cooled before the last response of a link. It does
+// not count for the sessions of that link, even if it counted for a link that had failed.
 func TestOutageThatIsOver(t *testing.T) {
 	s := outageScenario(t)
 	s.scrape(5 * time.Minute)
 	s.link("n3/").Err = errDown
 	s.scrape(time.Minute)
-	s.link("n2/").Err = nil // and its session is still there
+	s.link("n2/").Err = nil // its session still exists
 	s.scrape(time.Minute)
 	s.link("n3/").Err = nil
 	s.logout("n3/", "anna5")
@@ -278,7 +279,7 @@ func TestOutageThatIsOver(t *testing.T) {
 	s.expect("cooling slots", s.user("anna").CoolingSlots, 0)
 }
 
-// TestTwoOutages: the link counts that has failed for longest.
+// TestTwoOutages checks that the link with the longest outage decides.
 func TestTwoOutages(t *testing.T) {
 	s := outageScenario(t)
 	s.scrape(5 * time.Minute)
@@ -319,7 +320,7 @@ func TestReachingTheLimit(t *testing.T) {
 
 	s.logout("n1/", "anna1", "anna2", "anna3", "anna8", "anna9")
 	s.scrape(time.Minute)
-	left := s.now.Add(-time.Minute) // the last answer with a session
+	left := s.now.Add(-time.Minute) // the last response with a session
 	s.scrape(22 * time.Hour)
 	s.expect("remembered", s.user("anna"), UserStatus{
 		User: lab("anna"), Limited: true, Headroom: 5, EffectiveHeadroom: 5, LimitReached: 1, LastLimitReached: when,
@@ -331,7 +332,8 @@ func TestReachingTheLimit(t *testing.T) {
 	s.expect("not shown", len(s.snapshot.Users), 0)
 }
 
-// TestReachingTheLimitIsRememberedDuringAnOutage: the user may still be there.
+// TestReachingTheLimitIsRememberedDuringAnOutage checks that a user is remembered while the
+// sessions are unknown.
 func TestReachingTheLimitIsRememberedDuringAnOutage(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/")
 	s.login("n1/", "anna1", "anna2", "anna3", "anna4")
@@ -349,8 +351,8 @@ func TestReachingTheLimitIsRememberedDuringAnOutage(t *testing.T) {
 	s.expect("a day after it", s.user("anna").LimitReached, uint64(1))
 }
 
-// TestReachingTheLimitNeedsALogin: a user who is at the limit because a link answers again
-// did not reach it now.
+// TestReachingTheLimitNeedsALogin checks a user who is at the limit only because a link
+// responds again. The user did not reach the limit at that time.
 func TestReachingTheLimitNeedsALogin(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/")
 	s.login("n1/", "anna1", "anna2", "anna3", "anna4")
@@ -363,11 +365,11 @@ func TestReachingTheLimitNeedsALogin(t *testing.T) {
 	s.expect("reached", s.user("anna").LimitReached, uint64(0))
 }
 
-// TestMemoryIsBounded: of the users who reached the limit and left, only the latest are
+// TestMemoryIsBounded checks that only the latest users who reached the limit and left are
 // remembered.
 func TestMemoryIsBounded(t *testing.T) {
 	s := newScenario(t, "n1/")
-	s.state = New(Config{Limit: 1, CoolingTime: DefaultCoolingTime}) // one session each is enough
+	s.state = New(Config{Limit: 1, CoolingTime: DefaultCoolingTime}) // one session reaches the limit
 	s.scrape(0)
 	const batch, batches = 5000, 5
 	link := s.link("n1/")

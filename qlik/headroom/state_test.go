@@ -15,8 +15,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// churn makes rounds of a site at random: sessions begin and end, links fail, a proxy
-// stops, usage rows are read or not.
+// churn generates random rounds of a site: sessions begin and end, links fail, a proxy
+// stops, and usage rows are sometimes read.
 type churn struct {
 	*scenario
 
@@ -34,7 +34,7 @@ func newChurn(t *testing.T, seed uint64) *churn {
 	return c
 }
 
-// next lets things happen, and returns what the site answers then.
+// next performs random actions, and returns the responses of the site.
 func (c *churn) next() Round {
 	c.now = c.now.Add(time.Duration(5+c.random.IntN(60)) * time.Second)
 	for range c.random.IntN(6) {
@@ -44,7 +44,7 @@ func (c *churn) next() Round {
 			c.login++
 			each := session(strconv.Itoa(c.login), "LAB", fmt.Sprint("user", c.random.IntN(6)), &link.Link)
 			link.Sessions = append(slices.Clip(link.Sessions), each)
-			if c.random.IntN(20) == 0 { // and another link lists it, too
+			if c.random.IntN(20) == 0 { // another link lists it too
 				other := c.links[c.random.IntN(len(c.links))]
 				other.Sessions = append(slices.Clip(other.Sessions), qlik.Session{ID: each.ID, User: each.User, Link: &other.Link})
 			}
@@ -96,8 +96,8 @@ func (c *churn) rounds(n int) []Round {
 	return all
 }
 
-// TestSameRoundsGiveTheSameSnapshots: a snapshot depends on the rounds alone, not on the
-// order of maps.
+// TestSameRoundsGiveTheSameSnapshots checks that a snapshot depends only on the rounds, not
+// on the iteration order of maps.
 func TestSameRoundsGiveTheSameSnapshots(t *testing.T) {
 	for seed := range uint64(3) {
 		c := newChurn(t, seed)
@@ -118,8 +118,8 @@ func TestSameRoundsGiveTheSameSnapshots(t *testing.T) {
 	}
 }
 
-// TestObserveLeavesTheStateAlone: the same round from the same state gives the same
-// snapshot, however many others were observed since.
+// TestObserveLeavesTheStateAlone checks that the same round and the same state always give
+// the same snapshot, even after other rounds were observed.
 func TestObserveLeavesTheStateAlone(t *testing.T) {
 	c := newChurn(t, 7)
 	rounds := c.rounds(200)
@@ -132,7 +132,7 @@ func TestObserveLeavesTheStateAlone(t *testing.T) {
 	for _, i := range c.random.Perm(len(rounds)) {
 		got, state := states[i].Observe(rounds[i])
 		compare(t, fmt.Sprintf("round %d again", i), got, snapshots[i])
-		// A state that differs may show it only in the next round.
+		// A difference in the state may become visible only in the next round.
 		if i+1 < len(rounds) {
 			got, _ = state.Observe(rounds[i+1])
 			compare(t, fmt.Sprintf("round %d after round %d again", i+1, i), got, snapshots[i+1])
@@ -143,17 +143,17 @@ func TestObserveLeavesTheStateAlone(t *testing.T) {
 	}
 }
 
-// TestPreview: a preview shows the counters of the state, and has no effect on it.
+// TestPreview checks that a preview shows the counters of the state and does not change it.
 func TestPreview(t *testing.T) {
 	c := newChurn(t, 11)
-	state, unseen := c.state, c.state // unseen is never asked for a preview
+	state, unseen := c.state, c.state // unseen never creates a preview
 	reached := make(map[qlik.User]uint64)
 	later := 0
 	for i, round := range c.rounds(400) {
 		early := round
 		early.Links = slices.Clone(round.Links)
 		for j := range early.Links {
-			if c.random.IntN(2) == 0 { // has not answered yet
+			if c.random.IntN(2) == 0 { // has not responded yet
 				early.Links[j].Err, early.Links[j].Sessions = errDown, nil
 			}
 		}
@@ -174,7 +174,7 @@ func TestPreview(t *testing.T) {
 		got, state = state.Observe(round)
 		want, unseen = unseen.Observe(round)
 		compare(t, fmt.Sprintf("round %d after previews", i), got, want)
-		// Apart from the counters, a preview of the whole round says the same.
+		// Except for the counters, a preview of the whole round equals the snapshot.
 		whole.Tracking, whole.Ended = got.Tracking, got.Ended
 		for j := range whole.Users {
 			if whole.Users[j].LimitReached != got.Users[j].LimitReached {
@@ -195,7 +195,7 @@ func TestPreview(t *testing.T) {
 	}
 }
 
-// TestPreviewBeforeTheFirstRound: a preview does not begin the counting.
+// TestPreviewBeforeTheFirstRound checks that a preview does not start the counters.
 func TestPreviewBeforeTheFirstRound(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.login("n1/", "anna1")
@@ -210,19 +210,19 @@ func TestPreviewBeforeTheFirstRound(t *testing.T) {
 	s.expect("since", s.snapshot.Tracking.Since, s.now)
 }
 
-// TestStateStaysSmall: a state does not grow with the number of rounds.
+// TestStateStaysSmall checks that a state does not grow with the number of rounds.
 func TestStateStaysSmall(t *testing.T) {
 	c := newChurn(t, 13)
 	for i := range 1000 {
 		round := c.next()
 		_, c.state = c.state.Observe(round)
 		listed := make(map[qlik.SessionID]bool)
-		for _, link := range c.links { // a link that fails keeps what it listed
+		for _, link := range c.links { // a link that fails keeps its last sessions
 			for _, each := range link.Sessions {
 				listed[each.ID] = true
 			}
 		}
-		// A failed link may have listed other sessions last, at most 13 of them.
+		// The last list of a failed link may have up to 13 other sessions.
 		failed := 0
 		for i := range round.Links {
 			if round.Links[i].Err != nil {
@@ -249,7 +249,8 @@ func TestStateStaysSmall(t *testing.T) {
 	}
 }
 
-// TestStateForgetsLinksAndUsers: nothing stays of a link that is not asked any more.
+// TestStateForgetsLinksAndUsers checks that nothing remains of a link that is no longer in
+// the rounds.
 func TestStateForgetsLinksAndUsers(t *testing.T) {
 	s := newScenario(t)
 	for i := range 100 {
@@ -264,8 +265,8 @@ func TestStateForgetsLinksAndUsers(t *testing.T) {
 	}
 }
 
-// TestStateKeepsNothingAlive: a state has no references to earlier states and rounds, even
-// if the sessions and users stay the same.
+// TestStateKeepsNothingAlive checks that a state has no references to earlier states and
+// rounds, even if the sessions and users stay the same.
 func TestStateKeepsNothingAlive(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/")
 	s.login("n1/", "anna1", "anna2", "anna3", "anna4", "anna5")
@@ -303,13 +304,13 @@ func TestStateKeepsNothingAlive(t *testing.T) {
 	runtime.KeepAlive(state)
 }
 
-// isGone returns a function that says whether p has been collected.
+// isGone returns a function that reports whether p has been garbage-collected.
 func isGone[T any](p *T) func() bool {
 	pointer := weak.Make(p)
 	return func() bool { return pointer.Value() == nil }
 }
 
-// TestTotalsAreCopies: a snapshot keeps its counters.
+// TestTotalsAreCopies checks that the counters of a snapshot never change.
 func TestTotalsAreCopies(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.scrape(0)

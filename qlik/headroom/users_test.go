@@ -49,8 +49,8 @@ func TestUsersAreCounted(t *testing.T) {
 	s.expect("users by headroom; absent has all of it", left, []int{0, 1})
 }
 
-// TestVirtualProxiesOfUsersAreApart: the counts of all users share memory, and yet do not
-// mix.
+// TestVirtualProxiesOfUsersAreApart checks that the counts of users do not mix, although
+// they share memory.
 func TestVirtualProxiesOfUsersAreApart(t *testing.T) {
 	s := newScenario(t, "n1/c", "n1/a", "n1/b")
 	s.login("n1/c", "anna1", "bert1")
@@ -67,7 +67,7 @@ func TestUsersOnSeveralNodes(t *testing.T) {
 	s.login("n1/", "anna1", "bert1")
 	s.login("n2/", "anna2")
 	s.login("n3/", "anna3")      // the third node does not count anna again
-	s.login("n1/sales", "bert2") // another virtual proxy is no other node
+	s.login("n1/sales", "bert2") // another virtual proxy on the same node
 	for _, link := range []string{"n1/", "n2/"} {
 		l := s.link(link)
 		l.Sessions = append(l.Sessions, session(link, "NONE", "anonymous"+link, &l.Link)) // two browsers
@@ -98,8 +98,8 @@ func TestFirstSeen(t *testing.T) {
 	s.expect("without session", s.user("anna").FirstSeen, time.Time{})
 }
 
-// TestUsersThatAreShown: a user without session is in the snapshot as long as a slot
-// cools, a usage row is left, or it is remembered that the user reached the limit.
+// TestUsersThatAreShown checks that a user without sessions is in the snapshot while a slot
+// cools, a usage row is left, or the state remembers that the user reached the limit.
 func TestUsersThatAreShown(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -138,7 +138,7 @@ func TestUsersThatAreShown(t *testing.T) {
 		User: lab("bert"), Limited: true, Headroom: 5, EffectiveHeadroom: 4, License: qlik.LicenseAnalyzer, LicensedSessions: 1,
 	})
 
-	// A slot that has cooled is kept as long as a session is unknown, but not shown.
+	// While a session is unknown, a slot that has cooled is kept but not shown.
 	s = outageScenario(t)
 	s.logout("n1/", "anna3")
 	s.logout("n3/", "anna5")
