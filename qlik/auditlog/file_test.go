@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// readAll reads data as a file of a log, and gives the reasons why lines were
-// skipped beside the refusals.
+// readAll reads data as a log file. It returns the refusals, and the reasons for skipped
+// lines.
 func readAll(t *testing.T, p *position, data string) (refused []Denial, skipped []error) {
 	t.Helper()
 	err := p.read(t.Context(), strings.NewReader(data), make([]byte, bufferSize),
@@ -92,14 +92,14 @@ func TestReadHead(t *testing.T) {
 	}
 }
 
-// growing is a file of which only a part is there yet.
+// growing is a file that is only partly written.
 type growing struct{ data []byte }
 
 func (g growing) ReadAt(p []byte, offset int64) (int, error) {
 	return bytes.NewReader(g.data).ReadAt(p, offset)
 }
 
-// FuzzRead reads anything in two steps and at once, which must come to the same.
+// FuzzRead reads random data at once and in two steps, with the same result.
 func FuzzRead(f *testing.F) {
 	entry := line("20240514T091502.113Z", "LAB", "goran", limitMessage)
 	f.Add([]byte(header+"\r\n"+entry+"\r\n"+entry+"\r\n"), 700)
@@ -137,7 +137,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// emptied is a file that is written anew while it is read.
+// emptied is a file that is rewritten while it is read.
 type emptied struct {
 	before, after io.ReaderAt
 	reads         int

@@ -32,9 +32,9 @@ type logWriter struct {
 	t       *testing.T
 	dir     string
 	newline string
-	start   string // what a file begins with, the first line apart
+	start   string // written before the header line of a file
 	file    *os.File
-	entries int // written so far
+	entries int // number of entries written so far
 	rolls   int
 }
 
@@ -49,7 +49,7 @@ func (w *logWriter) must(err error) {
 	}
 }
 
-// create begins a new file, or opens the one that is there.
+// create creates the live file, or opens it if it exists.
 func (w *logWriter) create() {
 	w.t.Helper()
 	file, err := os.OpenFile(w.path(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -66,7 +66,7 @@ func (w *logWriter) raw(text string) {
 	w.must(err)
 }
 
-// entry is the next entry. Every refusal has a user of its own, so that one that is lost or read twice shows.
+// entry returns the next entry. Each refusal has its own user, so that a test notices if one is lost or read twice.
 func (w *logWriter) entry(message string) string {
 	w.entries++
 	at := time.Date(2024, 5, 14, 9, 0, 0, 0, time.UTC).Add(time.Duration(w.entries) * time.Millisecond)
@@ -83,7 +83,7 @@ func (w *logWriter) refuse(n int) {
 	}
 }
 
-// archive renames the file and gives its new name.
+// archive renames the file and returns its new name.
 func (w *logWriter) archive() string {
 	w.t.Helper()
 	w.must(w.file.Close())
@@ -125,11 +125,11 @@ func newLogWriter(t *testing.T, dir string) *logWriter {
 	return w
 }
 
-// reader runs a follower and keeps what it reported.
+// reader runs a follower and stores the refusals that it reports.
 type reader struct {
 	*Follower
 	t    *testing.T
-	stop func() // ends the run that start began
+	stop func() // ends the run of start
 
 	mu      sync.Mutex
 	refused []Denial
@@ -161,7 +161,7 @@ func (r *reader) start() {
 	}
 }
 
-// users are the numbers of the users who were refused, in the order in which they were reported.
+// users returns the numbers of the refused users, in the order of the reports.
 func (r *reader) users() []int {
 	r.t.Helper()
 	r.mu.Lock()
@@ -188,7 +188,7 @@ func (r *reader) want(first, last int) {
 	}
 }
 
-// wantStatus checks the status; "" is up.
+// wantStatus checks the status. An empty problem means up.
 func (r *reader) wantStatus(problem string) {
 	r.t.Helper()
 	s := r.Status()
@@ -200,14 +200,14 @@ func (r *reader) wantStatus(problem string) {
 	}
 }
 
-// poll waits in a bubble until the follower has looked again. It wakes a little later than the follower, since nobody can tell which
-// of two timers of the same moment comes first.
+// poll waits in a bubble until the follower has polled again. It wakes slightly later than the follower, because the order of two timers
+// with the same time is undefined.
 func poll() {
 	time.Sleep(defaultInterval + 1)
 	synctest.Wait()
 }
 
-// inBubble runs a test with fake time, a log that has three old refusals, and a follower that has looked at it.
+// inBubble runs a test with fake time, a log with three old refusals, and a follower that has polled it once.
 func inBubble(t *testing.T, test func(w *logWriter, r *reader)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -288,7 +288,7 @@ func TestFollow(t *testing.T) {
 		},
 		"renamed several times without new entries": func(w *logWriter, r *reader) {
 			for range 3 {
-				w.must(os.Mkdir(w.rollOver()+"_folder.log", 0o700)) // whatever that may be
+				w.must(os.Mkdir(w.rollOver()+"_folder.log", 0o700)) // a folder with the name of an archive
 			}
 			poll()
 			w.refuse(1)
@@ -325,7 +325,7 @@ func TestFollow(t *testing.T) {
 			w.rollOver()
 			w.refuse(1)
 			poll()
-			// Entirely unknown, too, but from before the log that was followed.
+			// These archives are new to the follower, but older than the followed log.
 			w.must(os.WriteFile(strings.Replace(name, "2024", "2034", 1), data, 0o600))
 			w.must(os.WriteFile(strings.Replace(name, "2024", "2044", 1), bytes.ReplaceAll(data, []byte("1288"), []byte("99")), 0o600))
 			w.rollOver()
@@ -339,7 +339,7 @@ func TestFollow(t *testing.T) {
 				poll()
 				w.refuse(1)
 				w.copyAndEmpty()
-				w.refuse(3) // it may be longer than before, or shorter
+				w.refuse(3) // the file may become longer or shorter than before
 				poll()
 				poll()
 			}
@@ -351,7 +351,7 @@ func TestFollow(t *testing.T) {
 			w.must(err)
 			w.must(os.WriteFile(strings.TrimSuffix(w.path(), ".txt")+"_copy.log", data, 0o600))
 			poll()
-			w.refuse(2) // not in the copy, but seen
+			w.refuse(2) // not in the copy, but read from the file
 			poll()
 			w.must(w.file.Truncate(0))
 			poll()
@@ -428,7 +428,7 @@ func TestFollow(t *testing.T) {
 		"share mounted anew": func(w *logWriter, r *reader) {
 			w.refuse(1)
 			poll()
-			// Other inodes, a handle that is dead, an empty folder meanwhile, and rollovers that nobody saw.
+			// The inodes change, the open handle is dead, the folder is empty for a while, and the follower misses rollovers.
 			w.refuse(1)
 			w.must(w.file.Close())
 			away := w.dir + "-away"
@@ -475,10 +475,10 @@ func TestFollow(t *testing.T) {
 func TestFileThatAppearsLater(t *testing.T) {
 	for name, test := range map[string]struct {
 		mkdir bool
-		first int // the first refusal to be seen
+		first int // the first refusal that is reported
 	}{
 		"in a folder that was there": {true, 1},
-		"with its folder":            {false, 3}, // a share that was away: nobody knows what is old
+		"with its folder":            {false, 3}, // like a share that was unreachable: it is unknown which lines are old
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -515,7 +515,7 @@ func TestFileThatAppearsLater(t *testing.T) {
 func TestUnresponsive(t *testing.T) {
 	inBubble(t, func(_ *logWriter, r *reader) {
 		r.stop()
-		r.report(nil) // as if the next look had not returned since
+		r.report(nil) // as if the next poll had not returned since
 		time.Sleep(30 * time.Second)
 		if s := r.Status(); !s.Up {
 			r.t.Errorf("%+v", s)
@@ -553,8 +553,8 @@ func TestLogsChangesOnly(t *testing.T) {
 		r := newReader(t, Config{Glob: filepath.Join(w.dir, "*_AuditSecurity_Repository.txt"), Logger: lines})
 		r.start()
 		defer func() { r.stop() }()
-		// want waits for a look and expects so many lines, the last of which have these
-		// words in them.
+		// want waits for a poll. It expects n log lines, and each text in the corresponding
+		// one of the last lines.
 		want := func(n int, last ...string) {
 			t.Helper()
 			poll()
@@ -576,7 +576,7 @@ func TestLogsChangesOnly(t *testing.T) {
 		want(2, "Following")
 		want(2)
 		w.raw("short " + limitMessage + "\n" + "short\n")
-		want(3, errColumns.Error()) // of the two, one
+		want(3, errColumns.Error()) // one log line for both invalid lines
 		w.raw(line("now", "LAB", "goran", limitMessage) + "\n" + strings.Repeat(limitMessage, 1000) + "\n")
 		want(5, errTime.Error(), errLong.Error())
 		w.must(w.file.Truncate(0))
@@ -587,7 +587,7 @@ func TestLogsChangesOnly(t *testing.T) {
 	})
 }
 
-// TestTablesDoNotGrow: archives that are gone are forgotten, and so are the
+// TestTablesDoNotGrow checks that the follower forgets deleted archives, and the
 // positions in files that were read long ago.
 func TestTablesDoNotGrow(t *testing.T) {
 	inBubble(t, func(w *logWriter, r *reader) {
@@ -600,7 +600,7 @@ func TestTablesDoNotGrow(t *testing.T) {
 			w.must(os.Remove(name))
 		}
 		r.want(4, 3+2*files)
-		r.stop() // so that nobody else uses the tables
+		r.stop() // so that the test has exclusive access to the tables
 		if n := len(r.archives); n > 1 {
 			r.t.Errorf("%d archives are known after %d were removed, want at most the last", n, files)
 		}
@@ -621,15 +621,15 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// TestExactlyOnce writes 100,000 lines while a follower runs, is stopped and started. Files are renamed, several at a time as well,
-// and deleted as soon as the follower has had a chance to see them.
+// TestExactlyOnce writes 100,000 lines while a follower runs, stops and starts. Files are renamed, sometimes several at a time, and
+// deleted as soon as the follower had a chance to read them.
 func TestExactlyOnce(t *testing.T) {
 	t.Parallel()
 	exactlyOnce(t, 100_000, (*logWriter).rollOver)
 }
 
-// TestExactlyOnceCopied is the same, shorter, with a log that is copied and emptied. Nothing is written between
-// the two: such lines are in neither file, so that nobody can have them.
+// TestExactlyOnceCopied is a shorter variant with a log that is copied and emptied. Nothing is written between these steps, because
+// such lines would be in neither file.
 func TestExactlyOnceCopied(t *testing.T) {
 	t.Parallel()
 	exactlyOnce(t, 30_000, (*logWriter).copyAndEmpty)
@@ -647,7 +647,7 @@ func exactlyOnce(t *testing.T, lines int, rotate func(*logWriter) string) {
 	})
 	r := newReader(t, Config{Glob: w.path(), PollInterval: time.Millisecond, Logger: lost})
 	r.start()
-	// The first look decides what is old, so nothing is written before.
+	// The first poll decides which lines are old, so the test writes nothing before it.
 	wait := func(what string, done func() bool) {
 		t.Helper()
 		for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
@@ -666,7 +666,7 @@ func exactlyOnce(t *testing.T, lines int, rotate func(*logWriter) string) {
 	go func() {
 		defer close(written)
 		random := rand.New(rand.NewPCG(1, 2))
-		// A file may go once two looks have ended since it was rotated: the second of them began afterwards.
+		// A rotated file may be deleted after the end of two polls: the second one began after the rotation.
 		type old struct {
 			name  string
 			since time.Time
@@ -729,7 +729,7 @@ func exactlyOnce(t *testing.T, lines int, rotate func(*logWriter) string) {
 		}
 	}
 	wait("not everything is read", func() bool { return len(r.users()) >= len(want) })
-	time.Sleep(5 * time.Millisecond) // a look or two more, for what may be read twice
+	time.Sleep(5 * time.Millisecond) // one or two more polls, to find lines that are read twice
 	r.stop()
 	got := r.users()
 	if !slices.Equal(got, want) {
@@ -786,7 +786,7 @@ func TestSimulatedSite(t *testing.T) {
 	})
 }
 
-// TestOthersMayRename keeps the promise that following does no harm: a file that is held can be renamed and deleted.
+// TestOthersMayRename checks that others can rename and delete a file that the follower has open.
 func TestOthersMayRename(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "log.txt")
 	if err := os.WriteFile(name, []byte("text"), 0o600); err != nil {

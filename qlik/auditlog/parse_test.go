@@ -90,14 +90,14 @@ func TestParseHeader(t *testing.T) {
 	for _, same := range []string{
 		"\uFEFF" + header, "#" + header, header + "\r", strings.ToUpper(header),
 		strings.ReplaceAll(strings.ReplaceAll(header, "UserId", "User Id"), "UserDirectory", "user_directory"),
-		header + "\tMessage", // the first one counts
+		header + "\tMessage", // the first column with a name counts
 	} {
 		if got := mustParseHeader(t, same); got != want {
 			t.Errorf("%q: %+v", same, got)
 		}
 	}
 
-	// By name, never by position.
+	// Columns are found by name, never by position.
 	c := mustParseHeader(t, "Message\tUserId\tX\tUserDirectory\tTimestamp")
 	got, is, err := c.parse([]byte(strings.Join([]string{limitMessage, "goran", "x", "LAB", "20240514T071502.113Z"}, "\t")))
 	if err != nil || !is || got.User != (qlik.User{Directory: "LAB", ID: "goran"}) || got.Reason != SessionLimit {
