@@ -61,7 +61,7 @@ func TestAuditLog(t *testing.T) {
 		t.Errorf("message %s", license[20])
 	}
 
-	// Rollover: asked for, by age, by size.
+	// Rollover: requested, by age, by size.
 	rolled := func() int {
 		files, err := filepath.Glob(filepath.Join(dir, "a_AuditSecurity_Repository_*Z.log"))
 		if err != nil {

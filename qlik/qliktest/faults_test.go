@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// checkFault asks a service under a fault and says what is wrong with its answer.
+// checkFault sends a request to a service with a fault, and returns what is wrong with the response.
 func checkFault(t *testing.T, client *http.Client, url string, fault Fault) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -101,7 +101,7 @@ func checkFault(t *testing.T, client *http.Client, url string, fault Fault) erro
 	return fmt.Errorf("no expectation for %v", fault)
 }
 
-// TestFaults meets every fault over a connection that existed before, and the normal answer after it.
+// TestFaults tests every fault over an existing connection, and the normal response after it.
 func TestFaults(t *testing.T) { //nolint:tparallel // one site, one fault at a time
 	t.Parallel()
 	for _, inMemory := range []bool{false, true} {
@@ -196,7 +196,7 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-// TestCloseEndsHangingRequests also has an endless answer that nobody reads, and one that is delayed.
+// TestCloseEndsHangingRequests also has an endless response that is not read, and a delayed response.
 func TestCloseEndsHangingRequests(t *testing.T) {
 	for _, inMemory := range []bool{false, true} {
 		site, err := Start(Config{InMemory: inMemory, Nodes: []Node{{Name: "a"}, {Name: "b"}, {Name: "c"}}})

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestBubble has a site, its client and its people in a testing/synctest bubble: an hour passes in no time.
+// TestBubble runs a site, its client and its people for an hour of fake time in a testing/synctest bubble.
 func TestBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		config := Company(40)

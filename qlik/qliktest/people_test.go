@@ -103,7 +103,7 @@ func TestHurriedPeople(t *testing.T) {
 			t.Errorf("seed %d: after two minutes reached %v, refused %v, cooling %v, restarted %v", seed, reached, refusedOnce, cooling, restarted)
 		}
 		least, most, refusals := before, before, 0
-		// A restart takes sessions away from those at the limit, too.
+		// A restart also ends sessions of users at the limit.
 		for minute := range 20 {
 			people.WarmUp(clock, clock.Now().Add(time.Minute))
 			total, refused, users := census(site)

@@ -241,7 +241,7 @@ func TestClientOfAnotherSite(t *testing.T) {
 	if status, _, err := ask(t, own, http.MethodGet, url); status != http.StatusOK || err != nil {
 		t.Errorf("its own client: status %d, error %v", status, err)
 	}
-	// A reset may overtake the reason.
+	// A reset may arrive before the reason.
 	status, _, err := ask(t, client, http.MethodGet, url)
 	if err == nil || !strings.Contains(err.Error(), "unknown certificate authority") && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("the client of another site: status %d, error %v", status, err)

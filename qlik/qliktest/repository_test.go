@@ -186,7 +186,7 @@ func TestRepositoryFilters(t *testing.T) {
 		{"user/full", "userId so 'da' or name so 'GOR'", "goran ida"},
 		{"user", "userId so 'o'neill'", "400"},
 		{"user", "userId like 'da'", "400"},
-		{"license", "userId eq 'ida'", "400"}, // not one that is filtered here
+		{"license", "userId eq 'ida'", "400"}, // this entity supports no filter
 	} {
 		address := "https://a:4242/qrs/" + test.path
 		if test.filter != "" {

@@ -81,8 +81,8 @@ func TestLimitAndTails(t *testing.T) {
 }
 
 func TestClockJumpKeepsTheOrderOfEvents(t *testing.T) {
-	// The first session ends at 9:45 at the limit, so its slot cools until 9:50; the second at 9:52, when four rows were left: it is free
-	// at once. Looked at only once, at 9:53.
+	// The first session ends at 9:45 at the limit, so its slot cools until 9:50. The second one ends at 9:52, when four rows were left, so
+	// its slot is free at once. The site processes both at 9:53.
 	site, clock := startClocked(t, Config{Users: testUsers})
 	login(t, site, "goran", "first", "", "")
 	clock.Advance(7 * time.Minute)
@@ -159,7 +159,7 @@ func TestWhoIsRefused(t *testing.T) {
 		t.Errorf("%d sessions; refused ones are listed too", n)
 	}
 
-	// A refused session asks again with its next activity.
+	// The next activity in a refused session repeats the license check.
 	var ids []string
 	for i := range 6 {
 		s := login(t, site, "goran", fmt.Sprint(i), "", "")

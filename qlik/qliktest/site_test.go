@@ -17,7 +17,7 @@ const testKey = "0123456789abcdef"
 
 var testStart = time.Date(2026, 5, 14, 9, 15, 2, 113_000_000, time.FixedZone("CEST", 2*60*60))
 
-// start starts a site that the test closes.
+// start starts a site and closes it at the end of the test.
 func start(tb testing.TB, config Config) *Site {
 	tb.Helper()
 	site, err := Start(config)
@@ -28,7 +28,7 @@ func start(tb testing.TB, config Config) *Site {
 	return site
 }
 
-// startClocked starts a site in memory whose clock the test moves.
+// startClocked starts a site in memory and returns its clock, which the test moves.
 func startClocked(tb testing.TB, config Config) (*Site, *Clock) {
 	tb.Helper()
 	clock := NewClock(testStart)
