@@ -15,8 +15,8 @@ import (
 )
 
 // TestFlagReference keeps the tables in docs/flags.md equal to the flags. A
-// section of the page is for flags that begin alike, "qlik.", or for those of
-// a command, "sessions end".
+// section of the page lists the flags with a prefix, such as "qlik.", or the flags of
+// a command, such as "sessions end".
 func TestFlagReference(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("exporter-toolkit has one flag more on Linux, which the tables show")
@@ -94,9 +94,9 @@ func flagRows() []flagRow {
 	return rows
 }
 
-// TestMetricReference: docs/metrics.md has a row for every metric of the
-// exporter. Package collector writes those of a site, the others are written by
-// hand.
+// TestMetricReference checks that docs/metrics.md has a row for every metric of the
+// exporter. Package collector writes the rows for the metrics of a site. The other rows
+// are written by hand.
 func TestMetricReference(t *testing.T) {
 	reference, err := os.ReadFile(filepath.Join("docs", "metrics.md"))
 	if err != nil {

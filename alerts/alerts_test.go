@@ -135,7 +135,7 @@ func TestRunbook(t *testing.T) {
 	if len(links) < 10 {
 		t.Errorf("%d links; is the pattern correct?", len(links))
 	}
-	// A relative link to another document breaks where assets writes the runbook.
+	// A relative link to another document breaks in the folder that assets writes.
 	const documents = "https://github.com/qlik-exporter/qlik_exporter/blob/main/"
 	for _, link := range links {
 		path, fragment, _ := strings.Cut(link[1], "#")
@@ -150,8 +150,8 @@ func TestRunbook(t *testing.T) {
 	}
 }
 
-// TestAlertingPage: docs/alerting.md lists every alert with its severities, and
-// no other.
+// TestAlertingPage checks that docs/alerting.md lists exactly the existing alerts, with
+// their severities.
 func TestAlertingPage(t *testing.T) {
 	page := read(t, filepath.Join("..", "docs", "alerting.md"))
 	want := make(map[string]string)

@@ -17,8 +17,8 @@ import (
 )
 
 // TestReference keeps the tables in docs/metrics.md equal to the metrics: a
-// section for each collector, and one, "site", for those that are always there.
-// Which metrics are experimental is decided on that page, under "Stability".
+// section for each collector, and the section "site" for metrics that are always
+// present. That page decides, under "Stability", which metrics are experimental.
 func TestReference(t *testing.T) {
 	path := filepath.Join("..", "docs", "metrics.md")
 	content, err := os.ReadFile(path)

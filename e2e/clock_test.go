@@ -192,7 +192,7 @@ func TestWallClock(t *testing.T) {
 			"the scrape in the middle of which the clock is set is answered in time", fmt.Sprintf("%v after %s", err, took))
 		s.SetProxyFault("qlik2", qliktest.NoFault)
 		// Its request continues up to --qlik.timeout, and the exporter does not
-		// repeat it meanwhile.
+		// repeat it in the meantime.
 		e.waitFor(t, "all is known again", 20*time.Second, func() bool { return e.scrape(t).value("qlik_sessions_complete") == "1" })
 	}
 

@@ -27,9 +27,9 @@ var (
 // exceed a healthy scrape, from the second scrape on.
 const slowerThanHealthy = 1200 * time.Millisecond
 
-// TestHangingNode has one of three proxies that accepts requests and never
-// answers. A real Prometheus loses no scrape, although the processors are busy,
-// and only the first scrape takes long.
+// TestHangingNode checks a site in which one of three proxies accepts requests and
+// never answers. A real Prometheus loses no scrape, although the processors are
+// busy, and only the first scrape takes long.
 func TestHangingNode(t *testing.T) { //nolint:tparallel // the busy processors would disturb other tests
 	if *hangBusy {
 		keepBusy(t)

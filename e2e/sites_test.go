@@ -135,9 +135,8 @@ func TestTenSites(t *testing.T) {
 		code, answer := post(t, e.url("/-/reload"))
 		expect(t, code == http.StatusOK, "POST /-/reload", answer)
 		begin := time.Now()
-		// One interval until Prometheus reads the list again, one of its own
-		// intervals of five seconds until it uses the list, and one until the
-		// first scrape.
+		// Prometheus reads the list again after one interval, uses it at most five
+		// seconds later, and then scrapes after one scrape interval.
 		p.waitFor(t, "the new site", discoveryInterval+5*time.Second+2*time.Second, func() bool { return look("qlik_sessions")["new"] == 42 })
 		t.Logf("seen after %s", since(begin))
 		expect(t, len(look("qlik_sessions")) == 10, "the others are still there", len(look("qlik_sessions")))

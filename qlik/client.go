@@ -159,7 +159,7 @@ func (c *Client) send(ctx context.Context, q apiRequest, decode func(io.Reader) 
 		status = marked.status
 	}
 	if ctx.Err() != nil {
-		// The deadline is the cause, whatever error it led to.
+		// The deadline is the cause, regardless of the error that it led to.
 		kind, err = KindTimeout, errNotInTime
 	}
 	c.counters.errors[q.api][kind].Add(1)

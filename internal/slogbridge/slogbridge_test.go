@@ -19,8 +19,8 @@ import (
 )
 
 // TestSlogtest runs the conformance suite of the standard library. The suite
-// wants the time under the key "time", where this program writes "ts", so the
-// logger here is bound to that key.
+// expects the time under the key "time". This program writes "ts", so the test binds
+// the logger to "time".
 func TestSlogtest(t *testing.T) {
 	var buf bytes.Buffer
 	newHandler := func(t *testing.T) slog.Handler {
@@ -206,8 +206,8 @@ func TestGoKitFilter(t *testing.T) {
 	}
 }
 
-// TestDerivedHandlersShareNothing would fail, and under -race be reported, if
-// WithAttrs appended to its receiver's attributes in place.
+// TestDerivedHandlersShareNothing checks that WithAttrs does not append to the
+// attributes of its receiver in place. With -race, a violation is also reported.
 func TestDerivedHandlersShareNothing(t *testing.T) {
 	var buf bytes.Buffer
 	parent := slog.New(slogbridge.NewHandler(log.NewLogfmtLogger(log.NewSyncWriter(&buf)), slog.LevelInfo))

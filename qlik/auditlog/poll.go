@@ -185,7 +185,7 @@ func (f *Follower) rollOver(ctx context.Context, next *os.File, h head) error {
 		return err
 	}
 	// The new live file was opened before this read, so the old file gets no more lines.
-	// This reads it to its end, wherever it is now.
+	// This reads it to its end, even if it was renamed or moved.
 	complete := f.finish(ctx, next)
 	if err := ctx.Err(); err != nil {
 		return err

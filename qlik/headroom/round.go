@@ -56,8 +56,8 @@ func NewUsage(rows []qlik.UsageRow, askedAt, readAt time.Time) *Usage {
 	return usage
 }
 
-// validAt reports whether the rows are valid for links that were asked at a time. The
-// rows may also have been read after that time.
+// validAt reports whether the rows are valid for requests to links that were sent at a
+// time. The rows may also have been read after that time.
 func (u *Usage) validAt(asked time.Time) bool {
 	return u != nil && asked.Sub(u.ReadAt) <= UsageValidity
 }

@@ -103,7 +103,7 @@ func (o *observation) countUser(user int32, link *LinkResult) {
 }
 
 // addUnlisted records a session that is no longer listed. The argument is the time of
-// the last request whose answer listed it.
+// the last request that listed it.
 func (t *tally) addUnlisted(asked time.Time) {
 	if t.last.IsZero() || asked.Before(t.last) {
 		t.last = asked

@@ -18,7 +18,7 @@ type Snapshot struct {
 	Users    []UserStatus   // ordered by user
 
 	Tracking Tracking
-	Ended    []time.Duration // lifetimes of sessions that ended since the round before and whose start was seen; shortest first
+	Ended    []time.Duration // lifetimes of sessions with a known start that ended since the previous round; shortest first
 
 	Licenses       *qlik.Licenses // nil if they were not read
 	LicensesStale  bool           // a new user may be at the limit, so the licenses should be read again

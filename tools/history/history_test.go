@@ -261,7 +261,7 @@ func TestHistoryAddsUp(t *testing.T) {
 }
 
 // TestHistoryOutage checks that the data of nodes that do not answer is unknown,
-// and that users stay at the limit meanwhile.
+// and that users stay at the limit in the meantime.
 func TestHistoryOutage(t *testing.T) {
 	t.Parallel()
 	h := newHistory(HistoryOptions{End: historyEnd, Days: 2, Users: users})
