@@ -121,10 +121,10 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 	case row.CoolingSlots > 0 && !row.NextSlot.IsZero():
 		fmt.Fprintf(b, "The user can start a new session from %s on. Until then, slots that were freed at the limit stay taken.\n", at(row.NextSlot))
 	case known && without > 0:
-		fmt.Fprintf(b, "The user can start a new session at %s at the latest, unless slots are left over. Slots taken without a session: %d.\n",
+		fmt.Fprintf(b, "The user can start a new session by %s if the slots taken without a session (%d) are cooling and not left over.\n",
 			at(after.Time.Add(c.CoolingTime)), without)
 	case !row.NextSlot.IsZero():
-		fmt.Fprintf(b, "The user can start a new session at %s at the latest, when a session has timed out.\n", at(row.NextSlot))
+		fmt.Fprintf(b, "The user can start a new session by %s, when a session has timed out.\n", at(row.NextSlot))
 	default:
 		b.WriteString("The user cannot start a new session now. It is unknown when this will be possible.\n")
 	}
