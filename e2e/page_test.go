@@ -393,7 +393,7 @@ func TestPage(t *testing.T) { //nolint:tparallel // its parts follow each other
 	})
 	t.Run("exporter gone", func(t *testing.T) {
 		// The rows are there before the script is, which a stopped exporter cannot serve.
-		b.expect(t, "the script has run: the button Pause is hidden", `document.getElementById("pause").hidden`, "false")
+		b.expect(t, "the button Pause is hidden", `document.getElementById("pause").hidden`, "false")
 		s.stop(t)
 		b.expect(t, "what is said", `document.getElementById("lost").hidden`, "false")
 		said := b.text(t, `document.getElementById("lost").textContent`)
