@@ -116,8 +116,8 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 					return ""
 				}
 			}
-			// The name of the program, prefixes of names, and a label.
-			if name == "qlik_exporter" || strings.HasPrefix(name, "qlik_exporter:") || strings.HasSuffix(name, "_") || name == "qlik_service" {
+			// The name of the program, prefixes of names, and labels.
+			if name == "qlik_exporter" || strings.HasPrefix(name, "qlik_exporter:") || strings.HasSuffix(name, "_") || name == "qlik_service" || name == "qlik_node" {
 				return ""
 			}
 			return "is not a metric"

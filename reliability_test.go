@@ -158,8 +158,8 @@ var well = map[string]string{
 var half = map[string]string{
 	"qlik_sessions_started_total": "0", "qlik_sessions_ended_total": "0", "qlik_proxy_restarts_total": "0",
 	"qlik_up": "1", "qlik_sessions_complete": "0", "qlik_sessions": "2",
-	"qlik_virtual_proxy_up node=qlik1": "2", "qlik_virtual_proxy_up node=qlik2": "0",
-	"qlik_virtual_proxy_sessions node=qlik1": "2", "qlik_virtual_proxy_sessions node=qlik2": "absent",
+	"qlik_virtual_proxy_up qlik_node=qlik1": "2", "qlik_virtual_proxy_up qlik_node=qlik2": "0",
+	"qlik_virtual_proxy_sessions qlik_node=qlik1": "2", "qlik_virtual_proxy_sessions qlik_node=qlik2": "absent",
 	"qlik_user_sessions user_id=anna": "2", "qlik_session_limit_headroom": "3",
 }
 

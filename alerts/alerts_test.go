@@ -421,12 +421,12 @@ func checkExpression(expr string, known series) (labels map[string]bool, faults 
 func TestCheckExpression(t *testing.T) {
 	t.Parallel()
 	known := make(series)
-	known.add("qlik_sessions", "node")
+	known.add("qlik_sessions", "qlik_node")
 	for expr, right := range map[string]bool{
-		`sum without (instance, pod) (qlik_sessions{node=~"a|b"} offset 2m) > 2 * time()`: true,
-		`max by (node) (last_over_time(qlik_sessions[5m]))`:                               true,
-		`label_replace(qlik_sessions, "kind", "a", "", "") and on (kind) qlik_sessions`:   true,
-		`max by (__name__, node) ({__name__=~"qlik_sessions",job="qlik"})`:                true,
+		`sum without (instance, pod) (qlik_sessions{qlik_node=~"a|b"} offset 2m) > 2 * time()`: true,
+		`max by (qlik_node) (last_over_time(qlik_sessions[5m]))`:                               true,
+		`label_replace(qlik_sessions, "kind", "a", "", "") and on (kind) qlik_sessions`:        true,
+		`max by (__name__, qlik_node) ({__name__=~"qlik_sessions",job="qlik"})`:                true,
 		`qlik_session > 0`:                            false,
 		`qlik_sessions{nod="a"}`:                      false,
 		`sum by (nodes) (qlik_sessions)`:              false,

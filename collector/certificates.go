@@ -13,7 +13,7 @@ var (
 		"Unix time at which the site's CA certificate in use (root.pem) expires. With several certificates, the earliest of these times.")
 	serverCertificateExpiryDesc = gaugeDesc("qlik_server_certificate_expiry_timestamp_seconds",
 		"Unix time at which the node's certificate expires, as presented at the last request. Absent if the node presented none.",
-		"node")
+		"qlik_node")
 )
 
 type certificatesCollector struct{}

@@ -31,10 +31,10 @@ var (
 		"user_directory", "user_id", "reason")
 	auditLogUpDesc = gaugeDesc("qlik_audit_log_up",
 		"1 if the exporter reads the audit security log of the node's repository; 0 if it cannot, or if no log is configured for the node.",
-		"node")
+		"qlik_node")
 	auditLogLastReadDesc = gaugeDesc("qlik_audit_log_last_read_timestamp_seconds",
 		"Unix time at which the audit security log of the node was last read to its end.",
-		"node")
+		"qlik_node")
 )
 
 // AuditLog is the follower of an audit security log.

@@ -9,7 +9,7 @@ import (
 
 var serviceStateDesc = gaugeDesc("qlik_service_state",
 	"1 for the state that the repository reports for the service, 0 for all other states. Refreshed from the repository every 30 seconds.",
-	"node", "qlik_service", "state")
+	"qlik_node", "qlik_service", "state")
 
 type servicesCollector struct{}
 

@@ -58,26 +58,26 @@ var (
 		"virtual_proxy")
 	proxyRestartsDesc = counterDesc("qlik_proxy_restarts_total",
 		"Number of times that a node with five or more sessions lost all of them at once.",
-		"node")
+		"qlik_node")
 
 	virtualProxyUpDesc = gaugeDesc("qlik_virtual_proxy_up",
 		"1 if the node responded for the virtual proxy in this scrape. If 0, its sessions there are unknown.",
-		"node", "virtual_proxy")
+		"qlik_node", "virtual_proxy")
 	virtualProxyScrapeDurationDesc = gaugeDesc("qlik_virtual_proxy_scrape_duration_seconds",
 		"Time until the node responded for the virtual proxy, or until the exporter stopped waiting.",
-		"node", "virtual_proxy")
+		"qlik_node", "virtual_proxy")
 	virtualProxySessionsDesc = gaugeDesc("qlik_virtual_proxy_sessions",
 		"Sessions that the node lists for the virtual proxy.",
-		"node", "virtual_proxy")
+		"qlik_node", "virtual_proxy")
 	virtualProxyUsersDesc = gaugeDesc("qlik_virtual_proxy_users",
 		"Distinct users among the sessions that the node lists for the virtual proxy. Each anonymous browser counts as one user.",
-		"node", "virtual_proxy")
+		"qlik_node", "virtual_proxy")
 	virtualProxyInfoDesc = gaugeDesc("qlik_virtual_proxy_info",
 		"Always 1. Description and authentication method of the virtual proxy."+refreshedFromRepository,
-		"node", "virtual_proxy", "description", "authentication_method")
+		"qlik_node", "virtual_proxy", "description", "authentication_method")
 	virtualProxyInactivityTimeoutDesc = gaugeDesc("qlik_virtual_proxy_session_inactivity_timeout_seconds",
 		"Time without activity after which the virtual proxy ends a session."+refreshedFromRepository,
-		"node", "virtual_proxy")
+		"qlik_node", "virtual_proxy")
 )
 
 type sessionsCollector struct {

@@ -17,7 +17,7 @@ var (
 		"api", "kind")
 	repositoryUpDesc = gaugeDesc("qlik_repository_up",
 		"1 if the last request to the node's repository succeeded, 0 if it failed. Not refreshed in every scrape; absent before the first request.",
-		"node")
+		"qlik_node")
 	lastRefreshDesc = gaugeDesc("qlik_last_refresh_timestamp_seconds",
 		"Unix time of the last successful refresh of a source that is not read in every scrape. Absent before the first success.",
 		"source")

@@ -594,13 +594,13 @@ func TestMetrics(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	known := make(series)
-	known.add("qlik_sessions", "node")
+	known.add("qlik_sessions", "qlik_node")
 	known.add("qlik_users", "headroom")
 	for expr, right := range map[string]bool{
-		`sum without (instance) (qlik_sessions{node=~"a|b",job="$job"} offset $__range) > 2 * time()`: true,
-		`max by (node) (last_over_time(qlik_sessions[5m]))`:                                           true,
-		`max by (kind) (label_replace(qlik_sessions, "kind", "a", "", ""))`:                           true,
-		`label_values(qlik_sessions{job="$job"}, node)`:                                               true,
+		`sum without (instance) (qlik_sessions{qlik_node=~"a|b",job="$job"} offset $__range) > 2 * time()`: true,
+		`max by (qlik_node) (last_over_time(qlik_sessions[5m]))`:                                           true,
+		`max by (kind) (label_replace(qlik_sessions, "kind", "a", "", ""))`:                                true,
+		`label_values(qlik_sessions{job="$job"}, qlik_node)`:                                               true,
 		`qlik_session > 0`:                           false,
 		`qlik_sessions{headroom="a"}`:                false,
 		`sum by (nodes) (qlik_sessions)`:             false,

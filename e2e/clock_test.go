@@ -216,7 +216,7 @@ func TestWallClock(t *testing.T) {
 		setInTheMiddle(step.ahead)
 		agree(step.about)
 		read(e, `qlik_last_refresh_timestamp_seconds{source="services"}`, step.ahead, 32*time.Second)
-		read(e, `qlik_audit_log_last_read_timestamp_seconds{node="qlik1"}`, step.ahead, 2*time.Second)
+		read(e, `qlik_audit_log_last_read_timestamp_seconds{qlik_node="qlik1"}`, step.ahead, 2*time.Second)
 		session := s.login(t, "bob", 2)
 		s.login(t, "bob", 3)
 		scrape()

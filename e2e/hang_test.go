@@ -191,8 +191,8 @@ func (s *scrapes) expectHanging(t *testing.T, sessions map[string]int) {
 	all("counts are said to be incomplete", "qlik_sessions_complete", 0)
 	all("all sessions of the other nodes are there", "qlik_sessions", float64(sessions["qlik1"]+sessions["qlik2"]))
 	for node, up := range map[string]float64{"qlik1": 1, "qlik2": 1, "qlik3": 0} {
-		all("the links of "+node, `qlik_virtual_proxy_up{node="`+node+`",virtual_proxy="/sales"}`, up)
+		all("the links of "+node, `qlik_virtual_proxy_up{qlik_node="`+node+`",virtual_proxy="/sales"}`, up)
 	}
-	hanging := s.of(t, `qlik_virtual_proxy_sessions{node="qlik3",virtual_proxy="/"}`)
+	hanging := s.of(t, `qlik_virtual_proxy_sessions{qlik_node="qlik3",virtual_proxy="/"}`)
 	expect(t, len(hanging) == 0, "nothing is said of the sessions on the node that hangs", hanging)
 }

@@ -166,10 +166,10 @@ func checkEvents(t *testing.T, run *history) {
 		var node model.LabelValue
 		var at time.Duration
 		var before, after float64
-		for _, series := range run.matrix(t, `sum by (node) (qlik_virtual_proxy_sessions{job="qlik"})`) {
+		for _, series := range run.matrix(t, `sum by (qlik_node) (qlik_virtual_proxy_sessions{job="qlik"})`) {
 			for i := 1; i < len(series.Values); i++ {
 				if one, next := float64(series.Values[i-1].Value), float64(series.Values[i].Value); one-next > before-after {
-					node, before, after = series.Metric["node"], one, next
+					node, before, after = series.Metric["qlik_node"], one, next
 					at = series.Values[i].Timestamp.Time().Sub(run.begin).Round(time.Second)
 				}
 			}

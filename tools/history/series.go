@@ -280,7 +280,7 @@ func (t *text) proxyRecords() {
 	for proxy, links := range t.served {
 		t.series("virtual_proxy:qlik_virtual_proxy_sessions_per_user:ratio7d", labels(proxy), detail, t.usual(links))
 	}
-	t.family("node:qlik_virtual_proxy_sessions:sum", "gauge")
+	t.family("qlik_node:qlik_virtual_proxy_sessions:sum", "gauge")
 	for node, name := range t.nodes {
 		var links []int
 		for i, l := range t.links {
@@ -288,7 +288,7 @@ func (t *text) proxyRecords() {
 				links = append(links, i)
 			}
 		}
-		t.series("node:qlik_virtual_proxy_sessions:sum", t.record()+fmt.Sprintf(",node=%q", name), 0, func(i int) (float64, bool) {
+		t.series("qlik_node:qlik_virtual_proxy_sessions:sum", t.record()+fmt.Sprintf(",qlik_node=%q", name), 0, func(i int) (float64, bool) {
 			return t.sum(i, links, &t.steps[i].sessions)
 		})
 	}
@@ -313,7 +313,7 @@ func (h *history) usual(links []int) func(i int) (float64, bool) {
 // detailedLinks writes the exporter's metrics of the links.
 func (t *text) detailedLinks(from int) {
 	labels := func(link int) string {
-		return fmt.Sprintf("%s,node=%q,virtual_proxy=%q", t.target(), t.nodes[t.links[link].node], t.proxies[t.links[link].proxy])
+		return fmt.Sprintf("%s,qlik_node=%q,virtual_proxy=%q", t.target(), t.nodes[t.links[link].node], t.proxies[t.links[link].proxy])
 	}
 	for _, m := range []struct {
 		name  string
