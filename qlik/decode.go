@@ -64,10 +64,25 @@ var tolerant = json.JoinOptions(
 )
 
 // decodeArray reads a JSON array and calls each for every element. It keeps only one
-// element in memory and reuses it for the next one. Field names match in any case.
+// element in memory and reuses it for the next one. Field names match in any case. One
+// element that cannot be read makes the response invalid.
 func decodeArray[T any](body io.Reader, each func(element *T) error) error {
+	var element T
+	return decodeList(body, func(decoder *jsontext.Decoder) error {
+		var zero T
+		element = zero
+		if err := json.UnmarshalDecode(decoder, &element); err != nil {
+			return err
+		}
+		return each(&element)
+	})
+}
+
+// decodeList reads a JSON array. It calls next for every element, and next must read
+// it from the decoder.
+func decodeList(body io.Reader, next func(*jsontext.Decoder) error, options ...json.Options) error {
 	bounded := &boundedReader{r: body, left: maxAnswerBytes, element: maxElementBytes}
-	decoder := jsontext.NewDecoder(withoutBOM(bounded), tolerant)
+	decoder := jsontext.NewDecoder(withoutBOM(bounded), append(options, tolerant)...)
 	token, err := decoder.ReadToken()
 	err = bounded.cause(err)
 	switch {
@@ -78,16 +93,10 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 	case token.Kind() != jsontext.KindBeginArray:
 		return kindErrorf(KindDecode, "the response is not a JSON array")
 	}
-	var element T
 	for decoder.PeekKind() != jsontext.KindEndArray {
 		bounded.element = maxElementBytes
-		var zero T
-		element = zero
-		if err := json.UnmarshalDecode(decoder, &element); err != nil {
+		if err := next(decoder); err != nil {
 			return decodeError(bounded.cause(err))
-		}
-		if err := each(&element); err != nil {
-			return err
 		}
 	}
 	if _, err := decoder.ReadToken(); err != nil { // the closing bracket
@@ -105,13 +114,13 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 }
 
 // decodeObject reads a single JSON object. It returns nil for null.
-func decodeObject[T any](body io.Reader) (*T, error) {
+func decodeObject[T any](body io.Reader, options ...json.Options) (*T, error) {
 	bounded := &boundedReader{r: body, left: maxElementBytes, element: maxElementBytes}
 	var object *T
 	// Read the whole value first, so that an endless body is reported as too large.
 	value, err := jsontext.NewDecoder(withoutBOM(bounded), tolerant).ReadValue()
 	if err == nil {
-		err = json.Unmarshal(value, &object, tolerant)
+		err = json.Unmarshal(value, &object, append(options, tolerant)...)
 	}
 	err = bounded.cause(err)
 	if isSyntax(err) || errors.Is(err, io.EOF) {

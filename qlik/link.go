@@ -2,6 +2,7 @@ package qlik
 
 import (
 	"cmp"
+	"errors"
 	"net"
 	"net/http"
 	"path"
@@ -27,6 +28,10 @@ type Link struct {
 	Description          string
 	AuthenticationMethod string // such as "SAML"; see docs/qlik.md, "Virtual proxies"
 	InactivityTimeout    time.Duration
+
+	// Unread marks a link that the repository names in a form that cannot be read. Its
+	// sessions are always unknown.
+	Unread bool
 }
 
 // LinkKey identifies a link within its site.
@@ -80,6 +85,28 @@ func newLink(host, port, prefix string) Link {
 	return link
 }
 
+// unreadName is the name of a virtual proxy whose prefix is unknown, followed by its id.
+// Other names begin with a slash.
+const unreadName = "unreadable"
+
+// newUnreadLink returns the link of a virtual proxy that cannot be read. Without an id
+// it stands for all such links of the node.
+func newUnreadLink(host, port, id string) Link {
+	link := newLink(host, port, "")
+	link.VirtualProxy, link.VirtualProxyID, link.Unread = unreadName, id, true
+	if id != "" {
+		link.VirtualProxy += ":" + id
+	}
+	return link
+}
+
+// ErrUnread is the cause why the session list of an unread link cannot be read.
+var ErrUnread = errors.New("the repository names a virtual proxy of this node in a form that cannot be read")
+
+func unreadError(link *Link) error {
+	return &Error{Op: http.MethodGet, Target: "https://" + link.Address + "/qps/", Kind: KindDecode, Err: ErrUnread}
+}
+
 // staticLinks returns a link for each pair of a proxy (host:port) and a virtual proxy.
 // They are for networks without access to a repository. It returns nil unless both
 // are given.
@@ -120,7 +147,7 @@ func filterLinks(links []Link, proxies, virtualProxies []string) []Link {
 				host, port, _ := net.SplitHostPort(p)
 				return strings.EqualFold(p, l.Address) || port == proxyPort && strings.EqualFold(host, HostOf(l.Address))
 			})
-		matchesPrefix := len(virtualProxies) == 0 ||
+		matchesPrefix := len(virtualProxies) == 0 || l.Unread ||
 			slices.ContainsFunc(virtualProxies, func(p string) bool { return virtualProxyName(p) == l.VirtualProxy })
 		return !matchesProxy || !matchesPrefix
 	})

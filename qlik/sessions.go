@@ -55,6 +55,8 @@ var errIncompleteSession = &kindError{
 	err:  errors.New("an element of the list has no SessionId, UserDirectory or UserId"),
 }
 
+var errLongName = kindErrorf(KindDecode, "an element of the list has an id of more than %d characters", maxName)
+
 // maxSessions is the maximum number of sessions of one link. It is far above the
 // number on any real site.
 const maxSessions = 250_000
@@ -65,6 +67,9 @@ var errTooManySessions = kindErrorf(KindTooLarge, "the list has more than %d ses
 // be nil, when the response begins to arrive. If the list is incomplete, Sessions
 // returns only the error.
 func (c *Client) Sessions(ctx context.Context, link *Link, begun func()) (sessions []Session, answer Answer, err error) {
+	if link.Unread {
+		return nil, answer, unreadError(link)
+	}
 	// The list is probably about as long as the last one. Allocating this length at
 	// once avoids copies.
 	url, length := link.URL(), 0
@@ -93,6 +98,9 @@ func decodeSessions(body io.Reader, link *Link, length int) (sessions []Session,
 	err = decodeArray(body, func(record *sessionRecord) error {
 		if record.SessionID == "" || record.UserDirectory == "" || record.UserID == "" {
 			return errIncompleteSession
+		}
+		if !isName(record.SessionID) || !isName(record.UserDirectory) || !isName(record.UserID) {
+			return errLongName
 		}
 		if len(sessions) == maxSessions {
 			return errTooManySessions

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,36 +14,33 @@ import (
 // repository, so that the client returns to it once it is up again.
 func (c *Client) Topology(ctx context.Context) ([]Link, error) {
 	var (
-		hosts          = c.repositories.hosts
-		proxies        []proxyServiceRecord
-		virtualProxies []virtualProxyRecord
+		hosts             = c.repositories.hosts
+		topology          topology
+		left, leftOfLinks = make(leftOut), make(leftOut)
 	)
 	var group errgroup.Group
-	group.Go(func() (err error) {
-		proxies, err = collectEntities[proxyServiceRecord](ctx, c, hosts, "proxyservice")
-		return err
+	group.Go(func() error {
+		return listEntities(ctx, c, hosts, "proxyservice", leftOfLinks,
+			func() { topology.proxies = nil },
+			func(p *proxyServiceRecord) { topology.proxies = append(topology.proxies, *p) })
 	})
 	group.Go(func() error {
-		return listEntities(ctx, c, hosts, "virtualproxyconfig",
-			func() { virtualProxies = nil },
-			func(v *virtualProxyRecord) error {
-				if v.ID == "" {
-					return errNoID // skipping it would hide its sessions
-				}
-				virtualProxies = append(virtualProxies, *v)
-				return nil
-			})
+		return listEntities(ctx, c, hosts, virtualProxyList, left,
+			func() { topology.virtualProxies = nil },
+			func(v *virtualProxyRecord) { topology.virtualProxies = append(topology.virtualProxies, *v) })
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	for i := range proxies {
-		if proxies[i].Node.HostName == "" { // has no address
-			c.skipped[SourceTopology].Add(1)
-		}
+	topology.missing = left[elementsOf(virtualProxyList)] > 0
+	for what, times := range leftOfLinks {
+		left.addTimes(what, times)
 	}
-	return filterLinks(joinLinks(proxies, virtualProxies), c.config.Proxies, c.config.VirtualProxies), nil
+	c.skipped.record(SourceTopology, left, nil)
+	return filterLinks(topology.links(), c.config.Proxies, c.config.VirtualProxies), nil
 }
+
+const virtualProxyList = "virtualproxyconfig"
 
 // ConfiguredLinks returns the links that the configuration defines. It returns nil if
 // the topology must be read from a repository.
@@ -52,38 +48,70 @@ func (c *Client) ConfiguredLinks() []Link {
 	return staticLinks(c.config.Proxies, c.config.VirtualProxies)
 }
 
-var errNoID = kindErrorf(KindDecode, "the list has a virtual proxy without id")
+// topology is what the repository says about proxies and virtual proxies.
+type topology struct {
+	proxies        []proxyServiceRecord
+	virtualProxies []virtualProxyRecord
+	missing        bool // some virtual proxies could not be read
+}
 
-// joinLinks joins the lists of proxies and virtual proxies of the repository. A
-// virtual proxy without a proxy has no link. Two virtual proxies on different proxies
-// can have the same prefix; their ids differ.
-func joinLinks(proxies []proxyServiceRecord, virtualProxies []virtualProxyRecord) []Link {
-	byID := make(map[string]*virtualProxyRecord, len(virtualProxies))
-	for i := range virtualProxies {
-		byID[virtualProxies[i].ID] = &virtualProxies[i]
+// links joins proxies and virtual proxies. A virtual proxy without a proxy has no link.
+// Two virtual proxies on different proxies can have the same prefix; their ids differ.
+func (t *topology) links() []Link {
+	byID := make(map[name]*virtualProxyRecord, len(t.virtualProxies))
+	for i := range t.virtualProxies {
+		byID[t.virtualProxies[i].ID] = &t.virtualProxies[i]
 	}
 	var links []Link
-	for i := range proxies {
-		if proxies[i].Node.HostName == "" {
-			continue // has no address
+	for i := range t.proxies {
+		settings := &t.proxies[i].Settings
+		host, port := string(t.proxies[i].Node.HostName), proxyPort
+		if number := settings.value.RESTListenPort; number.known {
+			port = strconv.Itoa(int(number.value))
 		}
-		settings := &proxies[i].Settings
-		port := proxyPort
-		if settings.RESTListenPort != 0 {
-			port = strconv.Itoa(settings.RESTListenPort)
-		}
-		for _, linked := range slices.Concat(settings.VirtualProxies, settings.DefaultVirtualProxies, settings.OtherVirtualProxies) {
-			virtualProxy, ok := byID[linked.ID]
-			if !ok {
-				continue // deleted between the two requests
+		all := settings.odd // the links of this proxy are unknown
+		for _, list := range []elements[linkedRecord]{settings.value.VirtualProxies, settings.value.DefaultVirtualProxies, settings.value.OtherVirtualProxies} {
+			all = all || list.odd
+			for _, linked := range list.list {
+				virtualProxy, ok := byID[linked.ID]
+				if !ok { // deleted between the two requests, or among those that could not be read
+					if t.missing {
+						links = append(links, newUnreadLink(host, port, string(linked.ID)))
+					}
+					continue
+				}
+				link := newLink(host, port, string(virtualProxy.Prefix))
+				link.VirtualProxyID = string(virtualProxy.ID)
+				link.Description = string(virtualProxy.Description.value)
+				link.AuthenticationMethod = virtualProxy.AuthenticationMethod.value.in(authenticationMethods)
+				link.InactivityTimeout = time.Duration(virtualProxy.SessionInactivityTimeout.value)
+				links = append(links, link)
 			}
-			link := newLink(proxies[i].Node.HostName, port, virtualProxy.Prefix)
-			link.VirtualProxyID = virtualProxy.ID
-			link.Description = strings.ToValidUTF8(virtualProxy.Description, "\uFFFD")
-			link.AuthenticationMethod = virtualProxy.AuthenticationMethod.in(authenticationMethods)
-			link.InactivityTimeout = time.Duration(virtualProxy.SessionInactivityTimeout * float64(time.Minute))
-			links = append(links, link)
+		}
+		if all {
+			links = append(links, newUnreadLink(host, port, ""))
 		}
 	}
 	return sortedLinks(links)
+}
+
+// WithLast returns the links of a new topology. It replaces each unread link by the last
+// one of the same virtual proxy on the same node, if there is one.
+func WithLast(links, last []Link) []Link {
+	if !slices.ContainsFunc(links, func(l Link) bool { return l.Unread }) {
+		return links
+	}
+	var all []Link
+	for _, link := range links {
+		known := len(all)
+		for _, before := range last {
+			if link.Unread && !before.Unread && before.Node == link.Node && (link.VirtualProxyID == "" || before.VirtualProxyID == link.VirtualProxyID) {
+				all = append(all, before)
+			}
+		}
+		if len(all) == known {
+			all = append(all, link)
+		}
+	}
+	return sortedLinks(all)
 }

@@ -1,31 +1,26 @@
 package qlik
 
 import (
-	"encoding/json"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
 
-func TestJoinLinks(t *testing.T) {
-	var proxies []proxyServiceRecord
-	var virtualProxies []virtualProxyRecord
-	for to, text := range map[any]string{
-		&proxies: `[
+func TestTopology(t *testing.T) {
+	site := answers{
+		"/qrs/proxyservice": `[
 			{"serverNodeConfiguration": {"hostName": "b"}, "settings": {"restListenPort": 4243, "virtualProxies": [{"id": "hub"}, {"id": "ab"}, {"id": "gone"}]}},
 			{"serverNodeConfiguration": {"hostName": "a"}, "settings": {"restListenPort": 14243, "virtualProxies": [{"id": "hub"}, {"id": "ab2"}]}},
-			{"serverNodeConfiguration": {"hostName": "old"}, "settings": {"defaultVirtualProxyConfigurations": [{"id": "hub"}], "virtualProxyConfigurations": [{"id": "ab"}]}},
+			{"serverNodeConfiguration": {"hostName": "old"}, "settings": {"defaultVirtualProxyConfigurations": {"id": "hub"}, "virtualProxyConfigurations": [{"id": "ab"}]}},
 			{"serverNodeConfiguration": {"hostName": "idle"}, "settings": {"restListenPort": 4243, "virtualProxies": []}}]`,
-		&virtualProxies: `[
+		"/qrs/virtualproxyconfig": `[
 			{"id": "hub", "prefix": "", "description": "Central Proxy (Default)", "authenticationMethod": 0, "sessionInactivityTimeout": 30},
 			{"id": "ab", "prefix": "a/b", "description": "first", "authenticationMethod": 4, "sessionInactivityTimeout": 5},
 			{"id": "ab2", "prefix": "a/b", "description": "second", "authenticationMethod": "SAML", "sessionInactivityTimeout": 20},
 			{"id": "unlinked", "prefix": "nobody"}]`,
-	} {
-		if err := json.Unmarshal([]byte(text), to); err != nil {
-			t.Fatal(err)
-		}
 	}
+	c := site.client()
 	hub := Link{VirtualProxy: "/", VirtualProxyID: "hub", Description: "Central Proxy (Default)", AuthenticationMethod: "Ticket", InactivityTimeout: 30 * time.Minute}
 	first := Link{VirtualProxy: "/a/b", VirtualProxyID: "ab", Description: "first", AuthenticationMethod: "JWT", InactivityTimeout: 5 * time.Minute}
 	second := Link{VirtualProxy: "/a/b", VirtualProxyID: "ab2", Description: "second", AuthenticationMethod: "SAML", InactivityTimeout: 20 * time.Minute}
@@ -41,9 +36,9 @@ func TestJoinLinks(t *testing.T) {
 		on(hub, "old", "old:4243"),
 		on(first, "old", "old:4243"),
 	}
-	got := joinLinks(proxies, virtualProxies)
-	if !reflect.DeepEqual(got, want) {
-		t.Fatalf("got %+v\nwant %+v", got, want)
+	got, err := c.Topology(t.Context())
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, %v\nwant %+v", got, err, want)
 	}
 	if path := got[1].path(); path != "/qps/a/b/session" {
 		t.Errorf("path of /a/b: %s", path)
@@ -59,7 +54,7 @@ func TestJoinLinks(t *testing.T) {
 	if len(got) != 6 {
 		t.Error("WithoutDisabled altered the topology")
 	}
-	if filtered := filterLinks(joinLinks(proxies, virtualProxies), []string{"B:4243"}, []string{"/a/b/"}); len(filtered) != 1 || filtered[0].Description != "first" {
+	if filtered := filterLinks(slices.Clone(got), []string{"B:4243"}, []string{"/a/b/"}); len(filtered) != 1 || filtered[0].Description != "first" {
 		t.Errorf("filtered: %+v", filtered)
 	}
 }

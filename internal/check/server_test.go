@@ -59,7 +59,7 @@ func TestFaults(t *testing.T) {
 		},
 		qliktest.MissingField: {
 			askProxy + "an element of the list has no SessionId, UserDirectory or UserId" + againElse + proxyService,
-			"FAIL topology qlik1:4242: /qrs/virtualproxyconfig/full: the list has a virtual proxy without id" + againElse + repositoryService,
+			"FAIL topology qlik1:4242: /qrs/virtualproxyconfig/full: no element of the list can be read" + againElse + repositoryService,
 		},
 		qliktest.EndlessBody: {
 			askProxy + "the list has more than 250000 sessions, which is more than any site needs: restart the " + proxyService,

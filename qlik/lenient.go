@@ -1,0 +1,314 @@
+package qlik
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The lists of the repository are read leniently: an element or a field that cannot be
+// read is left out and counted, and the rest of the response is used. Session lists are
+// strict, because a session that is left out would free a slot that is taken.
+//
+// A field of a record is one of:
+//   - optional[T], if the element is useful without it,
+//   - elements[T], for a list within the element,
+//   - any other type, if the element is useless without it.
+
+// record is an element of a list of the repository.
+type record interface {
+	// usable reports whether the element has the fields without which it is useless.
+	usable() bool
+}
+
+// optional is a field of a record that may be missing.
+type optional[T any] struct {
+	value T
+	known bool // the response contains the field, and it can be read
+	odd   bool // the response contains the field, but it cannot be read
+}
+
+// pointer returns the value, or nil if it is unknown.
+func (o *optional[T]) pointer() *T {
+	if !o.known {
+		return nil
+	}
+	value := o.value
+	return &value
+}
+
+// is reports whether a field is known and has a value.
+func is[T comparable](o optional[T], value T) bool { return o.known && o.value == value }
+
+func (o *optional[T]) decode(d *jsontext.Decoder, left leftOut) error {
+	*o = optional[T]{}
+	if d.PeekKind() == jsontext.KindNull {
+		_, err := d.ReadToken()
+		return err
+	}
+	readable, err := decodeNext(d, &o.value)
+	if err != nil {
+		return err
+	}
+	if o.known, o.odd = readable, !readable; o.odd {
+		var zero T
+		o.value = zero
+		left.add(d.StackPointer().LastToken())
+	}
+	return nil
+}
+
+// elements is a field of a record that is a list. A single object is a list of one,
+// because old releases have an object in place of a list (docs/qlik.md, "Topology").
+type elements[T record] struct {
+	list []T
+	odd  bool // the list or an element of it cannot be read
+}
+
+func (e *elements[T]) decode(d *jsontext.Decoder, left leftOut) error {
+	*e = elements[T]{}
+	field := func() string { return d.StackPointer().LastToken() }
+	add := func() error {
+		var element T
+		readable, err := decodeNext(d, &element)
+		switch {
+		case err != nil:
+			return err
+		case readable && element.usable():
+			e.list = append(e.list, element)
+		default:
+			e.odd = true
+		}
+		return nil
+	}
+	switch d.PeekKind() {
+	case jsontext.KindNull:
+		_, err := d.ReadToken()
+		return err
+	case jsontext.KindBeginArray:
+		if _, err := d.ReadToken(); err != nil {
+			return err
+		}
+		name := field()
+		for d.PeekKind() != jsontext.KindEndArray {
+			before := len(e.list)
+			if err := add(); err != nil {
+				return err
+			}
+			if len(e.list) == before {
+				left.add(name)
+			}
+		}
+		_, err := d.ReadToken()
+		return err
+	default:
+		if err := add(); err != nil {
+			return err
+		}
+		if e.odd {
+			left.add(field())
+		}
+		return nil
+	}
+}
+
+// lenientField is an optional or elements.
+type lenientField interface {
+	decode(d *jsontext.Decoder, left leftOut) error
+}
+
+// decodeNext decodes the next value. It skips a value that does not have the form of to,
+// and returns false. Any error means that the rest of the response cannot be read.
+func decodeNext(d *jsontext.Decoder, to any) (readable bool, err error) {
+	depth := d.StackDepth()
+	_, before := d.StackIndex(depth)
+	err = json.UnmarshalDecode(d, to)
+	if err == nil {
+		return true, nil
+	}
+	if _, wrongForm := errors.AsType[*json.SemanticError](err); !wrongForm || isSyntax(err) {
+		return false, err
+	}
+	for d.StackDepth() > depth { // the error was within the value
+		if _, err := d.ReadToken(); err != nil {
+			return false, err
+		}
+	}
+	if _, after := d.StackIndex(depth); after == before { // nothing of the value was read
+		return false, d.SkipValue()
+	}
+	return false, nil
+}
+
+// decodeElements reads a list of the repository and calls each for every element that
+// can be read. It keeps only one element in memory. A list of which no element can be
+// read is invalid.
+func decodeElements[T record](body io.Reader, left leftOut, each func(*T)) error {
+	var element T
+	used := 0
+	err := decodeList(body, func(d *jsontext.Decoder) error {
+		var zero T
+		element = zero
+		readable, err := decodeNext(d, &element)
+		switch {
+		case err != nil:
+			return err
+		case readable && element.usable():
+			used++
+			each(&element)
+		default:
+			left.add(wholeElement)
+		}
+		return nil
+	}, left.count())
+	if err == nil && used == 0 && left[wholeElement] > 0 {
+		return errNothingReadable
+	}
+	return err
+}
+
+var errNothingReadable = kindErrorf(KindDecode, "no element of the list can be read")
+
+// leftOut is what was left out of responses: the number of times by what it was.
+type leftOut map[string]int
+
+const (
+	wholeElement = "element"
+	others       = "other fields"
+	// maxLeftOut bounds the number of names. A response can spell the name of a field in
+	// many ways.
+	maxLeftOut = 32
+)
+
+// count returns the option for a decoder that counts the fields that cannot be read.
+func (l leftOut) count() json.Options {
+	return json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, field lenientField) error {
+		return field.decode(d, l)
+	}))
+}
+
+func (l leftOut) add(what string) { l.addTimes(what, 1) }
+
+func (l leftOut) addTimes(what string, times int) {
+	if _, known := l[what]; !known && len(l) >= maxLeftOut {
+		what = others
+	}
+	l[what] += times
+}
+
+// merge adds what was left out of a list or an object, such as "virtualproxyconfig".
+func (l leftOut) merge(other leftOut, of string) {
+	for what, times := range other {
+		l.addTimes(shortened(strings.ToValidUTF8(what, "\uFFFD"), maxFieldName)+" of "+of, times)
+	}
+}
+
+// elementsOf returns the name of the elements of a list.
+func elementsOf(list string) string { return wholeElement + " of " + list }
+
+// name is an id, a prefix or a name of a host, a user or a directory, in valid UTF-8. A
+// longer one does not come from Qlik Sense.
+type name string
+
+// maxName is the maximum number of characters of a name.
+const maxName = 512
+
+var errName = errors.New("not a name")
+
+func isName(text string) bool { return len(text) <= maxName || utf8.RuneCountInString(text) <= maxName }
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (n *name) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	token, err := d.ReadToken()
+	switch {
+	case err != nil:
+		return err
+	case token.Kind() == jsontext.KindNull:
+		*n = ""
+		return nil
+	case token.Kind() != jsontext.KindString:
+		return errName
+	}
+	text := token.String()
+	if !isName(text) {
+		return errName
+	}
+	*n = name(strings.ToValidUTF8(text, "\uFFFD"))
+	return nil
+}
+
+// port is the number of a TCP port.
+type port int
+
+var errRange = errors.New("the number is out of range")
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (p *port) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	var number int
+	if err := json.UnmarshalDecode(d, &number); err != nil {
+		return err
+	}
+	if number < 1 || number > 65535 {
+		return errRange
+	}
+	*p = port(number)
+	return nil
+}
+
+// minutes is a time in minutes.
+type minutes time.Duration
+
+// maxMinutes is the longest time that makes sense. Sums of such times fit in a Duration.
+const maxMinutes = 60 * 24 * 365 * 100
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (m *minutes) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	var number float64
+	if err := json.UnmarshalDecode(d, &number); err != nil {
+		return err
+	}
+	if number < 0 || number > maxMinutes {
+		return errRange
+	}
+	*m = minutes(number * float64(time.Minute))
+	return nil
+}
+
+const (
+	// maxLabel is the maximum number of bytes of a text for people, such as a description.
+	// Prometheus can refuse a whole scrape because of one long label value.
+	maxLabel     = 200
+	maxFieldName = 64
+)
+
+// label is a text for people that becomes a label value. It is valid UTF-8 and ends with
+// an ellipsis if it was too long.
+type label string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (l *label) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	var text string
+	if err := json.UnmarshalDecode(d, &text); err != nil {
+		return err
+	}
+	*l = label(shortened(strings.ToValidUTF8(text, "\uFFFD"), maxLabel))
+	return nil
+}
+
+// shortened returns a text of at most limit bytes.
+func shortened(text string, limit int) string {
+	const ellipsis = "…"
+	if len(text) <= limit {
+		return text
+	}
+	cut := limit - len(ellipsis)
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + ellipsis
+}
