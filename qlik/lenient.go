@@ -1,6 +1,7 @@
 package qlik
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"strings"
@@ -72,20 +73,6 @@ type elements[T record] struct {
 
 func (e *elements[T]) decode(d *jsontext.Decoder, left leftOut) error {
 	*e = elements[T]{}
-	field := func() string { return d.StackPointer().LastToken() }
-	add := func() error {
-		var element T
-		readable, err := decodeNext(d, &element)
-		switch {
-		case err != nil:
-			return err
-		case readable && element.usable():
-			e.list = append(e.list, element)
-		default:
-			e.odd = true
-		}
-		return nil
-	}
 	switch d.PeekKind() {
 	case jsontext.KindNull:
 		_, err := d.ReadToken()
@@ -94,27 +81,34 @@ func (e *elements[T]) decode(d *jsontext.Decoder, left leftOut) error {
 		if _, err := d.ReadToken(); err != nil {
 			return err
 		}
-		name := field()
+		field := d.StackPointer().LastToken()
 		for d.PeekKind() != jsontext.KindEndArray {
-			before := len(e.list)
-			if err := add(); err != nil {
+			if err := e.add(d, left, field); err != nil {
 				return err
-			}
-			if len(e.list) == before {
-				left.add(name)
 			}
 		}
 		_, err := d.ReadToken()
 		return err
 	default:
-		if err := add(); err != nil {
-			return err
-		}
-		if e.odd {
-			left.add(field())
-		}
-		return nil
+		return e.add(d, left, "")
 	}
+}
+
+// add adds the next value. If it cannot be read, it is left out as a part of the field;
+// "" is the field of the value itself.
+func (e *elements[T]) add(d *jsontext.Decoder, left leftOut, field string) error {
+	var element T
+	readable, err := decodeElement(d, &element)
+	switch {
+	case err != nil:
+		return err
+	case readable:
+		e.list = append(e.list, element)
+	default:
+		e.odd = true
+		left.add(cmp.Or(field, d.StackPointer().LastToken()))
+	}
+	return nil
 }
 
 // lenientField is an optional or elements.
@@ -145,6 +139,16 @@ func decodeNext(d *jsontext.Decoder, to any) (readable bool, err error) {
 	return false, nil
 }
 
+// decodeElement decodes the next value as an element of a list. It returns false if the
+// element cannot be used.
+func decodeElement[T record](d *jsontext.Decoder, element *T) (bool, error) {
+	if d.PeekKind() == jsontext.KindNull {
+		return false, d.SkipValue()
+	}
+	readable, err := decodeNext(d, element)
+	return readable && (*element).usable(), err
+}
+
 // decodeElements reads a list of the repository and calls each for every element that
 // can be read. It keeps only one element in memory. A list of which no element can be
 // read is invalid.
@@ -154,11 +158,11 @@ func decodeElements[T record](body io.Reader, left leftOut, each func(*T)) error
 	err := decodeList(body, func(d *jsontext.Decoder) error {
 		var zero T
 		element = zero
-		readable, err := decodeNext(d, &element)
+		readable, err := decodeElement(d, &element)
 		switch {
 		case err != nil:
 			return err
-		case readable && element.usable():
+		case readable:
 			used++
 			each(&element)
 		default:
