@@ -179,7 +179,7 @@ func decodeElements[T record](body io.Reader, left leftOut, each func(*T)) error
 var errNothingReadable = kindErrorf(KindDecode, "no element of the list can be read")
 
 // leftOut is what was left out of responses: the number of times by what it was.
-type leftOut map[string]int
+type leftOut map[string]uint64
 
 const (
 	wholeElement = "element"
@@ -198,7 +198,7 @@ func (l leftOut) count() json.Options {
 
 func (l leftOut) add(what string) { l.addTimes(what, 1) }
 
-func (l leftOut) addTimes(what string, times int) {
+func (l leftOut) addTimes(what string, times uint64) {
 	if _, known := l[what]; !known && len(l) >= maxLeftOut {
 		what = others
 	}

@@ -64,20 +64,31 @@ func TestLenient(t *testing.T) {
 			"all fields", `[{"id":"a","text":"t","flag":true,"number":0.1,"port":4243,"time":"2026-03-02T12:00:00.000Z","span":30,"kind":2,"inner":{"id":"i","flag":false},"list":[{"id":"b"}]}]`,
 			[]sample{{
 				"a", known[label]("t"), known(true), known(0.1), known(port(4243)), known(today), known(minutes(30 * time.Minute)), known(enum{set: true, number: 2}),
-				known(inner{ID: "i", Flag: known(false)}), elements[inner]{list: []inner{{ID: "b"}}},
-			}}, odd(),
+				known(inner{ID: "i", Flag: known(false)}),
+				elements[inner]{list: []inner{{ID: "b"}}},
+			}},
+			odd(),
 		},
 		{"null is missing", `[{"id":"a","text":null,"flag":null,"number":null,"port":null,"time":null,"span":null,"kind":null,"inner":null,"list":null}]`, []sample{{ID: "a", Kind: optional[enum]{}}}, odd()},
 		{"names in other cases", `[{"ID":"a","Text":"t"}]`, []sample{{ID: "a", Text: known[label]("t")}}, odd()},
 		{
 			"odd elements of every kind", `[{"id":"a"},null,5,"x",true,[],[1,[2,{"id":"c"}]],{},{"id":5},{"id":{"id":"x"}},{"id":null},{"id":"b"}]`,
-			[]sample{{ID: "a"}, {ID: "b"}}, odd(slices.Repeat([]string{wholeElement}, 10)...),
+			[]sample{{ID: "a"}, {ID: "b"}},
+			odd(slices.Repeat([]string{wholeElement}, 10)...),
 		},
 		{
 			"fields of the wrong type", `[{"id":"a","text":5,"flag":"true","number":"1","port":"4243","time":5,"span":"30","kind":{},"inner":[{"id":"x"}],"list":7},{"id":"b"}]`,
 			[]sample{{
-				"a", optional[label]{odd: true}, optional[bool]{odd: true}, optional[float64]{odd: true}, optional[port]{odd: true}, optional[time.Time]{odd: true},
-				optional[minutes]{odd: true}, optional[enum]{odd: true}, optional[inner]{odd: true}, elements[inner]{odd: true},
+				"a",
+				optional[label]{odd: true},
+				optional[bool]{odd: true},
+				optional[float64]{odd: true},
+				optional[port]{odd: true},
+				optional[time.Time]{odd: true},
+				optional[minutes]{odd: true},
+				optional[enum]{odd: true},
+				optional[inner]{odd: true},
+				elements[inner]{odd: true},
 			}, {ID: "b"}},
 			odd("text", "flag", "number", "port", "time", "span", "kind", "inner", "list"),
 		},
@@ -97,11 +108,13 @@ func TestLenient(t *testing.T) {
 		},
 		{
 			"a time in another form", `[{"id":"a","time":"3/16/2026"}]`,
-			[]sample{{ID: "a", Time: optional[time.Time]{odd: true}}}, odd("time"),
+			[]sample{{ID: "a", Time: optional[time.Time]{odd: true}}},
+			odd("time"),
 		},
 		{
 			"an odd field within a field", `[{"id":"a","inner":{"id":"i","flag":[[{"x":"]"}]]},"text":"t"}]`,
-			[]sample{{ID: "a", Text: known[label]("t"), Inner: known(inner{ID: "i", Flag: optional[bool]{odd: true}})}}, odd("flag"),
+			[]sample{{ID: "a", Text: known[label]("t"), Inner: known(inner{ID: "i", Flag: optional[bool]{odd: true}})}},
+			odd("flag"),
 		},
 		{
 			"odd elements of a list within an element", `[{"id":"a","list":[{"id":"b"},5,{"id":[1,2]},{"id":"c","more":[{"id":"d"},{}]}],"text":"t"}]`,
@@ -169,7 +182,7 @@ func TestLeftOutIsBounded(t *testing.T) {
 	_, attempt, err := decodeSamples(body.String())
 	left := make(leftOut)
 	left.merge(attempt, "a list")
-	total := 0
+	var total uint64
 	for what, times := range left {
 		total += times
 		if len(what) > maxFieldName+len(" of a list") || !utf8.ValidString(what) {

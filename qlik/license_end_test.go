@@ -9,15 +9,15 @@ import (
 )
 
 // said returns the ends in a text, and a question mark for each that cannot be read.
-func (e ends) said() string {
-	var said []string
+func said(e ends) string {
+	var all []string
 	for _, at := range e.dates {
-		said = append(said, at.Format(time.DateOnly))
+		all = append(all, at.Format(time.DateOnly))
 	}
 	for range e.unread {
-		said = append(said, "?")
+		all = append(all, "?")
 	}
-	return strings.Join(said, " ")
+	return strings.Join(all, " ")
 }
 
 func TestLicenseFileEnds(t *testing.T) {
@@ -42,7 +42,7 @@ func TestLicenseFileEnds(t *testing.T) {
 		"EXPIRES;;;2025-06-30":                                                           "",
 		"VALID TO;;;2025-06-30":                                                          "",
 	} {
-		if got := readEnds(lef, "").said(); got != want {
+		if got := said(readEnds(lef, "")); got != want {
 			t.Errorf("%q: got %q, want %q", lef, got, want)
 		}
 	}
@@ -115,7 +115,7 @@ func TestKeyDetailsEnds(t *testing.T) {
 		"-5":                    "?",
 		"9999-12-30":            "?",
 	} {
-		if got := readEnds("", fmt.Sprintf(qlik, text)).said(); got != want {
+		if got := said(readEnds("", fmt.Sprintf(qlik, text))); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
@@ -134,7 +134,7 @@ func TestKeyDetailsEnds(t *testing.T) {
 		"Valid To: 2026-03-16\rValid To: 3/4/2027":                      "2026-03-17 ?",
 		"TIMELIMIT;;;2026-03-16":                                        "",
 	} {
-		if got := readEnds("", details).said(); got != want {
+		if got := said(readEnds("", details)); got != want {
 			t.Errorf("%q: got %q, want %q", details, got, want)
 		}
 	}
@@ -180,7 +180,7 @@ func FuzzLicenseText(f *testing.F) {
 			}
 			folded := strings.ToLower(of)
 			if !strings.Contains(folded, "timelimit") && !strings.Contains(folded, "valid to") && len(e.dates)+len(e.unread) > 0 && isASCII(of) {
-				t.Errorf("%q: ends at %q", of, e.said())
+				t.Errorf("%q: ends at %q", of, said(e))
 			}
 		}
 		check(text, readEnds(text, ""))

@@ -231,7 +231,7 @@ func (l *Licenses) CarryOver(last *Licenses) {
 func (c *Client) readAccess(ctx context.Context, index int, l *Licenses, left leftOut) error {
 	license := licenseTypes[index]
 	var holders map[User]LicenseSet
-	var count, anyUser int
+	var count, anyUser uint64
 	active := make(map[string]int)
 	before := left[elementsOf(license.access)]
 	err := listEntities(ctx, c, c.repositories.lastFirst(), license.access, left,

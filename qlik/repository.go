@@ -137,7 +137,7 @@ func (e *enum) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 
 // in returns the name of the value from a table of names. It returns "Unknown" if the
 // value is missing, "codeN" for a number N without a name, and an unknown name as is.
-func (e enum) in(names []string) string {
+func (e *enum) in(names []string) string {
 	known := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, e.name) })
 	switch {
 	case !e.set:

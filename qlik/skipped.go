@@ -38,7 +38,7 @@ func (s *skipped) record(source string, left leftOut, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, times := range left {
-		s.counts[source] += uint64(times)
+		s.counts[source] += times
 	}
 	if err == nil || len(left) > 0 {
 		s.last[source] = left
@@ -61,7 +61,7 @@ func (c *Client) Skipped() map[string]uint64 {
 // LeftOut is a kind of element or field that could not be read.
 type LeftOut struct {
 	What  string // such as "description of virtualproxyconfig"
-	Times int
+	Times uint64
 }
 
 // LeftOut returns what the last read of a source left out.

@@ -91,33 +91,40 @@ func TestOddTopology(t *testing.T) {
 		{"nothing odd", list(onQlik), list(good), []Link{hub}, 0},
 		{
 			"a proxy without a host, with an object in place of a list", list(`{"settings":{"defaultVirtualProxyConfigurations":{}}}`, onQlik), list(good),
-			[]Link{hub}, 2,
+			[]Link{hub},
+			2,
 		},
 		{"odd proxies", list(onQlik, `5`, `null`, `{"serverNodeConfiguration":"qlik2"}`, `{"serverNodeConfiguration":{"hostName":7}}`, `{"serverNodeConfiguration":{"hostName":"`+long+`"}}`), list(good), []Link{hub}, 5},
 		{"a description that is no text", list(onQlik), `[{"id":"hub","prefix":"","description":5,"authenticationMethod":0,"sessionInactivityTimeout":30}]`, []Link{with(func(l *Link) { l.Description = "" })}, 1},
 		{
 			"a timeout as text", list(onQlik), `[{"id":"hub","prefix":"","description":"Hub","authenticationMethod":0,"sessionInactivityTimeout":"30"}]`,
-			[]Link{with(func(l *Link) { l.InactivityTimeout = 0 })}, 1,
+			[]Link{with(func(l *Link) { l.InactivityTimeout = 0 })},
+			1,
 		},
 		{
 			"a timeout out of range", list(onQlik), `[{"id":"hub","prefix":"","description":"Hub","authenticationMethod":0,"sessionInactivityTimeout":1e300}]`,
-			[]Link{with(func(l *Link) { l.InactivityTimeout = 0 })}, 1,
+			[]Link{with(func(l *Link) { l.InactivityTimeout = 0 })},
+			1,
 		},
 		{
 			"a timeout that is no number", list(onQlik), `[{"id":"hub","prefix":"","description":"Hub","authenticationMethod":0,"sessionInactivityTimeout":1e999}]`,
-			[]Link{with(func(l *Link) { l.InactivityTimeout = 0 })}, 1,
+			[]Link{with(func(l *Link) { l.InactivityTimeout = 0 })},
+			1,
 		},
 		{
 			"a long description", list(onQlik), `[{"id":"hub","prefix":"","description":"` + strings.Repeat("ä", 750) + `","authenticationMethod":"ticket","sessionInactivityTimeout":30}]`,
-			[]Link{with(func(l *Link) { l.Description = strings.Repeat("ä", 98) + "…" })}, 0,
+			[]Link{with(func(l *Link) { l.Description = strings.Repeat("ä", 98) + "…" })},
+			0,
 		},
 		{
 			"an odd method", list(onQlik), `[{"id":"hub","prefix":"","description":"Hub","authenticationMethod":{},"sessionInactivityTimeout":30}]`,
-			[]Link{with(func(l *Link) { l.AuthenticationMethod = "Unknown" })}, 1,
+			[]Link{with(func(l *Link) { l.AuthenticationMethod = "Unknown" })},
+			1,
 		},
 		{
 			"a port as text", `[{"serverNodeConfiguration":{"hostName":"qlik1"},"settings":{"restListenPort":"4243","virtualProxies":[{"id":"hub"}]}}]`, list(good),
-			[]Link{hub}, 1,
+			[]Link{hub},
+			1,
 		},
 		{"odd virtual proxies that are not linked", list(onQlik), list(good, `{"prefix":"x"}`, `{"id":7}`, `{"id":"other","prefix":7}`, `{"id":"`+long+`"}`, `{"id":"long","prefix":"`+long+`"}`, `null`), []Link{hub}, 6},
 		{"a virtual proxy that was deleted in between", proxies(`[{"id":"hub"},{"id":"gone"}]`), list(good), []Link{hub}, 0},
@@ -204,6 +211,7 @@ func FuzzTopology(f *testing.F) {
 		goodExamples = 2
 	)
 	read := func(tb testing.TB, proxies, virtualProxies string) []Link {
+		tb.Helper()
 		links, err := answers{"/qrs/proxyservice": proxies, "/qrs/virtualproxyconfig": virtualProxies}.client().Topology(tb.Context())
 		if err != nil {
 			tb.Fatalf("%s, %s: %v", proxies, virtualProxies, err)

@@ -36,7 +36,7 @@ func (r usageSession) usable() bool { return r.SessionID != "" }
 // usable implements record. A row without a session takes no slot.
 func (r usageRecord) usable() bool { return true }
 
-func (r *usageRecord) owner() User {
+func (r usageRecord) owner() User {
 	if r.User.value.complete() {
 		return r.User.value.user().Counted()
 	}

@@ -39,7 +39,8 @@ func TestOddUsageRows(t *testing.T) {
 		{"half a user, and the author", `{"sessionID":"1","user":{"userId":"bert"},"modifiedByUserName":"LAB\\anna"}`, []UsageRow{row("1", anna, time.Time{})}, 0},
 		{
 			"odd sessions", `{"user":{"userDirectory":"LAB","userId":"anna"},"sessions":[{"sessionID":"1"},7,{"sessionID":7},{},{"sessionID":"2","latestActivity":{}}]}`,
-			[]UsageRow{row("1", anna, time.Time{}), row("2", anna, time.Time{})}, 4,
+			[]UsageRow{row("1", anna, time.Time{}), row("2", anna, time.Time{})},
+			4,
 		},
 		{"no list of sessions", `{"user":{"userDirectory":"LAB","userId":"anna"},"sessions":"1"}`, nil, 1},
 	} {
