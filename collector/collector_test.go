@@ -249,6 +249,37 @@ func TestExposition(t *testing.T) {
 	}
 }
 
+// TestWhatTheRepositoryDoesNotSay checks that an unknown number is absent, not 0.
+func TestWhatTheRepositoryDoesNotSay(t *testing.T) {
+	s := company()
+	s.snapshot.Licenses = &qlik.Licenses{
+		Seats:    map[string]qlik.Seats{"professional": {Total: new(10.0), Excess: new(0.0)}, "analyzer": {}},
+		Capacity: &qlik.Capacity{Used: new(time.Duration(0))},
+		Valid:    new(false),
+	}
+	families, err := scrape(t, s, config(nil)).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, family := range families {
+		name := family.GetName()
+		if !strings.HasPrefix(name, "qlik_license_") || name == "qlik_license_usage_plausible" {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				name += " " + label.GetValue()
+			}
+			got = append(got, fmt.Sprint(name, " ", metric.GetGauge().GetValue()))
+		}
+	}
+	want := []string{"qlik_license_capacity_seconds used 0", "qlik_license_seats professional 10", "qlik_license_seats_excess professional 0", "qlik_license_valid 0"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func exposition(t *testing.T, gatherer prometheus.Gatherer, format expfmt.Format) []byte {
 	t.Helper()
 	families, err := gatherer.Gather()

@@ -87,7 +87,7 @@ func readLeniently(ctx context.Context, c *Client, hosts []string, path string, 
 func (c *Client) About(ctx context.Context) (version string, answer Answer, err error) {
 	answer, err = c.sendToRepository(ctx, c.repositories.lastFirst(), "/qrs/about", nil, func(body io.Reader) error {
 		about, err := decodeObject[struct {
-			Version string `json:"buildVersion"`
+			Version label `json:"buildVersion"`
 		}](body)
 		switch {
 		case err != nil:
@@ -95,7 +95,7 @@ func (c *Client) About(ctx context.Context) (version string, answer Answer, err 
 		case about == nil || about.Version == "":
 			return kindErrorf(KindDecode, "the response contains no version")
 		}
-		version = about.Version
+		version = string(about.Version)
 		return nil
 	})
 	return version, answer, err
@@ -122,7 +122,7 @@ func (e *enum) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		if err := json.UnmarshalDecode(d, &text); err != nil {
 			return err
 		}
-		if first, _ := utf8.DecodeRuneInString(string(text)); !unicode.IsLetter(first) {
+		if first, _ := utf8.DecodeRuneInString(string(text)); !unicode.IsLetter(first) || len(text) > maxFieldName {
 			return errEnum
 		}
 		e.name = string(text)
