@@ -110,6 +110,7 @@ func newHTTPServer(config Config, handler http.Handler) *http.Server {
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       5 * time.Minute,
+		MaxHeaderBytes:    maxHeaderBytes,
 	}
 }
 
@@ -179,7 +180,7 @@ func newHandler(config Config) (http.Handler, error) {
 	if config.TelemetryPath != "/" {
 		mux.Handle("GET /{$}", linked(landing))
 	}
-	return below(config.ExternalURL, mux), nil
+	return limited(below(config.ExternalURL, mux)), nil
 }
 
 // say returns a handler that responds with a fixed text. Readiness does not depend on
