@@ -67,12 +67,12 @@ func (r *Recent) Snapshot(ctx context.Context) *headroom.Snapshot {
 }
 
 // recently returns the cached snapshot. If there is none, it reads the site once for
-// all concurrent callers.
-func (r *Recent) recently(ctx context.Context) *cachedSnapshot {
+// all concurrent callers. It returns an error if ctx ends before that.
+func (r *Recent) recently(ctx context.Context) (*cachedSnapshot, error) {
 	if cached := r.cachedNow(); cached != nil {
-		return cached
+		return cached, nil
 	}
-	refreshed, _, _ := r.refreshes.Do("", func() (any, error) {
+	refreshed := r.refreshes.DoChan("", func() (any, error) {
 		if cached := r.cachedNow(); cached != nil { // a previous call has just stored it
 			return cached, nil
 		}
@@ -81,7 +81,12 @@ func (r *Recent) recently(ctx context.Context) *cachedSnapshot {
 		defer cancel()
 		return r.store(r.Source.Snapshot(ctx)), nil
 	})
-	return refreshed.(*cachedSnapshot) //nolint:errcheck,forcetypeassert // the function above returns this type
+	select {
+	case result := <-refreshed:
+		return result.Val.(*cachedSnapshot), nil //nolint:errcheck,forcetypeassert // the function above returns this type
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // cachedNow returns the cached snapshot, or nil, and records the view.
