@@ -128,9 +128,11 @@ func (e *exporter) serveSites(ctx context.Context, load func() (*config.Configur
 	if e.flags.ConfigFile != "" {
 		defer reloadOnHangup(set)() //nolint:contextcheck // as above
 	}
+	responses := server.NewResponses()
 	return server.Run(ctx, server.Config{
 		Sites:         servedSites{set},
-		Sessions:      e.sessionsPage(set),
+		Sessions:      e.sessionsPage(set, responses),
+		Responses:     responses,
 		TelemetryPath: e.flags.TelemetryPath,
 		ExternalURL:   e.flags.ExternalURL,
 		TimeoutOffset: e.flags.TimeoutOffset,
@@ -171,7 +173,7 @@ func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrap
 }
 
 // sessionsPage returns the handler of the sessions page.
-func (e *exporter) sessionsPage(set *sites.Set) http.Handler {
+func (e *exporter) sessionsPage(set *sites.Set, responses *server.Responses) http.Handler {
 	return page.New(page.Config{
 		Names: set.Names,
 		Use: func(name string) (shown page.Site, done func(), found bool) {
@@ -185,6 +187,7 @@ func (e *exporter) sessionsPage(set *sites.Set) http.Handler {
 				NamesHidden:     site.Config.UserLabels != collector.UserLabelsPlain,
 			}, done, true
 		},
+		Respond:       responses.Respond,
 		Authenticated: func() bool { return server.Authenticates(*e.flags.Web.WebConfigFile) },
 	})
 }

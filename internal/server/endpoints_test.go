@@ -154,7 +154,7 @@ func FuzzScrape(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1])
 	}
-	config := Config{TelemetryPath: "/metrics", Sites: two{}, Sessions: http.NotFoundHandler(), Logger: log.NewNopLogger(), Slog: slog.New(slog.DiscardHandler)}
+	config := Config{TelemetryPath: "/metrics", Sites: two{}, Sessions: http.NotFoundHandler(), Responses: NewResponses(), Logger: log.NewNopLogger(), Slog: slog.New(slog.DiscardHandler)}
 	h, err := newHandler(config)
 	if err != nil {
 		f.Fatal(err)

@@ -42,6 +42,7 @@ const (
 type Config struct {
 	Sites         Sites
 	Sessions      http.Handler    // of /sessions and the paths below it
+	Responses     *Responses      // shared with Sessions
 	TelemetryPath string          // --web.telemetry-path
 	ExternalURL   *url.URL        // --web.external-url; nil for none
 	TimeoutOffset time.Duration   // --timeout-offset
@@ -160,7 +161,7 @@ func newHandler(config Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	metrics := newMetrics(process, config.Sites, config.TimeoutOffset, compress, slog.NewLogLogger(config.Slog.Handler(), slog.LevelError))
+	metrics := newMetrics(process, config.Sites, config.TimeoutOffset, compress, config.Responses, slog.NewLogLogger(config.Slog.Handler(), slog.LevelError))
 	mux.HandleFunc("GET "+config.TelemetryPath, metrics.own)
 	mux.HandleFunc("GET /probe", metrics.probe)
 	mux.HandleFunc("GET /sd", discovery(config.Sites, config.ExternalURL))

@@ -92,6 +92,7 @@ func handler(t *testing.T, config Config) http.Handler {
 	t.Helper()
 	config.Logger = log.NewNopLogger()
 	config.Slog = slog.New(slog.DiscardHandler)
+	config.Responses = NewResponses()
 	if config.Sites == nil {
 		config.Sites = nothing
 	}
@@ -252,7 +253,7 @@ func TestReserveIsMeasuredToTheLastByte(t *testing.T) {
 					time.Sleep(late) // the snapshot
 				}
 				return collect(func(chan<- prometheus.Metric) { time.Sleep(2 * time.Second) })
-			}), 0, asIs, nil)
+			}), 0, asIs, NewResponses(), nil)
 			written := slow{httptest.NewRecorder(), 3 * time.Second}
 			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
 			request.Header.Set(scrapeTimeoutHeader, "10")
@@ -272,7 +273,7 @@ func TestReserveIsOfScrapes(t *testing.T) {
 			asIs := func(handler http.Handler) http.HandlerFunc { return handler.ServeHTTP }
 			m := newMetrics(prometheus.NewRegistry(), only(func(context.Context) prometheus.Gatherer {
 				return collect(func(chan<- prometheus.Metric) {})
-			}), 0, asIs, nil)
+			}), 0, asIs, NewResponses(), nil)
 			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
 			request.Header.Set(scrapeTimeoutHeader, granted)
 			m.own(slow{httptest.NewRecorder(), 4 * time.Minute}, request)
@@ -301,6 +302,7 @@ func TestRunSaysWhyItCannotListen(t *testing.T) {
 	err := Run(t.Context(), Config{
 		Sites:         nothing,
 		Sessions:      http.NotFoundHandler(),
+		Responses:     NewResponses(),
 		TelemetryPath: "/metrics",
 		Web:           &web.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebSystemdSocket: &socket, WebConfigFile: &missing},
 		Logger:        log.NewNopLogger(),
