@@ -77,13 +77,14 @@ func reload(sites Sites, allowed bool) http.HandlerFunc {
 }
 
 // below also serves requests below the path of the external URL, because a reverse
-// proxy may or may not forward this path.
+// proxy may or may not forward this path. Redirects always lead below it.
 func below(external *url.URL, next http.Handler) http.Handler {
 	if external == nil || external.Path == "" {
 		return next
 	}
 	stripped := http.StripPrefix(external.Path, next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w = redirectsBelow{w, external.Path}
 		switch {
 		case r.URL.Path == external.Path: // the links of the landing page are relative to this path
 			http.Redirect(w, r, external.Path+"/", http.StatusMovedPermanently)
@@ -94,6 +95,25 @@ func below(external *url.URL, next http.Handler) http.Handler {
 		}
 	})
 }
+
+// redirectsBelow is a response whose redirects lead below a path. The redirects of
+// http.ServeMux, for example of //sd, do not know this path.
+type redirectsBelow struct {
+	http.ResponseWriter
+
+	path string
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w redirectsBelow) WriteHeader(status int) {
+	if to := w.Header().Get("Location"); strings.HasPrefix(to, "/") && !strings.HasPrefix(to, w.path+"/") {
+		w.Header().Set("Location", w.path+to)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w redirectsBelow) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // linked serves the landing page, which derives its links from the request path. The
 // links are relative, so that they work behind any reverse proxy.

@@ -42,3 +42,20 @@ func checkQuery(u *url.URL) error {
 	}
 	return nil
 }
+
+// protected sets the security headers. Responses contain names of users, servers and
+// files, so nothing stores them, and browsers neither guess their type nor load
+// anything for them. Handlers with a page of their own replace the policy. Headers of
+// the web configuration file take precedence.
+func protected(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		if header.Get("Content-Security-Policy") == "" {
+			header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -46,6 +46,36 @@ func TestOversizedQuery(t *testing.T) {
 	}
 }
 
+// TestEveryResponseIsProtected checks the security headers of every endpoint, errors
+// and redirects included.
+func TestEveryResponseIsProtected(t *testing.T) {
+	h := handler(t, Config{TelemetryPath: "/metrics", Sites: two{}, Pprof: true, Lifecycle: true, ExternalURL: &url.URL{Path: "/qlik"}})
+	for _, path := range []string{
+		"/", "/metrics", "/probe", "/probe?target=emea", "/probe?target=nowhere", "/sd", "/config", "/sessions", "/-/healthy", "/-/ready", "/-/reload",
+		"/debug/pprof/", "/debug/pprof/cmdline", "/nowhere", "//sd", "/qlik", "/qlik/config", "/sd?a=" + strings.Repeat("a", 300),
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+			answer := httptest.NewRecorder()
+			h.ServeHTTP(answer, httptest.NewRequest(method, "http://exporter"+path, http.NoBody))
+			for name, want := range map[string]string{
+				"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+				"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+			} {
+				if got := answer.Header().Get(name); got != want {
+					t.Errorf("%s %s: status %d with %s %q, want %q", method, path, answer.Code, name, got, want)
+				}
+			}
+		}
+	}
+	// The web configuration file may have a policy of its own.
+	answer := httptest.NewRecorder()
+	answer.Header().Set("Content-Security-Policy", "sandbox")
+	h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/config", http.NoBody))
+	if got := answer.Header()["Content-Security-Policy"]; len(got) != 1 || got[0] != "sandbox" {
+		t.Errorf("the configured policy became %q", got)
+	}
+}
+
 // TestOversizedBody checks that no handler reads more than a small body.
 func TestOversizedBody(t *testing.T) {
 	read := int64(0)

@@ -181,7 +181,7 @@ func newHandler(config Config) (http.Handler, error) {
 	if config.TelemetryPath != "/" {
 		mux.Handle("GET /{$}", linked(landing))
 	}
-	return limited(below(config.ExternalURL, mux)), nil
+	return protected(limited(below(config.ExternalURL, mux))), nil
 }
 
 // say returns a handler that responds with a fixed text. Readiness does not depend on
