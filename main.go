@@ -136,6 +136,7 @@ func (e *exporter) serveSites(ctx context.Context, load func() (*config.Configur
 		TelemetryPath: e.flags.TelemetryPath,
 		ExternalURL:   e.flags.ExternalURL,
 		TimeoutOffset: e.flags.TimeoutOffset,
+		Connections:   e.flags.MaxConnections,
 		Pprof:         e.flags.Pprof,
 		Lifecycle:     e.flags.Lifecycle,
 		Web:           e.flags.Web,

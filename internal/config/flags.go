@@ -30,6 +30,8 @@ type Program struct {
 	LogLevel      string
 	LogFormat     string
 
+	MaxConnections int
+
 	Web *web.FlagConfig // listen addresses, TLS, authentication
 }
 
@@ -47,7 +49,7 @@ type Flags struct {
 func Register(app *kingpin.Application) *Flags {
 	f := &Flags{app: app, site: Default()}
 	program := &f.Program
-	*program = Program{TelemetryPath: "/metrics", TimeoutOffset: 250 * time.Millisecond, LogLevel: "info", LogFormat: "logfmt"}
+	*program = Program{TelemetryPath: "/metrics", TimeoutOffset: 250 * time.Millisecond, LogLevel: "info", LogFormat: "logfmt", MaxConnections: 512}
 	register(app, f.site.settings())
 	register(app, program.settings())
 	f.Web = kingpinflag.AddFlags(app, ":9986")

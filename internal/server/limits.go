@@ -13,6 +13,7 @@ const (
 	maxQuery       = 4 << 10  // bytes of the whole query
 	maxHeaderBytes = 64 << 10 // bytes of the header; net/http reads a few more
 	maxBodyBytes   = 64 << 10 // bytes of a body; no endpoint uses one
+	maxStreams     = 8        // concurrent requests of an HTTP/2 connection
 )
 
 // limited rejects requests with an oversized query before any work is done for them.

@@ -46,6 +46,7 @@ type Config struct {
 	TelemetryPath string          // --web.telemetry-path
 	ExternalURL   *url.URL        // --web.external-url; nil for none
 	TimeoutOffset time.Duration   // --timeout-offset
+	Connections   int             // --web.max-connections
 	Pprof         bool            // --web.enable-pprof
 	Lifecycle     bool            // --web.enable-lifecycle
 	Web           *web.FlagConfig // listen addresses, TLS, authentication
@@ -85,6 +86,7 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	server := newHTTPServer(config, handler)
+	newConnections(maxConnections(config, maxFiles())).configure(server)
 	served := make(chan error, 1)
 	go func() { served <- web.ListenAndServe(server, config.Web, config.Slog) }()
 	select {
@@ -102,6 +104,17 @@ func Run(ctx context.Context, config Config) error {
 	return err
 }
 
+// maxConnections returns the limit of connections. It leaves half of the files that the
+// process can have open to connections to Qlik and to log files.
+func maxConnections(config Config, files uint64) int {
+	limit := config.Connections
+	if half := files / 2; files > 0 && half < uint64(limit) { //nolint:gosec // positive
+		limit = max(int(half), 1) //nolint:gosec // less than an int
+		_ = level.Warn(config.Logger).Log("msg", "The limit of open files allows fewer connections than --web.max-connections", "files", files, "connections", limit)
+	}
+	return limit
+}
+
 // newHTTPServer returns a server with timeouts for slow clients.
 func newHTTPServer(config Config, handler http.Handler) *http.Server {
 	return &http.Server{
@@ -112,6 +125,12 @@ func newHTTPServer(config Config, handler http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       5 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerConnection: maxBodyBytes, // the minimum
+			MaxReceiveBufferPerStream:     maxBodyBytes,
+			MaxReadFrameSize:              16 << 10, // the minimum
+		},
 	}
 }
 
