@@ -76,7 +76,7 @@ func TestThousandScrapes(t *testing.T) {
 	f := newFaulty(t)
 	f.SetProxyLatency("qlik1", 200*time.Millisecond)
 	f.SetProxyLatency("qlik2", 200*time.Millisecond)
-	metrics := startExporter(t, f.flags...)
+	metrics := startExporter(t, append(f.flags, fmt.Sprint("--web.max-connections=", scrapes+100))...)
 	f.expect("before", f.scrape(metrics), well)
 	before := f.Requests().SessionLists
 	var asking sync.WaitGroup
