@@ -60,7 +60,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		context.AfterFunc(ctx, stop) // a second signal ends the program at once
-		err = commands[command](ctx, cli.Streams{In: os.Stdin, Out: stdout, Err: stderr})
+		err = cli.InTime(ctx, func() error {
+			return commands[command](ctx, cli.Streams{In: os.Stdin, Out: stdout, Err: stderr})
+		})
 	}
 	switch {
 	case err == nil:
@@ -129,7 +131,7 @@ func (e *exporter) serveSites(ctx context.Context, load func() (*config.Configur
 		defer reloadOnHangup(set)() //nolint:contextcheck // as above
 	}
 	responses := server.NewResponses()
-	return server.Run(ctx, server.Config{
+	err = server.Run(ctx, server.Config{
 		Sites:         servedSites{set},
 		Sessions:      e.sessionsPage(set, responses),
 		Responses:     responses,
@@ -143,6 +145,10 @@ func (e *exporter) serveSites(ctx context.Context, load func() (*config.Configur
 		Logger:        logger,
 		Slog:          slogger,
 	})
+	if wrong, ok := errors.AsType[*server.FlagError](err); ok {
+		return &config.Error{Flag: wrong.Flag, Err: wrong.Err} // named as it was given
+	}
+	return err
 }
 
 // reloadOnHangup reloads the configuration at each SIGHUP until stop is called.

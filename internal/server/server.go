@@ -6,9 +6,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	stdlog "log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
@@ -33,7 +33,7 @@ const (
 	writeTimeout = 5 * time.Minute
 	// drainTimeout is the time that requests in progress have to finish after the
 	// signal to stop.
-	drainTimeout = 15 * time.Second
+	drainTimeout = 3 * time.Second
 	// relativeRoot is the prefix of the links on the landing page.
 	relativeRoot = "./"
 )
@@ -79,7 +79,7 @@ type Scrape interface {
 	Heard() time.Time
 }
 
-// Run serves until ctx ends, then waits for the requests in progress.
+// Run serves until ctx ends, then waits a short time for the requests in progress.
 func Run(ctx context.Context, config Config) error {
 	handler, err := newHandler(config)
 	if err != nil {
@@ -91,17 +91,43 @@ func Run(ctx context.Context, config Config) error {
 	go func() { served <- web.ListenAndServe(server, config.Web, config.Slog) }()
 	select {
 	case err := <-served:
-		return fmt.Errorf("--web.listen-address, --web.config.file: %w", err)
+		return &FlagError{Flag: flagOf(config.Web, err), Err: err}
 	case <-ctx.Done():
 	}
 	_ = level.Info(config.Logger).Log("msg", "Stopping; waiting for requests in progress")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	err = server.Shutdown(drain)
+	if err = server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
+		_ = level.Warn(config.Logger).Log("msg", "Closing connections although requests are in progress", "waited", drainTimeout)
+		err = server.Close()
+	}
 	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
 	return err
+}
+
+// FlagError is an error about the value of a flag.
+type FlagError struct {
+	Flag string // without dashes
+	Err  error
+}
+
+func (e *FlagError) Error() string { return "--" + e.Flag + ": " + e.Err.Error() }
+
+func (e *FlagError) Unwrap() error { return e.Err }
+
+// flagOf returns the flag that an error of exporter-toolkit is about.
+func flagOf(flags *web.FlagConfig, err error) string {
+	var listening *net.OpError
+	switch {
+	case flags.WebSystemdSocket != nil && *flags.WebSystemdSocket:
+		return "web.systemd-socket"
+	case errors.As(err, &listening), *flags.WebConfigFile == "":
+		return "web.listen-address"
+	default:
+		return "web.config.file"
+	}
 }
 
 // maxConnections returns the limit of connections. It leaves half of the files that the
