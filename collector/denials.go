@@ -15,8 +15,11 @@ import (
 const (
 	// rememberDenial is the time that a user's denials are kept after the last one.
 	rememberDenial = 24 * time.Hour
-	// maxDenied limits the number of users whose denials are kept.
-	maxDenied = 20_000
+	// maxDenied limits the number of users whose denials are kept. If there are more,
+	// keptDenied users stay, so that a flood of denials does not look for the oldest one
+	// each time.
+	maxDenied  = 20_000
+	keptDenied = maxDenied - maxDenied/10
 )
 
 var (
@@ -88,13 +91,17 @@ func (d *Denials) Denied(denial auditlog.Denial) {
 	}
 	d.users[key] = count
 	if len(d.users) > maxDenied {
-		oldest := key
-		for other, count := range d.users {
-			if count.last.Before(d.users[oldest].last) {
-				oldest = other
-			}
-		}
-		delete(d.users, oldest)
+		d.forgetOldest()
+	}
+}
+
+// forgetOldest deletes the users whose last denial is the longest ago, so that
+// keptDenied users are left. The caller holds the mutex.
+func (d *Denials) forgetOldest() {
+	users := slices.Collect(maps.Keys(d.users))
+	slices.SortFunc(users, func(a, b deniedUser) int { return d.users[a].last.Compare(d.users[b].last) })
+	for _, user := range users[:len(users)-keptDenied] {
+		delete(d.users, user)
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
 
-// TestOldestDenialIsForgotten checks that with too many users, the denials of the user
-// with the oldest last denial are deleted.
-func TestOldestDenialIsForgotten(t *testing.T) {
+// TestOldestDenialsAreForgotten checks that with too many users, the denials of the
+// users with the oldest last denials are deleted, many at once.
+func TestOldestDenialsAreForgotten(t *testing.T) {
 	denials := NewDenials(nil)
 	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	denied := func(id string, at time.Time) {
@@ -28,17 +28,19 @@ func TestOldestDenialIsForgotten(t *testing.T) {
 			denied("oldest", noon.Add(-time.Hour))
 		}
 	}
-	denied("refused again", noon)
+	denied("refused again", noon.Add(time.Hour))
 	if !kept("oldest") || len(denials.users) != maxDenied {
 		t.Fatalf("%d users are kept, want %d, the oldest among them", len(denials.users), maxDenied)
 	}
 	denied("newest", noon.Add(time.Hour))
-	for id, want := range map[string]bool{"oldest": false, "newest": true, "refused again": true} {
+	for id, want := range map[string]bool{
+		"oldest": false, "user2": false, "user2001": false, "user2002": true, "user19999": true, "newest": true, "refused again": true,
+	} {
 		if got := kept(id); got != want {
 			t.Errorf("%s: kept %t, want %t", id, got, want)
 		}
 	}
-	if len(denials.users) != maxDenied {
-		t.Errorf("%d users are kept, want %d", len(denials.users), maxDenied)
+	if len(denials.users) != keptDenied {
+		t.Errorf("%d users are kept, want %d", len(denials.users), keptDenied)
 	}
 }
