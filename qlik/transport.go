@@ -25,9 +25,9 @@ type transport struct {
 
 	reloading    sync.Mutex         // held while the files are read; locked before mu
 	reader       *certificateReader // guarded by reloading
-	mu           sync.Mutex        // guards the fields below; only held briefly
-	files        *certificateFiles // files of the certificates in http
-	http         *http.Transport   // nil before the first reload
+	mu           sync.Mutex         // guards the fields below; only held briefly
+	files        *certificateFiles  // files of the certificates in http
+	http         *http.Transport    // nil before the first reload
 	certificates Certificates
 	failed       *certificateFiles // last invalid files, so that they are not parsed again
 	failure      error             // error of failed
