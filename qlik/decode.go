@@ -15,6 +15,9 @@ import (
 const (
 	maxAnswerBytes  = 64 << 20
 	maxElementBytes = 1 << 20
+	// maxSessionBytes is the maximum size of an element of a session list. It is smaller,
+	// because many session lists are read at once.
+	maxSessionBytes = 256 << 10
 )
 
 var utf8BOM = []byte("\uFEFF")
@@ -23,8 +26,13 @@ var utf8BOM = []byte("\uFEFF")
 // body cannot fill the memory.
 type boundedReader struct {
 	r             io.Reader
+	limit         int64 // maximum size of an element
 	left, element int64 // bytes left for the body and for the element
 	failed        error // read error other than io.EOF
+}
+
+func newBoundedReader(r io.Reader, limit int64) *boundedReader {
+	return &boundedReader{r: r, limit: limit, left: maxAnswerBytes, element: limit}
 }
 
 func (b *boundedReader) Read(p []byte) (n int, err error) {
@@ -32,7 +40,7 @@ func (b *boundedReader) Read(p []byte) (n int, err error) {
 	case b.left <= 0:
 		err = kindErrorf(KindTooLarge, "the response is larger than %d MiB", maxAnswerBytes>>20)
 	case b.element <= 0:
-		err = kindErrorf(KindTooLarge, "an element of the response is larger than %d KiB", maxElementBytes>>10)
+		err = kindErrorf(KindTooLarge, "an element of the response is larger than %d KiB", b.limit>>10)
 	default:
 		n, err = b.r.Read(p[:min(int64(len(p)), b.left, b.element)])
 		b.left -= int64(n)
@@ -68,7 +76,7 @@ var tolerant = json.JoinOptions(
 // element that cannot be read makes the response invalid.
 func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 	var element T
-	return decodeList(body, func(decoder *jsontext.Decoder) error {
+	return decodeBounded(newBoundedReader(body, maxSessionBytes), func(decoder *jsontext.Decoder) error {
 		var zero T
 		element = zero
 		if err := json.UnmarshalDecode(decoder, &element); err != nil {
@@ -81,7 +89,10 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 // decodeList reads a JSON array. It calls next for every element, and next must read
 // it from the decoder.
 func decodeList(body io.Reader, next func(*jsontext.Decoder) error, options ...json.Options) error {
-	bounded := &boundedReader{r: body, left: maxAnswerBytes, element: maxElementBytes}
+	return decodeBounded(newBoundedReader(body, maxElementBytes), next, options...)
+}
+
+func decodeBounded(bounded *boundedReader, next func(*jsontext.Decoder) error, options ...json.Options) error {
 	decoder := jsontext.NewDecoder(withoutBOM(bounded), append(options, tolerant)...)
 	token, err := decoder.ReadToken()
 	err = bounded.cause(err)
@@ -94,7 +105,7 @@ func decodeList(body io.Reader, next func(*jsontext.Decoder) error, options ...j
 		return kindErrorf(KindDecode, "the response is not a JSON array")
 	}
 	for decoder.PeekKind() != jsontext.KindEndArray {
-		bounded.element = maxElementBytes
+		bounded.element = bounded.limit
 		if err := next(decoder); err != nil {
 			return decodeError(bounded.cause(err))
 		}
@@ -102,7 +113,7 @@ func decodeList(body io.Reader, next func(*jsontext.Decoder) error, options ...j
 	if _, err := decoder.ReadToken(); err != nil { // the closing bracket
 		return decodeError(bounded.cause(err))
 	}
-	bounded.element = maxElementBytes
+	bounded.element = bounded.limit
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
 		err = bounded.cause(err)
 		if err == nil || isSyntax(err) {
@@ -115,7 +126,8 @@ func decodeList(body io.Reader, next func(*jsontext.Decoder) error, options ...j
 
 // decodeObject reads a single JSON object. It returns nil for null.
 func decodeObject[T any](body io.Reader, options ...json.Options) (*T, error) {
-	bounded := &boundedReader{r: body, left: maxElementBytes, element: maxElementBytes}
+	bounded := newBoundedReader(body, maxElementBytes)
+	bounded.left = maxElementBytes
 	var object *T
 	// Read the whole value first, so that an endless body is reported as too large.
 	value, err := jsontext.NewDecoder(withoutBOM(bounded), tolerant).ReadValue()

@@ -134,7 +134,7 @@ func TestLongNames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sessions, err := decodeSessions(bytes.NewReader(body), &Link{}, 0)
+			sessions, err := decodeSessions(bytes.NewReader(body), &Link{}, NewRoom(), 0)
 			if isName(text) && (err != nil || len(sessions) != 2) || !isName(text) && (err == nil || classify(err) != KindDecode || strings.Contains(err.Error(), "ä")) {
 				t.Errorf("%s of %d bytes: %d sessions, %v", field, len(text), len(sessions), err)
 			}

@@ -57,18 +57,16 @@ var errIncompleteSession = &kindError{
 
 var errLongName = kindErrorf(KindDecode, "an element of the list has an id of more than %d characters", maxName)
 
-// maxSessions is the maximum number of sessions of one link. It is far above the
-// number on any real site.
-const maxSessions = 250_000
-
-var errTooManySessions = kindErrorf(KindTooLarge, "the list has more than %d sessions", maxSessions)
-
 // Sessions reads the session list of a link from its proxy. It calls begun, which may
 // be nil, when the response begins to arrive. If the list is incomplete, Sessions
-// returns only the error.
-func (c *Client) Sessions(ctx context.Context, link *Link, begun func()) (sessions []Session, answer Answer, err error) {
+// returns only the error. The room is shared by the links of a node; nil means that there
+// is only one.
+func (c *Client) Sessions(ctx context.Context, link *Link, room *Room, begun func()) (sessions []Session, answer Answer, err error) {
 	if link.Unread {
 		return nil, answer, unreadError(link)
+	}
+	if room == nil {
+		room = NewRoom()
 	}
 	// The list is probably about as long as the last one. Allocating this length at
 	// once avoids copies.
@@ -79,10 +77,11 @@ func (c *Client) Sessions(ctx context.Context, link *Link, begun func()) (sessio
 	q := get(APIProxy, link.Address, link.path(), nil)
 	q.begun = begun
 	answer, err = c.send(ctx, q, func(body io.Reader) error {
-		sessions, err = decodeSessions(body, link, length+length/16)
+		sessions, err = decodeSessions(roomReader{body, room}, link, room, length+length/16)
 		return err
 	})
 	if err != nil {
+		c.lengths.Delete(url)   // otherwise, many links could reserve the memory of a list that only one has
 		return nil, answer, err // a partial list would hide sessions
 	}
 	c.lengths.Store(url, len(sessions))
@@ -90,7 +89,7 @@ func (c *Client) Sessions(ctx context.Context, link *Link, begun func()) (sessio
 }
 
 // decodeSessions reads a session list. The length is an estimate.
-func decodeSessions(body io.Reader, link *Link, length int) (sessions []Session, err error) {
+func decodeSessions(body io.Reader, link *Link, room *Room, length int) (sessions []Session, err error) {
 	sessions = make([]Session, 0, length)
 	// A list has many users but few directories, so all users of a directory share one
 	// string.
@@ -102,17 +101,17 @@ func decodeSessions(body io.Reader, link *Link, length int) (sessions []Session,
 		if !isName(record.SessionID) || !isName(record.UserDirectory) || !isName(record.UserID) {
 			return errLongName
 		}
-		if len(sessions) == maxSessions {
-			return errTooManySessions
-		}
 		if len(sessions) == cap(sessions) {
 			sessions = slices.Grow(sessions, max(len(sessions), 16)) // append grows in smaller steps, with more copies
 		}
 		user := NewUser(record.UserDirectory, record.UserID)
 		if known, ok := directories[user.Directory]; ok {
 			user.Directory = known
-		} else {
-			directories[user.Directory] = user.Directory
+		} else if directories[user.Directory] = user.Directory; !room.takeName(user.Directory) {
+			return errNoRoomForSessions
+		}
+		if !room.take(record.SessionID, user.ID) {
+			return errNoRoomForSessions
 		}
 		sessions = append(sessions, Session{ID: SessionID(record.SessionID), User: user.Counted(), Link: link})
 		return nil

@@ -159,7 +159,7 @@ func TestUnreadLink(t *testing.T) {
 		t.Errorf("%+v", link)
 	}
 	c := answers{}.client()
-	sessions, _, err := c.Sessions(t.Context(), &link, func() { t.Error("a response") })
+	sessions, _, err := c.Sessions(t.Context(), &link, nil, func() { t.Error("a response") })
 	if sessions != nil || KindOf(err) != KindDecode || !errors.Is(err, ErrUnread) {
 		t.Errorf("%v, %v", sessions, err)
 	}

@@ -3,7 +3,6 @@ package qlik
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 )
 
 // User is a Qlik Sense user. Qlik ignores case in directories and ids (docs/qlik.md,
@@ -40,16 +39,7 @@ func (u User) String() string { return u.Directory + `\` + u.ID }
 var AnonymousUser = User{Directory: "NONE", ID: "anonymous"}
 
 // TooLong reports whether the directory or the id is longer than any of Qlik's.
-func (u User) TooLong() bool { return tooLong(u.Directory) || tooLong(u.ID) }
-
-// maxNameLength is the maximum number of characters of an id, a name, a prefix or a
-// host in a response. A longer one is not Qlik's, and would take memory in every
-// series.
-const maxNameLength = 512
-
-func tooLong(name string) bool {
-	return len(name) > maxNameLength && utf8.RuneCountInString(name) > maxNameLength
-}
+func (u User) TooLong() bool { return !isName(u.Directory) || !isName(u.ID) }
 
 // Anonymous reports whether u is an anonymous user. Anonymous users hold no license,
 // so they have no headroom.

@@ -67,7 +67,7 @@ func (s *server) readSessions(ctx context.Context) ([]Result, error) {
 	requests.SetLimit(requestsPerNode)
 	for i, link := range s.links {
 		requests.Go(func() error {
-			link.Sessions, answers[i], link.Err = s.site.client.Sessions(ctx, &link.Link, nil)
+			link.Sessions, answers[i], link.Err = s.site.client.Sessions(ctx, &link.Link, nil, nil)
 			return nil // the outcome is in the result
 		})
 	}
