@@ -45,7 +45,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"qlik.session-limit":              {{"0", "must be at least 1, not 0"}, {"five", `must be a whole number, not "five"`}},
 		"qlik.cooling-time":               {{"0s", "must be longer than 0s, not 0s"}, {"5", `must be a duration such as 90s or 5m, not "5"`}},
 		"qlik.proxy":                      {{"a/b", `"a/b": write HOST or HOST:PORT`}},
-		"qlik.virtual-proxy":              {{"", "must not be empty"}},
+		"qlik.virtual-proxy":              {{"", "must not be empty"}, {"../../qrs/about", `"../../qrs/about" is not a prefix; write it as the QMC shows it`}},
 		"qlik.service-account":            {{"robot", `"robot" is not a user: write DIRECTORY\id`}},
 		"qlik.unlimited-user":             {{"robot", `"robot" is not a user: write DIRECTORY\id`}},
 		"qlik.timeout":                    {{"-1s", "must be longer than 0s, not -1s"}},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -246,21 +247,45 @@ func (n *name) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return nil
 }
 
-// port is the number of a TCP port.
+// prefix is the prefix of a virtual proxy.
+type prefix string
+
+var errPrefix = errors.New("not a prefix")
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (p *prefix) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	var text name
+	if err := text.UnmarshalJSONFrom(d); err != nil {
+		return err
+	}
+	if !isPrefix(string(text)) {
+		return errPrefix
+	}
+	*p = prefix(text)
+	return nil
+}
+
+// port is the number of a TCP port, or 0 if it cannot be one.
 type port int
 
-var errRange = errors.New("the number is out of range")
+var (
+	errPort  = errors.New("not a number")
+	errRange = errors.New("the number is out of range")
+)
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (p *port) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	var number int
-	if err := json.UnmarshalDecode(d, &number); err != nil {
+	token, err := d.ReadToken()
+	switch {
+	case err != nil:
 		return err
+	case token.Kind() != jsontext.KindNumber:
+		return errPort
 	}
-	if number < 1 || number > 65535 {
-		return errRange
+	*p = 0
+	if number, err := strconv.Atoi(token.String()); err == nil && number >= 1 && number <= 65535 {
+		*p = port(number)
 	}
-	*p = port(number)
 	return nil
 }
 

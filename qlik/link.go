@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Default ports.
@@ -76,6 +78,27 @@ func (l *Link) path() string { return path.Join("/qps", l.VirtualProxy, "session
 
 // virtualProxyName returns a prefix with one leading slash and no trailing slash.
 func virtualProxyName(prefix string) string { return "/" + strings.Trim(prefix, "/") }
+
+// isPrefix reports whether a text is the prefix of a virtual proxy, with or without
+// slashes at its ends. Its path must stay below /qps/, also if the server decodes it
+// twice or accepts backslashes: the client certificate opens more than that.
+func isPrefix(text string) bool {
+	text = strings.Trim(text, "/")
+	if text == "" {
+		return true
+	}
+	if !isName(text) || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(`\%?#`, r) }) {
+		return false
+	}
+	return !slices.ContainsFunc(strings.Split(text, "/"), func(element string) bool {
+		return element == "" || element == "." || element == ".."
+	})
+}
+
+// isHost reports whether a text is a host name or an IP address, without a port.
+func isHost(text string) bool {
+	return isName(text) && (hostName.MatchString(text) || net.ParseIP(text) != nil)
+}
 
 func newLink(host, port, prefix string) Link {
 	link := Link{Node: host, Address: net.JoinHostPort(host, port), VirtualProxy: virtualProxyName(prefix)}

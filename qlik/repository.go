@@ -179,7 +179,7 @@ type proxyServiceRecord struct {
 }
 
 // usable reports whether the proxy has an address.
-func (r proxyServiceRecord) usable() bool { return r.Node.HostName != "" }
+func (r proxyServiceRecord) usable() bool { return isHost(string(r.Node.HostName)) }
 
 type proxySettingsRecord struct {
 	RESTListenPort optional[port]         `json:"restListenPort"`
@@ -197,7 +197,7 @@ func (r linkedRecord) usable() bool { return r.ID != "" }
 
 type virtualProxyRecord struct {
 	ID                       name              `json:"id"`
-	Prefix                   name              `json:"prefix"`
+	Prefix                   prefix            `json:"prefix"`
 	Description              optional[label]   `json:"description"`
 	AuthenticationMethod     optional[enum]    `json:"authenticationMethod"`
 	SessionInactivityTimeout optional[minutes] `json:"sessionInactivityTimeout"`

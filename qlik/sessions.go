@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // SessionID is the value of a user's session cookie. It is a secret: it gives access
@@ -119,12 +120,25 @@ func decodeSessions(body io.Reader, link *Link, room *Room, length int) (session
 	return sessions, err
 }
 
+var errRelativeID = errors.New("the session id is a relative path")
+
+// isRelative reports whether a session id has an element that a server could resolve
+// to another path although it is escaped.
+func isRelative(id string) bool {
+	return slices.ContainsFunc(strings.FieldsFunc(id, func(r rune) bool { return r == '/' || r == '\\' }), func(element string) bool {
+		return element == "." || element == ".."
+	})
+}
+
 // EndSession ends a session on a link (docs/qlik.md, "Ending sessions"). It returns
 // false and no error if the session no longer exists.
 func (c *Client) EndSession(ctx context.Context, link *Link, id SessionID) (ended bool, err error) {
 	// The path contains the id, so errors show a path without it.
 	target := url.URL{Scheme: "https", Host: link.Address, Path: link.path() + "/"}
 	shown := target.String() + redacted
+	if isRelative(string(id)) {
+		return false, &Error{Op: http.MethodDelete, Target: shown, Kind: KindDecode, Err: errRelativeID}
+	}
 	target.RawPath = target.EscapedPath() + url.PathEscape(string(id))
 	target.Path += string(id)
 	_, err = c.send(ctx, apiRequest{api: APIProxy, method: http.MethodDelete, target: target, shown: shown}, func(body io.Reader) error {

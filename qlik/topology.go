@@ -36,8 +36,24 @@ func (c *Client) Topology(ctx context.Context) ([]Link, error) {
 	for what, times := range leftOfLinks {
 		left.addTimes(what, times)
 	}
+	links := filterLinks(topology.links(left), c.config.Proxies, c.config.VirtualProxies)
 	c.skipped.record(SourceTopology, left, nil)
-	return filterLinks(topology.links(), c.config.Proxies, c.config.VirtualProxies), nil
+	c.forgetLengths(links)
+	return links, nil
+}
+
+// forgetLengths forgets the lengths of the session lists of links that no longer exist.
+func (c *Client) forgetLengths(links []Link) {
+	exist := make(map[string]bool, len(links))
+	for i := range links {
+		exist[links[i].URL()] = true
+	}
+	c.lengths.Range(func(url, _ any) bool {
+		if !exist[url.(string)] { //nolint:errcheck,forcetypeassert // Sessions stores strings
+			c.lengths.Delete(url)
+		}
+		return true
+	})
 }
 
 const virtualProxyList = "virtualproxyconfig"
@@ -57,26 +73,39 @@ type topology struct {
 
 // links joins proxies and virtual proxies. A virtual proxy without a proxy has no link.
 // Two virtual proxies on different proxies can have the same prefix; their ids differ.
-func (t *topology) links() []Link {
+// What is not a link that can be read is added to left.
+func (t *topology) links(left leftOut) []Link {
 	byID := make(map[name]*virtualProxyRecord, len(t.virtualProxies))
 	for i := range t.virtualProxies {
 		byID[t.virtualProxies[i].ID] = &t.virtualProxies[i]
 	}
-	var links []Link
+	joined := joinedLinks{room: newRoom(maxLinks, maxLinkNames), known: make(map[LinkKey]bool)}
 	for i := range t.proxies {
+		if joined.beyond > 0 {
+			break
+		}
 		settings := &t.proxies[i].Settings
 		host, port := string(t.proxies[i].Node.HostName), proxyPort
-		if number := settings.value.RESTListenPort; number.known {
+		all := settings.odd // the links of this proxy are unknown
+		if number := settings.value.RESTListenPort; number.known && number.value == 0 {
+			left.add("restListenPort out of range of proxyservice")
+			joined.add(newUnreadLink(host, port, ""))
+			continue
+		} else if number.known {
 			port = strconv.Itoa(int(number.value))
 		}
-		all := settings.odd // the links of this proxy are unknown
+		seen := make(map[name]bool)
 		for _, list := range []elements[linkedRecord]{settings.value.VirtualProxies, settings.value.DefaultVirtualProxies, settings.value.OtherVirtualProxies} {
 			all = all || list.odd
 			for _, linked := range list.list {
+				if seen[linked.ID] {
+					continue
+				}
+				seen[linked.ID] = true
 				virtualProxy, ok := byID[linked.ID]
 				if !ok { // deleted between the two requests, or among those that could not be read
 					if t.missing {
-						links = append(links, newUnreadLink(host, port, string(linked.ID)))
+						joined.add(newUnreadLink(host, port, string(linked.ID)))
 					}
 					continue
 				}
@@ -85,14 +114,43 @@ func (t *topology) links() []Link {
 				link.Description = string(virtualProxy.Description.value)
 				link.AuthenticationMethod = virtualProxy.AuthenticationMethod.value.in(authenticationMethods)
 				link.InactivityTimeout = time.Duration(virtualProxy.SessionInactivityTimeout.value)
-				links = append(links, link)
+				joined.add(link)
 			}
 		}
 		if all {
-			links = append(links, newUnreadLink(host, port, ""))
+			joined.add(newUnreadLink(host, port, ""))
 		}
 	}
-	return sortedLinks(links)
+	if joined.beyond > 0 {
+		left.addTimes("link beyond the limit", joined.beyond)
+	}
+	return sortedLinks(joined.links)
+}
+
+// joinedLinks are the links that have been joined, each once. Their number is limited,
+// so that a hostile repository cannot multiply proxies and virtual proxies.
+type joinedLinks struct {
+	links  []Link
+	known  map[LinkKey]bool
+	room   *Room
+	beyond uint64 // links of the last proxy for which there was no room; those of later ones are not joined
+}
+
+// add adds a link, unless another one has the same key. The first link for which there
+// is no room stands for all of them, so that the site is not complete.
+func (j *joinedLinks) add(link Link) {
+	if j.known[link.Key()] {
+		return
+	}
+	if !j.room.take(link.Address, link.VirtualProxy, link.VirtualProxyID, link.Description) {
+		if j.beyond == 0 {
+			j.links = append(j.links, Link{Node: link.Node, Address: link.Address, VirtualProxy: unreadName, Unread: true})
+		}
+		j.beyond++
+		return
+	}
+	j.known[link.Key()] = true
+	j.links = append(j.links, link)
 }
 
 // WithLast returns the links of a new topology. It replaces each unread link by the last

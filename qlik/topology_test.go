@@ -126,6 +126,19 @@ func TestOddTopology(t *testing.T) {
 			[]Link{hub},
 			1,
 		},
+		{
+			"a port that is no port", `[{"serverNodeConfiguration":{"hostName":"qlik1"},"settings":{"restListenPort":70000,"virtualProxies":[{"id":"hub"}]}},` +
+				`{"serverNodeConfiguration":{"hostName":"qlik2"},"settings":{"restListenPort":1e30,"virtualProxies":[{"id":"hub"}]}},` +
+				`{"serverNodeConfiguration":{"hostName":"qlik3"},"settings":{"restListenPort":0,"virtualProxies":[{"id":"hub"}]}}]`, list(good),
+			[]Link{newUnreadLink("qlik1", proxyPort, ""), newUnreadLink("qlik2", proxyPort, ""), newUnreadLink("qlik3", proxyPort, "")},
+			3,
+		},
+		{
+			"a prefix that leads elsewhere", proxies(`[{"id":"hub"},{"id":"odd"}]`), list(good, `{"id":"odd","prefix":"../../qrs/about"}`),
+			[]Link{hub, newUnreadLink("qlik1", proxyPort, "odd")},
+			1,
+		},
+		{"a host that is more than a host", list(onQlik, `{"serverNodeConfiguration":{"hostName":"qlik1:4242/qrs"},"settings":{"virtualProxies":[{"id":"hub"}]}}`), list(good), []Link{hub}, 1},
 		{"odd virtual proxies that are not linked", list(onQlik), list(good, `{"prefix":"x"}`, `{"id":7}`, `{"id":"other","prefix":7}`, `{"id":"`+long+`"}`, `{"id":"long","prefix":"`+long+`"}`, `null`), []Link{hub}, 6},
 		{"a virtual proxy that was deleted in between", proxies(`[{"id":"hub"},{"id":"gone"}]`), list(good), []Link{hub}, 0},
 		{"an odd virtual proxy that is linked", proxies(`[{"id":"hub"},{"id":"odd"}]`), list(good, `{"id":"odd","prefix":7}`), []Link{hub, newUnreadLink("qlik1", proxyPort, "odd")}, 1},
@@ -148,6 +161,70 @@ func TestOddTopology(t *testing.T) {
 		if links, err := (answers{"/qrs/proxyservice": list(onQlik), "/qrs/virtualproxyconfig": body}).client().Topology(t.Context()); KindOf(err) != KindDecode {
 			t.Errorf("virtual proxies %s: %v, %v", body, links, err)
 		}
+	}
+}
+
+// TestPrefixes checks that no prefix leads outside of /qps/, whatever a server makes of
+// the path.
+func TestPrefixes(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": true, "/": true, "sales": true, "/sales": true, "/a/b/": true, "a.b": true, "..a": true, "a..b": true, "...": true, "größe": true, "a b": true, "~a_b-c": true,
+		"..": false, ".": false, "../../qrs/about": false, "/../../qrs/about": false, "a/../b": false, "a/./b": false, "a/..": false, "a//b": false,
+		`..\..\qrs`: false, "%2e%2e/%2e%2e/qrs": false, "a?b": false, "a#b": false, "a\nb": false, "a\x00": false, "a\u202eb": false, "a\xff": false,
+		strings.Repeat("ä", maxName): true, strings.Repeat("ä", maxName+1): false,
+	} {
+		if got := isPrefix(text); got != want {
+			t.Errorf("%.40q: got %t", text, got)
+		}
+		if link := newLink("qlik1", proxyPort, text); want && (!strings.HasPrefix(link.path(), "/qps/") || !strings.HasSuffix(link.path(), "/session")) {
+			t.Errorf("%.40q has the path %s", text, link.path())
+		}
+		_, err := NewClient(Config{Hosts: []string{"qlik1"}, CertDir: "certs", VirtualProxies: []string{text}})
+		if wrong, ok := errors.AsType[*ConfigError](err); want && err != nil || !want && (!ok || wrong.Field != "VirtualProxies") {
+			t.Errorf("configured %.40q: %v", text, err)
+		}
+	}
+}
+
+// TestHostileTopology checks that proxies and virtual proxies are joined to a limited
+// number of links, each once, and that the site is then not complete.
+func TestHostileTopology(t *testing.T) {
+	const proxies, virtualProxies = 3000, 3000 // nine million links
+	var all topology
+	linked := make([]linkedRecord, 0, 3*virtualProxies)
+	for i := range virtualProxies {
+		id := name(strconv.Itoa(i))
+		all.virtualProxies = append(all.virtualProxies, virtualProxyRecord{ID: id, Prefix: prefix("p" + id)})
+		linked = append(linked, linkedRecord{id}, linkedRecord{id}, linkedRecord{id})
+	}
+	for i := range proxies {
+		var p proxyServiceRecord
+		p.Node.HostName = name("qlik" + strconv.Itoa(i))
+		p.Settings.value.VirtualProxies.list = linked
+		all.proxies = append(all.proxies, p)
+	}
+	left := make(leftOut)
+	links := all.links(left)
+	unread := 0
+	for _, link := range links {
+		if link.Unread {
+			unread++
+		}
+	}
+	if len(links) != maxLinks+1 || unread != 1 || left["link beyond the limit"] == 0 {
+		t.Errorf("%d links, %d of them unread, left out %v", len(links), unread, left)
+	}
+
+	// Long names count, too.
+	for i := range all.virtualProxies {
+		all.virtualProxies[i].Prefix = prefix(strings.Repeat("x", maxName-8) + strconv.Itoa(i))
+	}
+	names := 0
+	for _, link := range all.links(make(leftOut)) {
+		names += len(link.Address) + len(link.VirtualProxy)
+	}
+	if names > maxLinkNames {
+		t.Errorf("the names have %d bytes, want at most %d", names, maxLinkNames)
 	}
 }
 

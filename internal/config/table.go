@@ -68,7 +68,7 @@ func (s *Site) settings() []setting {
 			help: "Proxy to query instead of the proxies in the repository, as HOST or HOST:PORT (default port: 4243). Repeatable.",
 		},
 		{
-			key: "virtual_proxy", flag: "qlik.virtual-proxy", value: list(&s.VirtualProxy, anyText, plainly),
+			key: "virtual_proxy", flag: "qlik.virtual-proxy", value: list(&s.VirtualProxy, anyText, plainly), field: "VirtualProxies",
 			help: "Prefix of a virtual proxy to query instead of all virtual proxies; / is the default virtual proxy. Repeatable.",
 		},
 		{
