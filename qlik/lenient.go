@@ -154,6 +154,12 @@ func decodeElement[T record](d *jsontext.Decoder, element *T) (bool, error) {
 // can be read. It keeps only one element in memory. A list of which no element can be
 // read is invalid.
 func decodeElements[T record](body io.Reader, left leftOut, each func(*T)) error {
+	return decodeElementsWithin(body, left, newRoom(maxElements, maxNames), each)
+}
+
+// decodeElementsWithin is decodeElements for data of several lists that is kept. The
+// response is too large if each finds that there is no room for an element.
+func decodeElementsWithin[T record](body io.Reader, left leftOut, room *Room, each func(*T)) error {
 	var element T
 	used := 0
 	err := decodeList(body, func(d *jsontext.Decoder) error {
@@ -166,6 +172,9 @@ func decodeElements[T record](body io.Reader, left leftOut, each func(*T)) error
 		case readable:
 			used++
 			each(&element)
+			if used > maxElements || room.exceeded() {
+				return errNoRoom
+			}
 		default:
 			left.add(wholeElement)
 		}

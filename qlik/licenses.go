@@ -172,11 +172,11 @@ func (c *Client) Licenses(ctx context.Context) (*Licenses, error) {
 		Certain: true,
 		ReadAt:  c.config.Now(),
 	}
-	left := make(leftOut)
+	left, room := make(leftOut), newRoom(maxElements, maxNames)
 	var failures error
 	answered := make(map[string]bool) // by license
 	for i, license := range licenseTypes {
-		switch err := c.readAccess(ctx, i, l, left); {
+		switch err := c.readAccess(ctx, i, l, left, room); {
 		case err == nil:
 			answered[license.name] = true
 		case !notFound(err):
@@ -228,13 +228,13 @@ func (l *Licenses) CarryOver(last *Licenses) {
 }
 
 // readAccess reads the accesses of one type. A release without this type answers 404.
-func (c *Client) readAccess(ctx context.Context, index int, l *Licenses, left leftOut) error {
+func (c *Client) readAccess(ctx context.Context, index int, l *Licenses, left leftOut, room *Room) error {
 	license := licenseTypes[index]
 	var holders map[User]LicenseSet
 	var count, anyUser uint64
 	active := make(map[string]int)
 	before := left[elementsOf(license.access)]
-	err := listEntities(ctx, c, c.repositories.lastFirst(), license.access, left,
+	err := listEntitiesWithin(ctx, c, c.repositories.lastFirst(), license.access, left, room,
 		func() { holders, count, anyUser = make(map[User]LicenseSet), 0, 0; clear(active) },
 		func(access *accessRecord) {
 			count++
@@ -250,7 +250,10 @@ func (c *Client) readAccess(ctx context.Context, index int, l *Licenses, left le
 			if access.Quarantined.odd || access.Quarantined.value { // deallocated, but not yet available to others
 				set = quarantined
 			}
-			holders[access.User.user()] |= set
+			user := access.User.user()
+			if room.take(user.Directory, user.ID) {
+				holders[user] |= set
+			}
 			for _, window := range ActiveWindows() {
 				if access.LastUsed.known && l.ReadAt.Sub(access.LastUsed.value) <= window.Duration {
 					active[window.Name]++

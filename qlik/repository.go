@@ -52,10 +52,23 @@ func (c *Client) sendToRepository(ctx context.Context, hosts []string, path stri
 // (docs/qlik.md, "Repository"). A host can fail after some entities, so listEntities
 // calls restart before each attempt.
 func listEntities[T record](ctx context.Context, c *Client, hosts []string, entity string, left leftOut, restart func(), each func(*T)) error {
+	return listEntitiesWithin(ctx, c, hosts, entity, left, newRoom(maxElements, maxNames), restart, each)
+}
+
+// listEntitiesWithin is listEntities for data of several lists that is kept. The
+// argument each must take the room for it.
+func listEntitiesWithin[T record](
+	ctx context.Context, c *Client, hosts []string, entity string, left leftOut, room *Room, restart func(), each func(*T),
+) error {
+	reset := room.mark()
 	_, err := readLeniently(ctx, c, hosts, entity+"/full", nil, left, func(body io.Reader, attempt leftOut) error {
+		reset()
 		restart()
-		return decodeElements(body, attempt, each)
+		return decodeElementsWithin(body, attempt, room, each)
 	})
+	if err != nil {
+		reset()
+	}
 	return err
 }
 
@@ -187,6 +200,11 @@ type proxySettingsRecord struct {
 	// Names of the links in an old example by Qlik (docs/qlik.md, "Topology").
 	DefaultVirtualProxies elements[linkedRecord] `json:"defaultVirtualProxyConfigurations"`
 	OtherVirtualProxies   elements[linkedRecord] `json:"virtualProxyConfigurations"`
+}
+
+// lists returns all lists of linked virtual proxies.
+func (p *proxySettingsRecord) lists() []elements[linkedRecord] {
+	return []elements[linkedRecord]{p.VirtualProxies, p.DefaultVirtualProxies, p.OtherVirtualProxies}
 }
 
 type linkedRecord struct {

@@ -24,6 +24,9 @@ const (
 	// maxLinks and maxLinkNames are the limits of a topology.
 	maxLinks     = 5000
 	maxLinkNames = 2 << 20
+
+	// maxServices is the maximum number of services of all nodes.
+	maxServices = 5000
 )
 
 // Room is what the responses of one server may still take in memory. Concurrent
@@ -69,7 +72,7 @@ func (r *Room) exceeded() bool { return r.elements.Load() < 0 || r.names.Load() 
 
 var (
 	errNoRoomForSessions = kindErrorf(KindTooLarge, "the session lists of the node have more than %d sessions, or names of more than %d MiB", MaxSessions, maxSessionNames>>20)
-	errNoRoom            = kindErrorf(KindTooLarge, "the response has more than %d elements, or names of more than %d MiB", maxElements, maxNames>>20)
+	errNoRoom            = kindErrorf(KindTooLarge, "the response has more elements, or longer names, than any site")
 )
 
 // roomReader reads a response into the room of a server.

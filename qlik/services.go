@@ -30,10 +30,11 @@ type ServiceState struct {
 // by host and service.
 func (c *Client) Services(ctx context.Context) ([]ServiceState, error) {
 	var states []ServiceState
-	left := make(leftOut)
-	err := listEntities(ctx, c, c.repositories.lastFirst(), "servicestatus", left,
+	left, room := make(leftOut), newRoom(maxServices, maxLinkNames)
+	err := listEntitiesWithin(ctx, c, c.repositories.lastFirst(), "servicestatus", left, room,
 		func() { states = []ServiceState{} },
 		func(r *serviceStatusRecord) {
+			room.take(string(r.Node.HostName), r.Type.name, r.State.name)
 			states = append(states, ServiceState{
 				Host:    string(r.Node.HostName),
 				Service: r.Type.in(serviceTypes),

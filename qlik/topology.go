@@ -20,14 +20,27 @@ func (c *Client) Topology(ctx context.Context) ([]Link, error) {
 	)
 	var group errgroup.Group
 	group.Go(func() error {
-		return listEntities(ctx, c, hosts, "proxyservice", leftOfLinks,
+		room := newRoom(maxElements, maxNames)
+		return listEntitiesWithin(ctx, c, hosts, "proxyservice", leftOfLinks, room,
 			func() { topology.proxies = nil },
-			func(p *proxyServiceRecord) { topology.proxies = append(topology.proxies, *p) })
+			func(p *proxyServiceRecord) {
+				topology.proxies = append(topology.proxies, *p)
+				room.take(string(p.Node.HostName))
+				for _, list := range p.Settings.value.lists() {
+					for _, linked := range list.list {
+						room.take(string(linked.ID))
+					}
+				}
+			})
 	})
 	group.Go(func() error {
-		return listEntities(ctx, c, hosts, virtualProxyList, left,
+		room := newRoom(maxElements, maxNames)
+		return listEntitiesWithin(ctx, c, hosts, virtualProxyList, left, room,
 			func() { topology.virtualProxies = nil },
-			func(v *virtualProxyRecord) { topology.virtualProxies = append(topology.virtualProxies, *v) })
+			func(v *virtualProxyRecord) {
+				topology.virtualProxies = append(topology.virtualProxies, *v)
+				room.take(string(v.ID), string(v.Prefix), string(v.Description.value))
+			})
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
@@ -95,7 +108,7 @@ func (t *topology) links(left leftOut) []Link {
 			port = strconv.Itoa(int(number.value))
 		}
 		seen := make(map[name]bool)
-		for _, list := range []elements[linkedRecord]{settings.value.VirtualProxies, settings.value.DefaultVirtualProxies, settings.value.OtherVirtualProxies} {
+		for _, list := range settings.value.lists() {
 			all = all || list.odd
 			for _, linked := range list.list {
 				if seen[linked.ID] {

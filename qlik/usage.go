@@ -50,17 +50,17 @@ func (r usageRecord) owner() User {
 // UsageRows reads the usage rows of the licenses in use from a repository. The result
 // has one row per session. A row without a session takes no slot and is skipped.
 func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) (rows []UsageRow, err error) {
-	left := make(leftOut)
+	left, room := make(leftOut), newRoom(maxElements, maxNames)
 	defer func() { c.skipped.record(SourceUsage, left, err) }()
 	add := func(row UsageRow, session *usageSession) {
-		if session.SessionID != "" {
+		if session.SessionID != "" && room.take(row.User.Directory, row.User.ID) {
 			row.Session, row.LastActivity = SessionID(session.SessionID).Key(), session.LatestActivity.value
 			rows = append(rows, row)
 		}
 	}
 	for _, license := range licenses.inUse {
 		before := len(rows)
-		err := listEntities(ctx, c, c.repositories.lastFirst(), license.usage, left,
+		err := listEntitiesWithin(ctx, c, c.repositories.lastFirst(), license.usage, left, room,
 			func() { rows = rows[:before] },
 			func(r *usageRecord) {
 				row := UsageRow{User: r.owner(), License: license.name}
