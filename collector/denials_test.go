@@ -2,6 +2,7 @@ package collector
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,5 +43,28 @@ func TestOldestDenialsAreForgotten(t *testing.T) {
 	}
 	if len(denials.users) != keptDenied {
 		t.Errorf("%d users are kept, want %d", len(denials.users), keptDenied)
+	}
+}
+
+// TestNamesOfDenialsAreBounded checks that long names do not take more memory.
+func TestNamesOfDenialsAreBounded(t *testing.T) {
+	denials := NewDenials(nil)
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	long := strings.Repeat("x", 500)
+	most := 0
+	for i := range maxDenied {
+		denials.Denied(auditlog.Denial{Time: noon.Add(time.Duration(i)), User: qlik.NewUser("LAB", fmt.Sprint(long, i)), Reason: auditlog.NoLicense})
+		most = max(most, denials.names)
+	}
+	size := 0
+	for user := range denials.users {
+		size += user.size()
+	}
+	if most > maxDeniedNames || most < maxDeniedNames/2 || size != denials.names {
+		t.Errorf("up to %d bytes of names, want at most %d; %d are counted, and %d are there", most, maxDeniedNames, denials.names, size)
+	}
+	denials.remembered(noon.Add(2 * rememberDenial))
+	if denials.names != 0 || len(denials.users) != 0 {
+		t.Errorf("%d bytes of %d users are left", denials.names, len(denials.users))
 	}
 }
