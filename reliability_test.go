@@ -63,11 +63,17 @@ const scrapeTimeout = 5 * time.Second
 
 func (f *faulty) scrape(metrics string) answer {
 	f.t.Helper()
+	return f.scrapeWithin(metrics, scrapeTimeout)
+}
+
+// scrapeWithin scrapes with a timeout of the client's choice.
+func (f *faulty) scrapeWithin(metrics string, timeout time.Duration) answer {
+	f.t.Helper()
 	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, metrics, http.NoBody)
 	if err != nil {
 		return answer{status: err.Error()}
 	}
-	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", fmt.Sprint(scrapeTimeout.Seconds()))
+	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", fmt.Sprint(timeout.Seconds()))
 	begin := time.Now()
 	response, err := client.Do(request)
 	if err != nil {

@@ -118,11 +118,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"Set basic_auth_users, or client_auth_type: RequireAndVerifyClientCert, in the file of --web.config.file.", http.StatusForbidden)
 		return
 	}
-	answer, err := site.recently(r.Context())
+	newest, built, err := site.view(r.Context())
 	if err != nil {
 		return // the client is gone
 	}
-	h.config.Respond(w, r, func(w http.ResponseWriter, r *http.Request) { h.build(w, r, names, q, site, answer) })
+	defer built()
+	h.config.Respond(w, r, func(w http.ResponseWriter, r *http.Request) {
+		h.build(w, r, names, q, site, newest())
+		built()
+	})
 }
 
 // build writes the page. It stops between its parts if the client is gone.

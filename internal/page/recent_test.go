@@ -79,6 +79,37 @@ func TestWaitIsBounded(t *testing.T) {
 	})
 }
 
+// TestViewersThatWaitShareSnapshots checks that viewers whose page waits to be built use
+// the newest snapshot, and that none is kept after the last one.
+func TestViewersThatWaitShareSnapshots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		site := new(answers)
+		recent := NewRecent(site)
+		var views []func() *cachedSnapshot
+		var ends []func()
+		for i := range 10 {
+			site.snapshot = sessionstest.Snapshot(nil)
+			site.snapshot.Heard = sessionstest.Noon.Add(time.Duration(i) * time.Minute)
+			newest, done, err := recent.view(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			views, ends = append(views, newest), append(ends, done)
+			time.Sleep(2 * cacheTime)
+		}
+		for i, newest := range views {
+			if newest().Snapshot != site.snapshot {
+				t.Errorf("view %d is not of the newest snapshot", i)
+			}
+			ends[i]()
+			ends[i]()
+		}
+		if recent.newest != nil || recent.viewers != 0 {
+			t.Errorf("%d viewers are left", recent.viewers)
+		}
+	})
+}
+
 // TestNoPageForClientsThatLeft checks that no more of the page is built once its client
 // has disconnected.
 func TestNoPageForClientsThatLeft(t *testing.T) {

@@ -99,6 +99,7 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 		waited = deadline
 	}
 	answer := m.make(append(joined{scrape}, others...), r, name)
+	scrape.Close() // and no longer used, so that its memory is free while the response is sent
 	if answer == nil {
 		return // the client is gone
 	}

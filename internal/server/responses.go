@@ -12,7 +12,7 @@ import (
 
 // maxUnread limits the memory of the responses that are being sent. If clients do not
 // read their responses, there is no other limit for it than the number of connections.
-const maxUnread = 64 << 20
+const maxUnread = 32 << 20
 
 // Responses builds responses in memory, a few at a time, and then sends them. A client
 // that reads slowly or not at all therefore does not delay others.

@@ -77,6 +77,8 @@ type Scrape interface {
 	// Heard returns the time when the last response of Qlik arrived, or when the
 	// exporter stopped waiting for it.
 	Heard() time.Time
+	// Close releases the memory of a scrape that is not gathered.
+	Close()
 }
 
 // Run serves until ctx ends, then waits a short time for the requests in progress.

@@ -71,6 +71,7 @@ type heardNow struct {
 }
 
 func (h heardNow) Heard() time.Time { return h.at }
+func (heardNow) Close()             {}
 
 // only is a configuration with a single site, scraped by a function.
 type only func(ctx context.Context) prometheus.Gatherer

@@ -10,7 +10,7 @@ import (
 const (
 	// maxAnswers limits the responses that are built at once, because each takes memory
 	// and processor time.
-	maxAnswers = 4
+	maxAnswers = 3
 	// maxAnswersPerClient leaves turns for other clients.
 	maxAnswersPerClient = 2
 )
