@@ -20,7 +20,6 @@ import (
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/common/version"
 
-	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/cli"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/demo"
@@ -140,6 +139,7 @@ func (e *exporter) serveSites(ctx context.Context, load func() (*config.Configur
 		TimeoutOffset: e.flags.TimeoutOffset,
 		Connections:   e.flags.MaxConnections,
 		Pprof:         e.flags.Pprof,
+		CommandLine:   e.flags.CommandLine(os.Args),
 		Lifecycle:     e.flags.Lifecycle,
 		Web:           e.flags.Web,
 		Logger:        logger,
@@ -191,7 +191,7 @@ func (e *exporter) sessionsPage(set *sites.Set, responses *server.Responses) htt
 			return page.Site{
 				Recent:          site.Recent,
 				ServiceAccounts: site.Config.ServiceAccount,
-				NamesHidden:     site.Config.UserLabels != collector.UserLabelsPlain,
+				NamesHidden:     site.Config.NamesHidden(),
 			}, done, true
 		},
 		Respond:       responses.Respond,

@@ -330,6 +330,31 @@ func (f *Flags) Given(args []string, except ...string) ([]string, error) {
 	return given, nil
 }
 
+// CommandLine returns the command line of the process without the users that the
+// metrics do not name.
+func (f *Flags) CommandLine(args []string) []string {
+	if !f.site.NamesHidden() {
+		return args
+	}
+	args = slices.Clone(args)
+	for _, row := range f.site.settings() {
+		if !row.people {
+			continue
+		}
+		for i, arg := range args {
+			name, _, withValue := strings.Cut(arg, "=")
+			switch {
+			case name != "--"+row.flag:
+			case withValue:
+				args[i] = name + "=" + hidden
+			case i+1 < len(args):
+				args[i+1] = hidden
+			}
+		}
+	}
+	return args
+}
+
 // absolute makes the path in the value of a flag absolute, if there is one.
 func (f *Flags) absolute(flag, text string) (string, error) {
 	rows := slices.Concat(f.site.settings(), new(Program).settings(), []setting{

@@ -68,8 +68,13 @@ func reload(sites Sites, allowed bool) http.HandlerFunc {
 			http.Error(w, "Reloading over HTTP is disabled. Set --web.enable-lifecycle to enable it.", http.StatusForbidden)
 			return
 		}
+		hidden := sites.NamesHidden()
 		if err := sites.Reload(); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
+			text := err.Error()
+			if hidden { // the error may repeat a name from the file
+				text = "The configuration was rejected. The log contains the reason."
+			}
+			http.Error(w, text, http.StatusInternalServerError)
 			return
 		}
 		_, _ = w.Write([]byte("Configuration reloaded.\n"))

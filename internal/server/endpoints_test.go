@@ -175,6 +175,22 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// hiding is a configuration that hides names and cannot be reloaded.
+type hiding struct{ two }
+
+func (hiding) NamesHidden() bool { return true }
+
+// TestReloadHidesNames checks that the response to a reload does not repeat a part of
+// the file if the metrics hide names.
+func TestReloadHidesNames(t *testing.T) {
+	h := handler(t, Config{TelemetryPath: "/metrics", Sites: hiding{}, Lifecycle: true})
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/-/reload", http.NoBody))
+	if answer.Code != 500 || strings.Contains(answer.Body.String(), "broken") || !strings.Contains(answer.Body.String(), "log") {
+		t.Errorf("got %d %q", answer.Code, answer.Body)
+	}
+}
+
 // FuzzScrape checks that the response to any request is a scrape or an error about the
 // request.
 func FuzzScrape(f *testing.F) {

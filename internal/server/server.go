@@ -48,6 +48,7 @@ type Config struct {
 	TimeoutOffset time.Duration   // --timeout-offset
 	Connections   int             // --web.max-connections
 	Pprof         bool            // --web.enable-pprof
+	CommandLine   []string        // shown by a profile
 	Lifecycle     bool            // --web.enable-lifecycle
 	Web           *web.FlagConfig // listen addresses, TLS, authentication
 	Logger        log.Logger
@@ -68,6 +69,8 @@ type Sites interface {
 	Format() ([]byte, error)
 	// Reload reloads the configuration.
 	Reload() error
+	// NamesHidden reports whether the metrics of a site do not contain names of users.
+	NamesHidden() bool
 }
 
 // Scrape holds the metrics of a site at one time.
@@ -220,7 +223,7 @@ func newHandler(config Config) (http.Handler, error) {
 	mux.HandleFunc("GET /-/ready", say("qlik_exporter is ready.\n"))
 	if config.Pprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/cmdline", say(strings.Join(config.CommandLine, "\x00")))
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)

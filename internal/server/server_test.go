@@ -80,6 +80,7 @@ func (only) Describe(chan<- *prometheus.Desc) {}
 func (only) Collect(chan<- prometheus.Metric) {}
 func (only) Names() []string                  { return []string{""} }
 func (only) Format() ([]byte, error)          { return []byte("sites: {}\n"), nil }
+func (only) NamesHidden() bool                { return false }
 func (only) Reload() error                    { return errors.New("is broken") }
 func (o only) Use(name string) (scrape func(context.Context) Scrape, done func(), found bool) {
 	return func(ctx context.Context) Scrape { return heardNow{o(ctx), time.Now()} }, func() {}, name == ""

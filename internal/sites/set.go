@@ -182,6 +182,13 @@ func (s *Set) Format() ([]byte, error) {
 	return config.Format(settings)
 }
 
+// NamesHidden reports whether the metrics of a site do not contain names of users.
+func (s *Set) NamesHidden() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.sites, func(site *Site) bool { return site.Config.NamesHidden() })
+}
+
 // Use returns the site with the given name. The site stays open until done is called.
 func (s *Set) Use(name string) (site *Site, done func(), found bool) {
 	s.mu.Lock()
