@@ -91,6 +91,7 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	server := newHTTPServer(config, handler)
+	newPasswords().configure(server)
 	newConnections(maxConnections(config, maxFiles())).configure(server)
 	served := make(chan error, 1)
 	go func() { served <- web.ListenAndServe(server, config.Web, config.Slog) }()

@@ -18,6 +18,8 @@ const (
 // turns limits how much work is done at once. Clients that wait get their turns one
 // after the other, so that many requests of one client do not delay another client.
 type turns struct {
+	limit, perClient int
+
 	mu      sync.Mutex // guards the fields below
 	taken   int
 	holders map[string]int // turns by client
@@ -30,7 +32,9 @@ type queue struct {
 	waiting []chan struct{} // closed when the turn begins
 }
 
-func newTurns() *turns { return &turns{holders: make(map[string]int)} }
+func newTurns(limit, perClient int) *turns {
+	return &turns{limit: limit, perClient: perClient, holders: make(map[string]int)}
+}
 
 // take waits for a turn of a client. The caller must call done after the work. It
 // returns false if ctx ends before that.
@@ -92,8 +96,8 @@ func (t *turns) release(client string) {
 
 // next begins turns while there are any. The caller holds the mutex.
 func (t *turns) next() {
-	for t.taken < maxAnswers {
-		i := slices.IndexFunc(t.queues, func(q *queue) bool { return t.holders[q.client] < maxAnswersPerClient })
+	for t.taken < t.limit {
+		i := slices.IndexFunc(t.queues, func(q *queue) bool { return t.holders[q.client] < t.perClient })
 		if i < 0 {
 			return
 		}

@@ -17,7 +17,7 @@ import (
 // and that only a few requests have a turn at once.
 func TestTurnsAreFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns()
+		turns := newTurns(maxAnswers, maxAnswersPerClient)
 		begin := time.Now()
 		var mu sync.Mutex
 		began := make(map[string][]time.Duration)
@@ -66,7 +66,7 @@ func TestTurnsAreFair(t *testing.T) {
 
 // TestOneClientDoesNotTakeAllTurns checks that another client has its turn at once.
 func TestOneClientDoesNotTakeAllTurns(t *testing.T) {
-	turns := newTurns()
+	turns := newTurns(maxAnswers, maxAnswersPerClient)
 	for range maxAnswersPerClient {
 		if _, ok := turns.take(t.Context(), "hostile"); !ok {
 			t.Fatal("no turn")
