@@ -231,9 +231,10 @@ func TestMaxConnections(t *testing.T) {
 	}
 }
 
-// TestConnectionsOfHTTP2 checks that the requests of a connection are counted one by one.
+// TestConnectionsOfHTTP2 checks that the requests of a connection are counted one by
+// one, and that their number is limited.
 func TestConnectionsOfHTTP2(t *testing.T) {
-	const requests = 5
+	const requests = 20
 	began, end := make(chan struct{}), make(chan struct{})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 2 {
@@ -242,7 +243,8 @@ func TestConnectionsOfHTTP2(t *testing.T) {
 		began <- struct{}{}
 		<-end
 	}))
-	all := newConnections(10)
+	server.Config.HTTP2 = newHTTPServer(Config{}, nil).HTTP2
+	all := newConnections(100)
 	all.configure(server.Config)
 	server.EnableHTTP2 = true
 	server.StartTLS()
@@ -267,6 +269,9 @@ func TestConnectionsOfHTTP2(t *testing.T) {
 		defer all.mu.Unlock()
 		for _, conn := range all.open {
 			inProgress += conn.requests
+			if conn.requests > maxStreams {
+				t.Errorf("%d requests at once on a connection", conn.requests)
+			}
 		}
 		return len(all.open), inProgress
 	}
