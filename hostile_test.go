@@ -82,13 +82,17 @@ func TestHostileMemory(t *testing.T) {
 			})
 		}, true},
 		"150,000 sessions of as many users": {func(f *hostile) {
-			f.SetAnswer("qlik2", prefixOf(0), many(149_000, func(i int) string { return session(fmt.Sprint("user", i), fmt.Sprint("0123456789abcdef0123456789abcdef", i)) }))
+			f.SetAnswer("qlik2", prefixOf(0), many(149_000, func(i int) string {
+				return session(fmt.Sprint("user", i), fmt.Sprint("0123456789abcdef0123456789abcdef", i))
+			}))
 		}, false},
 		"long names": {func(f *hostile) {
 			f.SetAnswer("qlik2", prefixOf(0), many(22_000, func(i int) string { return session(fmt.Sprint(long, `\\\"`, i), long+fmt.Sprint(i)) }))
 		}, false},
 		"200,000 sessions on each of ten links": {func(f *hostile) {
-			list := many(200_000, func(i int) string { return session(fmt.Sprint("user", i), fmt.Sprint("0123456789abcdef0123456789abcdef", i)) })
+			list := many(200_000, func(i int) string {
+				return session(fmt.Sprint("user", i), fmt.Sprint("0123456789abcdef0123456789abcdef", i))
+			})
 			for i := range 10 {
 				f.SetAnswer("qlik2", prefixOf(i), list)
 			}

@@ -63,7 +63,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"config.file":                     {{"/nowhere", "open /nowhere: no such file or directory"}},
 		"web.telemetry-path":              {{"metrics", `must start with a slash, not "metrics"`}, {"/m{", `"/m{" is not a plain path; use a path such as /metrics`}, {"/sd", `"/sd" is reserved; use a path such as /metrics`}, {"/probe", "is reserved"}, {"/config", "is reserved"}, {"/sessions", "is reserved"}, {"/sessions/page.js", "is reserved"}, {"/-/ready", "is reserved"}, {"/debug/pprof/x", "is reserved"}},
 		"web.external-url":                {{"monitoring.example", `"monitoring.example": must be a URL such as https://monitoring.example/qlik`}, {"https://a/?b", `"https://a/?b": must be a URL`}, {"https://a/../b", `"https://a/../b": "/../b" is not a plain path`}, {"https://a/metrics", `"https://a/metrics": has the same path as the metrics`}, {"https://a/sessions", `"https://a/sessions": "/sessions" is reserved`}, {"https://u:secret@a", "must be a URL such as https://monitoring.example/qlik"}, {"http://a:99999", `"http://a:99999": must be a URL`}},
-		"web.max-connections":             {{"0", "must be at least 1, not 0"}},
+		"web.max-connections":             {{"9", "must be at least 10, not 9"}},
 		"web.enable-lifecycle":            onOff,
 		"web.enable-pprof":                onOff,
 		"web.listen-address":              {{"localhost", `"localhost": must be HOST:PORT or :PORT`}, {"127.0.0.1:70000", `"127.0.0.1:70000": must be HOST:PORT or :PORT`}, {"vsock://:x", `"vsock://:x": must be HOST:PORT or :PORT`}},

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,7 @@ func fifo(t *testing.T, path string) {
 // TestStopsInTime checks that the exporter ends within five seconds of SIGTERM,
 // whatever blocks, and without an error if it served.
 func TestStopsInTime(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		command string
 		before  func(t *testing.T, f *faulty, dir string) (flags []string)
@@ -106,7 +108,7 @@ func TestStopsInTime(t *testing.T) {
 			f := newFaulty(t)
 			dir := strings.TrimPrefix(f.flags[0], "--qlik.cert-dir=")
 			address := freeAddress(t)
-			arguments := append(f.flags, "--web.listen-address="+address)
+			arguments := slices.Concat(f.flags, []string{"--web.listen-address=" + address})
 			if test.command != "" {
 				arguments = append([]string{test.command}, arguments...)
 			}
@@ -150,7 +152,7 @@ func TestPortIsNamedAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	address := listener.Addr().String()
 	want := "error: --web.listen-address: listen tcp " + address + ": bind: address already in use\n"
 	if out, err := command(t, append(f.flags, "--web.listen-address="+address)...).CombinedOutput(); err == nil || !strings.HasSuffix(string(out), want) {

@@ -39,8 +39,10 @@ func (c *Client) FindUsers(ctx context.Context, text string) ([]KnownUser, error
 	left := make(leftOut)
 	_, err := readLeniently(ctx, c, c.repositories.lastFirst(), "user", filter, left, func(body io.Reader, attempt leftOut) error {
 		users = nil
-		return decodeElements(body, attempt, func(r *userRecord) {
+		room := newRoom(maxElements, maxNames)
+		return decodeElements(body, attempt, room, func(r *userRecord) {
 			if strings.Contains(strings.ToLower(string(r.ID)), text) || strings.Contains(strings.ToLower(string(r.Name.value)), text) {
+				room.take(string(r.Directory), string(r.ID), string(r.Name.value))
 				users = append(users, KnownUser{NewUser(string(r.Directory), string(r.ID)), string(r.Name.value)})
 			}
 		})

@@ -152,14 +152,8 @@ func decodeElement[T record](d *jsontext.Decoder, element *T) (bool, error) {
 
 // decodeElements reads a list of the repository and calls each for every element that
 // can be read. It keeps only one element in memory. A list of which no element can be
-// read is invalid.
-func decodeElements[T record](body io.Reader, left leftOut, each func(*T)) error {
-	return decodeElementsWithin(body, left, newRoom(maxElements, maxNames), each)
-}
-
-// decodeElementsWithin is decodeElements for data of several lists that is kept. The
-// response is too large if each finds that there is no room for an element.
-func decodeElementsWithin[T record](body io.Reader, left leftOut, room *Room, each func(*T)) error {
+// read is invalid, and so is one for which each finds no room.
+func decodeElements[T record](body io.Reader, left leftOut, room *Room, each func(*T)) error {
 	var element T
 	used := 0
 	err := decodeList(body, func(d *jsontext.Decoder) error {

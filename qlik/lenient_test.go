@@ -39,7 +39,7 @@ func (i inner) usable() bool { return i.ID != "" }
 
 func decodeSamples(body string) (got []sample, left leftOut, err error) {
 	left = make(leftOut)
-	err = decodeElements(strings.NewReader(body), left, func(s *sample) { got = append(got, *s) })
+	err = decodeElements(strings.NewReader(body), left, newRoom(maxElements, maxNames), func(s *sample) { got = append(got, *s) })
 	return got, left, err
 }
 
@@ -162,12 +162,12 @@ func TestLenientRefuses(t *testing.T) {
 	broken := errors.New("connection reset")
 	for _, start := range []string{`[`, `[{"id":"a"},{"text":`, `[{"id":"a"},{"text":[`, `[{"id":"a"},{"list":[5,`, `[{"id":"a"},5`, `[{"id":"a"}]`} {
 		body := io.MultiReader(strings.NewReader(start), errorReader{broken})
-		if err := decodeElements(body, make(leftOut), func(*sample) {}); !errors.Is(err, broken) {
+		if err := decodeElements(body, make(leftOut), newRoom(maxElements, maxNames), func(*sample) {}); !errors.Is(err, broken) {
 			t.Errorf("after %q: got %v", start, err)
 		}
 	}
 	for _, body := range []io.Reader{endless(`[{"text":[`, `[1],`), endless(`[{"list":[`, `{"id":"x"},`)} {
-		if err := decodeElements(body, make(leftOut), func(*sample) {}); classify(err) != KindTooLarge {
+		if err := decodeElements(body, make(leftOut), newRoom(maxElements, maxNames), func(*sample) {}); classify(err) != KindTooLarge {
 			t.Errorf("got %v", err)
 		}
 	}

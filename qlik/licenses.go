@@ -234,7 +234,7 @@ func (c *Client) readAccess(ctx context.Context, index int, l *Licenses, left le
 	var count, anyUser uint64
 	active := make(map[string]int)
 	before := left[elementsOf(license.access)]
-	err := listEntitiesWithin(ctx, c, c.repositories.lastFirst(), license.access, left, room,
+	err := listEntities(ctx, c, c.repositories.lastFirst(), license.access, left, room,
 		func() { holders, count, anyUser = make(map[User]LicenseSet), 0, 0; clear(active) },
 		func(access *accessRecord) {
 			count++

@@ -48,23 +48,16 @@ func (c *Client) sendToRepository(ctx context.Context, hosts []string, path stri
 }
 
 // listEntities reads all entities of a type, such as "proxyservice", and calls each
-// for every entity that can be read. It adds the rest to left. The list is not paged
-// (docs/qlik.md, "Repository"). A host can fail after some entities, so listEntities
-// calls restart before each attempt.
-func listEntities[T record](ctx context.Context, c *Client, hosts []string, entity string, left leftOut, restart func(), each func(*T)) error {
-	return listEntitiesWithin(ctx, c, hosts, entity, left, newRoom(maxElements, maxNames), restart, each)
-}
-
-// listEntitiesWithin is listEntities for data of several lists that is kept. The
-// argument each must take the room for it.
-func listEntitiesWithin[T record](
-	ctx context.Context, c *Client, hosts []string, entity string, left leftOut, room *Room, restart func(), each func(*T),
-) error {
+// for every entity that can be read. It adds the rest to left. If something of an entity
+// is kept, each must take the room for it, which several lists can share. The list is
+// not paged (docs/qlik.md, "Repository"). A host can fail after some entities, so
+// listEntities calls restart before each attempt.
+func listEntities[T record](ctx context.Context, c *Client, hosts []string, entity string, left leftOut, room *Room, restart func(), each func(*T)) error {
 	reset := room.mark()
 	_, err := readLeniently(ctx, c, hosts, entity+"/full", nil, left, func(body io.Reader, attempt leftOut) error {
 		reset()
 		restart()
-		return decodeElementsWithin(body, attempt, room, each)
+		return decodeElements(body, attempt, room, each)
 	})
 	if err != nil {
 		reset()

@@ -13,11 +13,11 @@ import (
 )
 
 // sessionList returns a list of sessions with ids of a length and a number of users.
-func sessionList(from, sessions, users, length int) string {
+func sessionList(sessions, users, length int) string {
 	var list strings.Builder
 	list.WriteString("[")
-	for i := from; i < from+sessions; i++ {
-		if i > from {
+	for i := range sessions {
+		if i > 0 {
 			list.WriteString(",")
 		}
 		fmt.Fprintf(&list, `{"UserDirectory":"LAB","UserId":"user%d","SessionId":"%0*d"}`, i%users, length, i)
@@ -41,15 +41,15 @@ func TestSessionListsShareTheirRoom(t *testing.T) {
 		}
 	}
 	const full = "the session lists of the node have more than 150000 sessions, or names of more than 24 MiB"
-	half := sessionList(0, MaxSessions/2, 1000, 36)
+	half := sessionList(MaxSessions/2, 1000, 36)
 	room := NewRoom()
 	expect("first half", room, half, "<nil>")
 	expect("second half", room, half, "<nil>")
 	expect("nothing", room, "[]", "<nil>")
-	expect("one more", room, sessionList(0, 1, 1, 36), full)
-	expect("after that", room, sessionList(0, 1, 1, 36), full)
+	expect("one more", room, sessionList(1, 1, 36), full)
+	expect("after that", room, sessionList(1, 1, 36), full)
 
-	long := sessionList(0, 20_000, 20_000, 500)
+	long := sessionList(20_000, 20_000, 500)
 	room = NewRoom()
 	expect("long names", room, long, "<nil>")
 	expect("more long names", room, long, "<nil>")
@@ -57,7 +57,7 @@ func TestSessionListsShareTheirRoom(t *testing.T) {
 
 	room = NewRoom()
 	room.bytes.Store(1000)
-	expect("too many bytes", room, sessionList(0, 1000, 1, 36), "the session lists of the node are larger than 256 MiB")
+	expect("too many bytes", room, sessionList(1000, 1, 36), "the session lists of the node are larger than 256 MiB")
 }
 
 // TestGzipBomb checks that the maximum size of a response is that of the decompressed

@@ -31,7 +31,7 @@ type ServiceState struct {
 func (c *Client) Services(ctx context.Context) ([]ServiceState, error) {
 	var states []ServiceState
 	left, room := make(leftOut), newRoom(maxServices, maxLinkNames)
-	err := listEntitiesWithin(ctx, c, c.repositories.lastFirst(), "servicestatus", left, room,
+	err := listEntities(ctx, c, c.repositories.lastFirst(), "servicestatus", left, room,
 		func() { states = []ServiceState{} },
 		func(r *serviceStatusRecord) {
 			room.take(string(r.Node.HostName), r.Type.name, r.State.name)

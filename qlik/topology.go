@@ -21,7 +21,7 @@ func (c *Client) Topology(ctx context.Context) ([]Link, error) {
 	var group errgroup.Group
 	group.Go(func() error {
 		room := newRoom(maxElements, maxNames)
-		return listEntitiesWithin(ctx, c, hosts, "proxyservice", leftOfLinks, room,
+		return listEntities(ctx, c, hosts, "proxyservice", leftOfLinks, room,
 			func() { topology.proxies = nil },
 			func(p *proxyServiceRecord) {
 				topology.proxies = append(topology.proxies, *p)
@@ -35,7 +35,7 @@ func (c *Client) Topology(ctx context.Context) ([]Link, error) {
 	})
 	group.Go(func() error {
 		room := newRoom(maxElements, maxNames)
-		return listEntitiesWithin(ctx, c, hosts, virtualProxyList, left, room,
+		return listEntities(ctx, c, hosts, virtualProxyList, left, room,
 			func() { topology.virtualProxies = nil },
 			func(v *virtualProxyRecord) {
 				topology.virtualProxies = append(topology.virtualProxies, *v)

@@ -60,7 +60,7 @@ func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) (rows []Usag
 	}
 	for _, license := range licenses.inUse {
 		before := len(rows)
-		err := listEntitiesWithin(ctx, c, c.repositories.lastFirst(), license.usage, left, room,
+		err := listEntities(ctx, c, c.repositories.lastFirst(), license.usage, left, room,
 			func() { rows = rows[:before] },
 			func(r *usageRecord) {
 				row := UsageRow{User: r.owner(), License: license.name}

@@ -137,10 +137,14 @@ func TestIdleConnectionsAreClosedFirst(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(requestTime)
 		begin := time.Now()
-		for i, want := range []string{"[true true false true]", "[true true false false]", "[false true false false]", "[false false false false]"} {
+		for i, want := range []string{"1101", "1100", "0100", "0000"} {
 			p.dial(fmt.Sprintf("10.0.1.%d", i))
 			synctest.Wait()
-			if got := fmt.Sprint([]bool{prometheus.open(), used.open(), silent.open(), half.open()}); got != want {
+			got := ""
+			for _, peer := range []*peer{prometheus, used, silent, half} {
+				got += map[bool]string{true: "1", false: "0"}[peer.open()]
+			}
+			if got != want {
 				t.Errorf("after %d more connections open are %s, want %s", i+1, got, want)
 			}
 		}

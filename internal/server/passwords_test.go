@@ -69,7 +69,7 @@ func TestGuessingDoesNotDelayOthers(t *testing.T) {
 			t.Errorf("%d checks", checks)
 		}
 		for i := range 3 * maxKnownPasswords {
-			p.remember(uint64(i)) //nolint:gosec // positive
+			p.remember(uint64(i))
 		}
 		if len(p.known) > maxKnownPasswords {
 			t.Errorf("%d passwords are remembered", len(p.known))
