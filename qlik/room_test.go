@@ -120,6 +120,11 @@ func TestHostileRepository(t *testing.T) {
 		list.WriteString("]")
 		return list.String()
 	}
+	client := func(site answers) *Client {
+		c := site.client()
+		c.config.Timeout = time.Minute
+		return c
+	}
 	long := strings.Repeat("ä", maxName-10)
 	user := `{"user":{"userDirectory":"LAB","userId":"` + long + `%[1]d"}}`
 	for name, site := range map[string]answers{
@@ -127,11 +132,11 @@ func TestHostileRepository(t *testing.T) {
 		"licenses of many users":  {"/professionalaccesstype": many(maxElements+1, `{"user":{"userDirectory":"L","userId":"%d"}}`)},
 		"licenses without a user": {"/professionalaccesstype": many(maxElements+1, `{"id":"%d"}`)},
 	} {
-		if l, err := site.client().Licenses(t.Context()); KindOf(err) != KindTooLarge {
+		if l, err := client(site).Licenses(t.Context()); KindOf(err) != KindTooLarge {
 			t.Errorf("%s: %d holders, %v", name, len(l.Holders), err)
 		}
 	}
-	l, err := answers{"/professionalaccesstype": many(10_000, user), "/analyzeraccesstype": many(10_000, user)}.client().Licenses(t.Context())
+	l, err := client(answers{"/professionalaccesstype": many(10_000, user), "/analyzeraccesstype": many(10_000, user)}).Licenses(t.Context())
 	if KindOf(err) != KindTooLarge || l == nil || len(l.Holders) != 10_000 || l.Certain {
 		t.Errorf("two lists: %d holders, %v", len(l.Holders), err)
 	}
@@ -141,7 +146,7 @@ func TestHostileRepository(t *testing.T) {
 		"rows with long names": many(20_000, `{"sessionID":"%[1]d",`+user[1:]),
 		"rows":                 many(maxElements+1, `{"sessionID":"%d"}`),
 	} {
-		if rows, err := (answers{"/professionalaccessusage": list}).client().UsageRows(t.Context(), one); KindOf(err) != KindTooLarge {
+		if rows, err := client(answers{"/professionalaccessusage": list}).UsageRows(t.Context(), one); KindOf(err) != KindTooLarge {
 			t.Errorf("%s: %d rows, %v", name, len(rows), err)
 		}
 	}
@@ -161,12 +166,12 @@ func TestHostileRepository(t *testing.T) {
 			"/qrs/virtualproxyconfig": many(20_000, `{"id":"%d","prefix":"`+long+`"}`),
 		},
 	} {
-		if links, err := site.client().Topology(t.Context()); KindOf(err) != KindTooLarge {
+		if links, err := client(site).Topology(t.Context()); KindOf(err) != KindTooLarge {
 			t.Errorf("%s: %d links, %v", name, len(links), err)
 		}
 	}
 	services := answers{"/qrs/servicestatus": many(maxServices+1, `{"serverNodeConfiguration":{"hostName":"a%d"},"serviceType":1,"serviceState":2}`)}
-	if states, err := services.client().Services(t.Context()); KindOf(err) != KindTooLarge {
+	if states, err := client(services).Services(t.Context()); KindOf(err) != KindTooLarge {
 		t.Errorf("%d services, %v", len(states), err)
 	}
 }

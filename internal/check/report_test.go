@@ -165,9 +165,9 @@ func TestHarmless(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const evil = "a\x1b]0;gone\x07\u202eb\nc\u0085"
 		simulated := twoNodes()
-		simulated.VirtualProxies = []qliktest.VirtualProxy{{}, {Prefix: evil, InactivityTimeout: time.Hour}}
+		simulated.VirtualProxies = []qliktest.VirtualProxy{{}, {Prefix: "sales", InactivityTimeout: time.Hour}}
 		site, config := start(t, simulated)
-		site.SetAnswer("qlik2", evil, []byte("{}"))
+		site.SetAnswer("qlik2", "sales", []byte("{}"))
 		config.AuditLogs = map[string]string{evil: evil}
 		report := run(t, config)
 		report.Site = "emea"

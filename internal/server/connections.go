@@ -12,11 +12,10 @@ import (
 )
 
 const (
-	// patience is how long a new connection waits for one of the others if all of them
-	// have a request in progress.
-	patience = 500 * time.Millisecond
-	// patienceInterval is the minimum time between two such waits without result, so
-	// that clients that keep all connections busy do not delay others.
+	// patience is how long new connections wait for one of the others if all of them have
+	// a request in progress. It is the sum of these waits within patienceInterval, so that
+	// clients that keep all connections busy do not delay others.
+	patience         = 500 * time.Millisecond
 	patienceInterval = 10 * time.Second
 	// requestTime is how long the first request of a new connection may take to arrive
 	// before the connection counts as idle.
@@ -32,7 +31,8 @@ type connections struct {
 	mu      sync.Mutex // guards the fields below and the fields of connection
 	open    []*connection
 	changed chan struct{} // closed and replaced if a connection may have become idle or closed
-	gaveUp  time.Time     // last time that waiting for a connection had no result
+	began   time.Time     // start of the patienceInterval
+	waited  time.Duration // within this interval
 }
 
 // connection is an open connection. An HTTP/2 connection has several requests at once.
@@ -90,8 +90,11 @@ func (c *connections) opened(conn net.Conn) *connection {
 	defer c.mu.Unlock()
 	for len(c.open) >= c.limit {
 		idle := slices.ContainsFunc(c.open, (*connection).idle)
-		if !idle && time.Since(c.gaveUp) >= patienceInterval {
-			c.wait()
+		if time.Since(c.began) >= patienceInterval {
+			c.began, c.waited = time.Now(), 0
+		}
+		if left := patience - c.waited; !idle && left > 0 {
+			c.wait(left)
 			continue
 		}
 		c.closeOne()
@@ -100,20 +103,19 @@ func (c *connections) opened(conn net.Conn) *connection {
 	return added
 }
 
-// wait waits until a connection may be idle or closed. The caller holds the mutex, which
-// wait releases meanwhile.
-func (c *connections) wait() {
-	changed := c.changed
+// wait waits until a connection may be idle or closed, or until the time is over. The
+// caller holds the mutex, which wait releases meanwhile.
+func (c *connections) wait(atMost time.Duration) {
+	changed, begin := c.changed, time.Now()
 	c.mu.Unlock()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(atMost)
 	defer timer.Stop()
 	select {
 	case <-changed:
-		c.mu.Lock()
 	case <-timer.C:
-		c.mu.Lock()
-		c.gaveUp = time.Now()
 	}
+	c.mu.Lock()
+	c.waited += time.Since(begin)
 }
 
 // closeOne closes an idle connection, or if there is none, another one. It chooses the
