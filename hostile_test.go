@@ -255,7 +255,7 @@ func TestHostileClients(t *testing.T) {
 	if after > before+hostileMemory {
 		t.Errorf("%d MiB, before %d", after, before)
 	}
-	if slowest > 4*usual+time.Second { // it also shares the processors with the test
+	if slowest > 10*usual+time.Second { // it also shares the processors with this and other tests
 		t.Errorf("a scrape took %s, before at most %s", slowest, usual)
 	}
 }

@@ -387,6 +387,7 @@ func BenchmarkPage(b *testing.B) {
 	request(b, page, "/sessions") // counts the rows
 	for name, target := range map[string]string{
 		"first": "/sessions", "filter": "/sessions?q=user09&proxy=/sales", "sorted by user": "/sessions?sort=-user", "last": "/sessions?page=100",
+		"longest filter": "/sessions?sort=-user&q=" + url.QueryEscape(strings.Repeat("Ⱥ", 85)),
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

@@ -15,7 +15,7 @@ const (
 	// patience is how long new connections wait for one of the others if all of them have
 	// a request in progress. It is the sum of these waits within patienceInterval, so that
 	// clients that keep all connections busy do not delay others.
-	patience         = 500 * time.Millisecond
+	patience         = 200 * time.Millisecond
 	patienceInterval = 10 * time.Second
 	// requestTime is how long the first request of a new connection may take to arrive
 	// before the connection counts as idle.

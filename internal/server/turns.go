@@ -10,9 +10,9 @@ import (
 const (
 	// maxAnswers limits the responses that are built at once, because each takes memory
 	// and processor time.
-	maxAnswers = 3
+	maxAnswers = 2
 	// maxAnswersPerClient leaves turns for other clients.
-	maxAnswersPerClient = 2
+	maxAnswersPerClient = 1
 )
 
 // turns limits how much work is done at once. Clients that wait get their turns one

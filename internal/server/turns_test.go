@@ -53,8 +53,8 @@ func TestTurnsAreFair(t *testing.T) {
 		work("another")
 		all.Wait()
 		for client, requests := range map[string]int{"prometheus": 3, "another": 1} {
-			// Each of the four clients has three quarters of a turn per second.
-			if got := began[client]; len(got) != requests || slices.Max(got) > time.Duration(requests+2)*time.Second {
+			// Each of the four clients has half of a turn per second.
+			if got := began[client]; len(got) != requests || slices.Max(got) > time.Duration(2*requests+1)*time.Second {
 				t.Errorf("%s had its turns after %v", client, got)
 			}
 		}
