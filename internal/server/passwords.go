@@ -24,7 +24,7 @@ type passwords struct {
 }
 
 func newPasswords() *passwords {
-	return &passwords{turns: newTurns(1, 1), seed: maphash.MakeSeed(), known: make(map[uint64]struct{})}
+	return &passwords{turns: newTurns(1), seed: maphash.MakeSeed(), known: make(map[uint64]struct{})}
 }
 
 // checkedKey is the key of a function in the context of a request. The handler behind

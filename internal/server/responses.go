@@ -32,7 +32,7 @@ type sending struct {
 }
 
 // NewResponses returns an empty set of responses.
-func NewResponses() *Responses { return &Responses{turns: newTurns(maxAnswers, maxAnswersPerClient)} }
+func NewResponses() *Responses { return &Responses{turns: newTurns(maxAnswers)} }
 
 // Respond waits for a turn, builds a response, and sends it, unless the
 // client disconnects.

@@ -7,23 +7,20 @@ import (
 	"sync"
 )
 
-const (
-	// maxAnswers limits the responses that are built at once, because each takes memory
-	// and processor time.
-	maxAnswers = 2
-	// maxAnswersPerClient leaves turns for other clients.
-	maxAnswersPerClient = 1
-)
+// maxAnswers limits the responses that are built at once, because each takes memory
+// and processor time.
+const maxAnswers = 2
 
-// turns limits how much work is done at once. Clients that wait get their turns one
-// after the other, so that many requests of one client do not delay another client.
+// turns limits how much work is done at once. A client has one turn at a time, and
+// clients that wait get their turns one after the other, so that many requests of one
+// client do not delay another client.
 type turns struct {
-	limit, perClient int
+	limit int
 
 	mu      sync.Mutex // guards the fields below
 	taken   int
-	holders map[string]int // turns by client
-	queues  []*queue       // clients that wait, in the order of their next turn
+	holders map[string]bool // clients that have a turn
+	queues  []*queue        // clients that wait, in the order of their next turn
 }
 
 // queue holds the requests of a client that wait for a turn, in order.
@@ -32,9 +29,7 @@ type queue struct {
 	waiting []chan struct{} // closed when the turn begins
 }
 
-func newTurns(limit, perClient int) *turns {
-	return &turns{limit: limit, perClient: perClient, holders: make(map[string]int)}
-}
+func newTurns(limit int) *turns { return &turns{limit: limit, holders: make(map[string]bool)} }
 
 // take waits for a turn of a client. The caller must call done after the work. It
 // returns false if ctx ends before that.
@@ -88,16 +83,14 @@ func (t *turns) release(client string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.taken--
-	if t.holders[client]--; t.holders[client] == 0 {
-		delete(t.holders, client)
-	}
+	delete(t.holders, client)
 	t.next()
 }
 
 // next begins turns while there are any. The caller holds the mutex.
 func (t *turns) next() {
 	for t.taken < t.limit {
-		i := slices.IndexFunc(t.queues, func(q *queue) bool { return t.holders[q.client] < t.perClient })
+		i := slices.IndexFunc(t.queues, func(q *queue) bool { return !t.holders[q.client] })
 		if i < 0 {
 			return
 		}
@@ -108,7 +101,7 @@ func (t *turns) next() {
 			t.queues = append(t.queues, q)
 		}
 		t.taken++
-		t.holders[q.client]++
+		t.holders[q.client] = true
 	}
 }
 
