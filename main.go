@@ -20,7 +20,6 @@ import (
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/common/version"
 
-	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/cli"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/demo"
@@ -60,7 +59,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		context.AfterFunc(ctx, stop) // a second signal ends the program at once
-		err = commands[command](ctx, cli.Streams{In: os.Stdin, Out: stdout, Err: stderr})
+		err = cli.InTime(ctx, func() error {
+			return commands[command](ctx, cli.Streams{In: os.Stdin, Out: stdout, Err: stderr})
+		})
 	}
 	switch {
 	case err == nil:
@@ -128,18 +129,26 @@ func (e *exporter) serveSites(ctx context.Context, load func() (*config.Configur
 	if e.flags.ConfigFile != "" {
 		defer reloadOnHangup(set)() //nolint:contextcheck // as above
 	}
-	return server.Run(ctx, server.Config{
+	responses := server.NewResponses()
+	err = server.Run(ctx, server.Config{
 		Sites:         servedSites{set},
-		Sessions:      e.sessionsPage(set),
+		Sessions:      e.sessionsPage(set, responses),
+		Responses:     responses,
 		TelemetryPath: e.flags.TelemetryPath,
 		ExternalURL:   e.flags.ExternalURL,
 		TimeoutOffset: e.flags.TimeoutOffset,
+		Connections:   e.flags.MaxConnections,
 		Pprof:         e.flags.Pprof,
+		CommandLine:   e.flags.CommandLine(os.Args),
 		Lifecycle:     e.flags.Lifecycle,
 		Web:           e.flags.Web,
 		Logger:        logger,
 		Slog:          slogger,
 	})
+	if wrong, ok := errors.AsType[*server.FlagError](err); ok {
+		return &config.Error{Flag: wrong.Flag, Err: wrong.Err} // named as it was given
+	}
+	return err
 }
 
 // reloadOnHangup reloads the configuration at each SIGHUP until stop is called.
@@ -171,7 +180,7 @@ func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrap
 }
 
 // sessionsPage returns the handler of the sessions page.
-func (e *exporter) sessionsPage(set *sites.Set) http.Handler {
+func (e *exporter) sessionsPage(set *sites.Set, responses *server.Responses) http.Handler {
 	return page.New(page.Config{
 		Names: set.Names,
 		Use: func(name string) (shown page.Site, done func(), found bool) {
@@ -182,9 +191,10 @@ func (e *exporter) sessionsPage(set *sites.Set) http.Handler {
 			return page.Site{
 				Recent:          site.Recent,
 				ServiceAccounts: site.Config.ServiceAccount,
-				NamesHidden:     site.Config.UserLabels != collector.UserLabelsPlain,
+				NamesHidden:     site.Config.NamesHidden(),
 			}, done, true
 		},
+		Respond:       responses.Respond,
 		Authenticated: func() bool { return server.Authenticates(*e.flags.Web.WebConfigFile) },
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,7 +76,7 @@ func TestThousandScrapes(t *testing.T) {
 	f := newFaulty(t)
 	f.SetProxyLatency("qlik1", 200*time.Millisecond)
 	f.SetProxyLatency("qlik2", 200*time.Millisecond)
-	metrics := startExporter(t, f.flags...)
+	metrics := startExporter(t, append(f.flags, fmt.Sprint("--web.max-connections=", scrapes+100))...)
 	f.expect("before", f.scrape(metrics), well)
 	before := f.Requests().SessionLists
 	var asking sync.WaitGroup
@@ -143,6 +144,40 @@ func TestClientsThatNeverRead(t *testing.T) {
 		t.Errorf("not hung up on: %v", err)
 	}
 	f.expect("after", f.scrape(metrics), well)
+}
+
+// TestIdleConnectionsDoNotLockOut checks that a scrape gets in while more idle
+// connections are open than the exporter can have files.
+func TestIdleConnectionsDoNotLockOut(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("has no limit of open files")
+	}
+	f := newFaulty(t)
+	address := freeAddress(t)
+	exporter := exec.CommandContext(t.Context(), "sh", append([]string{"-c", `ulimit -n 512; exec "$0" "$@"`, os.Args[0]},
+		append(f.flags, "--web.listen-address="+address)...)...)
+	exporter.Env = append(os.Environ(), asExporter+"=1")
+	metrics := start(t, address, exporter)
+	f.expect("before", f.scrape(metrics), well)
+	for i := range 600 {
+		connection, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = connection.Close() })
+		if i%2 == 0 { // every other one has had a response
+			if _, err := io.WriteString(connection, "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 3 {
+		client.CloseIdleConnections() // so that each scrape needs a new connection
+		f.expect("meanwhile", f.scrape(metrics), well)
+	}
+	if log := stopped(t, exporter); strings.Contains(log, "too many open files") {
+		t.Errorf("the files ran out:\n%s", log)
+	}
 }
 
 // TestOversizedHeader checks that a request with an oversized header is rejected and

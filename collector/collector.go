@@ -95,6 +95,7 @@ type Exporter struct {
 	names      []string
 	collectors []Collector
 	ran        func(collector string, err error)
+	waiting    waiting
 }
 
 // NewExporter returns an exporter with the enabled collectors. The error is a

@@ -120,7 +120,7 @@ func company() *site {
 				Requests: map[qlik.API]uint64{qlik.APIProxy: 4, qlik.APIRepository: 6},
 				Errors:   map[qlik.API]map[qlik.Kind]uint64{qlik.APIProxy: {qlik.KindTimeout: 1}, qlik.APIRepository: {qlik.KindRefused: 3}},
 			},
-			Skipped:         map[string]uint64{"topology": 1, "licenses": 0, "services": 0, "usage": 2},
+			Skipped:         map[string]uint64{"topology": 1, "licenses": 0, "services": 0, "usage": 2, "users": 0},
 			SharedSnapshots: 2,
 			Certificates:    qlik.Certificates{ClientExpiry: day("2033-01-01"), RootExpiry: day("2034-01-01")},
 		},
@@ -135,9 +135,13 @@ func company() *site {
 		{Node: "qlik2", Service: "Proxy", State: "Rebooting"},
 	}
 	s.snapshot.Licenses = &qlik.Licenses{
-		Seats:    map[string]qlik.Seats{"professional": {Total: 10, Allocated: 8, Used: 7, Available: 2}, "analyzer": {Total: 20, Allocated: 21, Used: 20, Excess: 1, Quarantined: 3}},
+		Seats: map[string]qlik.Seats{
+			"professional": {Total: new(10.0), Allocated: new(8.0), Used: new(7.0), Available: new(2.0), Excess: new(0.0), Quarantined: new(0.0)},
+			"analyzer":     {Total: new(20.0), Allocated: new(21.0), Used: new(20.0), Available: new(0.0), Excess: new(1.0), Quarantined: new(3.0)},
+		},
 		Active:   map[string]map[string]int{"professional": {"1d": 1, "7d": 2, "30d": 3, "90d": 4}},
-		Capacity: &qlik.Capacity{Allocated: 10 * time.Hour, Used: time.Hour, Unavailable: 6 * time.Minute},
+		Capacity: &qlik.Capacity{Allocated: new(10 * time.Hour), Used: new(time.Hour), Unavailable: new(6 * time.Minute)},
+		Valid:    new(true),
 		Expiry:   day("2027-05-15"),
 	}
 	s.list(0, "LAB", "anna", 2)
@@ -242,6 +246,37 @@ func TestExposition(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestWhatTheRepositoryDoesNotSay checks that an unknown number is absent, not 0.
+func TestWhatTheRepositoryDoesNotSay(t *testing.T) {
+	s := company()
+	s.snapshot.Licenses = &qlik.Licenses{
+		Seats:    map[string]qlik.Seats{"professional": {Total: new(10.0), Excess: new(0.0)}, "analyzer": {}},
+		Capacity: &qlik.Capacity{Used: new(time.Duration(0))},
+		Valid:    new(false),
+	}
+	families, err := scrape(t, s, config(nil)).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, family := range families {
+		name := family.GetName()
+		if !strings.HasPrefix(name, "qlik_license_") || name == "qlik_license_usage_plausible" {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				name += " " + label.GetValue()
+			}
+			got = append(got, fmt.Sprint(name, " ", metric.GetGauge().GetValue()))
+		}
+	}
+	want := []string{"qlik_license_capacity_seconds used 0", "qlik_license_seats professional 10", "qlik_license_seats_excess professional 0", "qlik_license_valid 0"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

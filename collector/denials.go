@@ -15,8 +15,13 @@ import (
 const (
 	// rememberDenial is the time that a user's denials are kept after the last one.
 	rememberDenial = 24 * time.Hour
-	// maxDenied limits the number of users whose denials are kept.
-	maxDenied = 20_000
+	// maxDenied limits the number of users whose denials are kept. If there are more,
+	// keptDenied users stay, so that a flood of denials does not look for the oldest one
+	// each time.
+	maxDenied  = 20_000
+	keptDenied = maxDenied - maxDenied/10
+	// maxDeniedNames is the maximum number of bytes of their names.
+	maxDeniedNames = 4 << 20
 )
 
 var (
@@ -50,6 +55,7 @@ type Denials struct {
 	mu     sync.Mutex
 	counts map[auditlog.Reason]uint64
 	users  map[deniedUser]deniedCount
+	names  int // bytes of the names of users
 }
 
 type deniedUser struct {
@@ -81,20 +87,35 @@ func (d *Denials) Denied(denial auditlog.Denial) {
 		return
 	}
 	key := deniedUser{denial.Reason, denial.User.Counted()}
-	count := d.users[key]
+	count, known := d.users[key]
+	if !known {
+		d.names += key.size()
+	}
 	count.times++
 	if denial.Time.After(count.last) {
 		count.last = denial.Time
 	}
 	d.users[key] = count
-	if len(d.users) > maxDenied {
-		oldest := key
-		for other, count := range d.users {
-			if count.last.Before(d.users[oldest].last) {
-				oldest = other
-			}
-		}
-		delete(d.users, oldest)
+	if len(d.users) > maxDenied || d.names > maxDeniedNames {
+		d.forgetOldest()
+	}
+}
+
+func (u *deniedUser) size() int { return len(u.user.Directory) + len(u.user.ID) }
+
+// forget deletes a user. The caller holds the mutex.
+func (d *Denials) forget(user deniedUser) {
+	d.names -= user.size()
+	delete(d.users, user)
+}
+
+// forgetOldest deletes the tenth of the users whose last denial is the longest ago. The
+// caller holds the mutex.
+func (d *Denials) forgetOldest() {
+	users := slices.Collect(maps.Keys(d.users))
+	slices.SortFunc(users, func(a, b deniedUser) int { return d.users[a].last.Compare(d.users[b].last) })
+	for _, user := range users[:max(len(users)-keptDenied, len(users)/10, 1)] {
+		d.forget(user)
 	}
 }
 
@@ -107,7 +128,11 @@ type deniedRow struct {
 // remembered deletes expired users and returns the others in the order of their
 // series.
 func (d *Denials) remembered(now time.Time) []deniedRow {
-	maps.DeleteFunc(d.users, func(_ deniedUser, count deniedCount) bool { return now.Sub(count.last) >= rememberDenial })
+	for user, count := range d.users {
+		if now.Sub(count.last) >= rememberDenial {
+			d.forget(user)
+		}
+	}
 	users := make([]deniedRow, 0, len(d.users))
 	for user, count := range d.users {
 		users = append(users, deniedRow{user, count})

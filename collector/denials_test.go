@@ -2,6 +2,7 @@ package collector
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,9 +10,9 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
 
-// TestOldestDenialIsForgotten checks that with too many users, the denials of the user
-// with the oldest last denial are deleted.
-func TestOldestDenialIsForgotten(t *testing.T) {
+// TestOldestDenialsAreForgotten checks that with too many users, the denials of the
+// users with the oldest last denials are deleted, many at once.
+func TestOldestDenialsAreForgotten(t *testing.T) {
 	denials := NewDenials(nil)
 	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	denied := func(id string, at time.Time) {
@@ -28,17 +29,42 @@ func TestOldestDenialIsForgotten(t *testing.T) {
 			denied("oldest", noon.Add(-time.Hour))
 		}
 	}
-	denied("refused again", noon)
+	denied("refused again", noon.Add(time.Hour))
 	if !kept("oldest") || len(denials.users) != maxDenied {
 		t.Fatalf("%d users are kept, want %d, the oldest among them", len(denials.users), maxDenied)
 	}
 	denied("newest", noon.Add(time.Hour))
-	for id, want := range map[string]bool{"oldest": false, "newest": true, "refused again": true} {
+	for id, want := range map[string]bool{
+		"oldest": false, "user2": false, "user2001": false, "user2002": true, "user19999": true, "newest": true, "refused again": true,
+	} {
 		if got := kept(id); got != want {
 			t.Errorf("%s: kept %t, want %t", id, got, want)
 		}
 	}
-	if len(denials.users) != maxDenied {
-		t.Errorf("%d users are kept, want %d", len(denials.users), maxDenied)
+	if len(denials.users) != keptDenied {
+		t.Errorf("%d users are kept, want %d", len(denials.users), keptDenied)
+	}
+}
+
+// TestNamesOfDenialsAreBounded checks that long names do not take more memory.
+func TestNamesOfDenialsAreBounded(t *testing.T) {
+	denials := NewDenials(nil)
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	long := strings.Repeat("x", 500)
+	most := 0
+	for i := range maxDenied {
+		denials.Denied(auditlog.Denial{Time: noon.Add(time.Duration(i)), User: qlik.NewUser("LAB", fmt.Sprint(long, i)), Reason: auditlog.NoLicense})
+		most = max(most, denials.names)
+	}
+	size := 0
+	for user := range denials.users {
+		size += user.size()
+	}
+	if most > maxDeniedNames || most < maxDeniedNames/2 || size != denials.names {
+		t.Errorf("up to %d bytes of names, want at most %d; %d are counted, and %d are there", most, maxDeniedNames, denials.names, size)
+	}
+	denials.remembered(noon.Add(2 * rememberDenial))
+	if denials.names != 0 || len(denials.users) != 0 {
+		t.Errorf("%d bytes of %d users are left", denials.names, len(denials.users))
 	}
 }

@@ -3,6 +3,7 @@ package collector
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
@@ -41,7 +42,9 @@ var (
 		"Analyzer capacity in the current period, by state: allocated, used, or unavailable."+refreshedFromRepository,
 		"state")
 	licenseExpiryDesc = gaugeDesc("qlik_license_expiry_timestamp_seconds",
-		"Unix time at which the license expires. Absent if the license text names no date."+refreshedFromRepository)
+		"Unix time at which the license itself ends, not its maintenance. Absent if the license has no end, or if the date cannot be read without doubt."+refreshedFromRepository)
+	licenseValidDesc = gaugeDesc("qlik_license_valid",
+		"0 if the repository reports that the license is expired, invalid or blacklisted, otherwise 1. Absent if the repository does not say."+refreshedFromRepository)
 )
 
 type licensesCollector struct {
@@ -76,6 +79,7 @@ func (c *licensesCollector) Update(v *view, w *writer) error {
 		}
 	}
 	writeSeats(known, w)
+	writeLicense(known, w)
 	return nil
 }
 
@@ -88,12 +92,21 @@ func writeUserLicense(v *view, user *userRow, w *writer) {
 
 func writeSeats(known *qlik.Licenses, w *writer) {
 	for license, seats := range known.Seats {
-		w.write(licenseSeatsDesc, seats.Total, license)
-		w.write(licenseSeatsAllocatedDesc, seats.Allocated, license)
-		w.write(licenseSeatsUsedDesc, seats.Used, license)
-		w.write(licenseSeatsAvailableDesc, seats.Available, license)
-		w.write(licenseSeatsExcessDesc, seats.Excess, license)
-		w.write(licenseSeatsQuarantinedDesc, seats.Quarantined, license)
+		for _, number := range []struct {
+			desc  *desc
+			value *float64
+		}{
+			{licenseSeatsDesc, seats.Total},
+			{licenseSeatsAllocatedDesc, seats.Allocated},
+			{licenseSeatsUsedDesc, seats.Used},
+			{licenseSeatsAvailableDesc, seats.Available},
+			{licenseSeatsExcessDesc, seats.Excess},
+			{licenseSeatsQuarantinedDesc, seats.Quarantined},
+		} {
+			if number.value != nil {
+				w.write(number.desc, *number.value, license)
+			}
+		}
 	}
 	for license, active := range known.Active {
 		for _, window := range qlik.ActiveWindows() {
@@ -101,9 +114,18 @@ func writeSeats(known *qlik.Licenses, w *writer) {
 		}
 	}
 	if capacity := known.Capacity; capacity != nil {
-		w.write(licenseCapacityDesc, capacity.Allocated.Seconds(), "allocated")
-		w.write(licenseCapacityDesc, capacity.Unavailable.Seconds(), "unavailable")
-		w.write(licenseCapacityDesc, capacity.Used.Seconds(), "used")
+		for state, time := range map[string]*time.Duration{"allocated": capacity.Allocated, "unavailable": capacity.Unavailable, "used": capacity.Used} {
+			if time != nil {
+				w.write(licenseCapacityDesc, time.Seconds(), state)
+			}
+		}
+	}
+}
+
+// writeLicense writes the state of the license itself.
+func writeLicense(known *qlik.Licenses, w *writer) {
+	if known.Valid != nil {
+		w.write(licenseValidDesc, boolean(*known.Valid))
 	}
 	if !known.Expiry.IsZero() {
 		w.write(licenseExpiryDesc, seconds(known.Expiry))

@@ -87,15 +87,46 @@ func (s *userSelection) rows(users []headroom.UserStatus) (rows []userRow, dropp
 		}
 		rows = append(rows, userRow{UserStatus: user, directory: user.User.Directory, id: s.namer.id(user.User)})
 	}
-	if dropped = len(rows) - s.maxUsers; dropped > 0 {
+	all := len(rows)
+	dropped = max(all-s.maxUsers, 0)
+	maxBytes := max(s.maxUsers*bytesPerUser, alwaysBytes)
+	if dropped > 0 || sizeOf(rows) > maxBytes {
 		slices.SortStableFunc(rows, func(a, b userRow) int { return cmp.Compare(occupied(b.UserStatus), occupied(a.UserStatus)) })
-		rows = rows[:s.maxUsers]
+		rows = rows[:len(rows)-dropped]
+		for sizeOf(rows) > maxBytes {
+			rows = rows[:len(rows)-max(len(rows)/20, 1)]
+		}
+		dropped = all - len(rows)
 	}
 	slices.SortFunc(rows, func(a, b userRow) int {
 		return cmp.Or(strings.Compare(a.directory, b.directory), strings.Compare(a.id, b.id))
 	})
 	putIDsTogether(rows)
-	return rows, max(dropped, 0)
+	return rows, dropped
+}
+
+const (
+	// bytesPerUser is the maximum average of the bytes of a user's labels in all series,
+	// about five times the usual. Only a node that invents long names exceeds it.
+	bytesPerUser = 1600
+	// alwaysBytes are always allowed, because the maximum number of users can be small.
+	alwaysBytes = 1 << 20
+	// seriesPerUser is about the number of series of a user besides those of its virtual
+	// proxies.
+	seriesPerUser = 10
+)
+
+// sizeOf returns about the number of bytes of the labels of the users' series.
+func sizeOf(rows []userRow) int {
+	size := 0
+	for i := range rows {
+		row := &rows[i]
+		size += (len(row.directory) + len(row.id)) * (seriesPerUser + len(row.VirtualProxies))
+		for _, count := range row.VirtualProxies {
+			size += len(count.VirtualProxy)
+		}
+	}
+	return size
 }
 
 // putIDsTogether copies all ids into one block of memory. They are read a dozen

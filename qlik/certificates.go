@@ -57,13 +57,54 @@ func readCredentials(dir, passphraseFile string) (*Credentials, error) {
 		KeyFile:    filepath.Join(dir, clientKeyFile),
 		RootFile:   filepath.Join(dir, rootCertificateFile),
 	}
-	files, err := readCertificateFiles(dir, passphraseFile)
+	files, err := newCertificateReader(dir, passphraseFile).read()
 	if err != nil {
 		return read, err
 	}
 	read.Client, read.ClientError = files.pair(dir)
 	read.Roots, read.RootError = files.roots(dir)
 	return read, nil
+}
+
+// readTimeout is the maximum time to wait for the certificate files.
+const readTimeout = 10 * time.Second
+
+// certificateReader reads the certificate files. On a network share that does not
+// respond, it stops waiting, and does not start a second read while one is in progress.
+type certificateReader struct {
+	dir     string
+	files   func() (*certificateFiles, error)
+	pending chan certificateResult // of the read in progress; nil if there is none
+}
+
+type certificateResult struct {
+	files *certificateFiles
+	err   error
+}
+
+func newCertificateReader(dir, passphraseFile string) *certificateReader {
+	return &certificateReader{dir: dir, files: func() (*certificateFiles, error) { return readCertificateFiles(dir, passphraseFile) }}
+}
+
+// read returns the files. It must not be called concurrently.
+func (r *certificateReader) read() (*certificateFiles, error) {
+	if r.pending == nil {
+		pending := make(chan certificateResult, 1)
+		go func() {
+			files, err := r.files()
+			pending <- certificateResult{files, err}
+		}()
+		r.pending = pending
+	}
+	timer := time.NewTimer(readTimeout)
+	defer timer.Stop()
+	select {
+	case result := <-r.pending:
+		r.pending = nil
+		return result.files, result.err
+	case <-timer.C:
+		return nil, configErrorf("CertDir", "%s: the file system does not respond", r.dir)
+	}
 }
 
 // readCertificateFiles reads the certificate files. The passphraseFile may be "". It

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/youmark/pkcs8"
@@ -151,4 +152,34 @@ func TestCertificateFilesMissing(t *testing.T) {
 	if err := load(Config{Hosts: []string{"qlik1"}, CertDir: os.Args[0]}); err == nil || !strings.Contains(err.Error(), "is a file") {
 		t.Errorf("a file instead of the folder: got %v", err)
 	}
+}
+
+// TestFileSystemThatHangs checks that a share that does not respond delays a reload
+// only for some time, that only one read is in progress, and that its files are used
+// when it responds again.
+func TestFileSystemThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		responds := make(chan struct{})
+		want := new(certificateFiles)
+		reads := 0
+		r := &certificateReader{dir: "//share/certs", files: func() (*certificateFiles, error) {
+			reads++
+			<-responds
+			return want, nil
+		}}
+		for range 3 {
+			begin := time.Now()
+			files, err := r.read()
+			if err == nil || err.Error() != "CertDir: //share/certs: the file system does not respond" || files != nil || time.Since(begin) != readTimeout {
+				t.Errorf("%v, %v after %s", files, err, time.Since(begin))
+			}
+		}
+		close(responds)
+		if files, err := r.read(); err != nil || files != want || reads != 1 {
+			t.Errorf("%v, %v after %d reads", files, err, reads)
+		}
+		if files, err := r.read(); err != nil || files != want || reads != 2 {
+			t.Errorf("%v, %v after %d reads", files, err, reads)
+		}
+	})
 }

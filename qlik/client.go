@@ -47,7 +47,7 @@ type Client struct {
 	http         http.Client
 	user         string // value of X-Qlik-User
 	counters     *counters
-	skipped      skipped
+	skipped      *skipped
 	repositories *repositories
 	lengths      *sync.Map // lengths of the last session lists, by the URL of the link
 }

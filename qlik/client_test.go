@@ -44,7 +44,7 @@ func TestFailureWhoseBodyStalls(t *testing.T) {
 				return &http.Response{StatusCode: status, Header: make(http.Header), Body: body, Request: request}
 			})
 			link := newLink("qlik1", proxyPort, "")
-			_, answer, err := client.Sessions(t.Context(), &link, nil)
+			_, answer, err := client.Sessions(t.Context(), &link, nil, nil)
 			if kind := KindOf(err); kind != want || answer.Took > errorBodyTimeout {
 				t.Errorf("%d: kind %q after %s, want %q within %s", status, kind, answer.Took, want, errorBodyTimeout)
 			}
@@ -99,7 +99,7 @@ func TestEveryBodyIsClosed(t *testing.T) {
 		client.http.Transport = answering(func(request *http.Request) *http.Response {
 			return &http.Response{StatusCode: test.status, Header: make(http.Header), Body: given, Request: request}
 		})
-		_, _, err := client.Sessions(t.Context(), &link, nil)
+		_, _, err := client.Sessions(t.Context(), &link, nil, nil)
 		if kind := KindOf(err); kind != test.want || !given.closed {
 			t.Errorf("%d with %q: closed %t, want true; kind %q, want %q", test.status, test.text, given.closed, kind, test.want)
 		}

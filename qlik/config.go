@@ -69,6 +69,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Proxies, err = withPort("Proxies", c.Proxies, proxyPort); err != nil {
 		return Config{}, err
 	}
+	for _, prefix := range c.VirtualProxies {
+		if !isPrefix(prefix) {
+			return Config{}, configErrorf("VirtualProxies", "%q is not a prefix; write it as the QMC shows it", prefix)
+		}
+	}
 	switch {
 	case len(c.Hosts) == 0 && (len(c.Proxies) == 0 || len(c.VirtualProxies) == 0):
 		return Config{}, configErrorf("Hosts", "is missing; set it to the registered host name of a node with a repository, or set both proxies and virtual proxies")
@@ -125,7 +130,7 @@ func ParseAddress(address string) (host, port string, err error) {
 	} else if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		return "", "", errAddress
 	}
-	if !hostName.MatchString(host) && net.ParseIP(host) == nil {
+	if !isHost(host) {
 		return "", "", errAddress
 	}
 	return host, port, nil

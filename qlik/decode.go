@@ -15,6 +15,9 @@ import (
 const (
 	maxAnswerBytes  = 64 << 20
 	maxElementBytes = 1 << 20
+	// maxSessionBytes is the maximum size of an element of a session list. It is smaller,
+	// because many session lists are read at once.
+	maxSessionBytes = 256 << 10
 )
 
 var utf8BOM = []byte("\uFEFF")
@@ -23,8 +26,13 @@ var utf8BOM = []byte("\uFEFF")
 // body cannot fill the memory.
 type boundedReader struct {
 	r             io.Reader
+	limit         int64 // maximum size of an element
 	left, element int64 // bytes left for the body and for the element
 	failed        error // read error other than io.EOF
+}
+
+func newBoundedReader(r io.Reader, limit int64) *boundedReader {
+	return &boundedReader{r: r, limit: limit, left: maxAnswerBytes, element: limit}
 }
 
 func (b *boundedReader) Read(p []byte) (n int, err error) {
@@ -32,7 +40,7 @@ func (b *boundedReader) Read(p []byte) (n int, err error) {
 	case b.left <= 0:
 		err = kindErrorf(KindTooLarge, "the response is larger than %d MiB", maxAnswerBytes>>20)
 	case b.element <= 0:
-		err = kindErrorf(KindTooLarge, "an element of the response is larger than %d KiB", maxElementBytes>>10)
+		err = kindErrorf(KindTooLarge, "an element of the response is larger than %d KiB", b.limit>>10)
 	default:
 		n, err = b.r.Read(p[:min(int64(len(p)), b.left, b.element)])
 		b.left -= int64(n)
@@ -64,10 +72,28 @@ var tolerant = json.JoinOptions(
 )
 
 // decodeArray reads a JSON array and calls each for every element. It keeps only one
-// element in memory and reuses it for the next one. Field names match in any case.
+// element in memory and reuses it for the next one. Field names match in any case. One
+// element that cannot be read makes the response invalid.
 func decodeArray[T any](body io.Reader, each func(element *T) error) error {
-	bounded := &boundedReader{r: body, left: maxAnswerBytes, element: maxElementBytes}
-	decoder := jsontext.NewDecoder(withoutBOM(bounded), tolerant)
+	var element T
+	return decodeBounded(newBoundedReader(body, maxSessionBytes), func(decoder *jsontext.Decoder) error {
+		var zero T
+		element = zero
+		if err := json.UnmarshalDecode(decoder, &element); err != nil {
+			return err
+		}
+		return each(&element)
+	})
+}
+
+// decodeList reads a JSON array. It calls next for every element, and next must read
+// it from the decoder.
+func decodeList(body io.Reader, next func(*jsontext.Decoder) error, options ...json.Options) error {
+	return decodeBounded(newBoundedReader(body, maxElementBytes), next, options...)
+}
+
+func decodeBounded(bounded *boundedReader, next func(*jsontext.Decoder) error, options ...json.Options) error {
+	decoder := jsontext.NewDecoder(withoutBOM(bounded), append(options, tolerant)...)
 	token, err := decoder.ReadToken()
 	err = bounded.cause(err)
 	switch {
@@ -78,22 +104,16 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 	case token.Kind() != jsontext.KindBeginArray:
 		return kindErrorf(KindDecode, "the response is not a JSON array")
 	}
-	var element T
 	for decoder.PeekKind() != jsontext.KindEndArray {
-		bounded.element = maxElementBytes
-		var zero T
-		element = zero
-		if err := json.UnmarshalDecode(decoder, &element); err != nil {
+		bounded.element = bounded.limit
+		if err := next(decoder); err != nil {
 			return decodeError(bounded.cause(err))
-		}
-		if err := each(&element); err != nil {
-			return err
 		}
 	}
 	if _, err := decoder.ReadToken(); err != nil { // the closing bracket
 		return decodeError(bounded.cause(err))
 	}
-	bounded.element = maxElementBytes
+	bounded.element = bounded.limit
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
 		err = bounded.cause(err)
 		if err == nil || isSyntax(err) {
@@ -105,13 +125,14 @@ func decodeArray[T any](body io.Reader, each func(element *T) error) error {
 }
 
 // decodeObject reads a single JSON object. It returns nil for null.
-func decodeObject[T any](body io.Reader) (*T, error) {
-	bounded := &boundedReader{r: body, left: maxElementBytes, element: maxElementBytes}
+func decodeObject[T any](body io.Reader, options ...json.Options) (*T, error) {
+	bounded := newBoundedReader(body, maxElementBytes)
+	bounded.left = maxElementBytes
 	var object *T
 	// Read the whole value first, so that an endless body is reported as too large.
 	value, err := jsontext.NewDecoder(withoutBOM(bounded), tolerant).ReadValue()
 	if err == nil {
-		err = json.Unmarshal(value, &object, tolerant)
+		err = json.Unmarshal(value, &object, append(options, tolerant)...)
 	}
 	err = bounded.cause(err)
 	if isSyntax(err) || errors.Is(err, io.EOF) {

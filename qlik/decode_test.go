@@ -123,6 +123,25 @@ func (r *repeatReader) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// TestLongNames checks that a session list with an id that Qlik Sense cannot have written
+// is no session list.
+func TestLongNames(t *testing.T) {
+	for _, field := range []string{"SessionId", "UserDirectory", "UserId"} {
+		for _, text := range []string{strings.Repeat("ä", maxName), strings.Repeat("ä", maxName+1)} {
+			element := map[string]string{"SessionId": "1", "UserDirectory": "LAB", "UserId": "goran"}
+			element[field] = text
+			body, err := json.Marshal([]map[string]string{{"SessionId": "0", "UserDirectory": "LAB", "UserId": "anna"}, element})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sessions, err := decodeSessions(bytes.NewReader(body), &Link{}, NewRoom(), 0)
+			if isName(text) && (err != nil || len(sessions) != 2) || !isName(text) && (err == nil || classify(err) != KindDecode || strings.Contains(err.Error(), "ä")) {
+				t.Errorf("%s of %d bytes: %d sessions, %v", field, len(text), len(sessions), err)
+			}
+		}
+	}
+}
+
 func TestSessionIDDoesNotPrintItself(t *testing.T) {
 	s := Session{ID: "secret", User: NewUser("LAB", "goran"), Link: &Link{}}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {

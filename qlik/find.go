@@ -16,10 +16,12 @@ type KnownUser struct {
 }
 
 type userRecord struct {
-	Directory string `json:"userDirectory"`
-	ID        string `json:"userId"`
-	Name      string `json:"name"`
+	Directory name            `json:"userDirectory"`
+	ID        name            `json:"userId"`
+	Name      optional[label] `json:"name"`
 }
+
+func (r userRecord) usable() bool { return r.Directory != "" && r.ID != "" }
 
 // FindUsers reads from a repository the users whose id or display name contains a
 // text, ignoring case. The result is ordered by user. It is empty if no repository is
@@ -34,15 +36,18 @@ func (c *Client) FindUsers(ctx context.Context, text string) ([]KnownUser, error
 	text = strings.ToLower(text)
 	var users []KnownUser
 	filter := url.Values{"filter": {"userId so '" + part + "' or name so '" + part + "'"}}
-	_, err := c.sendToRepository(ctx, c.repositories.lastFirst(), "/qrs/user", filter, func(body io.Reader) error {
+	left := make(leftOut)
+	_, err := readLeniently(ctx, c, c.repositories.lastFirst(), "user", filter, left, func(body io.Reader, attempt leftOut) error {
 		users = nil
-		return decodeArray(body, func(record *userRecord) error {
-			if strings.Contains(strings.ToLower(record.ID), text) || strings.Contains(strings.ToLower(record.Name), text) {
-				users = append(users, KnownUser{NewUser(record.Directory, record.ID), strings.ToValidUTF8(record.Name, "\uFFFD")})
+		room := newRoom(maxElements, maxNames)
+		return decodeElements(body, attempt, room, func(r *userRecord) {
+			if strings.Contains(strings.ToLower(string(r.ID)), text) || strings.Contains(strings.ToLower(string(r.Name.value)), text) {
+				room.take(string(r.Directory), string(r.ID), string(r.Name.value))
+				users = append(users, KnownUser{NewUser(string(r.Directory), string(r.ID)), string(r.Name.value)})
 			}
-			return nil
 		})
 	})
+	c.skipped.record(SourceUsers, left, err)
 	slices.SortFunc(users, func(a, b KnownUser) int { return a.User.Compare(b.User) })
 	return users, err
 }

@@ -3,8 +3,9 @@ package qlik
 import (
 	"cmp"
 	"context"
-	"regexp"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,8 +56,12 @@ func ActiveWindows() []ActiveWindow {
 type Licenses struct {
 	Seats    map[string]Seats          // by license
 	Active   map[string]map[string]int // users that used their access, by license and window
-	Capacity *Capacity                 // analyzer capacity; nil if the license has none
-	Expiry   time.Time                 // end of the license; zero if its text contains no date
+	Capacity *Capacity                 // analyzer capacity; nil if the license has none or if it is unknown
+
+	Valid   *bool     // whether the license is valid; nil if the repository does not say
+	Problem string    // what is wrong with the license, such as "it is expired"; "" if nothing is known to be
+	Expiry  time.Time // end of the license; zero if there is none or if it is unknown
+	Unread  []string  // ends of the license that cannot be read without doubt, each as text with the reason
 
 	ReadAt  time.Time           // time of the read
 	Holders map[User]LicenseSet // licenses of each user that holds one
@@ -84,19 +89,15 @@ func NewLicenseSet(names ...string) LicenseSet {
 	return set
 }
 
-// Seats are the numbers of accesses of one license.
+// Seats are the numbers of accesses of one license. A number is nil if the repository
+// does not say.
 type Seats struct {
-	Total       float64 `json:"total"`
-	Allocated   float64 `json:"allocated"`
-	Used        float64 `json:"used"`
-	Available   float64 `json:"available"`
-	Excess      float64 `json:"excess"`
-	Quarantined float64 `json:"quarantined"`
+	Total, Allocated, Used, Available, Excess, Quarantined *float64
 }
 
-// Capacity is the analyzer capacity of the current period. Qlik counts it in
-// minutes.
-type Capacity struct{ Allocated, Used, Unavailable time.Duration }
+// Capacity is the analyzer capacity of the current period. Qlik counts it in minutes. A
+// time is nil if the repository does not say.
+type Capacity struct{ Allocated, Used, Unavailable *time.Duration }
 
 // Of returns the license of a user: one of the constants.
 func (l *Licenses) Of(user User) string {
@@ -118,34 +119,45 @@ func (l *Licenses) Holds(user User, license string) bool {
 }
 
 type accessRecord struct {
-	User struct {
-		Directory string `json:"userDirectory"`
-		ID        string `json:"userId"`
-	} `json:"user"`
-	LastUsed    moment `json:"lastUsed"`
-	Quarantined bool   `json:"quarantined"`
+	User        userRef             `json:"user"`
+	DeletedID   optional[name]      `json:"deletedUserId"`
+	LastUsed    optional[time.Time] `json:"lastUsed"`
+	Quarantined optional[bool]      `json:"quarantined"`
 }
 
+func (r accessRecord) usable() bool { return r.User == (userRef{}) || r.User.complete() }
+
 type overviewRecord struct {
-	Professional       *seatsRecord `json:"professionalAccess"`
-	Analyzer           *seatsRecord `json:"analyzerAccess"`
-	AnalyzerTimeAccess struct {
-		Enabled     bool    `json:"enabled"`
-		Allocated   float64 `json:"allocatedMinutes"`
-		Used        float64 `json:"usedMinutes"`
-		Unavailable float64 `json:"unavailableMinutes"`
-	} `json:"analyzerTimeAccess"`
+	Professional       optional[seatsRecord]    `json:"professionalAccess"`
+	Analyzer           optional[seatsRecord]    `json:"analyzerAccess"`
+	AnalyzerTimeAccess optional[capacityRecord] `json:"analyzerTimeAccess"`
 }
 
 type seatsRecord struct {
-	Seats
+	Enabled     optional[bool]    `json:"enabled"`
+	Total       optional[float64] `json:"total"`
+	Allocated   optional[float64] `json:"allocated"`
+	Used        optional[float64] `json:"used"`
+	Available   optional[float64] `json:"available"`
+	Excess      optional[float64] `json:"excess"`
+	Quarantined optional[float64] `json:"quarantined"`
+}
 
-	Enabled *bool `json:"enabled"`
+type capacityRecord struct {
+	Enabled     optional[bool]    `json:"enabled"`
+	Allocated   optional[minutes] `json:"allocatedMinutes"`
+	Used        optional[minutes] `json:"usedMinutes"`
+	Unavailable optional[minutes] `json:"unavailableMinutes"`
 }
 
 type licenseRecord struct {
-	LEF     string `json:"lef"`
-	Details string `json:"keyDetails"`
+	Expired       optional[bool]    `json:"isExpired"`
+	ExpiredReason optional[label]   `json:"expiredReason"`
+	Invalid       optional[bool]    `json:"isInvalid"`
+	Blacklisted   optional[bool]    `json:"isBlacklisted"`
+	Cores         optional[float64] `json:"numberOfCores"`
+	LEF           optional[string]  `json:"lef"`
+	Details       optional[string]  `json:"keyDetails"`
 }
 
 // Licenses reads the license data from a repository. Data that the release does not
@@ -160,34 +172,40 @@ func (c *Client) Licenses(ctx context.Context) (*Licenses, error) {
 		Certain: true,
 		ReadAt:  c.config.Now(),
 	}
+	left, room := make(leftOut), newRoom(maxElements, maxNames)
 	var failures error
-	answered := false
-	for i := range licenseTypes {
-		switch err := c.readAccess(ctx, i, l); {
+	answered := make(map[string]bool) // by license
+	for i, license := range licenseTypes {
+		switch err := c.readAccess(ctx, i, l, left, room); {
 		case err == nil:
-			answered = true
+			answered[license.name] = true
 		case !notFound(err):
 			failures = cmp.Or(failures, err)
 			l.unread = append(l.unread, i)
 		}
 	}
-	l.Certain = l.Certain && answered && len(l.unread) == 0
-	if !answered && failures != nil {
+	// If all lists are empty, nobody has a personal license, for example because the
+	// license is for a number of cores, or the user of the requests has no rights.
+	l.Certain = l.Certain && len(l.inUse) > 0 && len(l.unread) == 0
+	if len(answered) == 0 && failures != nil {
 		return nil, failures
 	}
-	overview, _, err := getObject[overviewRecord](ctx, c, "/qrs/license/accesstypeoverview")
+	overview, _, err := getObject[overviewRecord](ctx, c, "license/accesstypeoverview", left)
 	if err != nil && !notFound(err) {
 		failures = cmp.Or(failures, err)
 		l.Certain = false // any user may use analyzer capacity
 	}
-	l.addOverview(overview)
-	record, _, err := getObject[licenseRecord](ctx, c, "/qrs/license")
-	if err != nil && !notFound(err) {
+	if overview != nil {
+		l.addOverview(overview, answered[LicenseAnalyzerCapacity])
+	}
+	record, answer, err := getObject[licenseRecord](ctx, c, "license", left)
+	switch {
+	case err == nil:
+		l.addLicense(record, l.ReadAt.Add(answer.Ahead))
+	case !notFound(err):
 		failures = cmp.Or(failures, err)
 	}
-	if record != nil {
-		l.Expiry = licenseExpiry(record.LEF + "\n" + record.Details)
-	}
+	c.skipped.record(SourceLicenses, left, failures)
 	return l, failures
 }
 
@@ -209,39 +227,44 @@ func (l *Licenses) CarryOver(last *Licenses) {
 	}
 }
 
-// readAccess reads the accesses of one type. An access without a user is a rule that
-// can apply to any user, so no user certainly lacks a license. A release without this
-// type answers 404.
-func (c *Client) readAccess(ctx context.Context, index int, l *Licenses) error {
+// readAccess reads the accesses of one type. A release without this type answers 404.
+func (c *Client) readAccess(ctx context.Context, index int, l *Licenses, left leftOut, room *Room) error {
 	license := licenseTypes[index]
 	var holders map[User]LicenseSet
-	var rules int
+	var count, anyUser uint64
 	active := make(map[string]int)
-	err := listEntities(ctx, c, c.repositories.lastFirst(), license.access,
-		func() { holders, rules = make(map[User]LicenseSet), 0; clear(active) },
-		func(access *accessRecord) error {
-			if access.User.ID == "" {
-				rules++
-				return nil
-			}
-			if access.LastUsed.unreadable {
-				c.skipped[SourceLicenses].Add(1)
+	before := left[elementsOf(license.access)]
+	err := listEntities(ctx, c, c.repositories.lastFirst(), license.access, left, room,
+		func() { holders, count, anyUser = make(map[User]LicenseSet), 0, 0; clear(active) },
+		func(access *accessRecord) {
+			count++
+			if !access.User.complete() {
+				// The access of a deleted user belongs to nobody. Any other access without a
+				// user is a rule that can apply to any user.
+				if access.DeletedID.value == "" {
+					anyUser++
+				}
+				return
 			}
 			set := LicenseSet(1) << index
-			if access.Quarantined { // deallocated, but not yet available to others
+			if access.Quarantined.odd || access.Quarantined.value { // deallocated, but not yet available to others
 				set = quarantined
 			}
-			holders[NewUser(access.User.Directory, access.User.ID)] |= set
+			user := access.User.user()
+			if room.take(user.Directory, user.ID) {
+				holders[user] |= set
+			}
 			for _, window := range ActiveWindows() {
-				if l.ReadAt.Sub(access.LastUsed.Time) <= window.Duration {
+				if access.LastUsed.known && l.ReadAt.Sub(access.LastUsed.value) <= window.Duration {
 					active[window.Name]++
 				}
 			}
-			return nil
 		})
 	if err != nil {
 		return err
 	}
+	unreadable := left[elementsOf(license.access)] - before // each may belong to any user
+	count, anyUser = count+unreadable, anyUser+unreadable
 	for user, set := range holders {
 		l.Holders[user] |= set
 	}
@@ -251,49 +274,82 @@ func (c *Client) readAccess(ctx context.Context, index int, l *Licenses) error {
 			active[window.Name] += 0 // create the missing windows
 		}
 	}
-	if rules > 0 || !license.personal && len(holders) > 0 {
+	if anyUser > 0 || !license.personal && count > 0 {
 		l.Certain = false
 	}
-	if len(holders) > 0 || rules > 0 {
+	if count > 0 {
 		l.inUse = append(l.inUse, license)
 	}
 	return nil
 }
 
-// addOverview adds the seats and the capacity of an overview, which may be nil.
-func (l *Licenses) addOverview(overview *overviewRecord) {
-	if overview == nil {
-		return
-	}
-	for name, seats := range map[string]*seatsRecord{LicenseProfessional: overview.Professional, LicenseAnalyzer: overview.Analyzer} {
-		if seats != nil && (seats.Enabled == nil || *seats.Enabled) {
-			l.Seats[name] = seats.Seats
+// addOverview adds the seats and the capacity. The argument rulesKnown reports whether
+// the list of capacity rules could be read; without a rule nobody can use capacity.
+func (l *Licenses) addOverview(overview *overviewRecord, rulesKnown bool) {
+	for name, seats := range map[string]optional[seatsRecord]{LicenseProfessional: overview.Professional, LicenseAnalyzer: overview.Analyzer} {
+		if of := seats.value; seats.known && !is(of.Enabled, false) {
+			l.Seats[name] = Seats{
+				of.Total.pointer(), of.Allocated.pointer(), of.Used.pointer(),
+				of.Available.pointer(), of.Excess.pointer(), of.Quarantined.pointer(),
+			}
 		}
 	}
-	minutes := func(n float64) time.Duration { return time.Duration(n * float64(time.Minute)) }
-	if c := overview.AnalyzerTimeAccess; c.Enabled || c.Allocated > 0 {
-		l.Capacity = &Capacity{Allocated: minutes(c.Allocated), Used: minutes(c.Used), Unavailable: minutes(c.Unavailable)}
+	duration := func(m optional[minutes]) *time.Duration { return (*time.Duration)(m.pointer()) }
+	switch capacity, of := overview.AnalyzerTimeAccess, overview.AnalyzerTimeAccess.value; {
+	case capacity.known && (is(of.Enabled, true) || of.Allocated.value > 0):
+		l.Capacity = &Capacity{Allocated: duration(of.Allocated), Used: duration(of.Used), Unavailable: duration(of.Unavailable)}
 		l.Certain = false // any user may use it
+	case capacity.known && (is(of.Enabled, false) || is(of.Allocated, 0)): // there is none
+	case capacity.known, capacity.odd, !rulesKnown:
+		l.Certain = false
 	}
 }
 
-// expiryDate matches dates of expiry in the text of a license. The formats of the
-// license file and of the details of a signed key are not documented. These words
-// occur in real licenses (docs/qlik.md, "Licenses").
-var expiryDate = regexp.MustCompile(`(?i)(?:TIMELIMIT|PRODUCTLEVEL|VALID[ _-]?TO|EXPIR[A-Z ]*|END[ _]?DATE)[^\r\n]{0,40}?(\d{4}-\d{2}-\d{2})`)
-
-// licenseExpiry returns the end of the earliest day of expiry in the text of a
-// license. It returns the zero time if the text contains none.
-func licenseExpiry(text string) time.Time {
-	var earliest time.Time
-	for _, match := range expiryDate.FindAllStringSubmatch(text, -1) {
-		day, err := time.Parse(time.DateOnly, match[1])
-		if err == nil && (earliest.IsZero() || day.Before(earliest)) {
-			earliest = day
+// addLicense adds what the repository says about the license itself. The record is nil
+// if the site has no license. The time is that of the repository.
+func (l *Licenses) addLicense(record *licenseRecord, now time.Time) {
+	if record == nil {
+		l.Problem = "there is none"
+		return
+	}
+	l.judge(record)
+	if record.Cores.value > 0 {
+		l.Certain = false // users need no access of their own
+	}
+	ends := readEnds(record.LEF.value, record.Details.value)
+	l.Unread = ends.unread
+	for _, end := range ends.dates {
+		// The typed field is right if it contradicts the text. A day is for time zones.
+		if is(record.Expired, false) && now.Sub(end) > 24*time.Hour {
+			l.Unread = append(l.Unread, fmt.Sprintf("%s has passed, although the repository says that the license is not expired", end.AddDate(0, 0, -1).Format(time.DateOnly)))
+			continue
+		}
+		if l.Expiry.IsZero() || end.Before(l.Expiry) {
+			l.Expiry = end
 		}
 	}
-	if earliest.IsZero() {
-		return earliest
+}
+
+// judge sets Valid and Problem. Only the fields for this purpose say whether the license
+// is valid, not a date in its text.
+func (l *Licenses) judge(record *licenseRecord) {
+	var problems []string
+	if is(record.Expired, true) {
+		problem := "it is expired"
+		if record.ExpiredReason.value != "" {
+			problem += fmt.Sprintf(" (%s)", record.ExpiredReason.value)
+		}
+		problems = append(problems, problem)
 	}
-	return earliest.AddDate(0, 0, 1)
+	if is(record.Invalid, true) {
+		problems = append(problems, "it is invalid")
+	}
+	if is(record.Blacklisted, true) {
+		problems = append(problems, "it is blacklisted")
+	}
+	said := record.Expired.known || record.Invalid.known || record.Blacklisted.known
+	odd := record.Expired.odd || record.Invalid.odd || record.Blacklisted.odd
+	if l.Problem = strings.Join(problems, ", "); len(problems) > 0 || said && !odd {
+		l.Valid = new(len(problems) == 0)
+	}
 }

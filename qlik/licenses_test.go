@@ -130,7 +130,7 @@ func TestLicenseNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := map[string]Seats{LicenseProfessional: {Total: 10, Allocated: 5, Used: 4, Available: 5, Quarantined: 1}}; !reflect.DeepEqual(licenses.Seats, want) {
+	if want := map[string]Seats{LicenseProfessional: {Total: new(10.0), Allocated: new(5.0), Used: new(4.0), Available: new(5.0), Excess: new(0.0), Quarantined: new(1.0)}}; !reflect.DeepEqual(licenses.Seats, want) {
 		t.Errorf("seats: %v", licenses.Seats)
 	}
 	want := map[string]map[string]int{
@@ -140,7 +140,7 @@ func TestLicenseNumbers(t *testing.T) {
 	if !reflect.DeepEqual(licenses.Active, want) {
 		t.Errorf("active: %v", licenses.Active)
 	}
-	if *licenses.Capacity != (Capacity{10 * time.Hour, time.Hour, 6 * time.Minute}) {
+	if !reflect.DeepEqual(licenses.Capacity, &Capacity{new(10 * time.Hour), new(time.Hour), new(6 * time.Minute)}) {
 		t.Errorf("capacity: %v", licenses.Capacity)
 	}
 	if !licenses.Expiry.Equal(time.Date(2027, 5, 15, 0, 0, 0, 0, time.UTC)) {
@@ -148,24 +148,116 @@ func TestLicenseNumbers(t *testing.T) {
 	}
 }
 
-func TestLicenseExpiry(t *testing.T) {
-	for text, want := range map[string]string{
-		"":                         "",
-		"no date":                  "",
-		"Created: 2020-01-01":      "",
-		"Valid To: 2027-05-14\r\n": "2027-05-15",
-		"valid_to=2027-05-14":      "2027-05-15",
-		"PRODUCTLEVEL;50;;2025-12-31\nTIMELIMIT;VALUE;;2025-06-30\nOVERAGE": "2025-07-01",
-		"Expires: 2027-02-30":        "",
-		"Expiration date 2028-02-29": "2028-03-01",
+// TestCertainlyUnlicensed checks when a user who is in no list certainly holds no license.
+func TestCertainlyUnlicensed(t *testing.T) {
+	holders := list(access("anna", 0, ""))
+	for _, test := range []struct {
+		name    string
+		answers answers
+		want    string
+	}{
+		{"capacity is off", answers{"/analyzeraccesstype": holders, "/accesstypeoverview": `{"analyzerTimeAccess":{"enabled":false}}`}, LicenseNone},
+		{"capacity without minutes", answers{"/analyzeraccesstype": holders, "/accesstypeoverview": `{"analyzerTimeAccess":{"allocatedMinutes":0}}`}, LicenseNone},
+		{"capacity is on", answers{"/analyzeraccesstype": holders, "/accesstypeoverview": `{"analyzerTimeAccess":{"enabled":true,"allocatedMinutes":0}}`}, LicenseUnknown},
+		{"capacity with minutes", answers{"/analyzeraccesstype": holders, "/accesstypeoverview": `{"analyzerTimeAccess":{"allocatedMinutes":60}}`}, LicenseUnknown},
+		{"capacity that does not say", answers{"/analyzeraccesstype": holders, "/accesstypeoverview": `{"analyzerTimeAccess":{}}`}, LicenseUnknown},
+		{"capacity that cannot be read", answers{"/analyzeraccesstype": holders, "/accesstypeoverview": `{"analyzerTimeAccess":7}`}, LicenseUnknown},
+		{"capacity of which a part cannot be read", answers{"/analyzeraccesstype": holders, "/accesstypeoverview": `{"analyzerTimeAccess":{"enabled":"no"}}`}, LicenseUnknown},
+		{"an overview without capacity", answers{"/analyzeraccesstype": holders, "/accesstypeoverview": `{}`}, LicenseUnknown},
+		{"an overview without capacity, and no rule for it", answers{"/analyzeraccesstype": holders, "/analyzertimeaccesstype": "[]", "/accesstypeoverview": `{}`}, LicenseNone},
+		{"a rule for capacity", answers{"/analyzeraccesstype": holders, "/analyzertimeaccesstype": `[{"name":"everybody"}]`, "/accesstypeoverview": `{}`}, LicenseUnknown},
+		{"a rule for capacity that cannot be read", answers{"/analyzeraccesstype": holders, "/analyzertimeaccesstype": `[7]`, "/accesstypeoverview": `{}`}, LicenseUnknown},
+		{"all lists are empty", answers{"/professionalaccesstype": "[]", "/analyzeraccesstype": "[]"}, LicenseUnknown},
+		{"a license for cores", answers{"/analyzeraccesstype": holders, "": `{"numberOfCores":16}`}, LicenseUnknown},
+		{"a license that is not for cores", answers{"/analyzeraccesstype": holders, "": `{"numberOfCores":-1}`}, LicenseNone},
+		{"an access that cannot be read", answers{"/analyzeraccesstype": list(access("anna", 0, ""), `{"user":{"userDirectory":"LAB","userId":7}}`)}, LicenseUnknown},
+		{"an access of half a user", answers{"/analyzeraccesstype": list(access("anna", 0, ""), `{"user":{"userId":"stranger"}}`)}, LicenseUnknown},
+		{"an access of a deleted user", answers{"/analyzeraccesstype": list(access("anna", 0, ""), `{"user":null,"deletedUserId":"zoe","deletedUserDirectory":"LAB"}`)}, LicenseNone},
+		{"an access of nobody", answers{"/analyzeraccesstype": list(access("anna", 0, ""), `{"user":null,"deletedUserId":""}`)}, LicenseUnknown},
 	} {
-		got := ""
-		if expiry := licenseExpiry(text); !expiry.IsZero() {
-			got = expiry.Format(time.DateOnly)
+		licenses, err := test.answers.client().Licenses(t.Context())
+		if test.name != "a rule for capacity that cannot be read" && err != nil || licenses == nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
 		}
-		if got != want {
-			t.Errorf("%q: got %s, want %s", text, got, want)
+		if got := licenses.Of(NewUser("LAB", "stranger")); got != test.want || licenses.Of(NewUser("LAB", "anna")) != LicenseAnalyzer && test.answers["/analyzeraccesstype"] != "[]" {
+			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
 		}
+	}
+	odd, err := answers{"/analyzeraccesstype": list(access("anna", 0, `,"quarantined":"no"`), access("bert", 0, `,"quarantined":null`))}.client().Licenses(t.Context())
+	if err != nil || odd.Of(NewUser("LAB", "anna")) != LicenseUnknown || odd.Of(NewUser("LAB", "bert")) != LicenseAnalyzer {
+		t.Errorf("quarantine that cannot be read: %s, %v", odd.Of(NewUser("LAB", "anna")), err)
+	}
+}
+
+// TestLicenseValidity checks that only the typed fields say whether the license is
+// valid, and that a date that contradicts them is not the end of the license.
+func TestLicenseValidity(t *testing.T) {
+	for _, test := range []struct {
+		name, license string
+		valid         *bool
+		problem       string
+		expiry        string
+		unread        int
+	}{
+		{"valid", `{"isExpired":false,"expiredReason":"","isInvalid":false,"isBlacklisted":false,"keyDetails":"Valid To: 2027-03-16"}`, new(true), "", "2027-03-17", 0},
+		{"of a release with one of the fields", `{"isExpired":false}`, new(true), "", "", 0},
+		{"expired", `{"isExpired":true,"expiredReason":"License has expired","isInvalid":false,"isBlacklisted":false,"keyDetails":"Valid To: 3/16/2026 12:00:00 AM"}`, new(false), "it is expired (License has expired)", "2026-03-17", 0},
+		{"expired, with a date that can be read in two ways", `{"isExpired":true,"keyDetails":"Valid To: 3/4/2031"}`, new(false), "it is expired", "", 1},
+		{"all at once", `{"isExpired":true,"isInvalid":true,"isBlacklisted":true}`, new(false), "it is expired, it is invalid, it is blacklisted", "", 0},
+		{"invalid, and the rest cannot be read", `{"isExpired":7,"isInvalid":true,"isBlacklisted":"no"}`, new(false), "it is invalid", "", 0},
+		{"nothing said", `{"lef":"TIMELIMIT;;;2027-03-16"}`, nil, "", "2027-03-17", 0},
+		{"not readable", `{"isExpired":"false","isInvalid":false}`, nil, "", "", 0},
+		{"a reason without the typed field", `{"isExpired":null,"expiredReason":"expired"}`, nil, "", "", 0},
+		{"null", `null`, nil, "there is none", "", 0},
+		{"maintenance", `{"isExpired":false,"lef":"PRODUCTLEVEL;50;;2019-06-30"}`, new(true), "", "", 0},
+		{"a text that contradicts", `{"isExpired":false,"lef":"TIMELIMIT;;;2025-06-30"}`, new(true), "", "", 1},
+		{"a text that contradicts, and another", `{"isExpired":false,"lef":"TIMELIMIT;;;2025-06-30","keyDetails":"Valid To: 2027-03-16"}`, new(true), "", "2027-03-17", 1},
+		{"on the last day, in another time zone", `{"isExpired":false,"lef":"TIMELIMIT;;;2026-03-01"}`, new(true), "", "2026-03-02", 0},
+		{"the earliest end", `{"lef":"TIMELIMIT;;;2028-06-30","keyDetails":"Valid To: 2027-03-16\r\nValid To: 2029-03-16"}`, nil, "", "2027-03-17", 0},
+		{"texts that are no texts", `{"isExpired":false,"lef":["TIMELIMIT;;;2028-06-30"],"keyDetails":7,"expiredReason":{}}`, new(true), "", "", 0},
+	} {
+		licenses, err := answers{"/analyzeraccesstype": list(access("anna", 0, "")), "": test.license}.client().Licenses(t.Context())
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		expiry := ""
+		if !licenses.Expiry.IsZero() {
+			expiry = licenses.Expiry.Format(time.DateOnly)
+		}
+		if !reflect.DeepEqual(licenses.Valid, test.valid) || licenses.Problem != test.problem || expiry != test.expiry || len(licenses.Unread) != test.unread {
+			t.Errorf("%s: got %v, %q, %q, %q", test.name, licenses.Valid, licenses.Problem, expiry, licenses.Unread)
+		}
+	}
+	if licenses, err := (answers{"/analyzeraccesstype": "[]"}).client().Licenses(t.Context()); err != nil || licenses.Valid != nil || licenses.Problem != "" {
+		t.Errorf("a release without it: %+v, %v", licenses, err)
+	}
+}
+
+// TestOverviewInPart checks that what the overview does not say, or says in a form that
+// cannot be read, is unknown and not zero.
+func TestOverviewInPart(t *testing.T) {
+	c := answers{
+		"/analyzeraccesstype": list(access("anna", 0, "")),
+		"/accesstypeoverview": `{"professionalAccess":{"total":10,"allocated":5.0,"used":"4","available":null,"quarantined":1e999},"analyzerAccess":7,
+			"userAccess":{"enabled":true,"tokenCost":0.1},"loginAccess":{"tokenCost":0.1},
+			"analyzerTimeAccess":{"enabled":true,"allocatedMinutes":600,"usedMinutes":1e300,"unavailableMinutes":-1}}`,
+	}.client()
+	licenses, err := c.Licenses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]Seats{LicenseProfessional: {Total: new(10.0), Allocated: new(5.0)}}; !reflect.DeepEqual(licenses.Seats, want) {
+		t.Errorf("seats: %+v", licenses.Seats)
+	}
+	if want := (&Capacity{Allocated: new(10 * time.Hour)}); !reflect.DeepEqual(licenses.Capacity, want) {
+		t.Errorf("capacity: %+v", licenses.Capacity)
+	}
+	const of = " of license/accesstypeoverview"
+	want := []LeftOut{{"analyzerAccess" + of, 1}, {"quarantined" + of, 1}, {"unavailableMinutes" + of, 1}, {"used" + of, 1}, {"usedMinutes" + of, 1}}
+	if got := c.LeftOut(SourceLicenses); !reflect.DeepEqual(got, want) {
+		t.Errorf("left out: %v", got)
 	}
 }
 

@@ -2,12 +2,15 @@ package qlik
 
 import (
 	"cmp"
+	"errors"
 	"net"
 	"net/http"
 	"path"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Default ports.
@@ -27,6 +30,10 @@ type Link struct {
 	Description          string
 	AuthenticationMethod string // such as "SAML"; see docs/qlik.md, "Virtual proxies"
 	InactivityTimeout    time.Duration
+
+	// Unread marks a link that the repository names in a form that cannot be read. Its
+	// sessions are always unknown.
+	Unread bool
 }
 
 // LinkKey identifies a link within its site.
@@ -72,12 +79,55 @@ func (l *Link) path() string { return path.Join("/qps", l.VirtualProxy, "session
 // virtualProxyName returns a prefix with one leading slash and no trailing slash.
 func virtualProxyName(prefix string) string { return "/" + strings.Trim(prefix, "/") }
 
+// isPrefix reports whether a text is the prefix of a virtual proxy, with or without
+// slashes at its ends. Its path must stay below /qps/, also if the server decodes it
+// twice or accepts backslashes: the client certificate opens more than that.
+func isPrefix(text string) bool {
+	text = strings.Trim(text, "/")
+	if text == "" {
+		return true
+	}
+	if !isName(text) || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(`\%?#`, r) }) {
+		return false
+	}
+	return !slices.ContainsFunc(strings.Split(text, "/"), func(element string) bool {
+		return element == "" || element == "." || element == ".."
+	})
+}
+
+// isHost reports whether a text is a host name or an IP address, without a port.
+func isHost(text string) bool {
+	return isName(text) && (hostName.MatchString(text) || net.ParseIP(text) != nil)
+}
+
 func newLink(host, port, prefix string) Link {
 	link := Link{Node: host, Address: net.JoinHostPort(host, port), VirtualProxy: virtualProxyName(prefix)}
 	if port != proxyPort {
 		link.Node = link.Address
 	}
 	return link
+}
+
+// unreadName is the name of a virtual proxy whose prefix is unknown, followed by its id.
+// Other names begin with a slash.
+const unreadName = "unreadable"
+
+// newUnreadLink returns the link of a virtual proxy that cannot be read. Without an id
+// it stands for all such links of the node.
+func newUnreadLink(host, port, id string) Link {
+	link := newLink(host, port, "")
+	link.VirtualProxy, link.VirtualProxyID, link.Unread = unreadName, id, true
+	if id != "" {
+		link.VirtualProxy += ":" + id
+	}
+	return link
+}
+
+// ErrUnread is the cause why the session list of an unread link cannot be read.
+var ErrUnread = errors.New("the repository names a virtual proxy of this node in a form that cannot be read")
+
+func unreadError(link *Link) error {
+	return &Error{Op: http.MethodGet, Target: "https://" + link.Address + "/qps/", Kind: KindDecode, Err: ErrUnread}
 }
 
 // staticLinks returns a link for each pair of a proxy (host:port) and a virtual proxy.
@@ -120,7 +170,7 @@ func filterLinks(links []Link, proxies, virtualProxies []string) []Link {
 				host, port, _ := net.SplitHostPort(p)
 				return strings.EqualFold(p, l.Address) || port == proxyPort && strings.EqualFold(host, HostOf(l.Address))
 			})
-		matchesPrefix := len(virtualProxies) == 0 ||
+		matchesPrefix := len(virtualProxies) == 0 || l.Unread ||
 			slices.ContainsFunc(virtualProxies, func(p string) bool { return virtualProxyName(p) == l.VirtualProxy })
 		return !matchesProxy || !matchesPrefix
 	})

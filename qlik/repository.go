@@ -9,9 +9,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 var errNoRepository = errors.New("no repository is configured")
@@ -46,41 +48,52 @@ func (c *Client) sendToRepository(ctx context.Context, hosts []string, path stri
 }
 
 // listEntities reads all entities of a type, such as "proxyservice", and calls each
-// for every entity. The list is not paged (docs/qlik.md, "Repository"). A host can
-// fail after some entities, so listEntities calls restart before each attempt.
-func listEntities[T any](ctx context.Context, c *Client, hosts []string, entity string, restart func(), each func(*T) error) error {
-	_, err := c.sendToRepository(ctx, hosts, "/qrs/"+entity+"/full", nil, func(body io.Reader) error {
+// for every entity that can be read. It adds the rest to left. If something of an entity
+// is kept, each must take the room for it, which several lists can share. The list is
+// not paged (docs/qlik.md, "Repository"). A host can fail after some entities, so
+// listEntities calls restart before each attempt.
+func listEntities[T record](ctx context.Context, c *Client, hosts []string, entity string, left leftOut, room *Room, restart func(), each func(*T)) error {
+	reset := room.mark()
+	_, err := readLeniently(ctx, c, hosts, entity+"/full", nil, left, func(body io.Reader, attempt leftOut) error {
+		reset()
 		restart()
-		return decodeArray(body, each)
+		return decodeElements(body, attempt, room, each)
 	})
+	if err != nil {
+		reset()
+	}
 	return err
 }
 
-// collectEntities returns all entities of a type.
-func collectEntities[T any](ctx context.Context, c *Client, hosts []string, entity string) (entities []T, err error) {
-	err = listEntities(ctx, c, hosts, entity,
-		func() { entities = nil },
-		func(e *T) error {
-			entities = append(entities, *e)
-			return nil
-		})
-	return entities, err
-}
-
-// getObject reads a single object. It returns nil if the response is null.
-func getObject[T any](ctx context.Context, c *Client, path string) (object *T, answer Answer, err error) {
-	answer, err = c.sendToRepository(ctx, c.repositories.lastFirst(), path, nil, func(body io.Reader) error {
-		object, err = decodeObject[T](body)
+// getObject reads a single object and adds the fields that cannot be read to left. It
+// returns nil if the response is null.
+func getObject[T any](ctx context.Context, c *Client, path string, left leftOut) (object *T, answer Answer, err error) {
+	answer, err = readLeniently(ctx, c, c.repositories.lastFirst(), path, nil, left, func(body io.Reader, attempt leftOut) (err error) {
+		object, err = decodeObject[T](body, attempt.count())
 		return err
 	})
 	return object, answer, err
+}
+
+// readLeniently sends a request for a path under /qrs/. It adds to left what the decoder
+// of the valid response left out.
+func readLeniently(ctx context.Context, c *Client, hosts []string, path string, query url.Values, left leftOut, decode func(io.Reader, leftOut) error) (Answer, error) {
+	var attempt leftOut
+	answer, err := c.sendToRepository(ctx, hosts, "/qrs/"+path, query, func(body io.Reader) error {
+		attempt = make(leftOut)
+		return decode(body, attempt)
+	})
+	if err == nil {
+		left.merge(attempt, strings.TrimSuffix(path, "/full"))
+	}
+	return answer, err
 }
 
 // About returns the version of a repository, such as "14.173.4.0".
 func (c *Client) About(ctx context.Context) (version string, answer Answer, err error) {
 	answer, err = c.sendToRepository(ctx, c.repositories.lastFirst(), "/qrs/about", nil, func(body io.Reader) error {
 		about, err := decodeObject[struct {
-			Version string `json:"buildVersion"`
+			Version label `json:"buildVersion"`
 		}](body)
 		switch {
 		case err != nil:
@@ -88,7 +101,7 @@ func (c *Client) About(ctx context.Context) (version string, answer Answer, err 
 		case about == nil || about.Version == "":
 			return kindErrorf(KindDecode, "the response contains no version")
 		}
-		version = about.Version
+		version = string(about.Version)
 		return nil
 	})
 	return version, answer, err
@@ -102,20 +115,35 @@ type enum struct {
 	name   string
 }
 
-// UnmarshalJSON implements json.Unmarshaler.
-func (e *enum) UnmarshalJSON(data []byte) error {
-	if e.set = string(data) != "null"; !e.set {
-		return nil
+var errEnum = errors.New("neither a number nor a name")
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (e *enum) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*e = enum{}
+	switch d.PeekKind() {
+	case jsontext.KindNull:
+		return d.SkipValue()
+	case jsontext.KindString:
+		var text name
+		if err := json.UnmarshalDecode(d, &text); err != nil {
+			return err
+		}
+		if first, _ := utf8.DecodeRuneInString(string(text)); !unicode.IsLetter(first) || len(text) > maxFieldName {
+			return errEnum
+		}
+		e.name = string(text)
+	default:
+		if err := json.UnmarshalDecode(d, &e.number); err != nil {
+			return err
+		}
 	}
-	if err := json.Unmarshal(data, &e.name); err == nil {
-		return nil
-	}
-	return json.Unmarshal(data, &e.number)
+	e.set = true
+	return nil
 }
 
 // in returns the name of the value from a table of names. It returns "Unknown" if the
 // value is missing, "codeN" for a number N without a name, and an unknown name as is.
-func (e enum) in(names []string) string {
+func (e *enum) in(names []string) string {
 	known := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, e.name) })
 	switch {
 	case !e.set:
@@ -139,26 +167,8 @@ var (
 	authenticationMethods = []string{"Ticket", "HeaderStaticUserDirectory", "HeaderDynamicUserDirectory", "SAML", "JWT", "OIDC"}
 )
 
-// moment is a time in a response. An invalid time is unknown, but it does not make
-// the rest of the response unusable.
-type moment struct {
-	time.Time
-
-	unreadable bool
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (m *moment) UnmarshalJSON(data []byte) error {
-	*m = moment{}
-	if m.Time.UnmarshalJSON(data) != nil {
-		*m = moment{unreadable: true}
-	}
-	return nil
-}
-
 type nodeRecord struct {
-	ID       string `json:"id"`
-	HostName string `json:"hostName"`
+	HostName name `json:"hostName"`
 }
 
 type serviceStatusRecord struct {
@@ -167,25 +177,51 @@ type serviceStatusRecord struct {
 	State enum       `json:"serviceState"`
 }
 
+func (r serviceStatusRecord) usable() bool { return r.Type.set && r.State.set }
+
 type proxyServiceRecord struct {
-	Node     nodeRecord `json:"serverNodeConfiguration"`
-	Settings struct {
-		RESTListenPort int            `json:"restListenPort"`
-		VirtualProxies []linkedRecord `json:"virtualProxies"`
-		// Names of the links in an old example by Qlik (docs/qlik.md, "Topology").
-		DefaultVirtualProxies []linkedRecord `json:"defaultVirtualProxyConfigurations"`
-		OtherVirtualProxies   []linkedRecord `json:"virtualProxyConfigurations"`
-	} `json:"settings"`
+	Node     nodeRecord                    `json:"serverNodeConfiguration"`
+	Settings optional[proxySettingsRecord] `json:"settings"`
+}
+
+// usable reports whether the proxy has an address.
+func (r proxyServiceRecord) usable() bool { return isHost(string(r.Node.HostName)) }
+
+type proxySettingsRecord struct {
+	RESTListenPort optional[port]         `json:"restListenPort"`
+	VirtualProxies elements[linkedRecord] `json:"virtualProxies"`
+	// Names of the links in an old example by Qlik (docs/qlik.md, "Topology").
+	DefaultVirtualProxies elements[linkedRecord] `json:"defaultVirtualProxyConfigurations"`
+	OtherVirtualProxies   elements[linkedRecord] `json:"virtualProxyConfigurations"`
+}
+
+// lists returns all lists of linked virtual proxies.
+func (p *proxySettingsRecord) lists() []elements[linkedRecord] {
+	return []elements[linkedRecord]{p.VirtualProxies, p.DefaultVirtualProxies, p.OtherVirtualProxies}
 }
 
 type linkedRecord struct {
-	ID string `json:"id"`
+	ID name `json:"id"`
 }
 
+func (r linkedRecord) usable() bool { return r.ID != "" }
+
 type virtualProxyRecord struct {
-	ID                       string  `json:"id"`
-	Prefix                   string  `json:"prefix"`
-	Description              string  `json:"description"`
-	AuthenticationMethod     enum    `json:"authenticationMethod"`
-	SessionInactivityTimeout float64 `json:"sessionInactivityTimeout"` // minutes
+	ID                       name              `json:"id"`
+	Prefix                   prefix            `json:"prefix"`
+	Description              optional[label]   `json:"description"`
+	AuthenticationMethod     optional[enum]    `json:"authenticationMethod"`
+	SessionInactivityTimeout optional[minutes] `json:"sessionInactivityTimeout"`
 }
+
+func (r virtualProxyRecord) usable() bool { return r.ID != "" }
+
+// userRef is the user of another entity. It is zero if the entity has no user.
+type userRef struct {
+	Directory name `json:"userDirectory"`
+	ID        name `json:"userId"`
+}
+
+func (u userRef) complete() bool { return u.Directory != "" && u.ID != "" }
+
+func (u userRef) user() User { return NewUser(string(u.Directory), string(u.ID)) }

@@ -29,21 +29,21 @@ type ServiceState struct {
 // Services reads the states of all services from a repository. The result is ordered
 // by host and service.
 func (c *Client) Services(ctx context.Context) ([]ServiceState, error) {
-	records, err := collectEntities[serviceStatusRecord](ctx, c, c.repositories.lastFirst(), "servicestatus")
+	var states []ServiceState
+	left, room := make(leftOut), newRoom(maxServices, maxLinkNames)
+	err := listEntities(ctx, c, c.repositories.lastFirst(), "servicestatus", left, room,
+		func() { states = []ServiceState{} },
+		func(r *serviceStatusRecord) {
+			room.take(string(r.Node.HostName), r.Type.name, r.State.name)
+			states = append(states, ServiceState{
+				Host:    string(r.Node.HostName),
+				Service: r.Type.in(serviceTypes),
+				State:   r.State.in(serviceStates),
+			})
+		})
+	c.skipped.record(SourceServices, left, err)
 	if err != nil {
 		return nil, err
-	}
-	states := make([]ServiceState, 0, len(records))
-	for _, record := range records {
-		if !record.Type.set || !record.State.set { // incomplete
-			c.skipped[SourceServices].Add(1)
-			continue
-		}
-		states = append(states, ServiceState{
-			Host:    record.Node.HostName,
-			Service: record.Type.in(serviceTypes),
-			State:   record.State.in(serviceStates),
-		})
 	}
 	slices.SortStableFunc(states, compareServices)
 	return slices.CompactFunc(states, func(a, b ServiceState) bool { return compareServices(a, b) == 0 }), nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // SessionID is the value of a user's session cookie. It is a secret: it gives access
@@ -55,16 +56,19 @@ var errIncompleteSession = &kindError{
 	err:  errors.New("an element of the list has no SessionId, UserDirectory or UserId"),
 }
 
-// maxSessions is the maximum number of sessions of one link. It is far above the
-// number on any real site.
-const maxSessions = 250_000
-
-var errTooManySessions = kindErrorf(KindTooLarge, "the list has more than %d sessions", maxSessions)
+var errLongName = kindErrorf(KindDecode, "an element of the list has an id of more than %d characters", maxName)
 
 // Sessions reads the session list of a link from its proxy. It calls begun, which may
 // be nil, when the response begins to arrive. If the list is incomplete, Sessions
-// returns only the error.
-func (c *Client) Sessions(ctx context.Context, link *Link, begun func()) (sessions []Session, answer Answer, err error) {
+// returns only the error. The room is shared by the links of a node; nil means that there
+// is only one.
+func (c *Client) Sessions(ctx context.Context, link *Link, room *Room, begun func()) (sessions []Session, answer Answer, err error) {
+	if link.Unread {
+		return nil, answer, unreadError(link)
+	}
+	if room == nil {
+		room = NewRoom()
+	}
 	// The list is probably about as long as the last one. Allocating this length at
 	// once avoids copies.
 	url, length := link.URL(), 0
@@ -74,10 +78,11 @@ func (c *Client) Sessions(ctx context.Context, link *Link, begun func()) (sessio
 	q := get(APIProxy, link.Address, link.path(), nil)
 	q.begun = begun
 	answer, err = c.send(ctx, q, func(body io.Reader) error {
-		sessions, err = decodeSessions(body, link, length+length/16)
+		sessions, err = decodeSessions(roomReader{body, room}, link, room, length+length/16)
 		return err
 	})
 	if err != nil {
+		c.lengths.Delete(url)   // otherwise, many links could reserve the memory of a list that only one has
 		return nil, answer, err // a partial list would hide sessions
 	}
 	c.lengths.Store(url, len(sessions))
@@ -85,7 +90,7 @@ func (c *Client) Sessions(ctx context.Context, link *Link, begun func()) (sessio
 }
 
 // decodeSessions reads a session list. The length is an estimate.
-func decodeSessions(body io.Reader, link *Link, length int) (sessions []Session, err error) {
+func decodeSessions(body io.Reader, link *Link, room *Room, length int) (sessions []Session, err error) {
 	sessions = make([]Session, 0, length)
 	// A list has many users but few directories, so all users of a directory share one
 	// string.
@@ -94,8 +99,8 @@ func decodeSessions(body io.Reader, link *Link, length int) (sessions []Session,
 		if record.SessionID == "" || record.UserDirectory == "" || record.UserID == "" {
 			return errIncompleteSession
 		}
-		if len(sessions) == maxSessions {
-			return errTooManySessions
+		if !isName(record.SessionID) || !isName(record.UserDirectory) || !isName(record.UserID) {
+			return errLongName
 		}
 		if len(sessions) == cap(sessions) {
 			sessions = slices.Grow(sessions, max(len(sessions), 16)) // append grows in smaller steps, with more copies
@@ -103,13 +108,26 @@ func decodeSessions(body io.Reader, link *Link, length int) (sessions []Session,
 		user := NewUser(record.UserDirectory, record.UserID)
 		if known, ok := directories[user.Directory]; ok {
 			user.Directory = known
-		} else {
-			directories[user.Directory] = user.Directory
+		} else if directories[user.Directory] = user.Directory; !room.takeName(user.Directory) {
+			return errNoRoomForSessions
+		}
+		if !room.take(record.SessionID, user.ID) {
+			return errNoRoomForSessions
 		}
 		sessions = append(sessions, Session{ID: SessionID(record.SessionID), User: user.Counted(), Link: link})
 		return nil
 	})
 	return sessions, err
+}
+
+var errRelativeID = errors.New("the session id is a relative path")
+
+// isRelative reports whether a session id has an element that a server could resolve
+// to another path although it is escaped.
+func isRelative(id string) bool {
+	return slices.ContainsFunc(strings.FieldsFunc(id, func(r rune) bool { return r == '/' || r == '\\' }), func(element string) bool {
+		return element == "." || element == ".."
+	})
 }
 
 // EndSession ends a session on a link (docs/qlik.md, "Ending sessions"). It returns
@@ -118,6 +136,9 @@ func (c *Client) EndSession(ctx context.Context, link *Link, id SessionID) (ende
 	// The path contains the id, so errors show a path without it.
 	target := url.URL{Scheme: "https", Host: link.Address, Path: link.path() + "/"}
 	shown := target.String() + redacted
+	if isRelative(string(id)) {
+		return false, &Error{Op: http.MethodDelete, Target: shown, Kind: KindDecode, Err: errRelativeID}
+	}
 	target.RawPath = target.EscapedPath() + url.PathEscape(string(id))
 	target.Path += string(id)
 	_, err = c.send(ctx, apiRequest{api: APIProxy, method: http.MethodDelete, target: target, shown: shown}, func(body io.Reader) error {

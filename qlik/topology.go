@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,36 +14,62 @@ import (
 // repository, so that the client returns to it once it is up again.
 func (c *Client) Topology(ctx context.Context) ([]Link, error) {
 	var (
-		hosts          = c.repositories.hosts
-		proxies        []proxyServiceRecord
-		virtualProxies []virtualProxyRecord
+		hosts             = c.repositories.hosts
+		topology          topology
+		left, leftOfLinks = make(leftOut), make(leftOut)
 	)
 	var group errgroup.Group
-	group.Go(func() (err error) {
-		proxies, err = collectEntities[proxyServiceRecord](ctx, c, hosts, "proxyservice")
-		return err
+	group.Go(func() error {
+		room := newRoom(maxElements, maxNames)
+		return listEntities(ctx, c, hosts, "proxyservice", leftOfLinks, room,
+			func() { topology.proxies = nil },
+			func(p *proxyServiceRecord) {
+				topology.proxies = append(topology.proxies, *p)
+				room.take(string(p.Node.HostName))
+				for _, list := range p.Settings.value.lists() {
+					for _, linked := range list.list {
+						room.take(string(linked.ID))
+					}
+				}
+			})
 	})
 	group.Go(func() error {
-		return listEntities(ctx, c, hosts, "virtualproxyconfig",
-			func() { virtualProxies = nil },
-			func(v *virtualProxyRecord) error {
-				if v.ID == "" {
-					return errNoID // skipping it would hide its sessions
-				}
-				virtualProxies = append(virtualProxies, *v)
-				return nil
+		room := newRoom(maxElements, maxNames)
+		return listEntities(ctx, c, hosts, virtualProxyList, left, room,
+			func() { topology.virtualProxies = nil },
+			func(v *virtualProxyRecord) {
+				topology.virtualProxies = append(topology.virtualProxies, *v)
+				room.take(string(v.ID), string(v.Prefix), string(v.Description.value))
 			})
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	for i := range proxies {
-		if proxies[i].Node.HostName == "" { // has no address
-			c.skipped[SourceTopology].Add(1)
-		}
+	topology.missing = left[elementsOf(virtualProxyList)] > 0
+	for what, times := range leftOfLinks {
+		left.addTimes(what, times)
 	}
-	return filterLinks(joinLinks(proxies, virtualProxies), c.config.Proxies, c.config.VirtualProxies), nil
+	links := filterLinks(topology.links(left), c.config.Proxies, c.config.VirtualProxies)
+	c.skipped.record(SourceTopology, left, nil)
+	c.forgetLengths(links)
+	return links, nil
 }
+
+// forgetLengths forgets the lengths of the session lists of links that no longer exist.
+func (c *Client) forgetLengths(links []Link) {
+	exist := make(map[string]bool, len(links))
+	for i := range links {
+		exist[links[i].URL()] = true
+	}
+	c.lengths.Range(func(url, _ any) bool {
+		if !exist[url.(string)] { //nolint:errcheck,forcetypeassert // Sessions stores strings
+			c.lengths.Delete(url)
+		}
+		return true
+	})
+}
+
+const virtualProxyList = "virtualproxyconfig"
 
 // ConfiguredLinks returns the links that the configuration defines. It returns nil if
 // the topology must be read from a repository.
@@ -52,38 +77,112 @@ func (c *Client) ConfiguredLinks() []Link {
 	return staticLinks(c.config.Proxies, c.config.VirtualProxies)
 }
 
-var errNoID = kindErrorf(KindDecode, "the list has a virtual proxy without id")
+// topology is what the repository says about proxies and virtual proxies.
+type topology struct {
+	proxies        []proxyServiceRecord
+	virtualProxies []virtualProxyRecord
+	missing        bool // some virtual proxies could not be read
+}
 
-// joinLinks joins the lists of proxies and virtual proxies of the repository. A
-// virtual proxy without a proxy has no link. Two virtual proxies on different proxies
-// can have the same prefix; their ids differ.
-func joinLinks(proxies []proxyServiceRecord, virtualProxies []virtualProxyRecord) []Link {
-	byID := make(map[string]*virtualProxyRecord, len(virtualProxies))
-	for i := range virtualProxies {
-		byID[virtualProxies[i].ID] = &virtualProxies[i]
+// links joins proxies and virtual proxies. A virtual proxy without a proxy has no link.
+// Two virtual proxies on different proxies can have the same prefix; their ids differ.
+// What is not a link that can be read is added to left.
+func (t *topology) links(left leftOut) []Link {
+	byID := make(map[name]*virtualProxyRecord, len(t.virtualProxies))
+	for i := range t.virtualProxies {
+		byID[t.virtualProxies[i].ID] = &t.virtualProxies[i]
 	}
-	var links []Link
-	for i := range proxies {
-		if proxies[i].Node.HostName == "" {
-			continue // has no address
+	joined := joinedLinks{room: newRoom(maxLinks, maxLinkNames), known: make(map[LinkKey]bool)}
+	for i := range t.proxies {
+		if joined.beyond > 0 {
+			break
 		}
-		settings := &proxies[i].Settings
-		port := proxyPort
-		if settings.RESTListenPort != 0 {
-			port = strconv.Itoa(settings.RESTListenPort)
+		settings := &t.proxies[i].Settings
+		host, port := string(t.proxies[i].Node.HostName), proxyPort
+		all := settings.odd // the links of this proxy are unknown
+		if number := settings.value.RESTListenPort; number.known && number.value == 0 {
+			left.add("restListenPort out of range of proxyservice")
+			joined.add(newUnreadLink(host, port, ""))
+			continue
+		} else if number.known {
+			port = strconv.Itoa(int(number.value))
 		}
-		for _, linked := range slices.Concat(settings.VirtualProxies, settings.DefaultVirtualProxies, settings.OtherVirtualProxies) {
-			virtualProxy, ok := byID[linked.ID]
-			if !ok {
-				continue // deleted between the two requests
+		seen := make(map[name]bool)
+		for _, list := range settings.value.lists() {
+			all = all || list.odd
+			for _, linked := range list.list {
+				if seen[linked.ID] {
+					continue
+				}
+				seen[linked.ID] = true
+				virtualProxy, ok := byID[linked.ID]
+				if !ok { // deleted between the two requests, or among those that could not be read
+					if t.missing {
+						joined.add(newUnreadLink(host, port, string(linked.ID)))
+					}
+					continue
+				}
+				link := newLink(host, port, string(virtualProxy.Prefix))
+				link.VirtualProxyID = string(virtualProxy.ID)
+				link.Description = string(virtualProxy.Description.value)
+				link.AuthenticationMethod = virtualProxy.AuthenticationMethod.value.in(authenticationMethods)
+				link.InactivityTimeout = time.Duration(virtualProxy.SessionInactivityTimeout.value)
+				joined.add(link)
 			}
-			link := newLink(proxies[i].Node.HostName, port, virtualProxy.Prefix)
-			link.VirtualProxyID = virtualProxy.ID
-			link.Description = strings.ToValidUTF8(virtualProxy.Description, "\uFFFD")
-			link.AuthenticationMethod = virtualProxy.AuthenticationMethod.in(authenticationMethods)
-			link.InactivityTimeout = time.Duration(virtualProxy.SessionInactivityTimeout * float64(time.Minute))
-			links = append(links, link)
+		}
+		if all {
+			joined.add(newUnreadLink(host, port, ""))
 		}
 	}
-	return sortedLinks(links)
+	if joined.beyond > 0 {
+		left.addTimes("link beyond the limit", joined.beyond)
+	}
+	return sortedLinks(joined.links)
+}
+
+// joinedLinks are the links that have been joined, each once. Their number is limited,
+// so that a hostile repository cannot multiply proxies and virtual proxies.
+type joinedLinks struct {
+	links  []Link
+	known  map[LinkKey]bool
+	room   *Room
+	beyond uint64 // links of the last proxy for which there was no room; those of later ones are not joined
+}
+
+// add adds a link, unless another one has the same key. The first link for which there
+// is no room stands for all of them, so that the site is not complete.
+func (j *joinedLinks) add(link Link) {
+	if j.known[link.Key()] {
+		return
+	}
+	if !j.room.take(link.Address, link.VirtualProxy, link.VirtualProxyID, link.Description) {
+		if j.beyond == 0 {
+			j.links = append(j.links, Link{Node: link.Node, Address: link.Address, VirtualProxy: unreadName, Unread: true})
+		}
+		j.beyond++
+		return
+	}
+	j.known[link.Key()] = true
+	j.links = append(j.links, link)
+}
+
+// WithLast returns the links of a new topology. It replaces each unread link by the last
+// one of the same virtual proxy on the same node, if there is one.
+func WithLast(links, last []Link) []Link {
+	if !slices.ContainsFunc(links, func(l Link) bool { return l.Unread }) {
+		return links
+	}
+	var all []Link
+	for _, link := range links {
+		known := len(all)
+		for _, before := range last {
+			if link.Unread && !before.Unread && before.Node == link.Node && (link.VirtualProxyID == "" || before.VirtualProxyID == link.VirtualProxyID) {
+				all = append(all, before)
+			}
+		}
+		if len(all) == known {
+			all = append(all, link)
+		}
+	}
+	return sortedLinks(all)
 }

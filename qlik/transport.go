@@ -19,14 +19,15 @@ var errNoCertificates = errors.New("the certificates have not been loaded")
 // of the certificate files. It verifies each node against the host in the URL, which
 // is the registered host name of the node.
 type transport struct {
-	dir, passphraseFile, serverName string
-	open                            func(ctx context.Context, network, address string) (net.Conn, error)
-	redirect                        func(address string) string // returns the address to dial
+	dir, serverName string
+	open            func(ctx context.Context, network, address string) (net.Conn, error)
+	redirect        func(address string) string // returns the address to dial
 
-	reloading    sync.Mutex        // held while the files are read; locked before mu
-	mu           sync.Mutex        // guards the fields below; only held briefly
-	files        *certificateFiles // files of the certificates in http
-	http         *http.Transport   // nil before the first reload
+	reloading    sync.Mutex         // held while the files are read; locked before mu
+	reader       *certificateReader // guarded by reloading
+	mu           sync.Mutex         // guards the fields below; only held briefly
+	files        *certificateFiles  // files of the certificates in http
+	http         *http.Transport    // nil before the first reload
 	certificates Certificates
 	failed       *certificateFiles // last invalid files, so that they are not parsed again
 	failure      error             // error of failed
@@ -35,7 +36,8 @@ type transport struct {
 // newTransport returns a transport without certificates. Call reload before use.
 func newTransport(config *Config) *transport {
 	return &transport{
-		dir: config.CertDir, passphraseFile: config.KeyPassphraseFile, serverName: config.ServerName,
+		dir: config.CertDir, serverName: config.ServerName,
+		reader:   newCertificateReader(config.CertDir, config.KeyPassphraseFile),
 		open:     config.DialContext,
 		redirect: redirection(config.NodeAddresses, config.Hosts),
 	}
@@ -45,7 +47,7 @@ func newTransport(config *Config) *transport {
 func (t *transport) reload() error {
 	t.reloading.Lock()
 	defer t.reloading.Unlock()
-	files, err := readCertificateFiles(t.dir, t.passphraseFile)
+	files, err := t.reader.read()
 	if err != nil {
 		return err
 	}
@@ -76,6 +78,8 @@ func (t *transport) reload() error {
 		// a few hundred kilobytes and arrive at once.
 		ReadBufferSize:  4 << 10,
 		WriteBufferSize: 1 << 10,
+		// By default, the header of each response could take 10 MB.
+		MaxResponseHeaderBytes: 64 << 10,
 	}
 	if old != nil {
 		old.CloseIdleConnections()

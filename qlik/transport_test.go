@@ -115,7 +115,7 @@ func TestReloadClosesOldConnections(t *testing.T) {
 	shown := func() (hashes []string) {
 		t.Helper()
 		for i := range links {
-			sessions, _, err := client.Sessions(t.Context(), &links[i], nil)
+			sessions, _, err := client.Sessions(t.Context(), &links[i], nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +190,7 @@ func TestPortWithoutTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		link := newLink("qlik1", proxyPort, "")
-		if _, _, err = client.Sessions(t.Context(), &link, nil); KindOf(err) != KindTLS {
+		if _, _, err = client.Sessions(t.Context(), &link, nil, nil); KindOf(err) != KindTLS {
 			t.Errorf("answer %q: kind %q, want %q: %v", answer, KindOf(err), KindTLS, err)
 		}
 		client.Close()

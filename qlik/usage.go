@@ -19,24 +19,28 @@ type UsageRow struct {
 // usageRecord is a row of any type. A row of professional, analyzer or user access
 // has one session. A row of login or capacity access has a list of sessions.
 type usageRecord struct {
-	SessionID      string `json:"sessionID"`
-	LatestActivity moment `json:"latestActivity"`
-	ModifiedBy     string `json:"modifiedByUserName"`
-	User           *struct {
-		Directory string `json:"userDirectory"`
-		ID        string `json:"userId"`
-	} `json:"user"`
-	Sessions []struct {
-		SessionID      string `json:"sessionID"`
-		LatestActivity moment `json:"latestActivity"`
-	} `json:"sessions"`
+	usageSession
+
+	ModifiedBy optional[name]         `json:"modifiedByUserName"`
+	User       optional[userRef]      `json:"user"`
+	Sessions   elements[usageSession] `json:"sessions"`
 }
 
-func (u *usageRecord) owner() User {
-	if u.User != nil && u.User.ID != "" {
-		return NewUser(u.User.Directory, u.User.ID).Counted()
+type usageSession struct {
+	SessionID      name                `json:"sessionID"`
+	LatestActivity optional[time.Time] `json:"latestActivity"`
+}
+
+func (r usageSession) usable() bool { return r.SessionID != "" }
+
+// usable implements record. A row without a session takes no slot.
+func (r usageRecord) usable() bool { return true }
+
+func (r usageRecord) owner() User {
+	if r.User.value.complete() {
+		return r.User.value.user().Counted()
 	}
-	user, err := ParseUser(u.ModifiedBy)
+	user, err := ParseUser(string(r.ModifiedBy.value))
 	if err != nil || strings.EqualFold(user.Directory, "INTERNAL") { // written by a service, not by the user
 		return User{}
 	}
@@ -45,28 +49,25 @@ func (u *usageRecord) owner() User {
 
 // UsageRows reads the usage rows of the licenses in use from a repository. The result
 // has one row per session. A row without a session takes no slot and is skipped.
-func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) ([]UsageRow, error) {
-	var rows []UsageRow
-	add := func(row UsageRow, id string, activity moment) {
-		if activity.unreadable {
-			c.skipped[SourceUsage].Add(1)
-		}
-		if id != "" {
-			row.Session, row.LastActivity = SessionID(id).Key(), activity.Time
+func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) (rows []UsageRow, err error) {
+	left, room := make(leftOut), newRoom(maxElements, maxNames)
+	defer func() { c.skipped.record(SourceUsage, left, err) }()
+	add := func(row UsageRow, session *usageSession) {
+		if session.SessionID != "" && room.take(row.User.Directory, row.User.ID) {
+			row.Session, row.LastActivity = SessionID(session.SessionID).Key(), session.LatestActivity.value
 			rows = append(rows, row)
 		}
 	}
 	for _, license := range licenses.inUse {
 		before := len(rows)
-		err := listEntities(ctx, c, c.repositories.lastFirst(), license.usage,
+		err := listEntities(ctx, c, c.repositories.lastFirst(), license.usage, left, room,
 			func() { rows = rows[:before] },
-			func(record *usageRecord) error {
-				row := UsageRow{User: record.owner(), License: license.name}
-				add(row, record.SessionID, record.LatestActivity)
-				for _, session := range record.Sessions {
-					add(row, session.SessionID, session.LatestActivity)
+			func(r *usageRecord) {
+				row := UsageRow{User: r.owner(), License: license.name}
+				add(row, &r.usageSession)
+				for i := range r.Sessions.list {
+					add(row, &r.Sessions.list[i])
 				}
-				return nil
 			})
 		if err != nil {
 			return nil, err

@@ -38,6 +38,9 @@ func (u User) String() string { return u.Directory + `\` + u.ID }
 // NONE\anonymous<guid> for each anonymous browser (docs/qlik.md, "Anonymous users").
 var AnonymousUser = User{Directory: "NONE", ID: "anonymous"}
 
+// TooLong reports whether the directory or the id is longer than any of Qlik's.
+func (u User) TooLong() bool { return !isName(u.Directory) || !isName(u.ID) }
+
 // Anonymous reports whether u is an anonymous user. Anonymous users hold no license,
 // so they have no headroom.
 func (u User) Anonymous() bool {

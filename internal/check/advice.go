@@ -118,7 +118,7 @@ func otherLimit(s *site) []string {
 
 // licenseEnd finds a license that expires soon.
 func licenseEnd(s *site) []string {
-	if s.licenses == nil || s.licenses.Expiry.IsZero() || !s.endsSoon(s.licenses.Expiry) {
+	if s.licenses == nil || s.licenses.Problem != "" || s.licenses.Expiry.IsZero() || !s.endsSoon(s.licenses.Expiry) {
 		return nil
 	}
 	return []string{fmt.Sprintf("the license expires on %s: renew it", text.Date(s.licenses.Expiry.Add(-time.Second)))}

@@ -218,6 +218,12 @@ var causes = []cause{
 	},
 	{"topology", is(errAllDisabled), "all proxies are disabled", "enable one in the QMC under Proxies"},
 
+	{
+		"link", is(qlik.ErrUnread),
+		"${error}, so its sessions are unknown", "look at the warning about the topology, and at the virtual proxies of the node in the QMC under Proxies",
+	},
+	{"license", nil, "the repository says about the license of the site that ${error}", "enter a valid license in the QMC under License management"},
+
 	{"audit log", nil, "${error}", "correct the pattern, or give the exporter's account read access to the folder"},
 
 	{"", nil, "${error}", ""}, // any other

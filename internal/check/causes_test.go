@@ -349,6 +349,14 @@ func TestCauses(t *testing.T) {
 			"topology", repository, errNoLink,
 			"the repository has no virtual proxy that is linked to a proxy and not excluded by --qlik.proxy and --qlik.virtual-proxy: link one in the QMC under Proxies, or correct these settings",
 		},
+		{
+			"link", repository, qlik.ErrUnread,
+			"the repository names a virtual proxy of this node in a form that cannot be read, so its sessions are unknown: look at the warning about the topology, and at the virtual proxies of the node in the QMC under Proxies",
+		},
+		{
+			"license", repository, errors.New("it is expired (no reason)"),
+			"the repository says about the license of the site that it is expired (no reason): enter a valid license in the QMC under License management",
+		},
 		{"topology", repository, errAllDisabled, "all proxies are disabled: enable one in the QMC under Proxies"},
 		{
 			"audit log", repository, errors.New("*.txt cannot be read"),

@@ -41,16 +41,21 @@ var siteSteps = []step[*site]{
 	{run: (*site).tryRepositories}, // serverSteps of each
 	{name: "rights", target: repositoryAddress, when: hasRepository, needs: siteNeeds{answeringRepository}, run: (*site).readServices},
 	{name: "services", target: repositoryAddress, when: hasRights, run: (*site).checkServices},
+	leftOut("services", qlik.SourceServices),
 	{name: "topology", target: repositoryAddress, needs: siteNeeds{wantedTopology, answeringRepository, rights}, run: (*site).readTopology},
+	leftOut("topology", qlik.SourceTopology),
 	{name: "link", needs: siteNeeds{knownLinks}, run: (*site).tryProxies}, // serverSteps of each
 	{
 		name: "licenses", target: repositoryAddress,
 		needs: siteNeeds{configuredRepository, wantedLicenses, answeringRepository, rights}, run: (*site).readLicenses,
 	},
+	{name: "license", target: repositoryAddress, when: questionableLicense, run: (*site).checkLicense},
+	leftOut("licenses", qlik.SourceLicenses),
 	{
 		name: "usage rows", target: repositoryAddress,
 		needs: siteNeeds{configuredRepository, wantedLicenses, answeringRepository, rights, knownLicenses}, run: (*site).readUsageRows,
 	},
+	leftOut("usage rows", qlik.SourceUsage),
 	{name: "audit log", needs: siteNeeds{configuredAuditLog}, run: (*site).checkAuditLogs},
 	{name: "clock", needs: siteNeeds{datedAnswer}, run: (*site).compareClocks},
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,14 +34,36 @@ func (s *site) readLicenses(ctx context.Context) ([]Result, error) {
 	}
 	var seats []string
 	for _, license := range slices.Sorted(maps.Keys(s.licenses.Seats)) {
-		if of := s.licenses.Seats[license]; of.Total > 0 || of.Allocated > 0 {
-			seats = append(seats, fmt.Sprintf("%s %g of %g", license, of.Allocated, of.Total))
+		of := s.licenses.Seats[license]
+		if of.Allocated != nil && of.Total != nil && (*of.Total > 0 || *of.Allocated > 0) {
+			seats = append(seats, fmt.Sprintf("%s %g of %g", license, *of.Allocated, *of.Total))
 		}
 	}
 	if len(seats) == 0 {
 		return passed("readable"), nil
 	}
 	return passed("allocated: %s", strings.Join(seats, ", ")), nil
+}
+
+func questionableLicense(s *site) bool {
+	return s.licenses != nil && (s.licenses.Problem != "" || len(s.licenses.Unread) > 0)
+}
+
+// checkLicense reports a license that is not valid, and ends of the license that cannot
+// be read without doubt.
+func (s *site) checkLicense(context.Context) ([]Result, error) {
+	var results []Result
+	if s.licenses.Problem != "" {
+		result := Result{Mark: Warning, Text: s.explain("license", errors.New(s.licenses.Problem))}
+		if s.licenses.Valid != nil {
+			result.Mark = Failed
+		}
+		results = append(results, result)
+	}
+	for _, end := range s.licenses.Unread {
+		results = append(results, warned("the end of the license is unknown, because %s: look it up in the QMC under License management, and note the date elsewhere", end)...)
+	}
+	return results, nil
 }
 
 // readUsageRows compares the number of usage rows with the number of sessions.

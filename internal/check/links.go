@@ -39,8 +39,14 @@ func (s *site) tryProxies(ctx context.Context) ([]Result, error) {
 	}
 	byAddress := make(map[string][]*headroom.LinkResult)
 	s.results = make([]headroom.LinkResult, len(s.links))
+	var unread []Result
 	for i, link := range s.links {
 		s.results[i].Link = link
+		if link.Unread {
+			s.results[i].Err = qlik.ErrUnread
+			unread = append(unread, Result{Target: link.Node + " " + link.VirtualProxy, Mark: Failed, Text: s.explain("link", qlik.ErrUnread)})
+			continue
+		}
 		byAddress[link.Address] = append(byAddress[link.Address], &s.results[i])
 	}
 	var proxies []*server
@@ -50,7 +56,7 @@ func (s *site) tryProxies(ctx context.Context) ([]Result, error) {
 		})
 	}
 	s.servers = append(s.servers, proxies...)
-	return tryServers(ctx, proxies), nil
+	return append(tryServers(ctx, proxies), unread...), nil
 }
 
 // readSessions requests the sessions of every link of the node. If all links fail
@@ -61,7 +67,7 @@ func (s *server) readSessions(ctx context.Context) ([]Result, error) {
 	requests.SetLimit(requestsPerNode)
 	for i, link := range s.links {
 		requests.Go(func() error {
-			link.Sessions, answers[i], link.Err = s.site.client.Sessions(ctx, &link.Link, nil)
+			link.Sessions, answers[i], link.Err = s.site.client.Sessions(ctx, &link.Link, nil, nil)
 			return nil // the outcome is in the result
 		})
 	}

@@ -83,7 +83,20 @@ func TestReports(t *testing.T) {
 			return nil
 		},
 		"no_topology": func(site *qliktest.Site, _ *check.Config) error {
-			site.SetRepositoryFault("qlik1", qliktest.MissingField)
+			site.SetRepositoryAnswer("/qrs/virtualproxyconfig/full", []byte("[{}]"))
+			return nil
+		},
+		// Each source has something that cannot be read.
+		"left_out": func(site *qliktest.Site, _ *check.Config) error {
+			site.SetRepositoryAnswer("/qrs/proxyservice/full", []byte(`[{"serverNodeConfiguration":{"hostName":"qlik1"},"settings":{"virtualProxies":[{"id":"1"},{"id":"2"}]}}]`))
+			site.SetRepositoryAnswer("/qrs/virtualproxyconfig/full", []byte(`[{"id":"1","prefix":"","description":5},{"id":"2","prefix":2},{}]`))
+			site.SetRepositoryAnswer("/qrs/servicestatus/full", []byte(`[{"serviceType":1,"serviceState":2},{"serviceType":1,"serviceState":2.0}]`))
+			site.SetRepositoryAnswer("/qrs/license/professionalaccesstype/full", []byte(`[{"user":{"userDirectory":"LAB","userId":"anna"}},{"user":7}]`))
+			site.SetRepositoryAnswer("/qrs/license/professionalaccessusage/full", []byte(`[{"sessionID":"1","latestActivity":7}]`))
+			return nil
+		},
+		"license_invalid": func(site *qliktest.Site, _ *check.Config) error {
+			site.SetRepositoryAnswer("/qrs/license", []byte(`{"isExpired":true,"expiredReason":"License has expired","isInvalid":false,"keyDetails":"Valid To: 3/4/2031 12:00:00 AM"}`))
 			return nil
 		},
 		"no_licenses": func(_ *qliktest.Site, config *check.Config) error {
@@ -152,9 +165,9 @@ func TestHarmless(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const evil = "a\x1b]0;gone\x07\u202eb\nc\u0085"
 		simulated := twoNodes()
-		simulated.VirtualProxies = []qliktest.VirtualProxy{{}, {Prefix: evil, InactivityTimeout: time.Hour}}
+		simulated.VirtualProxies = []qliktest.VirtualProxy{{}, {Prefix: "sales", InactivityTimeout: time.Hour}}
 		site, config := start(t, simulated)
-		site.SetAnswer("qlik2", evil, []byte("{}"))
+		site.SetAnswer("qlik2", "sales", []byte("{}"))
 		config.AuditLogs = map[string]string{evil: evil}
 		report := run(t, config)
 		report.Site = "emea"

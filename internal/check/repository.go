@@ -114,6 +114,26 @@ func (s *site) checkServices(context.Context) ([]Result, error) {
 	return passed("all %d services are Running", len(s.states)), nil
 }
 
+// leftOut returns the step that warns of elements and fields of a source that could not
+// be read.
+func leftOut(name, source string) step[*site] {
+	return step[*site]{
+		name: name, target: repositoryAddress,
+		when: func(s *site) bool { return len(s.client.LeftOut(source)) > 0 },
+		run: func(s *site, _ context.Context) ([]Result, error) {
+			var what []string
+			for _, left := range s.client.LeftOut(source) {
+				if left.Times > 1 {
+					left.What += fmt.Sprintf(" (%d times)", left.Times)
+				}
+				what = append(what, left.What)
+			}
+			return warned("a part of the repository's response cannot be read and is left out (%s): report this line and the release of Qlik Sense as an issue of qlik_exporter",
+				strings.Join(what, ", ")), nil
+		},
+	}
+}
+
 // readTopology reads the links of the site.
 func (s *site) readTopology(ctx context.Context) ([]Result, error) {
 	all, err := s.client.On(s.repository.address).Topology(ctx)

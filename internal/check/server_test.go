@@ -59,10 +59,10 @@ func TestFaults(t *testing.T) {
 		},
 		qliktest.MissingField: {
 			askProxy + "an element of the list has no SessionId, UserDirectory or UserId" + againElse + proxyService,
-			"FAIL topology qlik1:4242: /qrs/virtualproxyconfig/full: the list has a virtual proxy without id" + againElse + repositoryService,
+			"FAIL topology qlik1:4242: /qrs/virtualproxyconfig/full: no element of the list can be read" + againElse + repositoryService,
 		},
 		qliktest.EndlessBody: {
-			askProxy + "the list has more than 250000 sessions, which is more than any site needs: restart the " + proxyService,
+			askProxy + "the session lists of the node have more than 150000 sessions, or names of more than 24 MiB, which is more than any site needs: restart the " + proxyService,
 			askRepository + "the response is larger than 64 MiB, which is more than any site needs: restart the " + repositoryService,
 		},
 		qliktest.ExpiredCertificate: {ofProxy + "the certificate of qlik2" + expired, ofRepository + "the certificate of qlik1" + expired},

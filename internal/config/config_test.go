@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -78,6 +79,41 @@ func TestDefaultCoolingTime(t *testing.T) {
 	}
 	if got := file.Sites[0].CoolingTime; got != want {
 		t.Errorf("in a file that does not set it: %s, want %s", got, want)
+	}
+}
+
+// TestNamesAreHidden checks that neither /config nor the command line in a profile
+// names users that the metrics do not name.
+func TestNamesAreHidden(t *testing.T) {
+	site := Default()
+	site.Host = []string{"qlik1"}
+	site.ServiceAccount = []qlik.User{qlik.NewUser("ACME", "robot")}
+	site.UnlimitedUser = []qlik.User{qlik.NewUser("ACME", "anna"), qlik.NewUser("ACME", "bert")}
+	site.ExcludeUser = []string{`ACME\\\\carl`}
+	site.User = qlik.NewUser("ACME", "dora")
+	const shown = `--user-labels=%s|--qlik.user=ACME\dora|--qlik.unlimited-user|ACME\anna|--qlik.unlimited-user=ACME\bert|--collector.sessions.exclude-user=ACME\\carl|--qlik.service-account=ACME\robot|--qlik.host=qlik1`
+	for mode, hides := range map[string]bool{"plain": false, "hashed": true, "none": true} {
+		site.UserLabels = mode
+		config, err := Format([]Site{site})
+		if err != nil {
+			t.Fatal(err)
+		}
+		flags := &Flags{site: site}
+		line := strings.Join(flags.CommandLine(strings.Split(fmt.Sprintf(shown, mode), "|")), "|")
+		for where, text := range map[string]string{"/config": string(config), "command line": line} {
+			for _, name := range []string{"anna", "bert", "carl", "dora"} {
+				if strings.Contains(text, name) == hides {
+					t.Errorf("%s, %s: %s is hidden: %t\n%s", mode, where, name, !hides, text)
+				}
+			}
+			if !strings.Contains(text, "robot") || !strings.Contains(text, "qlik1") {
+				t.Errorf("%s, %s: too much is hidden\n%s", mode, where, text)
+			}
+		}
+	}
+	site.User = Default().User
+	if config, err := Format([]Site{site}); err != nil || !strings.Contains(string(config), `INTERNAL\sa_api`) {
+		t.Errorf("the default is hidden: %s, %v", config, err)
 	}
 }
 

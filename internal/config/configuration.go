@@ -83,17 +83,22 @@ func (c *Configuration) Choose(name string) (*Site, error) {
 }
 
 // Format returns the settings of sites in the format of a configuration file.
-// Settings without a value are omitted.
+// Settings without a value are omitted. Users that the metrics do not name are hidden.
 func Format(sites []Site) ([]byte, error) {
-	all := mapping()
+	all, standard := mapping(), Default()
+	defaults := standard.settings()
 	for _, site := range sites {
 		settings := mapping()
-		for _, row := range site.settings() {
+		for i, row := range site.settings() {
 			if row.value.String() == "" {
 				continue
 			}
+			shown := row.value.yaml()
+			if row.people && site.NamesHidden() && row.value.String() != defaults[i].value.String() {
+				shown = hidden
+			}
 			value := new(yaml.Node)
-			if err := value.Encode(row.value.yaml()); err != nil {
+			if err := value.Encode(shown); err != nil {
 				return nil, err
 			}
 			group, key := settings, row.key
@@ -109,6 +114,9 @@ func Format(sites []Site) ([]byte, error) {
 	document.Content = []*yaml.Node{{Kind: yaml.ScalarNode, Value: "sites"}, all}
 	return yaml.Marshal(document)
 }
+
+// hidden replaces a value that names users.
+const hidden = "(hidden)"
 
 func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode} }
 

@@ -30,6 +30,8 @@ type Program struct {
 	LogLevel      string
 	LogFormat     string
 
+	MaxConnections int
+
 	Web *web.FlagConfig // listen addresses, TLS, authentication
 }
 
@@ -47,7 +49,7 @@ type Flags struct {
 func Register(app *kingpin.Application) *Flags {
 	f := &Flags{app: app, site: Default()}
 	program := &f.Program
-	*program = Program{TelemetryPath: "/metrics", TimeoutOffset: 250 * time.Millisecond, LogLevel: "info", LogFormat: "logfmt"}
+	*program = Program{TelemetryPath: "/metrics", TimeoutOffset: 250 * time.Millisecond, LogLevel: "info", LogFormat: "logfmt", MaxConnections: 512}
 	register(app, f.site.settings())
 	register(app, program.settings())
 	f.Web = kingpinflag.AddFlags(app, ":9986")
@@ -326,6 +328,31 @@ func (f *Flags) Given(args []string, except ...string) ([]string, error) {
 		}
 	}
 	return given, nil
+}
+
+// CommandLine returns the command line of the process without the users that the
+// metrics do not name.
+func (f *Flags) CommandLine(args []string) []string {
+	if !f.site.NamesHidden() {
+		return args
+	}
+	args = slices.Clone(args)
+	for _, row := range f.site.settings() {
+		if !row.people {
+			continue
+		}
+		for i, arg := range args {
+			name, _, withValue := strings.Cut(arg, "=")
+			switch {
+			case name != "--"+row.flag:
+			case withValue:
+				args[i] = name + "=" + hidden
+			case i+1 < len(args):
+				args[i+1] = hidden
+			}
+		}
+	}
+	return args
 }
 
 // absolute makes the path in the value of a flag absolute, if there is one.

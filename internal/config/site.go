@@ -68,6 +68,9 @@ func Default() Site {
 	return site
 }
 
+// NamesHidden reports whether the metrics do not contain the names of users.
+func (s *Site) NamesHidden() bool { return s.UserLabels != collector.UserLabelsPlain }
+
 // Run returns the configuration for querying the site and counting its sessions.
 func (s *Site) Run() site.Config {
 	nodes := make(map[string]qlik.NodeAddress)

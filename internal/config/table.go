@@ -21,6 +21,9 @@ type setting struct {
 	// field is the field of qlik.Config or collector.Config that the setting fills. It
 	// is set if these packages can return a *qlik.ConfigError about it.
 	field string
+	// people means that the value names users. If the metrics hide names, so do /config
+	// and profiles. Metrics always name service accounts.
+	people bool
 	// noEnvironment means that the setting has no environment variable.
 	noEnvironment bool
 	// path changes the path within the text of the setting. It is nil if the setting
@@ -52,7 +55,7 @@ func (s *Site) settings() []setting {
 			help: "Address of a node that is not reachable under its registered host name, as NODE=HOST[:PORT]. PORT is the port of its proxy. Repeatable.",
 		},
 		{
-			key: "user", flag: "qlik.user", value: scalar(&s.User, user, showUser),
+			key: "user", flag: "qlik.user", value: scalar(&s.User, user, showUser), people: true,
 			help: `Value of the X-Qlik-User header, as DIRECTORY\id.`,
 		},
 		{
@@ -68,7 +71,7 @@ func (s *Site) settings() []setting {
 			help: "Proxy to query instead of the proxies in the repository, as HOST or HOST:PORT (default port: 4243). Repeatable.",
 		},
 		{
-			key: "virtual_proxy", flag: "qlik.virtual-proxy", value: list(&s.VirtualProxy, anyText, plainly),
+			key: "virtual_proxy", flag: "qlik.virtual-proxy", value: list(&s.VirtualProxy, anyText, plainly), field: "VirtualProxies",
 			help: "Prefix of a virtual proxy to query instead of all virtual proxies; / is the default virtual proxy. Repeatable.",
 		},
 		{
@@ -76,7 +79,7 @@ func (s *Site) settings() []setting {
 			help: `Service account, as DIRECTORY\id: its licenses are monitored, its name is never hashed, and its sessions are never ended. Repeatable.`,
 		},
 		{
-			key: "unlimited_user", flag: "qlik.unlimited-user", value: list(&s.UnlimitedUser, user, showUser),
+			key: "unlimited_user", flag: "qlik.unlimited-user", value: list(&s.UnlimitedUser, user, showUser), people: true,
 			help: `Technical user without a session limit, as DIRECTORY\id: it has series but no headroom, and its sessions are never ended. Repeatable.`,
 		},
 		{
@@ -105,7 +108,7 @@ func (s *Site) settings() []setting {
 			help: "Maximum number of users with series. Users with the most sessions or taken slots come first.",
 		},
 		{
-			key: "exclude_user", flag: "collector.sessions.exclude-user", value: list(&s.ExcludeUser, expression, plainly), field: "ExcludeUsers",
+			key: "exclude_user", flag: "collector.sessions.exclude-user", value: list(&s.ExcludeUser, expression, plainly), field: "ExcludeUsers", people: true,
 			help: `Anchored regular expression on DIRECTORY\id. Users that match it have no series. Repeatable.`,
 		},
 	}
@@ -137,6 +140,10 @@ func (p *Program) settings() []setting {
 		{
 			flag: "web.external-url", value: scalar(&p.ExternalURL, externalURL, showURL),
 			help: "URL under which the exporter is externally reachable, for example through a reverse proxy. /sd returns it, and requests below its path are also answered.",
+		},
+		{
+			flag: "web.max-connections", value: number(&p.MaxConnections, 10),
+			help: "Maximum number of simultaneous connections across all listeners. If there are more, one of them is closed, an idle one first.",
 		},
 		{
 			flag: "web.enable-lifecycle", value: boolean(&p.Lifecycle),

@@ -26,7 +26,10 @@ type Config struct {
 	// Authenticated reports whether every request must be authenticated. Nil means
 	// no.
 	Authenticated func() bool
-	Now           func() time.Time // nil means time.Now; the page shows times in its time zone
+	// Respond calls build when the page may be built, and sends what build writes. It
+	// limits how many pages are built at once. Nil means no limit.
+	Respond func(w http.ResponseWriter, r *http.Request, build http.HandlerFunc)
+	Now     func() time.Time // nil means time.Now; the page shows times in its time zone
 }
 
 // Site is a site on the page.
@@ -56,6 +59,9 @@ func New(config Config) http.Handler {
 	}
 	if config.Authenticated == nil {
 		config.Authenticated = func() bool { return false }
+	}
+	if config.Respond == nil {
+		config.Respond = func(w http.ResponseWriter, r *http.Request, build http.HandlerFunc) { build(w, r) }
 	}
 	h := &handler{config: config, template: template.Must(template.ParseFS(files, "page.html"))}
 	mux := http.NewServeMux()
@@ -112,12 +118,31 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"Set basic_auth_users, or client_auth_type: RequireAndVerifyClientCert, in the file of --web.config.file.", http.StatusForbidden)
 		return
 	}
-	answer := site.recently(r.Context())
-	v := newView(answer.Snapshot, answer.rows(), q, site.ServiceAccounts, h.config.Now())
+	newest, built, err := site.view(r.Context())
+	if err != nil {
+		return // the client is gone
+	}
+	defer built()
+	h.config.Respond(w, r, func(w http.ResponseWriter, r *http.Request) {
+		h.build(w, r, names, q, site, newest())
+		built()
+	})
+}
+
+// build writes the page. It stops between its parts if the client is gone.
+func (h *handler) build(w http.ResponseWriter, r *http.Request, names []string, q query, site Site, answer *cachedSnapshot) {
+	rows := answer.rows()
+	if r.Context().Err() != nil {
+		return
+	}
+	v := newView(answer.Snapshot, rows, q, site.ServiceAccounts, h.config.Now())
 	if len(names) > 1 {
 		for _, name := range names {
 			v.Sites = append(v.Sites, choice{Value: query{Site: name}.url(), Text: text.Visible(name), Selected: name == q.Site})
 		}
+	}
+	if r.Context().Err() != nil {
+		return
 	}
 	var body bytes.Buffer
 	if err := h.template.Execute(&body, v); err != nil {

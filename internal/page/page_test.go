@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"fmt"
 	"html"
 	"io"
 	"net/http"
@@ -249,6 +250,23 @@ func TestRowSaysWhatIsKnown(t *testing.T) {
 	}
 }
 
+// TestUserWithManyPlaces checks that a user with sessions everywhere does not make the
+// page much longer.
+func TestUserWithManyPlaces(t *testing.T) {
+	snapshot := sessionstest.Snapshot(nil)
+	links := make([]headroom.LinkResult, 5000)
+	for i := range links {
+		links[i] = headroom.LinkResult{Link: qlik.Link{Node: "qlik1", VirtualProxy: fmt.Sprintf("/portal%04d", i)}}
+		session := qlik.Session{ID: qlik.SessionID(fmt.Sprint(i)), User: qlik.NewUser("A", "anna"), Link: &links[i].Link}
+		links[i].Sessions = []qlik.Session{session}
+	}
+	counted, _ := headroom.New(headroom.Config{Limit: snapshot.Limit}).Observe(headroom.Round{Links: links})
+	text := row(t, body(t, counted, ""))
+	if strings.Count(text, "on /portal") != maxPlaces || !strings.Contains(text, "1 on /portal0019 qlik1 and 4980 more") {
+		t.Errorf("got %.3000s", text)
+	}
+}
+
 // TestFailureIsNeverAnEmptyPage checks that the page names links that did not answer,
 // and that a page without users says whether the data is complete.
 func TestFailureIsNeverAnEmptyPage(t *testing.T) {
@@ -369,6 +387,7 @@ func BenchmarkPage(b *testing.B) {
 	request(b, page, "/sessions") // counts the rows
 	for name, target := range map[string]string{
 		"first": "/sessions", "filter": "/sessions?q=user09&proxy=/sales", "sorted by user": "/sessions?sort=-user", "last": "/sessions?page=100",
+		"longest filter": "/sessions?sort=-user&q=" + url.QueryEscape(strings.Repeat("Ⱥ", 85)),
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

@@ -71,9 +71,10 @@ func slotsLeft(row *sessions.Row) string {
 	}
 }
 
-// matches reports whether a user matches the query.
-func (q query) matches(row *sessions.Row) bool {
-	if q.Text != "" && !strings.Contains(strings.ToLower(row.User.String()), strings.ToLower(q.Text)) {
+// matches reports whether a user matches the query. The argument lower is the text of
+// the query in lower case.
+func (q query) matches(row *sessions.Row, lower string) bool {
+	if lower != "" && !strings.Contains(strings.ToLower(row.User.String()), lower) {
 		return false
 	}
 	left := slotsLeft(row)

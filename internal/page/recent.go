@@ -42,6 +42,11 @@ type Recent struct {
 	cached    *cachedSnapshot // nil after expiry, to release the memory
 	expiry    *time.Timer
 	viewed    time.Time // last view of the page
+
+	// If many viewers wait until their page is built, all see the newest snapshot, so
+	// that they do not keep one each.
+	viewers int             // who have a snapshot
+	newest  *cachedSnapshot // nil without viewers
 }
 
 // cachedSnapshot is a snapshot with its rows.
@@ -66,13 +71,40 @@ func (r *Recent) Snapshot(ctx context.Context) *headroom.Snapshot {
 	return snapshot
 }
 
-// recently returns the cached snapshot. If there is none, it reads the site once for
-// all concurrent callers.
-func (r *Recent) recently(ctx context.Context) *cachedSnapshot {
-	if cached := r.cachedNow(); cached != nil {
-		return cached
+// view returns the newest snapshot that was read for the page. The caller must call done
+// when its page is built. If none is cached, view reads the site once for all concurrent
+// callers. It returns an error if ctx ends before that.
+func (r *Recent) view(ctx context.Context) (newest func() *cachedSnapshot, done func(), err error) {
+	cached, err := r.recently(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	refreshed, _, _ := r.refreshes.Do("", func() (any, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.viewers++
+	if r.newest == nil || cached.Heard.After(r.newest.Heard) {
+		r.newest = cached
+	}
+	newest = func() *cachedSnapshot {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.newest
+	}
+	return newest, sync.OnceFunc(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.viewers--; r.viewers == 0 {
+			r.newest = nil
+		}
+	}), nil
+}
+
+// recently returns the cached snapshot, or reads the site.
+func (r *Recent) recently(ctx context.Context) (*cachedSnapshot, error) {
+	if cached := r.cachedNow(); cached != nil {
+		return cached, nil
+	}
+	refreshed := r.refreshes.DoChan("", func() (any, error) {
 		if cached := r.cachedNow(); cached != nil { // a previous call has just stored it
 			return cached, nil
 		}
@@ -81,7 +113,12 @@ func (r *Recent) recently(ctx context.Context) *cachedSnapshot {
 		defer cancel()
 		return r.store(r.Source.Snapshot(ctx)), nil
 	})
-	return refreshed.(*cachedSnapshot) //nolint:errcheck,forcetypeassert // the function above returns this type
+	select {
+	case result := <-refreshed:
+		return result.Val.(*cachedSnapshot), nil //nolint:errcheck,forcetypeassert // the function above returns this type
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // cachedNow returns the cached snapshot, or nil, and records the view.

@@ -3,6 +3,8 @@ package page
 import (
 	"context"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,7 +20,11 @@ func TestSnapshotIsSharedForFiveSeconds(t *testing.T) {
 		view := func(viewers int) {
 			var all sync.WaitGroup
 			for range viewers {
-				all.Go(func() { recent.recently(t.Context()) })
+				all.Go(func() {
+					if _, err := recent.recently(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
 			}
 			all.Wait()
 		}
@@ -51,16 +57,76 @@ func TestSnapshotIsSharedForFiveSeconds(t *testing.T) {
 }
 
 // TestWaitIsBounded checks that a link that hangs delays the page by ten seconds, even
-// if the first caller cancels.
+// if the first caller cancels. A caller that cancels does not wait.
 func TestWaitIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		recent := NewRecent(&answers{snapshot: sessionstest.Snapshot(nil), after: time.Hour})
+		site := &answers{snapshot: sessionstest.Snapshot(nil), after: time.Hour}
+		recent := NewRecent(site)
 		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
 		begin := time.Now()
-		recent.recently(ctx)
-		if waited := time.Since(begin); waited != maxWait {
-			t.Errorf("waited %s, want %s", waited, maxWait)
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if _, err := recent.recently(ctx); err == nil || time.Since(begin) != time.Second {
+				t.Errorf("the caller that canceled waited %s, %v", time.Since(begin), err)
+			}
+		})
+		time.Sleep(time.Second)
+		cancel()
+		if _, err := recent.recently(t.Context()); err != nil || time.Since(begin) != maxWait || site.reads.Load() != 1 {
+			t.Errorf("waited %s, want %s, with %d reads, %v", time.Since(begin), maxWait, site.reads.Load(), err)
+		}
+		waiting.Wait()
+	})
+}
+
+// TestViewersThatWaitShareSnapshots checks that viewers whose page waits to be built use
+// the newest snapshot, and that none is kept after the last one.
+func TestViewersThatWaitShareSnapshots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		site := new(answers)
+		recent := NewRecent(site)
+		var views []func() *cachedSnapshot
+		var ends []func()
+		for i := range 10 {
+			site.snapshot = sessionstest.Snapshot(nil)
+			site.snapshot.Heard = sessionstest.Noon.Add(time.Duration(i) * time.Minute)
+			newest, done, err := recent.view(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			views, ends = append(views, newest), append(ends, done)
+			time.Sleep(2 * cacheTime)
+		}
+		for i, newest := range views {
+			if newest().Snapshot != site.snapshot {
+				t.Errorf("view %d is not of the newest snapshot", i)
+			}
+			ends[i]()
+			ends[i]()
+		}
+		if recent.newest != nil || recent.viewers != 0 {
+			t.Errorf("%d viewers are left", recent.viewers)
 		}
 	})
+}
+
+// TestNoPageForClientsThatLeft checks that no more of the page is built once its client
+// has disconnected.
+func TestNoPageForClientsThatLeft(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	config := Config{
+		Names: func() []string { return []string{""} },
+		Use: func(string) (Site, func(), bool) {
+			return Site{Recent: NewRecent(&answers{snapshot: sessionstest.Crowd(10)})}, func() {}, true
+		},
+		Respond: func(w http.ResponseWriter, r *http.Request, build http.HandlerFunc) {
+			leave() // while it waits for its turn
+			build(w, r)
+		},
+	}
+	answer := httptest.NewRecorder()
+	New(config).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/sessions", http.NoBody).WithContext(ctx))
+	if answer.Body.Len() > 0 {
+		t.Errorf("got %d bytes", answer.Body.Len())
+	}
 }

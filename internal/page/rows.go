@@ -22,6 +22,7 @@ type rowView struct {
 	Sessions      string   // such as "5 of 5"
 	Notes         []note
 	Places        []placeView
+	MorePlaces    int    // places that are not shown
 	Age, Idle     string // of the oldest session; since the last activity
 	License       string
 	Next          *moment // time of the next free slot; only for a user without one
@@ -40,6 +41,10 @@ type placeView struct {
 	Sessions           int
 }
 
+// maxPlaces is the largest number of places that are shown for a user. A page has many
+// users, and a runaway program can have sessions everywhere.
+const maxPlaces = 20
+
 // maxDrawn is the largest session limit for which slots are drawn.
 const maxDrawn = 10
 
@@ -54,7 +59,8 @@ func newRowView(row *sessions.Row, snapshot *headroom.Snapshot, now time.Time) r
 		Sessions:  fmt.Sprint(row.Sessions),
 		License:   strings.ReplaceAll(row.License, "_", " "),
 	}
-	for _, p := range row.Places {
+	r.MorePlaces = max(len(row.Places)-maxPlaces, 0)
+	for _, p := range row.Places[:len(row.Places)-r.MorePlaces] {
 		r.Places = append(r.Places, placeView{text.Visible(p.VirtualProxy), text.Visible(p.Node), p.Sessions})
 	}
 	if !row.FirstSeen.IsZero() {

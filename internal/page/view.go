@@ -72,6 +72,7 @@ func newView(snapshot *headroom.Snapshot, rows []sessions.Row, q query, serviceA
 		Filtered: q.filtered(),
 		Refresh:  q.url(),
 	}
+	lower := strings.ToLower(q.Text)
 	var matching []*sessions.Row
 	for i := range rows {
 		row := &rows[i]
@@ -81,7 +82,7 @@ func newView(snapshot *headroom.Snapshot, rows []sessions.Row, q query, serviceA
 		case "1":
 			v.Near++
 		}
-		if q.matches(row) {
+		if q.matches(row, lower) {
 			matching = append(matching, row)
 		}
 	}

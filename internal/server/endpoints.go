@@ -68,8 +68,13 @@ func reload(sites Sites, allowed bool) http.HandlerFunc {
 			http.Error(w, "Reloading over HTTP is disabled. Set --web.enable-lifecycle to enable it.", http.StatusForbidden)
 			return
 		}
+		hidden := sites.NamesHidden()
 		if err := sites.Reload(); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
+			text := err.Error()
+			if hidden { // the error may repeat a name from the file
+				text = "The configuration was rejected. The log contains the reason."
+			}
+			http.Error(w, text, http.StatusInternalServerError)
 			return
 		}
 		_, _ = w.Write([]byte("Configuration reloaded.\n"))
@@ -77,13 +82,14 @@ func reload(sites Sites, allowed bool) http.HandlerFunc {
 }
 
 // below also serves requests below the path of the external URL, because a reverse
-// proxy may or may not forward this path.
+// proxy may or may not forward this path. Redirects always lead below it.
 func below(external *url.URL, next http.Handler) http.Handler {
 	if external == nil || external.Path == "" {
 		return next
 	}
 	stripped := http.StripPrefix(external.Path, next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w = redirectsBelow{w, external.Path}
 		switch {
 		case r.URL.Path == external.Path: // the links of the landing page are relative to this path
 			http.Redirect(w, r, external.Path+"/", http.StatusMovedPermanently)
@@ -94,6 +100,25 @@ func below(external *url.URL, next http.Handler) http.Handler {
 		}
 	})
 }
+
+// redirectsBelow is a response whose redirects lead below a path. The redirects of
+// http.ServeMux, for example of //sd, do not know this path.
+type redirectsBelow struct {
+	http.ResponseWriter
+
+	path string
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w redirectsBelow) WriteHeader(status int) {
+	if to := w.Header().Get("Location"); strings.HasPrefix(to, "/") && !strings.HasPrefix(to, w.path+"/") {
+		w.Header().Set("Location", w.path+to)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w redirectsBelow) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // linked serves the landing page, which derives its links from the request path. The
 // links are relative, so that they work behind any reverse proxy.

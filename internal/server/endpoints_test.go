@@ -131,8 +131,37 @@ func TestExternalURL(t *testing.T) {
 		if scraped := fetch(external.String() + "/probe?target=emea"); !strings.Contains(scraped, `seen{label="emea"} 1`) {
 			t.Errorf("the address from /sd does not scrape the site: %s", scraped)
 		}
+		for _, path := range []string{"//sd", "/./sd", "/x/../sd", "//sd?a=b"} {
+			if found := fetch(external.String() + path); !strings.Contains(found, want) {
+				t.Errorf("%s leads to %s", path, found)
+			}
+		}
 		if direct := get(handler(t, Config{TelemetryPath: "/metrics", Sites: two{}, ExternalURL: external}), "/probe?target=emea"); direct.Code != http.StatusOK {
 			t.Errorf("without the proxy: %d", direct.Code)
+		}
+	}
+}
+
+// TestRedirectsBelowExternalURL checks that a redirect keeps the path of the external
+// URL, and that it never leads to another host.
+func TestRedirectsBelowExternalURL(t *testing.T) {
+	h := handler(t, Config{TelemetryPath: "/metrics", Pprof: true, ExternalURL: &url.URL{Path: "/qlik"}})
+	for path, want := range map[string]string{
+		"/qlik":                     "/qlik/",
+		"/qlik//sd":                 "/qlik/sd",
+		"/qlik//sd?a=b":             "/qlik/sd?a=b",
+		"/qlik/debug/pprof":         "/qlik/debug/pprof/",
+		"/qlik/../config":           "/qlik/config",
+		"/qlik//evil.example/../sd": "/qlik/sd",
+		"//sd":                      "/qlik/sd",
+		"//evil.example//":          "/qlik/evil.example/",
+		"/debug/pprof":              "/qlik/debug/pprof/",
+	} {
+		request := httptest.NewRequest(http.MethodGet, "http://exporter"+path, http.NoBody)
+		answer := httptest.NewRecorder()
+		h.ServeHTTP(answer, request)
+		if got := answer.Header().Get("Location"); got != want {
+			t.Errorf("%s leads to %q with status %d, want %q", path, got, answer.Code, want)
 		}
 	}
 }
@@ -146,6 +175,22 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// hiding is a configuration that hides names and cannot be reloaded.
+type hiding struct{ two }
+
+func (hiding) NamesHidden() bool { return true }
+
+// TestReloadHidesNames checks that the response to a reload does not repeat a part of
+// the file if the metrics hide names.
+func TestReloadHidesNames(t *testing.T) {
+	h := handler(t, Config{TelemetryPath: "/metrics", Sites: hiding{}, Lifecycle: true})
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/-/reload", http.NoBody))
+	if answer.Code != 500 || strings.Contains(answer.Body.String(), "broken") || !strings.Contains(answer.Body.String(), "log") {
+		t.Errorf("got %d %q", answer.Code, answer.Body)
+	}
+}
+
 // FuzzScrape checks that the response to any request is a scrape or an error about the
 // request.
 func FuzzScrape(f *testing.F) {
@@ -154,7 +199,7 @@ func FuzzScrape(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1])
 	}
-	config := Config{TelemetryPath: "/metrics", Sites: two{}, Sessions: http.NotFoundHandler(), Logger: log.NewNopLogger(), Slog: slog.New(slog.DiscardHandler)}
+	config := Config{TelemetryPath: "/metrics", Sites: two{}, Sessions: http.NotFoundHandler(), Responses: NewResponses(), Logger: log.NewNopLogger(), Slog: slog.New(slog.DiscardHandler)}
 	h, err := newHandler(config)
 	if err != nil {
 		f.Fatal(err)

@@ -1,11 +1,9 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	stdlog "log"
-	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -22,25 +20,22 @@ import (
 // scrapeTimeoutHeader is the header with the scrape timeout of Prometheus.
 const scrapeTimeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
-// maxAnswers limits the responses that are built at once, because each takes
-// memory. Concurrent scrapes share the requests to Qlik, but each scrape has its own
-// response.
-const maxAnswers = 4
-
-// metrics serves scrapes.
+// metrics serves scrapes. Concurrent scrapes share the requests to Qlik, but each
+// scrape has its own response.
 type metrics struct {
-	process  *prometheus.Registry // metrics of the exporter itself
-	sites    Sites
-	offset   time.Duration
-	options  promhttp.HandlerOpts
-	compress func(http.Handler) http.HandlerFunc
-	making   chan struct{} // holds one element for each response that is being built
-	reserve  reserve
-	sizes    sync.Map // bytes of the last response, by site
+	process   *prometheus.Registry // metrics of the exporter itself
+	sites     Sites
+	offset    time.Duration
+	options   promhttp.HandlerOpts
+	compress  func(http.Handler) http.HandlerFunc
+	responses *Responses
+	reserve   reserve
+	sizes     sync.Map // bytes of the last response, by site
 }
 
 func newMetrics(
-	process *prometheus.Registry, sites Sites, offset time.Duration, compress func(http.Handler) http.HandlerFunc, errorLog *stdlog.Logger,
+	process *prometheus.Registry, sites Sites, offset time.Duration, compress func(http.Handler) http.HandlerFunc, responses *Responses,
+	errorLog *stdlog.Logger,
 ) *metrics {
 	options := promhttp.HandlerOpts{
 		ErrorLog: errorLog,
@@ -54,7 +49,7 @@ func newMetrics(
 	promhttp.HandlerFor(process, options) // registers this counter once for all scrapes
 	return &metrics{
 		process: process, sites: sites, offset: offset, options: options, compress: compress,
-		making: make(chan struct{}, maxAnswers), reserve: reserve{needed: make(map[string]time.Duration)},
+		responses: responses, reserve: reserve{needed: make(map[string]time.Duration)},
 	}
 }
 
@@ -66,7 +61,7 @@ func (m *metrics) own(w http.ResponseWriter, r *http.Request) {
 		m.scrape(w, r, "", site, m.process)
 		return
 	}
-	m.compress(promhttp.HandlerFor(m.process, m.options))(w, r)
+	m.responses.Respond(w, r, m.compress(promhttp.HandlerFor(m.process, m.options)))
 }
 
 // probe serves the metrics of one of several sites.
@@ -104,39 +99,33 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 		waited = deadline
 	}
 	answer := m.make(append(joined{scrape}, others...), r, name)
+	scrape.Close() // and no longer used, so that its memory is free while the response is sent
 	if answer == nil {
 		return // the client is gone
 	}
 	if granted == 0 { // not Prometheus, but a person, who may read slowly
-		answer.writeTo(w)
+		m.responses.send(w, r, answer)
 		return
 	}
 	// Do not wait for a client that has stopped waiting.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(granted))
-	answer.writeTo(w)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(min(granted, writeTimeout)))
+	m.responses.send(w, r, answer)
 	if now := time.Now(); !waited.Before(begin) { // otherwise, the scrape did not wait for Qlik
 		m.reserve.record(name, min(now.Sub(waited), granted))
 	}
 }
 
-// make waits for its turn and builds the response to a scrape. It returns nil if the
-// client disconnects before that. The response is complete before it is sent, so that
-// a client that reads slowly or not at all does not delay others.
+// make builds the response to a scrape. It returns nil if the client disconnects
+// before that.
 func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request, site string) *answer {
-	select {
-	case m.making <- struct{}{}:
-		defer func() { <-m.making }()
-	case <-r.Context().Done():
-	}
-	if r.Context().Err() != nil {
-		return nil
-	}
-	answer := &answer{header: make(http.Header), status: http.StatusOK}
+	size := 0
 	if last, ok := m.sizes.Load(site); ok {
-		answer.body.Grow(last.(int)) //nolint:errcheck,forcetypeassert // stored below
+		size = last.(int) //nolint:errcheck,forcetypeassert // stored below
 	}
-	m.compress(promhttp.HandlerFor(gatherer, m.options))(answer, r)
-	m.sizes.Store(site, answer.body.Len()+answer.body.Len()/8)
+	answer := m.responses.build(r, size, m.compress(promhttp.HandlerFor(gatherer, m.options)))
+	if answer != nil {
+		m.sizes.Store(site, answer.body.Len()+answer.body.Len()/8)
+	}
 	return answer
 }
 
@@ -155,24 +144,6 @@ func (j joined) Gather() ([]*dto.MetricFamily, error) {
 	}
 	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
 	return families, failed.MaybeUnwrap()
-}
-
-// answer is an http.ResponseWriter that buffers the response.
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
-
-func (a *answer) writeTo(w http.ResponseWriter) {
-	maps.Copy(w.Header(), a.header)
-	w.Header().Set("Content-Length", strconv.Itoa(a.body.Len()))
-	w.WriteHeader(a.status)
-	_, _ = a.body.WriteTo(w)
 }
 
 // scrapeTimeout returns the scrape timeout of Prometheus, or 0 if the header is

@@ -6,9 +6,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	stdlog "log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
@@ -33,7 +33,7 @@ const (
 	writeTimeout = 5 * time.Minute
 	// drainTimeout is the time that requests in progress have to finish after the
 	// signal to stop.
-	drainTimeout = 15 * time.Second
+	drainTimeout = 3 * time.Second
 	// relativeRoot is the prefix of the links on the landing page.
 	relativeRoot = "./"
 )
@@ -42,10 +42,13 @@ const (
 type Config struct {
 	Sites         Sites
 	Sessions      http.Handler    // of /sessions and the paths below it
+	Responses     *Responses      // shared with Sessions
 	TelemetryPath string          // --web.telemetry-path
 	ExternalURL   *url.URL        // --web.external-url; nil for none
 	TimeoutOffset time.Duration   // --timeout-offset
+	Connections   int             // --web.max-connections
 	Pprof         bool            // --web.enable-pprof
+	CommandLine   []string        // shown by a profile
 	Lifecycle     bool            // --web.enable-lifecycle
 	Web           *web.FlagConfig // listen addresses, TLS, authentication
 	Logger        log.Logger
@@ -66,6 +69,8 @@ type Sites interface {
 	Format() ([]byte, error)
 	// Reload reloads the configuration.
 	Reload() error
+	// NamesHidden reports whether the metrics of a site do not contain names of users.
+	NamesHidden() bool
 }
 
 // Scrape holds the metrics of a site at one time.
@@ -75,30 +80,71 @@ type Scrape interface {
 	// Heard returns the time when the last response of Qlik arrived, or when the
 	// exporter stopped waiting for it.
 	Heard() time.Time
+	// Close releases the memory of a scrape that is not gathered.
+	Close()
 }
 
-// Run serves until ctx ends, then waits for the requests in progress.
+// Run serves until ctx ends, then waits a short time for the requests in progress.
 func Run(ctx context.Context, config Config) error {
 	handler, err := newHandler(config)
 	if err != nil {
 		return err
 	}
 	server := newHTTPServer(config, handler)
+	newPasswords().configure(server)
+	newConnections(maxConnections(config, maxFiles())).configure(server)
 	served := make(chan error, 1)
 	go func() { served <- web.ListenAndServe(server, config.Web, config.Slog) }()
 	select {
 	case err := <-served:
-		return fmt.Errorf("--web.listen-address, --web.config.file: %w", err)
+		return &FlagError{Flag: flagOf(config.Web, err), Err: err}
 	case <-ctx.Done():
 	}
 	_ = level.Info(config.Logger).Log("msg", "Stopping; waiting for requests in progress")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	err = server.Shutdown(drain)
+	if err = server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
+		_ = level.Warn(config.Logger).Log("msg", "Closing connections although requests are in progress", "waited", drainTimeout)
+		err = server.Close()
+	}
 	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
 	return err
+}
+
+// FlagError is an error about the value of a flag.
+type FlagError struct {
+	Flag string // without dashes
+	Err  error
+}
+
+func (e *FlagError) Error() string { return "--" + e.Flag + ": " + e.Err.Error() }
+
+func (e *FlagError) Unwrap() error { return e.Err }
+
+// flagOf returns the flag that an error of exporter-toolkit is about.
+func flagOf(flags *web.FlagConfig, err error) string {
+	var listening *net.OpError
+	switch {
+	case flags.WebSystemdSocket != nil && *flags.WebSystemdSocket:
+		return "web.systemd-socket"
+	case errors.As(err, &listening), *flags.WebConfigFile == "":
+		return "web.listen-address"
+	default:
+		return "web.config.file"
+	}
+}
+
+// maxConnections returns the limit of connections. It leaves half of the files that the
+// process can have open to connections to Qlik and to log files.
+func maxConnections(config Config, files uint64) int {
+	limit := config.Connections
+	if half := files / 2; files > 0 && half < uint64(limit) { //nolint:gosec // positive
+		limit = max(int(half), 1) //nolint:gosec // less than an int
+		_ = level.Warn(config.Logger).Log("msg", "The limit of open files allows fewer connections than --web.max-connections", "files", files, "connections", limit)
+	}
+	return limit
 }
 
 // newHTTPServer returns a server with timeouts for slow clients.
@@ -110,6 +156,13 @@ func newHTTPServer(config Config, handler http.Handler) *http.Server {
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       5 * time.Minute,
+		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerConnection: maxBodyBytes, // the minimum
+			MaxReceiveBufferPerStream:     maxBodyBytes,
+			MaxReadFrameSize:              16 << 10, // the minimum
+		},
 	}
 }
 
@@ -159,7 +212,7 @@ func newHandler(config Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	metrics := newMetrics(process, config.Sites, config.TimeoutOffset, compress, slog.NewLogLogger(config.Slog.Handler(), slog.LevelError))
+	metrics := newMetrics(process, config.Sites, config.TimeoutOffset, compress, config.Responses, slog.NewLogLogger(config.Slog.Handler(), slog.LevelError))
 	mux.HandleFunc("GET "+config.TelemetryPath, metrics.own)
 	mux.HandleFunc("GET /probe", metrics.probe)
 	mux.HandleFunc("GET /sd", discovery(config.Sites, config.ExternalURL))
@@ -171,7 +224,7 @@ func newHandler(config Config) (http.Handler, error) {
 	mux.HandleFunc("GET /-/ready", say("qlik_exporter is ready.\n"))
 	if config.Pprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/cmdline", say(strings.Join(config.CommandLine, "\x00")))
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
@@ -179,7 +232,7 @@ func newHandler(config Config) (http.Handler, error) {
 	if config.TelemetryPath != "/" {
 		mux.Handle("GET /{$}", linked(landing))
 	}
-	return below(config.ExternalURL, mux), nil
+	return protected(limited(below(config.ExternalURL, mux))), nil
 }
 
 // say returns a handler that responds with a fixed text. Readiness does not depend on

@@ -71,6 +71,7 @@ type heardNow struct {
 }
 
 func (h heardNow) Heard() time.Time { return h.at }
+func (heardNow) Close()             {}
 
 // only is a configuration with a single site, scraped by a function.
 type only func(ctx context.Context) prometheus.Gatherer
@@ -79,6 +80,7 @@ func (only) Describe(chan<- *prometheus.Desc) {}
 func (only) Collect(chan<- prometheus.Metric) {}
 func (only) Names() []string                  { return []string{""} }
 func (only) Format() ([]byte, error)          { return []byte("sites: {}\n"), nil }
+func (only) NamesHidden() bool                { return false }
 func (only) Reload() error                    { return errors.New("is broken") }
 func (o only) Use(name string) (scrape func(context.Context) Scrape, done func(), found bool) {
 	return func(ctx context.Context) Scrape { return heardNow{o(ctx), time.Now()} }, func() {}, name == ""
@@ -92,6 +94,7 @@ func handler(t *testing.T, config Config) http.Handler {
 	t.Helper()
 	config.Logger = log.NewNopLogger()
 	config.Slog = slog.New(slog.DiscardHandler)
+	config.Responses = NewResponses()
 	if config.Sites == nil {
 		config.Sites = nothing
 	}
@@ -252,7 +255,7 @@ func TestReserveIsMeasuredToTheLastByte(t *testing.T) {
 					time.Sleep(late) // the snapshot
 				}
 				return collect(func(chan<- prometheus.Metric) { time.Sleep(2 * time.Second) })
-			}), 0, asIs, nil)
+			}), 0, asIs, NewResponses(), nil)
 			written := slow{httptest.NewRecorder(), 3 * time.Second}
 			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
 			request.Header.Set(scrapeTimeoutHeader, "10")
@@ -272,7 +275,7 @@ func TestReserveIsOfScrapes(t *testing.T) {
 			asIs := func(handler http.Handler) http.HandlerFunc { return handler.ServeHTTP }
 			m := newMetrics(prometheus.NewRegistry(), only(func(context.Context) prometheus.Gatherer {
 				return collect(func(chan<- prometheus.Metric) {})
-			}), 0, asIs, nil)
+			}), 0, asIs, NewResponses(), nil)
 			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
 			request.Header.Set(scrapeTimeoutHeader, granted)
 			m.own(slow{httptest.NewRecorder(), 4 * time.Minute}, request)
@@ -301,6 +304,7 @@ func TestRunSaysWhyItCannotListen(t *testing.T) {
 	err := Run(t.Context(), Config{
 		Sites:         nothing,
 		Sessions:      http.NotFoundHandler(),
+		Responses:     NewResponses(),
 		TelemetryPath: "/metrics",
 		Web:           &web.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebSystemdSocket: &socket, WebConfigFile: &missing},
 		Logger:        log.NewNopLogger(),

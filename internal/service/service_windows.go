@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// stopTimeout is longer than the exporter waits for requests in progress.
-	stopTimeout = 20 * time.Second
+	// stopTimeout is longer than the exporter takes to stop.
+	stopTimeout = 10 * time.Second
 	// settleTime is the time that the service must run to count as started. With wrong
 	// flags, it ends immediately.
 	settleTime = 2 * time.Second

@@ -2,6 +2,7 @@ package site
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,6 +52,8 @@ type requests struct {
 	began    []bool // by link: the answer has begun to arrive
 	left     int    // number of answers that are waited for
 	patience []*time.Timer
+
+	rooms map[string]*qlik.Room // by host; written only by begin
 }
 
 // prepare returns requests to be sent later. Their deadline already applies.
@@ -150,8 +153,12 @@ func (l *links) begin(q *requests, links []qlik.Link) []nodeQueue {
 	watches := make(map[qlik.LinkKey]*watch, len(links)) // drops links that no longer exist
 	byNode := make(map[string][]int)
 	busy := make(map[string]int) // number of links that are not read, by node
+	q.rooms = make(map[string]*qlik.Room)
 	for i := range links {
 		key, node := links[i].Key(), links[i].Node
+		if host := strings.ToLower(links[i].Host()); q.rooms[host] == nil {
+			q.rooms[host] = qlik.NewRoom()
+		}
 		w := l.watches[key]
 		if w == nil {
 			w = new(watch)
@@ -209,7 +216,7 @@ func (l *links) readInTurn(q *requests, numbers <-chan int) {
 		l.mu.Unlock()
 
 		var began time.Time
-		sessions, answer, err := l.client.Sessions(l.work.ctx, link, func() { began = l.begun(q, i) })
+		sessions, answer, err := l.client.Sessions(l.work.ctx, link, q.rooms[strings.ToLower(link.Host())], func() { began = l.begun(q, i) })
 
 		l.mu.Lock()
 		newest := w.ended(asked)

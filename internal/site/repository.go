@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// Intervals of reads from the repository. A failed read of the topology is repeated
-// after servicesInterval.
+// Intervals of reads from the repository. The topology is read again after
+// servicesInterval if a read failed or if a link could not be read.
 const (
 	topologyInterval = 5 * time.Minute
 	licensesInterval = 5 * time.Minute
@@ -46,6 +47,7 @@ type repository struct {
 // known is the last data of each source. The data behind its pointers is immutable.
 type known struct {
 	links     []qlik.Link // nil while unknown
+	unread    bool        // the last topology has links that could not be read
 	licenses  *qlik.Licenses
 	services  *headroom.Services
 	named     *headroom.Services   // services with the node names of the links
@@ -69,7 +71,11 @@ func (r *repository) refresh() {
 	}
 	r.mu.Lock()
 	age := func(source string) time.Duration { return r.now().Sub(r.known.refreshed[source]) }
-	topology := r.client.ConfiguredLinks() == nil && age(qlik.SourceTopology) >= topologyInterval
+	interval := topologyInterval
+	if r.known.unread {
+		interval = servicesInterval
+	}
+	topology := r.client.ConfiguredLinks() == nil && age(qlik.SourceTopology) >= interval
 	licenses := r.licenses && (r.wantLicenses || age(qlik.SourceLicenses) >= licensesInterval)
 	r.mu.Unlock()
 	var reading sync.WaitGroup
@@ -118,6 +124,7 @@ func (r *repository) store(source string, err error, update func(*known)) {
 			_ = level.Error(logger).Log("msg", "Cannot read from the repository; the last data stays in use",
 				"source", source, "kind", qlik.KindOf(err), "err", err)
 		})
+	r.logLeftOut(source)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
@@ -125,6 +132,22 @@ func (r *repository) store(source string, err error, update func(*known)) {
 	}
 	update(&r.known)
 	r.known.named = r.known.services.Named(r.known.links)
+}
+
+// logLeftOut logs what the last read of a source left out.
+func (r *repository) logLeftOut(source string) {
+	var names []string
+	for _, left := range r.client.LeftOut(source) {
+		names = append(names, left.What)
+	}
+	what := strings.Join(names, ", ")
+	r.changes.log("left out of "+source, what,
+		func(logger log.Logger) {
+			_ = level.Info(logger).Log("msg", "The response of the repository can be read completely again", "source", source)
+		},
+		func(logger log.Logger) {
+			_ = level.Warn(logger).Log("msg", "A part of the repository's response cannot be read; the rest is used", "source", source, "left_out", what)
+		})
 }
 
 // loadTopology reads the topology and the service states. After a failure the last data
@@ -139,6 +162,8 @@ func (r *repository) loadTopology() {
 		if err != nil {
 			return
 		}
+		k.unread = slices.ContainsFunc(links, func(l qlik.Link) bool { return l.Unread })
+		links = qlik.WithLast(links, k.links)
 		switch {
 		case k.links != nil && slices.Equal(links, k.links):
 		case len(links) == 0:
@@ -215,6 +240,7 @@ func (r *repository) loadUsage() {
 	r.changes.log("source "+qlik.SourceUsage, string(qlik.KindOf(err)), nil, func(logger log.Logger) {
 		_ = level.Warn(logger).Log("msg", "Cannot read usage rows; effective headroom is computed from sessions", "kind", qlik.KindOf(err), "err", err)
 	})
+	r.logLeftOut(qlik.SourceUsage)
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()

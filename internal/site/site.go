@@ -149,7 +149,9 @@ func (s *Site) CollectorRan(name string, err error) {
 // FindUsers returns the users in the repository whose id or display name contains a
 // text.
 func (s *Site) FindUsers(ctx context.Context, text string) ([]qlik.KnownUser, error) {
-	return s.client.FindUsers(ctx, text)
+	users, err := s.client.FindUsers(ctx, text)
+	s.repository.logLeftOut(qlik.SourceUsers)
+	return users, err
 }
 
 // EndSession ends a session on every link of the snapshot that lists it. It returns

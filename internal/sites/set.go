@@ -135,6 +135,10 @@ func (s *Set) use() (err error) {
 	return nil
 }
 
+// closeTimeout is the time that Close waits. Only a file system that does not respond
+// takes longer.
+const closeTimeout = time.Second
+
 // Close closes all sites after the requests in progress.
 func (s *Set) Close() {
 	s.mu.Lock()
@@ -144,7 +148,16 @@ func (s *Set) Close() {
 	for _, site := range sites {
 		s.closing.Go(site.close)
 	}
-	s.closing.Wait()
+	closed := make(chan struct{})
+	go func() {
+		s.closing.Wait()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeTimeout):
+		_ = level.Warn(s.logger).Log("msg", "Not waiting for files that cannot be closed; a file system may not respond")
+	}
 }
 
 // Names returns the names of the sites.
@@ -167,6 +180,13 @@ func (s *Set) Format() ([]byte, error) {
 		settings = append(settings, site.Config)
 	}
 	return config.Format(settings)
+}
+
+// NamesHidden reports whether the metrics of a site do not contain names of users.
+func (s *Set) NamesHidden() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.sites, func(site *Site) bool { return site.Config.NamesHidden() })
 }
 
 // Use returns the site with the given name. The site stays open until done is called.

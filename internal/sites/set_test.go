@@ -135,6 +135,22 @@ func TestReload(t *testing.T) {
 	check("others removed", map[string]float64{"emea": 1, "apac": -1, "us": -1})
 }
 
+// TestCloseDoesNotWaitForever checks that a site whose log file is on a share that
+// hangs does not keep the program from ending.
+func TestCloseDoesNotWaitForever(t *testing.T) {
+	_, emea := simulated(t, "emea")
+	set := serve(t, &file{sites: []config.Site{emea}})
+	hanging := make(chan struct{})
+	set.sites[0].background.Go(func() { <-hanging })
+	begin := time.Now()
+	set.Close()
+	if took := time.Since(begin); took < closeTimeout || took > 10*closeTimeout {
+		t.Errorf("closed after %s, want %s", took, closeTimeout)
+	}
+	close(hanging)
+	set.closing.Wait()
+}
+
 // TestRefusedReload checks that nothing changes if one setting is invalid.
 func TestRefusedReload(t *testing.T) {
 	emeaServer, emea := simulated(t, "emea")

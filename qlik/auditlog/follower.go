@@ -53,6 +53,9 @@ type Config struct {
 	// PollInterval is the time between two polls; 0 means one second. The Follower does
 	// not use file notifications, because many shares do not support them.
 	PollInterval time.Duration
+	// Now is the local clock; nil means time.Now. A refused login in the future counts as
+	// one of now.
+	Now func() time.Time
 }
 
 // Status is the state of a Follower.
@@ -109,6 +112,8 @@ const (
 	// maxPositions is far more than the number of files that Qlik creates between two
 	// polls.
 	maxPositions = 100
+	// maxAhead is how far the clock of a node may be ahead when files are put in order.
+	maxAhead = 24 * time.Hour
 )
 
 var (
@@ -121,6 +126,9 @@ var (
 func New(config Config) (*Follower, error) {
 	if config.PollInterval <= 0 {
 		config.PollInterval = defaultInterval
+	}
+	if config.Now == nil {
+		config.Now = time.Now
 	}
 	if config.Logger == nil {
 		config.Logger = log.NewNopLogger()
@@ -160,7 +168,12 @@ func New(config Config) (*Follower, error) {
 func (f *Follower) Run(ctx context.Context, denied func(Denial)) {
 	f.running.Lock()
 	defer f.running.Unlock()
-	f.denied = denied
+	f.denied = func(denial Denial) {
+		if now := f.config.Now(); denial.Time.After(now) {
+			denial.Time = now
+		}
+		denied(denial)
+	}
 	f.buffer = make([]byte, bufferSize)
 	ticker := time.NewTicker(f.config.PollInterval)
 	defer ticker.Stop()

@@ -137,6 +137,9 @@ type reader struct {
 
 func newReader(t *testing.T, config Config) *reader {
 	t.Helper()
+	if config.Now == nil { // the lines are of 2024, and the time in a bubble begins in 2000
+		config.Now = func() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
+	}
 	f, err := New(config)
 	if err != nil {
 		t.Fatal(err)
@@ -383,6 +386,38 @@ func TestFollow(t *testing.T) {
 			w.must(os.Chtimes(file.Name(), later, later))
 			poll()
 			r.want(4, 6)
+		},
+		"a first entry of the year 9999": func(w *logWriter, r *reader) {
+			now := time.Date(2024, 5, 14, 9, 0, 0, 4e6, time.UTC) // of the entry with this number
+			r.config.Now = func() time.Time { return now }
+			w.rollOver()
+			w.raw(line("99991231T235959.000+0000", "LAB", userNumber(4), limitMessage) + "\r\n")
+			w.entries = 4
+			poll()
+			r.want(4, 4)
+			w.archive() // the follower sees the next file only as an archive
+			w.create()
+			w.refuse(1)
+			w.rollOver()
+			w.refuse(1)
+			poll()
+			poll()
+			r.want(4, 6)
+			for _, denial := range r.refused {
+				if denial.Time.After(r.config.Now()) {
+					w.t.Errorf("%+v is in the future", denial)
+				}
+			}
+		},
+		"names that are too long": func(w *logWriter, r *reader) {
+			long := strings.Repeat("ä", 513)
+			w.raw(line("20240514T091502.113+0200", "LAB", long, limitMessage) + "\r\n" + line("20240514T091502.113+0200", long, "anna", limitMessage) + "\r\n")
+			poll()
+			r.wantStatus("")
+			r.want(4, 3)
+			if skipped := r.Status().Skipped; skipped != 2 {
+				w.t.Errorf("skipped %d lines, want 2", skipped)
+			}
 		},
 		"first line not understood": func(w *logWriter, r *reader) {
 			w.must(w.file.Truncate(0))

@@ -90,6 +90,7 @@ func lettersOnly(name []byte) string {
 var (
 	errColumns = errors.New("the line has fewer columns than the first line")
 	errTime    = errors.New("the time of a refused login is invalid")
+	errName    = errors.New("the name of the user is too long")
 	errLong    = fmt.Errorf("the line is longer than %d bytes", maxLine)
 )
 
@@ -116,6 +117,9 @@ func (c columns) parse(line []byte) (Denial, bool, error) {
 		return Denial{}, false, errTime
 	}
 	d := Denial{Time: at, User: fields.user(), Reason: NoLicense}
+	if d.User.TooLong() {
+		return Denial{}, false, errName
+	}
 	if sessionCount.Match(fields.message) {
 		d.Reason = SessionLimit
 	}

@@ -3,6 +3,7 @@ package auditlog
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -56,6 +57,7 @@ func (f *Follower) poll(ctx context.Context) error {
 func (f *Follower) openLive() (*os.File, head, error) {
 	live, _, err := f.list()
 	if err != nil {
+		f.polled = f.polled || errors.Is(err, errNotRegular) // the folder was read
 		return nil, head{}, err
 	}
 	if len(live) == 0 {
@@ -66,16 +68,58 @@ func (f *Follower) openLive() (*os.File, head, error) {
 }
 
 func (f *Follower) openFile(name string) (*os.File, head, error) {
-	file, err := open(filepath.Join(f.dir, name))
+	file, err := openRegular(filepath.Join(f.dir, name))
 	if err != nil {
 		return nil, head{}, err
 	}
-	h, err := readHead(file, f.buffer)
+	h, err := f.readHead(file)
 	if err != nil {
 		closeFile(file)
 		return nil, head{}, err
 	}
 	return file, h, nil
+}
+
+// openRegular opens a regular file. Reading anything else, such as a FIFO or a device,
+// can block or never end.
+func openRegular(name string) (*os.File, error) {
+	info, err := os.Stat(name) // before it is opened, because opening a device can have an effect
+	if err != nil {
+		return nil, err
+	}
+	if !regular(info.Mode()) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
+	}
+	file, err := open(name)
+	if err != nil {
+		return nil, err
+	}
+	if info, err = file.Stat(); err == nil && !regular(info.Mode()) { // replaced just now
+		err = &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
+	}
+	if err != nil {
+		closeFile(file)
+		return nil, err
+	}
+	return file, nil
+}
+
+var errNotRegular = errors.New("is not a regular file")
+
+// regular reports whether a mode is that of a file with content. On Windows, files of
+// some storage services are irregular.
+func regular(mode fs.FileMode) bool {
+	return mode&(fs.ModeDir|fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice|fs.ModeCharDevice) == 0
+}
+
+// readHead reads the beginning of a file. A time far in the future counts as now.
+// Otherwise all files that begin later would count as old.
+func (f *Follower) readHead(file io.ReaderAt) (head, error) {
+	h, err := readHead(file, f.buffer)
+	if now := f.config.Now(); h.began.After(now.Add(maxAhead)) {
+		h.began = now
+	}
+	return h, err
 }
 
 // list returns the names of the live files, the most recently written first, and the
@@ -86,6 +130,7 @@ func (f *Follower) list() (live []string, archives []fs.DirEntry, err error) {
 		return nil, nil, err
 	}
 	var written map[string]time.Time
+	var odd string // a live file that cannot be read
 	for _, entry := range entries {
 		if entry.IsDir() {
 			continue
@@ -99,17 +144,27 @@ func (f *Follower) list() (live []string, archives []fs.DirEntry, err error) {
 			continue
 		}
 		info, err := entry.Info()
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			info, err = os.Stat(filepath.Join(f.dir, entry.Name()))
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // renamed just now
 		}
 		if err != nil {
 			return nil, nil, err
 		}
+		if !regular(info.Mode()) {
+			odd = entry.Name()
+			continue
+		}
 		if written == nil {
 			written = make(map[string]time.Time)
 		}
 		live = append(live, entry.Name())
 		written[entry.Name()] = info.ModTime()
+	}
+	if len(live) == 0 && odd != "" {
+		return nil, nil, &fs.PathError{Op: "open", Path: filepath.Join(f.dir, odd), Err: errNotRegular}
 	}
 	slices.SortStableFunc(live, func(a, b string) int { return written[b].Compare(written[a]) })
 	return live, archives, nil
@@ -245,7 +300,7 @@ func (f *Follower) finish(ctx context.Context, next *os.File) bool {
 	if f.file == nil || sameFile(f.file, next) {
 		return true
 	}
-	h, err := readHead(f.file, f.buffer)
+	h, err := f.readHead(f.file)
 	if err != nil {
 		return true
 	}
@@ -276,6 +331,8 @@ func (f *Follower) openMissed(archives []fs.DirEntry) ([]source, error) {
 			m.archive.id = m.id
 		}
 		switch {
+		case errors.Is(err, errNotRegular):
+			f.archives[m.name] = m.archive
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 			// Moved away. On Windows the entry stays in the folder and cannot be opened while
 			// a process has the file open.

@@ -41,6 +41,7 @@ func (o *observation) trackLinks() {
 		o.after.totals.Ended[key.VirtualProxy] += 0
 		o.after.totals.Restarts[key.Node] += 0
 	}
+	o.after.totals.limit(o.links)
 }
 
 // trackSessions compares the listed sessions with those of the round before.
@@ -121,6 +122,7 @@ func (t *tally) addFirstSeen(first *time.Time) {
 // if its link did not answer and its proxy has not stopped. Otherwise it has ended.
 func (o *observation) trackUnlisted(stayed map[string]int) {
 	stopped := make(map[qlik.LinkKey]bool)
+	room := newRoomFor(o.links)
 	for i := range o.links {
 		stopped[o.links[i].Key()] = o.links[i].Stopped
 	}
@@ -134,6 +136,9 @@ func (o *observation) trackUnlisted(stayed map[string]int) {
 		o.tally[user].addUnlisted(session.link.asked)
 		link := o.after.links[key] // nil if the link no longer exists
 		if link != nil && !link.current && !stopped[key] {
+			if !room.take(key.Node) {
+				continue
+			}
 			session.link, session.user = link, user
 			o.after.sessions[id] = session
 			o.tally[user].unknown++

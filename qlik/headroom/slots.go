@@ -1,7 +1,6 @@
 package headroom
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -36,6 +35,7 @@ func (o *observation) trackUsers() {
 		}
 	}
 	o.after.pruneRemembered(o.now)
+	o.after.pruneCooling(o.now)
 }
 
 // track returns the state of a user after a round.
@@ -121,10 +121,5 @@ func (s *State) pruneRemembered(now time.Time) {
 	if len(left) <= maxRemembered {
 		return
 	}
-	slices.SortFunc(left, func(a, b qlik.User) int {
-		return cmp.Or(s.remembered[a].lastSession.Compare(s.remembered[b].lastSession), a.Compare(b))
-	})
-	for _, user := range left[:len(left)-maxRemembered] {
-		delete(s.remembered, user)
-	}
+	s.forgetOldest(left, len(left)-maxRemembered)
 }

@@ -168,6 +168,22 @@ func TestUnknownPrefixAsEmptyList(t *testing.T) {
 	}
 }
 
+func TestSetRepositoryAnswer(t *testing.T) {
+	site, client := proxySite(t, Config{})
+	raw := []byte("[7]")
+	for _, path := range []string{"/qrs/license", "/qrs/proxyservice/full", "/qrs/not/there"} {
+		url := "https://a:4242" + path
+		site.SetRepositoryAnswer(strings.ToUpper(path), raw)
+		if status, body, err := ask(t, client, http.MethodGet, url); status != 200 || err != nil || !bytes.Equal(body, raw) {
+			t.Errorf("%s: %d %v %q", path, status, err, body)
+		}
+		site.SetRepositoryAnswer(path, nil)
+		if _, body, _ := ask(t, client, http.MethodGet, url); bytes.Equal(body, raw) {
+			t.Errorf("%s: not back to normal", path)
+		}
+	}
+}
+
 func TestSetAnswer(t *testing.T) {
 	site, client := proxySite(t, Config{})
 	raw := []byte("[{\"UserId\":\"\xff\"}]")

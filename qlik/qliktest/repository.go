@@ -62,6 +62,9 @@ func (s *Site) answerRepository(r *http.Request) answer {
 		return text(http.StatusMethodNotAllowed, "Method not allowed")
 	}
 	path := strings.ToLower(r.URL.Path)
+	if body, set := s.repositoryAnswer(path); set {
+		return answer{http.StatusOK, contentJSON, body}
+	}
 	expression := filterOf(r)
 	switch {
 	case path == "/qrs/user", path == "/qrs/user/full":
@@ -106,6 +109,13 @@ func (s *Site) answerRepository(r *http.Request) answer {
 		return answer{http.StatusOK, contentJSON, []byte("[]")}
 	}
 	return text(http.StatusNotFound, "Not found")
+}
+
+func (s *Site) repositoryAnswer(path string) (body []byte, set bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	body, set = s.repositoryAnswers[path]
+	return body, set
 }
 
 // condensed returns the short form of a node in other entities.
@@ -231,9 +241,10 @@ func (s *Site) licenseObject() object {
 	}
 	return envelope(stableID("license", ""), s.started, s.started).with(object{
 		"lef": "", "serial": "9999000000001000", "check": "", "name": "Acme", "organization": "Acme", "product": 1, "numberOfCores": -1,
-		// The details of a signed key are not documented. This text is a guess.
-		"key": "eyJ.simulated.key", "keyDetails": fmt.Sprintf("Allotment professional: %d\r\nAllotment analyzer: %d\r\nValid To: %s\r\n",
-			professional.total, analyzer.total, expiry.UTC().Format(time.DateOnly)),
+		// docs/qlik.md, "Licenses"
+		"key": "eyJ.simulated.key", "keyDetails": fmt.Sprintf("License Number: 9999000000001000\r\nValid From: 0001-01-01 12:00:00 AM\r\nValid To: %s 12:00:00 AM\r\n"+
+			"Allotment professional:%d; overage:0;\r\nAllotment analyzer:%d; overage:0;\r\n",
+			expiry.UTC().Format(time.DateOnly), professional.total, analyzer.total),
 		"isExpired": expired, "expiredReason": reason, "isBlacklisted": false, "isInvalid": false, "isSubscription": true,
 		"isCloudServices": false, "isElastic": false, "updated": date(s.started), "schemaPath": "License",
 	})

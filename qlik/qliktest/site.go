@@ -38,6 +38,8 @@ type Site struct {
 	usage          map[License]*list.List // of *usageRow, oldest first
 	due            queue[due]
 	logins         uint64
+
+	repositoryAnswers map[string][]byte // set by SetRepositoryAnswer, by path in lower case
 }
 
 // node is a server of the site with the sessions of its proxy.
@@ -81,6 +83,8 @@ func Start(config Config) (*Site, error) {
 		accounts:     map[string]*account{},
 		sessions:     map[string]*session{},
 		usage:        map[License]*list.List{},
+
+		repositoryAnswers: map[string][]byte{},
 	}
 	for _, license := range licenses {
 		s.usage[license] = list.New()
@@ -366,6 +370,19 @@ func (s *Site) SetAnswer(node, prefix string, body []byte) {
 		return
 	}
 	n.answers[prefix] = slices.Clone(body)
+}
+
+// SetRepositoryAnswer makes all repositories respond with body to requests for a path, such as "/qrs/license". A nil body restores the
+// normal response.
+func (s *Site) SetRepositoryAnswer(path string, body []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path = strings.ToLower(path)
+	if body == nil {
+		delete(s.repositoryAnswers, path)
+		return
+	}
+	s.repositoryAnswers[path] = slices.Clone(body)
 }
 
 func (s *Site) endpointOf(endpoints map[string]*endpoint, node string) *endpoint {
