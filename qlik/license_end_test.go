@@ -23,24 +23,25 @@ func said(e ends) string {
 func TestLicenseFileEnds(t *testing.T) {
 	for lef, want := range map[string]string{
 		"":                                 "",
-		"PRODUCTLEVEL;50;;2019-06-30":      "", // the end of maintenance
 		"PRODUCTLEVEL;50;;2099-12-31\r\n":  "",
 		"TIMELIMIT;;2024-01-01;2025-06-30": "2025-07-01",
 		"TIMELIMIT;VALUE;;2025-06-30":      "2025-07-01",
+		" timelimit ; ; ; 2025-06-30 \n":   "2025-07-01",
+		"TIMELIMIT;;;2025-06-30;":          "2025-07-01",
+		"TIMELIMIT;;2024-01-01;":           "", // only the start
+		"TIMELIMIT;;;":                     "",
+		"TIMELIMIT;;2025-06-30":            "?", // the start or the end
+		"TIMELIMIT":                        "?",
+		"TIMELIMIT;;;soon":                 "?",
+		"TIMELIMIT;;;2025-02-30":           "?",
+		"MYTIMELIMIT;;;2025-06-30":         "",
+		"NAME;TIMELIMIT;;2025-06-30":       "",
+		"EXPIRES;;;2025-06-30":             "",
+		"VALID TO;;;2025-06-30":            "",
+
+		"PRODUCTLEVEL;50;;2019-06-30": "", // the end of maintenance
 		"PRODUCTLEVEL;50;;2019-06-30\r\nTIMELIMIT;;;2025-06-30\r\nPROFESSIONAL;10;;\r\n": "2025-07-01",
-		" timelimit ; ; ; 2025-06-30 \n":                                                 "2025-07-01",
-		"TIMELIMIT;;;2025-06-30;":                                                        "2025-07-01",
-		"TIMELIMIT;;2024-01-01;":                                                         "", // only the start
-		"TIMELIMIT;;;":                                                                   "",
-		"TIMELIMIT;;2025-06-30":                                                          "?", // the start or the end
-		"TIMELIMIT":                                                                      "?",
-		"TIMELIMIT;;;soon":                                                               "?",
-		"TIMELIMIT;;;2025-02-30":                                                         "?",
 		"TIMELIMIT;;;2025-06-30\nTIMELIMIT;;;2026-06-30":                                 "2025-07-01 2026-07-01",
-		"MYTIMELIMIT;;;2025-06-30":                                                       "",
-		"NAME;TIMELIMIT;;2025-06-30":                                                     "",
-		"EXPIRES;;;2025-06-30":                                                           "",
-		"VALID TO;;;2025-06-30":                                                          "",
 	} {
 		if got := said(readEnds(lef, "")); got != want {
 			t.Errorf("%q: got %q, want %q", lef, got, want)
