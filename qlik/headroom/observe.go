@@ -6,12 +6,13 @@ func (s *State) Observe(r Round) (*Snapshot, *State) {
 	o := newObservation(s, &r)
 	o.trackLinks()
 	o.trackSessions()
-	o.trackUsers()
+	o.trackCooling()
 	o.describeUsers()
 	o.joinRows()
 	o.licenseUsers()
 	o.judgeRows()
 	o.computeSlots()
+	o.rememberUsers()
 	return o.snapshot(), o.after
 }
 
@@ -42,7 +43,7 @@ func (o *observation) snapshot() *Snapshot {
 	if o.round.Services != nil {
 		s.Services = o.round.Services.States
 	}
-	if s.UsageKnown && s.UsagePlausible {
+	if o.useRows {
 		s.rows = o.round.Usage.Rows
 	}
 	return s

@@ -37,7 +37,12 @@ func (s *Snapshot) Up() bool {
 // Complete reports whether every link that may have sessions answered. If not, all
 // counts are lower bounds.
 func (s *Snapshot) Complete() bool {
-	return s.Up() && !slices.ContainsFunc(s.Links, func(l LinkResult) bool { return l.Err != nil && !l.Stopped })
+	return complete(s.Links)
+}
+
+func complete(links []LinkResult) bool {
+	up := slices.ContainsFunc(links, func(l LinkResult) bool { return l.Err == nil })
+	return up && !slices.ContainsFunc(links, func(l LinkResult) bool { return l.Err != nil && !l.Stopped })
 }
 
 // UserStatus is the state of one user at one time. All anonymous users are one.
