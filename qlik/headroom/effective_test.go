@@ -1,6 +1,7 @@
 package headroom
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -477,4 +478,42 @@ func TestSessionsWithoutSlots(t *testing.T) {
 	s.expect("no row yet", s.user("root").EffectiveHeadroom, 5)
 	read(14*time.Second, "root1", "root2", "root3", "root4", "root7", "anna1")
 	s.expect("reached with a session of a moment ago", s.user("root").LimitReached, uint64(1))
+}
+
+// TestLeftoverRowsAreOld: a row whose session must have timed out long ago is left over,
+// also to an exporter that has just started.
+func TestLeftoverRowsAreOld(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		activity time.Duration // before the round
+		timeout  time.Duration // of the second link
+		want     bool          // a slot becomes free by itself
+	}{
+		{"may have timed out just now", 40 * time.Minute, 40 * time.Minute, true},
+		{"a moment before it has cooled", 45*time.Minute - 1, 40 * time.Minute, true},
+		{"has cooled", 45 * time.Minute, 40 * time.Minute, false},
+		{"long ago", 30 * 24 * time.Hour, 40 * time.Minute, false},
+		{"a timeout is unknown", 30 * 24 * time.Hour, 0, true},
+	} {
+		s := newScenario(t, "n1/", "n1/sales")
+		s.analyzers("anna")
+		s.link("n1/").InactivityTimeout = 30 * time.Minute
+		s.link("n1/sales").InactivityTimeout = test.timeout
+		var rows []qlik.UsageRow
+		for i := range 5 {
+			rows = append(rows, row(fmt.Sprint("gone", i), "anna", qlik.LicenseAnalyzer, s.now.Add(-test.activity)))
+		}
+		s.usage = NewUsage(rows, s.now, s.now)
+		s.scrape(0)
+		want := time.Time{}
+		if test.want {
+			want = s.now.Add(DefaultCoolingTime)
+		}
+		s.expect(test.name, s.user("anna").NextSlot, want)
+	}
+	s := newScenario(t, "n1/")
+	s.analyzers("anna")
+	s.usage = NewUsage(slices.Repeat([]qlik.UsageRow{row("gone", "anna", qlik.LicenseAnalyzer, time.Time{})}, 5), s.now, s.now)
+	s.scrape(0)
+	s.expect("a row without activity may be of any time", s.user("anna").NextSlot, s.now.Add(DefaultCoolingTime))
 }

@@ -10,6 +10,9 @@ import (
 // unknown. It is longer than the longest pause between two reads of the rows.
 const rememberEnded = 15 * time.Minute
 
+// unknownTimeout stands for an inactivity timeout that is unknown.
+const unknownTimeout = 100 * 365 * 24 * time.Hour
+
 // endedSession is a session that is not listed anymore. Its usage row can still be
 // there, because the slot cools or the row is left over.
 type endedSession struct {
@@ -52,9 +55,12 @@ func (o *observation) cools(ended endedSession) bool {
 	return ended.at.Add(o.coolingTime).After(o.now)
 }
 
-// endOf returns the ended session of a usage row without a known session. The exporter
-// did not necessarily see the session end: then the session ended at the latest when its
-// row was first seen without it. endOf returns false if the session may still exist.
+// endOf returns the ended session of a usage row without a known session. It returns
+// false if the session may still exist.
+//
+// If the exporter did not see the session end, the session ended at the latest when its
+// row was first seen without it. If the row was last active so long ago that the session
+// must have timed out and its slot must have cooled, the row is left over.
 func (o *observation) endOf(row *qlik.UsageRow) (endedSession, bool) {
 	if ended, known := o.after.ended[row.Session]; known {
 		return ended, true
@@ -65,9 +71,26 @@ func (o *observation) endOf(row *qlik.UsageRow) (endedSession, bool) {
 			return endedSession{}, false // it may be on a link that failed, or newer than the lists
 		}
 		ended = endedSession{at: o.now, user: row.User}
+		if latest := row.LastActivity.Add(o.longestTimeout()); !row.LastActivity.IsZero() && !o.cools(endedSession{at: latest}) {
+			ended.at = latest
+		}
 	}
 	o.after.ended[row.Session] = ended
 	return ended, true
+}
+
+// longestTimeout returns the longest inactivity timeout of all links. If one of them is
+// unknown, the result is too long for any session.
+func (o *observation) longestTimeout() time.Duration {
+	longest := time.Duration(0)
+	for i := range o.links {
+		timeout := o.links[i].InactivityTimeout
+		if timeout <= 0 {
+			return unknownTimeout
+		}
+		longest = max(longest, timeout)
+	}
+	return longest
 }
 
 // since are a user's sessions that started after the usage rows were read.

@@ -62,6 +62,7 @@ type end struct {
 	hidden   string    // why the lists do not show that it is taken; "" if they do
 	imagined string    // why it looks taken when it is free; "" if it does not
 	until    time.Time // when it stops to look taken
+	seen     time.Time // when its session was listed for the first time, if its start was seen
 }
 
 // answers tells when a round was asked and heard, and which nodes failed.
@@ -177,7 +178,7 @@ func (l *ledger) judge(known []*life, a *answers) {
 		suggested = hadNoSlot
 	}
 	for _, x := range known {
-		e := &end{id: x.id, hidden: x.hidden, imagined: suggested, until: a.heard.Add(DefaultCoolingTime)}
+		e := &end{id: x.id, hidden: x.hidden, imagined: suggested, until: a.heard.Add(DefaultCoolingTime), seen: x.seen}
 		if x.cooled && suggested != outage {
 			e.imagined = lateEnd
 		}
@@ -212,6 +213,12 @@ func (l *ledger) excuseOfRows(tooMany int, readAt time.Time) string {
 	for _, x := range l.lives {
 		if x.listed && x.seen.After(readAt) && !slices.Contains(counted, x.id) {
 			counted = append(counted, x.id)
+		}
+	}
+	for _, e := range l.ends {
+		// Of a session that has ended below the limit, only a leftover row can be there.
+		if len(l.rows) >= DefaultLimit && e.seen.After(readAt) && !slices.Contains(counted, e.id) {
+			counted = append(counted, e.id)
 		}
 	}
 	var reasons []string

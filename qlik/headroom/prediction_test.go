@@ -32,6 +32,11 @@ func defaultPredict() time.Duration {
 // whose state cannot be known (see ledger). Effective headroom must not be wrong by more
 // slots than the ledger gives reasons for.
 //
+// With usage rows no prediction may be wrong for longer than a scrape interval, beside the
+// age of the rows and the time that a slow answer takes. In addition, a user without a
+// free slot must get one at the latest at the predicted time, unless something happens to
+// the user before. A row that is left over may look like a slot that cools.
+//
 // The bounds come from 28 seeds for each variant, a week each. With usage rows at least
 // 99.72 % of predictions were right, and at most 0.14 % promised a slot that was not
 // free. Without them it was 96.3 % and 0.24 % every 30 s, and 88.7 % and 0.49 % every
@@ -96,7 +101,13 @@ type world struct {
 	rights, wrongs int            // predictions
 	promises       int            // wrong ones that promise a slot
 	because        map[string]int // wrong ones by excuse
+	longest        time.Duration  // for which a prediction was wrong
+	kept, broken   int            // predicted next slots that were free in time, or not
+	leftOver       int            // those that were not, of users with leftover rows
 }
+
+// slowestAnswer is the longest time that a node takes to answer.
+const slowestAnswer = 10 * time.Second
 
 // person is a user of the site.
 type person struct {
@@ -108,6 +119,12 @@ type person struct {
 	excuse string      // why it may be wrong
 
 	refused, granted bool // since the links were asked a login would have been, at some time
+
+	wrongSince time.Time // zero while the prediction is right
+	nextSlot   time.Time // predicted since something happened to the user; zero if unknown
+	disturbed  bool      // something happened to the user since the latest round
+
+	orphans map[string]time.Time // rows without session, and since when
 }
 
 func newWorld(t *testing.T, v variant, seed uint64) *world {
@@ -203,7 +220,7 @@ func (w *world) observe() {
 	w.list(&round, early, 0)
 	late, rowsBefore := early, rows
 	if w.random.IntN(4) == 0 {
-		w.clock.Advance(time.Duration(1+w.random.IntN(10_000)) * time.Millisecond)
+		w.clock.Advance(time.Duration(1 + w.random.Int64N(int64(slowestAnswer))).Round(time.Millisecond))
 		if w.random.IntN(2) == 0 {
 			w.act()
 		}
@@ -229,6 +246,14 @@ func (w *world) observe() {
 		}
 	}
 	w.check()
+	for _, p := range w.people {
+		switch {
+		case p.disturbed:
+			p.nextSlot, p.disturbed = time.Time{}, false
+		case p.nextSlot.IsZero() && p.status != nil:
+			p.nextSlot = p.status.NextSlot
+		}
+	}
 }
 
 // readUsage reads the usage rows.
@@ -291,6 +316,31 @@ func (w *world) look(sessions []qliktest.Session, rows []qliktest.UsageRow) {
 		p := w.person(rows[i].UserID)
 		p.rows = append(p.rows, rows[i].SessionID)
 	}
+	for _, p := range w.people {
+		orphans := make(map[string]time.Time)
+		for _, id := range p.rows {
+			if p.find(id) >= 0 {
+				continue
+			}
+			since, known := p.orphans[id]
+			if !known {
+				since = w.answers.heard
+			}
+			orphans[id] = since
+		}
+		p.orphans = orphans
+	}
+}
+
+// hasLeftoverRow reports whether a row without session has been there for too long for a
+// slot that cools.
+func (p *person) hasLeftoverRow(now time.Time) bool {
+	for _, since := range p.orphans {
+		if now.Sub(since) > DefaultCoolingTime-2*UsageValidity {
+			return true
+		}
+	}
+	return false
 }
 
 const (
@@ -359,6 +409,7 @@ func (w *world) act() {
 	// shows every change of the license check's answer.
 	w.tryLogin(p)
 	defer w.tryLogin(p)
+	w.disturb(p)
 	someSession := func() string { return p.lives[w.random.IntN(len(p.lives))].id }
 	switch n := w.random.IntN(1000); {
 	case n < 330: // a browser that may have a cookie already
@@ -370,16 +421,26 @@ func (w *world) act() {
 	case n < 900 && len(p.lives) > 0:
 		w.site.Touch(someSession())
 	case n < 903:
+		w.disturb(w.people...)
 		w.site.RestartProxy(w.nodes[w.random.IntN(2)])
 	case n < 906 && w.down < 0:
+		w.disturb(w.people...)
 		w.down = w.random.IntN(2)
 		w.downTill = w.clock.Now().Add(time.Duration(w.random.IntN(600)) * time.Second)
 	case n < 908:
+		w.disturb(w.people...)
 		w.restarts = true
 	case n < 912 && w.rows:
 		w.site.AddLeftoverRow("LAB", p.id)
 	case n < 920 && w.rows:
 		w.site.RemoveLeftoverRows("LAB", p.id)
+	}
+}
+
+// disturb ends the predictions of next slots: something happens to these users.
+func (w *world) disturb(people ...*person) {
+	for _, p := range people {
+		p.nextSlot, p.disturbed = time.Time{}, true
 	}
 }
 
@@ -406,13 +467,30 @@ func (w *world) tryLogin(p *person) bool {
 func (w *world) check() {
 	for _, p := range w.people {
 		if p.status == nil {
+			p.wrongSince = time.Time{}
 			continue // absence predicts nothing
 		}
 		predicted, granted := p.status.EffectiveHeadroom > 0, w.tryLogin(p)
+		if now := w.clock.Now(); !p.nextSlot.IsZero() && !now.Before(p.nextSlot) {
+			switch {
+			case granted:
+				w.kept++
+			case p.hasLeftoverRow(w.clock.Now()):
+				w.leftOver++
+			default:
+				w.broken++
+			}
+			p.nextSlot, p.disturbed = time.Time{}, true
+		}
 		if predicted == granted {
 			w.rights++
+			p.wrongSince = time.Time{}
 			continue
 		}
+		if p.wrongSince.IsZero() {
+			p.wrongSince = w.clock.Now()
+		}
+		w.longest = max(w.longest, w.clock.Now().Sub(p.wrongSince))
 		w.wrongs++
 		if predicted {
 			w.promises++
@@ -440,6 +518,13 @@ func (w *world) report() {
 	w.t.Logf("%.2f %% of %d predictions are right; %.2f %% promise a slot that is not free", right, total, promised)
 	for _, reason := range slices.Sorted(maps.Keys(w.because)) {
 		w.t.Logf("%8d wrong: %s", w.because[reason], reason)
+	}
+	w.t.Logf("longest wrong prediction: %s; predicted next slots: %d free in time, %d not, %d not beside leftover rows", w.longest, w.kept, w.broken, w.leftOver)
+	if w.rows && w.longest > w.interval+UsageValidity+slowestAnswer {
+		w.t.Errorf("a prediction is wrong for %s", w.longest)
+	}
+	if w.broken > 0 {
+		w.t.Errorf("%d predicted next slots are not free in time", w.broken)
 	}
 	if rounds := int(*predict / w.interval); total < rounds {
 		w.t.Errorf("only %d predictions in %d rounds", total, rounds)
