@@ -2,7 +2,6 @@ package qlik
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 )
@@ -19,6 +18,7 @@ type UsageRow struct {
 // usageRecord is a row of any type. A row of professional, analyzer or user access
 // has one session. A row of login or capacity access has a list of sessions.
 type usageRecord struct {
+	ID             string `json:"id"`
 	SessionID      string `json:"sessionID"`
 	LatestActivity moment `json:"latestActivity"`
 	ModifiedBy     string `json:"modifiedByUserName"`
@@ -43,28 +43,33 @@ func (u *usageRecord) owner() User {
 	return user.Counted()
 }
 
-// UsageRows reads the usage rows of the licenses in use from a repository. The result
-// has one row per session. A row without a session takes no slot and is skipped.
+// UsageRows reads the usage rows of the licenses in use from a repository. A session can
+// have several rows, and each of them is in the result. A row without a session takes no
+// slot and is skipped.
 func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) ([]UsageRow, error) {
 	var rows []UsageRow
-	add := func(row UsageRow, id string, activity moment) {
+	var ids []rowID // by row
+	records := 0
+	add := func(row UsageRow, record *usageRecord, id string, activity moment) {
 		if activity.unreadable {
 			c.skipped[SourceUsage].Add(1)
 		}
 		if id != "" {
 			row.Session, row.LastActivity = SessionID(id).Key(), activity.Time
 			rows = append(rows, row)
+			ids = append(ids, record.rowID(records, row.Session))
 		}
 	}
 	for _, license := range licenses.inUse {
 		before := len(rows)
 		err := listEntities(ctx, c, c.repositories.lastFirst(), license.usage,
-			func() { rows = rows[:before] },
+			func() { rows, ids = rows[:before], ids[:before] },
 			func(record *usageRecord) error {
+				records++
 				row := UsageRow{User: record.owner(), License: license.name}
-				add(row, record.SessionID, record.LatestActivity)
+				add(row, record, record.SessionID, record.LatestActivity)
 				for _, session := range record.Sessions {
-					add(row, session.SessionID, session.LatestActivity)
+					add(row, record, session.SessionID, session.LatestActivity)
 				}
 				return nil
 			})
@@ -72,11 +77,32 @@ func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) ([]UsageRow,
 			return nil, err
 		}
 	}
-	// A session takes one slot, even if several lists or rows contain it.
-	seen := make(map[SessionKey]struct{}, len(rows))
-	return slices.DeleteFunc(rows, func(row UsageRow) bool {
-		before := len(seen)
-		seen[row.Session] = struct{}{}
-		return len(seen) == before
-	}), nil
+	return distinct(rows, ids), nil
+}
+
+// rowID identifies a row of a session. It is the same if several lists contain the row.
+type rowID struct {
+	record  SessionKey // hash of the id of the record, or the number of the record
+	session SessionKey
+}
+
+func (u *usageRecord) rowID(number int, session SessionKey) rowID {
+	if u.ID == "" {
+		return rowID{SessionKey(number), session} //nolint:gosec // it is positive
+	}
+	return rowID{SessionID(u.ID).Key(), session}
+}
+
+// distinct removes rows that are in the list again. Two rows of one session stay,
+// because each may take a slot (docs/qlik.md, "Usage rows").
+func distinct(rows []UsageRow, ids []rowID) []UsageRow {
+	seen := make(map[rowID]struct{}, len(rows))
+	kept := rows[:0]
+	for i := range rows {
+		if _, again := seen[ids[i]]; !again {
+			seen[ids[i]] = struct{}{}
+			kept = append(kept, rows[i])
+		}
+	}
+	return kept
 }

@@ -119,16 +119,18 @@ func sayIncomplete(out io.Writer, snapshot *headroom.Snapshot) error {
 }
 
 // sessionsText returns the number of sessions of a user. If usage rows show that not
-// all of them hold a slot, it adds the number that do.
+// each of them holds one slot, it adds the number that do, or the number of slots.
 func sessionsText(row *sessions.Row, snapshot *headroom.Snapshot) string {
 	text := strconv.Itoa(row.Sessions)
-	if !row.Limited || !rowsCount(snapshot) || row.WithSlot == row.Sessions {
+	if !row.Limited || !rowsCount(snapshot) || row.WithSlot == row.Sessions && row.Slots == row.WithSlot {
 		return text
 	}
-	switch row.WithSlot {
-	case 0:
+	switch {
+	case row.Slots > row.WithSlot:
+		return fmt.Sprintf("%s, holding %d slots", text, row.Slots)
+	case row.WithSlot == 0:
 		return text + ", none holds a slot"
-	case 1:
+	case row.WithSlot == 1:
 		return text + ", 1 holds a slot"
 	default:
 		return fmt.Sprintf("%s, %d hold a slot", text, row.WithSlot)
@@ -140,7 +142,7 @@ func sessionsText(row *sessions.Row, snapshot *headroom.Snapshot) string {
 // can tell which. While a link does not respond, slots of its sessions look the same,
 // so the number is unknown.
 func takenWithout(row *sessions.Row, snapshot *headroom.Snapshot) (slots int, known bool) {
-	return row.LicensedSessions - row.WithSlot, rowsCount(snapshot) && snapshot.Complete()
+	return row.LicensedSessions - row.Slots, rowsCount(snapshot) && snapshot.Complete()
 }
 
 // rowsCount returns whether effective headroom is based on usage rows.

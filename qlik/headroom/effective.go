@@ -66,8 +66,15 @@ func (o *observation) takenByRows(user *UserStatus, started *since) (taken int, 
 // become free: the slot of a session after its timeout, the slot of an ended session when
 // it has cooled. A row beyond that time is left over.
 func (o *observation) addRows(full map[int32][]time.Time) {
-	if !o.useRows {
+	if !o.useRows || len(full) == 0 {
 		return
+	}
+	rows := o.round.Usage.Rows
+	active := make(map[qlik.SessionKey]time.Time) // last activity of a session in any of its rows
+	for i, owner := range o.rows {
+		if _, isFull := full[owner.user]; isFull && owner.live && rows[i].LastActivity.After(active[rows[i].Session]) {
+			active[rows[i].Session] = rows[i].LastActivity
+		}
 	}
 	for i, owner := range o.rows {
 		slots, isFull := full[owner.user]
@@ -75,8 +82,8 @@ func (o *observation) addRows(full map[int32][]time.Time) {
 			continue
 		}
 		var free time.Time
-		if row := &o.round.Usage.Rows[i]; owner.live {
-			free = timeout(row, o.after.sessions[row.Session].link, o.coolingTime)
+		if session := rows[i].Session; owner.live {
+			free = timeout(active[session], o.after.sessions[session].link, o.coolingTime)
 		} else if !owner.ended.IsZero() {
 			free = owner.ended.Add(o.coolingTime)
 		}
@@ -89,20 +96,21 @@ func (o *observation) addRows(full map[int32][]time.Time) {
 // timeout returns when the slot of a session of a user at the limit becomes free
 // without further activity: after the inactivity timeout of the virtual proxy and the
 // cooling time. It returns the zero time if this is unknown.
-func timeout(row *qlik.UsageRow, link *trackedLink, coolingTime time.Duration) time.Time {
-	if row.LastActivity.IsZero() || link.timeout <= 0 {
+func timeout(lastActivity time.Time, link *trackedLink, coolingTime time.Duration) time.Time {
+	if lastActivity.IsZero() || link.timeout <= 0 {
 		return time.Time{}
 	}
-	return row.LastActivity.Add(link.timeout + coolingTime)
+	return lastActivity.Add(link.timeout + coolingTime)
 }
 
 // nextSlot returns when effective headroom becomes 1, given the times when slots
-// become free. It returns the zero time if there are too few of them.
+// become free. It returns the zero time if there are too few of them. It rounds up to a
+// full second, so that every text and number shows the same time.
 func nextSlot(slots []time.Time, effectiveHeadroom int) time.Time {
 	needed := 1 - effectiveHeadroom
 	if needed > len(slots) {
 		return time.Time{}
 	}
 	slices.SortFunc(slots, time.Time.Compare)
-	return slots[needed-1]
+	return slots[needed-1].Add(time.Second - 1).Truncate(time.Second)
 }

@@ -137,8 +137,7 @@ func TestTimeout(t *testing.T) {
 		{"the row does not say when it was active", time.Time{}, link, time.Time{}},
 		{"the timeout is unknown", morning, &trackedLink{}, time.Time{}},
 	} {
-		row := row("1", "anna", qlik.LicenseAnalyzer, test.activity)
-		if got := timeout(&row, test.link, 5*time.Minute); !got.Equal(test.want) {
+		if got := timeout(test.activity, test.link, 5*time.Minute); !got.Equal(test.want) {
 			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
 		}
 	}
@@ -156,6 +155,7 @@ func TestNextSlot(t *testing.T) {
 		{"the last", minutes(3, 1, 2), -2, minutes(3)[0]},
 		{"too few", minutes(3, 1, 2), -3, time.Time{}},
 		{"none", nil, 0, time.Time{}},
+		{"a full second", []time.Time{morning.Add(1)}, 0, morning.Add(time.Second)},
 	} {
 		if got := nextSlot(test.slots, test.headroom); !got.Equal(test.want) {
 			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
@@ -212,6 +212,29 @@ func TestNextSlotByRows(t *testing.T) {
 	s.rows("anna1", "anna2", "anna3", "anna4", "anna5")
 	s.observe()
 	s.expect("a cooling slot", s.user("anna").NextSlot, s.now.Add(5*time.Minute))
+}
+
+// TestTwoRowsOfOneSession: they are two slots until shown otherwise. Both become free when
+// the session times out.
+func TestTwoRowsOfOneSession(t *testing.T) {
+	s := newScenario(t, "n1/")
+	s.analyzers("anna")
+	s.link("n1/").InactivityTimeout = 30 * time.Minute
+	s.login("n1/", "anna1", "anna2", "anna3", "anna4")
+	s.rows("anna1", "anna1", "anna2", "anna3", "anna4")
+	s.usage.Rows[1].LastActivity = s.now.Add(-20 * time.Minute)
+	s.scrape(0)
+	anna := s.user("anna")
+	s.expect("slots", []int{anna.Headroom, anna.EffectiveHeadroom, anna.LicensedSessions}, []int{1, 0, 5})
+	s.expect("next slot", anna.NextSlot, s.now.Add(35*time.Minute))
+	s.expect("usage", s.snapshot.Usage()["anna1"], SessionUsage{Slots: 2, LastActivity: s.now})
+	s.expect("usage of another", s.snapshot.Usage()["anna2"], SessionUsage{Slots: 1, LastActivity: s.now})
+	s.logout("n1/", "anna1")
+	s.now = s.now.Add(time.Minute)
+	s.rows("anna1", "anna1", "anna2", "anna3", "anna4")
+	s.observe()
+	anna = s.user("anna")
+	s.expect("both cool", []any{anna.EffectiveHeadroom, anna.NextSlot}, []any{0, s.now.Add(5 * time.Minute)})
 }
 
 // TestSessionsAfterTheRows: usage rows and the time when they were read belong together.

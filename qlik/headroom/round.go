@@ -38,7 +38,7 @@ const UsageValidity = 15 * time.Second
 // Usage holds the usage rows of a site. They reflect some time between AskedAt and
 // ReadAt.
 type Usage struct {
-	Rows    []qlik.UsageRow // one row per session
+	Rows    []qlik.UsageRow // a session can have several
 	AskedAt time.Time       // when the request was sent
 	ReadAt  time.Time       // when the response was complete
 

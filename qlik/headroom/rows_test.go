@@ -177,7 +177,7 @@ func TestRowsBelongToTheirUsers(t *testing.T) {
 		"anna": qlik.LicenseProfessional, "carla": qlik.LicenseProfessional, "bert": qlik.LicenseLogin, "anonymous": qlik.LicenseAnalyzerCapacity,
 	})
 	s.expect("slots of sessions", s.snapshot.Usage(), map[qlik.SessionID]SessionUsage{
-		"s1": {LastActivity: s.now.Add(-time.Minute)}, "s2": {}, "s6": {LastActivity: s.now},
+		"s1": {1, s.now.Add(-time.Minute)}, "s2": {Slots: 1}, "s6": {1, s.now},
 	})
 }
 

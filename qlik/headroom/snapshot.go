@@ -79,9 +79,10 @@ type VirtualProxyCount struct {
 	SeveralNodes bool   // other sessions are on other nodes
 }
 
-// SessionUsage is the data of the usage row of a session.
+// SessionUsage is the data of the usage rows of a session.
 type SessionUsage struct {
-	LastActivity time.Time // zero if the row contains none
+	Slots        int       // number of rows, usually 1: each of them may take a slot
+	LastActivity time.Time // zero if the rows contain none
 }
 
 // Usage returns the usage rows of the snapshot's sessions. If UsageKnown and
@@ -91,14 +92,19 @@ func (s *Snapshot) Usage() map[qlik.SessionID]SessionUsage {
 	if len(s.rows) == 0 {
 		return nil
 	}
-	rows := make(map[qlik.SessionKey]*qlik.UsageRow, len(s.rows))
+	rows := make(map[qlik.SessionKey]SessionUsage, len(s.rows))
 	for i := range s.rows {
-		rows[s.rows[i].Session] = &s.rows[i]
+		row := rows[s.rows[i].Session]
+		row.Slots++
+		if activity := s.rows[i].LastActivity; activity.After(row.LastActivity) {
+			row.LastActivity = activity
+		}
+		rows[s.rows[i].Session] = row
 	}
 	usage := make(map[qlik.SessionID]SessionUsage, len(rows))
 	for i := range s.Sessions {
-		if row := rows[s.Sessions[i].ID.Key()]; row != nil {
-			usage[s.Sessions[i].ID] = SessionUsage{LastActivity: row.LastActivity}
+		if row, known := rows[s.Sessions[i].ID.Key()]; known {
+			usage[s.Sessions[i].ID] = row
 		}
 	}
 	return usage

@@ -46,5 +46,5 @@ func TestUsageOfSessions(t *testing.T) {
 		t.Error("there is usage without rows")
 	}
 	snapshot.rows = []qlik.UsageRow{row("1", "", "", morning), row("3", "", "", time.Time{}), row("gone", "", "", morning)}
-	compare(t, "usage", snapshot.Usage(), map[qlik.SessionID]SessionUsage{"1": {morning}, "3": {}})
+	compare(t, "usage", snapshot.Usage(), map[qlik.SessionID]SessionUsage{"1": {1, morning}, "3": {Slots: 1}})
 }
