@@ -69,7 +69,7 @@ func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 		return nil, configuration.Explain(settings.Name, err)
 	}
 	asked := &openSite{
-		Site: opened, Logger: logger, CoolingTime: run.Headroom.CoolingTime, ServiceAccounts: settings.ServiceAccount,
+		Site: opened, Logger: logger, ServiceAccounts: settings.ServiceAccount,
 		In: streams.In, Out: streams.Out, Err: streams.Err,
 		Terminal: terminal.Is(streams.In) && terminal.Is(streams.Out),
 		Color:    terminal.Colors(streams.Out),

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -23,8 +22,6 @@ import (
 type openSite struct {
 	Site   *site.Site
 	Logger log.Logger
-	// CoolingTime is the maximum time that a slot cools.
-	CoolingTime time.Duration
 	// ServiceAccounts are users whose sessions are never ended.
 	ServiceAccounts []qlik.User
 	// Hash returns the hash of a user in labels. It is nil if no key is known.

@@ -32,6 +32,9 @@ type PlaceFilter struct {
 	Nodes          []string // host names in any case; empty means all
 }
 
+// Everywhere reports whether the filter selects all places.
+func (f *PlaceFilter) Everywhere() bool { return len(f.VirtualProxies) == 0 && len(f.Nodes) == 0 }
+
 // Matches reports whether the filter selects a place.
 func (f *PlaceFilter) Matches(virtualProxy, node string) bool {
 	isVirtualProxy := func(prefix string) bool { return strings.Trim(prefix, "/") == strings.Trim(virtualProxy, "/") }

@@ -112,5 +112,8 @@ func nextSlot(slots []time.Time, effectiveHeadroom int) time.Time {
 		return time.Time{}
 	}
 	slices.SortFunc(slots, time.Time.Compare)
-	return slots[needed-1].Add(time.Second - 1).Truncate(time.Second)
+	return fullSecond(slots[needed-1])
 }
+
+// fullSecond rounds a time up to a full second.
+func fullSecond(t time.Time) time.Time { return t.Add(time.Second - 1).Truncate(time.Second) }

@@ -214,6 +214,31 @@ func TestNextSlotByRows(t *testing.T) {
 	s.expect("a cooling slot", s.user("anna").NextSlot, s.now.Add(5*time.Minute))
 }
 
+// TestWait: ending a session at the limit frees a slot only after the cooling time.
+func TestWait(t *testing.T) {
+	s := newScenario(t, "n1/")
+	s.analyzers("anna", "bert")
+	s.link("n1/").InactivityTimeout = 30 * time.Minute
+	s.login("n1/", "anna1", "anna2", "anna3", "bert1", "bert2", "bert3", "bert4", "bert5", "carla1", "robot1")
+	s.rows("anna1", "anna2", "anna3", "anna4", "anna5", "bert1", "bert2", "bert3", "bert4", "bert5")
+	s.scrape(0)
+	wait := func(what, id string, want time.Time) {
+		t.Helper()
+		user := s.user(id)
+		s.expect(what, s.snapshot.Wait(&user), want)
+	}
+	wait("two slots cool", "anna", s.now.Add(DefaultCoolingTime))
+	wait("five sessions are there", "bert", time.Time{})
+	wait("slots are free", "carla", time.Time{})
+	wait("unlimited", "robot", time.Time{})
+	s.usage.Rows[5].LastActivity = s.now.Add(-30 * time.Minute)
+	s.scrape(time.Second)
+	wait("a session has just timed out", "bert", s.now.Add(DefaultCoolingTime-time.Second))
+	s.usage.Rows[5].LastActivity = s.now.Add(-29 * time.Minute)
+	s.scrape(0)
+	wait("ending one is faster", "bert", time.Time{})
+}
+
 // TestTwoRowsOfOneSession: they are two slots until shown otherwise. Both become free when
 // the session times out.
 func TestTwoRowsOfOneSession(t *testing.T) {

@@ -26,7 +26,8 @@ type Snapshot struct {
 	UsagePlausible bool           // the usage rows reflect the sessions
 	Services       []qlik.ServiceState
 
-	rows []qlik.UsageRow // usage rows that define effective headroom
+	rows    []qlik.UsageRow // usage rows that define effective headroom
+	soonest time.Time       // when a slot becomes free if a session of a user at the limit ends now
 }
 
 // Up reports whether at least one link answered. If not, all sessions are unknown.
@@ -43,6 +44,16 @@ func (s *Snapshot) Complete() bool {
 func complete(links []LinkResult) bool {
 	up := slices.ContainsFunc(links, func(l LinkResult) bool { return l.Err == nil })
 	return up && !slices.ContainsFunc(links, func(l LinkResult) bool { return l.Err != nil && !l.Stopped })
+}
+
+// Wait returns the user's next slot if ending sessions would free none sooner: the slot of
+// a session that ends at the limit stays taken for the cooling time. Otherwise it returns
+// the zero time.
+func (s *Snapshot) Wait(user *UserStatus) time.Time {
+	if user.Limited && user.EffectiveHeadroom <= 0 && !user.NextSlot.After(s.soonest) {
+		return user.NextSlot
+	}
+	return time.Time{}
 }
 
 // UserStatus is the state of one user at one time. All anonymous users are one.
