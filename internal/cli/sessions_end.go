@@ -75,7 +75,7 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	case options.IdleFor < 0:
 		return fmt.Errorf("--idle-for: must be at least 0s, not %s", options.IdleFor)
 	}
-	snapshot, err := c.read(ctx)
+	snapshot, err := c.readFor(ctx, &options.Query)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
 // than atLeast sessions or taken slots. It returns ErrIncomplete if some links did
 // not respond.
 func (c *openSite) List(ctx context.Context, query Query, atLeast int, format string) error {
-	snapshot, err := c.read(ctx)
+	snapshot, err := c.readFor(ctx, &query)
 	if err != nil {
 		return err
 	}

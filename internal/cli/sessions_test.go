@@ -183,6 +183,40 @@ func TestListCooling(t *testing.T) {
 	})
 }
 
+// TestUnknownPlaces checks that a node or virtual proxy that does not exist is an error,
+// not an empty list.
+func TestUnknownPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := sessionstest.Start(t, nil)
+		sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
+		server.SetProxyFault("qlik3", qliktest.Refused) // a node that does not answer exists, too
+		const virtualProxies = "; there are /, /portal, /qmc, /sales"
+		for _, test := range []struct {
+			places sessions.PlaceFilter
+			want   string
+		}{
+			{sessions.PlaceFilter{Nodes: []string{"QLIK1", "typo"}}, "--node: no node typo; there are qlik1, qlik2, qlik3"},
+			{sessions.PlaceFilter{Nodes: []string{"qlik1:4243"}}, "--node: no node qlik1:4243; there are qlik1, qlik2, qlik3"},
+			{sessions.PlaceFilter{VirtualProxies: []string{"sales/", "sale"}}, "--virtual-proxy: no virtual proxy sale" + virtualProxies},
+			{sessions.PlaceFilter{VirtualProxies: []string{"a\x1b"}}, "--virtual-proxy: no virtual proxy a‹U+001B›" + virtualProxies},
+			{sessions.PlaceFilter{Nodes: []string{"qlik3"}, VirtualProxies: []string{"/"}}, ""},
+		} {
+			c := commands(site)
+			for what, err := range map[string]error{
+				"list": c.List(t.Context(), Query{PlaceFilter: test.places}, 0, formatTable),
+				"end":  c.End(t.Context(), EndOptions{Query: Query{User: "anna", PlaceFilter: test.places}, Yes: true, DryRun: true}),
+			} {
+				if test.want == "" && !errors.Is(err, ErrIncomplete) || test.want != "" && (err == nil || err.Error() != test.want) {
+					t.Errorf("%s %+v: got %v, want %s", what, test.places, err, test.want)
+				}
+			}
+		}
+		if left := len(server.Sessions()); left != 1 {
+			t.Errorf("%d sessions are left", left)
+		}
+	})
+}
+
 // TestNextSlotBesideRefusedSessions checks that all outputs show the same next slot: the
 // one that cooled first, although the user keeps trying.
 func TestNextSlotBesideRefusedSessions(t *testing.T) {
