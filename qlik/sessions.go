@@ -2,7 +2,6 @@ package qlik
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"io"
 	"net/http"
@@ -50,10 +49,7 @@ type sessionRecord struct {
 	UserID        string `json:"UserId"`
 }
 
-var errIncompleteSession = &kindError{
-	kind: KindDecode,
-	err:  errors.New("an element of the list has no SessionId, UserDirectory or UserId"),
-}
+var errIncompleteSession = otherShapef("an element of the list has no SessionId, UserDirectory or UserId")
 
 // maxSessions is the maximum number of sessions of one link. It is far above the
 // number on any real site.

@@ -52,7 +52,7 @@ func (c *Client) ConfiguredLinks() []Link {
 	return staticLinks(c.config.Proxies, c.config.VirtualProxies)
 }
 
-var errNoID = kindErrorf(KindDecode, "the list has a virtual proxy without id")
+var errNoID = otherShapef("the list has a virtual proxy without id")
 
 // joinLinks joins the lists of proxies and virtual proxies of the repository. A
 // virtual proxy without a proxy has no link. Two virtual proxies on different proxies

@@ -117,11 +117,14 @@ func TestComing(t *testing.T) {
 		2*time.Second - 1:                  "12:00:01 CET (in 2 s)",
 		time.Minute - time.Second:          "12:00:59 CET (in 59 s)",
 		time.Minute - 1:                    "12:00:59 CET (in 1 min)",
-		33*time.Minute + time.Second:       "12:33:01 CET (in 34 min)",
+		33*time.Minute + time.Second:       "12:33:01 CET (in 33 min)",
+		5*time.Minute + 29*time.Second:     "12:05:29 CET (in 5 min)",
+		5*time.Minute + 30*time.Second:     "12:05:30 CET (in 6 min)",
+		time.Nanosecond:                    "12:00:00 CET (in 1 s)",
 		34 * time.Minute:                   "12:34:00 CET (in 34 min)",
 		time.Hour - time.Second:            "12:59:59 CET (in 1 h 0 min)",
 		24*time.Hour - 1:                   "21 Nov 11:59:59 CET (in 1 d 0 h)",
-		365*24*time.Hour + time.Nanosecond: "20 Nov 2027 12:00:00 CET (in 365 d 1 h)",
+		365*24*time.Hour + time.Nanosecond: "20 Nov 2027 12:00:00 CET (in 365 d 0 h)",
 	} {
 		if got := text.Coming(now.Add(after).UTC(), now); got != want {
 			t.Errorf("%s: got %q, want %q", after, got, want)

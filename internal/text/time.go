@@ -23,8 +23,8 @@ func Moment(t, now time.Time) string {
 // (in 34 min)".
 func Coming(t, now time.Time) string { return Moment(t, now) + " (" + In(t, now) + ")" }
 
-// In returns the time from now until t, such as "in 34 min". It rounds up, because what is
-// announced must not come later. A past time is "now".
+// In returns the time from now until t, such as "in 34 min", rounded to the nearest unit. A
+// past time is "now".
 func In(t, now time.Time) string {
 	d, unit := t.Sub(now), time.Minute
 	switch {
@@ -35,7 +35,7 @@ func In(t, now time.Time) string {
 	case d >= 24*time.Hour:
 		unit = time.Hour
 	}
-	return "in " + Duration((d + unit - 1).Truncate(unit))
+	return "in " + Duration(max(d.Round(unit), unit))
 }
 
 // Duration returns a duration in its one or two largest units. A negative duration is
