@@ -69,7 +69,7 @@ func (o *observation) addRows(full map[int32][]time.Time) {
 	if !o.useRows || len(full) == 0 {
 		return
 	}
-	rows := o.round.Usage.Rows
+	rows := o.round.Usage.rows
 	active := make(map[qlik.SessionKey]time.Time) // last activity of a session in any of its rows
 	for i, owner := range o.rows {
 		if _, isFull := full[owner.user]; isFull && owner.live && rows[i].LastActivity.After(active[rows[i].Session]) {

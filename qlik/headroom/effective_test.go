@@ -200,10 +200,10 @@ func TestNextSlotByRows(t *testing.T) {
 	s.expect("the shortest timeout, and cooling", s.user("anna").NextSlot, s.now.Add(15*time.Minute))
 	s.expect("with slots there is no next one", s.user("bert").NextSlot, time.Time{})
 
-	s.usage.Rows[1].LastActivity = s.now.Add(-29 * time.Minute)
+	s.usage.rows[1].LastActivity = s.now.Add(-29 * time.Minute)
 	s.scrape(0)
 	s.expect("the longest without activity", s.user("anna").NextSlot, s.now.Add(6*time.Minute))
-	s.usage.Rows[1].LastActivity = s.now.Add(-35 * time.Minute)
+	s.usage.rows[1].LastActivity = s.now.Add(-35 * time.Minute)
 	s.scrape(0)
 	s.expect("one whose time has passed must be active", s.user("anna").NextSlot, s.now.Add(15*time.Minute))
 
@@ -231,10 +231,10 @@ func TestWait(t *testing.T) {
 	wait("five sessions are there", "bert", time.Time{})
 	wait("slots are free", "carla", time.Time{})
 	wait("unlimited", "robot", time.Time{})
-	s.usage.Rows[5].LastActivity = s.now.Add(-30 * time.Minute)
+	s.usage.rows[5].LastActivity = s.now.Add(-30 * time.Minute)
 	s.scrape(time.Second)
 	wait("a session has just timed out", "bert", s.now.Add(DefaultCoolingTime-time.Second))
-	s.usage.Rows[5].LastActivity = s.now.Add(-29 * time.Minute)
+	s.usage.rows[5].LastActivity = s.now.Add(-29 * time.Minute)
 	s.scrape(0)
 	wait("ending one is faster", "bert", time.Time{})
 }
@@ -247,7 +247,7 @@ func TestTwoRowsOfOneSession(t *testing.T) {
 	s.link("n1/").InactivityTimeout = 30 * time.Minute
 	s.login("n1/", "anna1", "anna2", "anna3", "anna4")
 	s.rows("anna1", "anna1", "anna2", "anna3", "anna4")
-	s.usage.Rows[1].LastActivity = s.now.Add(-20 * time.Minute)
+	s.usage.rows[1].LastActivity = s.now.Add(-20 * time.Minute)
 	s.scrape(0)
 	anna := s.user("anna")
 	s.expect("slots", []int{anna.Headroom, anna.EffectiveHeadroom, anna.LicensedSessions}, []int{1, 0, 5})
@@ -292,8 +292,8 @@ func TestSessionsAfterTheRows(t *testing.T) {
 	s.expect("rows are known", s.snapshot.UsageKnown, false)
 
 	s.rows("anna1", "anna2", "left1", "left2", "left3", "left4", "left5")
-	for i := range s.usage.Rows {
-		s.usage.Rows[i].User = lab("anna")
+	for i := range s.usage.rows {
+		s.usage.rows[i].User = lab("anna")
 	}
 	s.login("n1/", "anna9")
 	s.scrape(time.Second)
@@ -320,7 +320,7 @@ func TestRowsReadAfterTheLinksWereAsked(t *testing.T) {
 	s.expect("effective headroom", s.user("anna").EffectiveHeadroom, 3)
 	s.expect("first seen", s.user("anna").FirstSeen, round.Heard)
 
-	round.Asked = round.Usage.ReadAt.Add(UsageValidity)
+	round.Asked = round.Usage.readAt.Add(UsageValidity)
 	round.Heard = round.Asked.Add(10 * time.Second)
 	s.snapshot, s.state = s.state.Observe(round)
 	s.expect("rows are known that were fresh enough when the links were asked", s.snapshot.UsageKnown, true)
@@ -398,10 +398,10 @@ func TestNextSlotOfUnseenEnds(t *testing.T) {
 	s.analyzers("anna")
 	s.login("n1/", "anna1", "anna2", "anna3")
 	s.rows("anna1", "anna2", "anna3", "gone1", "gone2")
-	for i := range s.usage.Rows {
-		s.usage.Rows[i].User = lab("anna")
+	for i := range s.usage.rows {
+		s.usage.rows[i].User = lab("anna")
 	}
-	rows := s.usage.Rows
+	rows := s.usage.rows
 	read := func(after time.Duration) {
 		s.now = s.now.Add(after)
 		s.usage = NewUsage(rows, s.now, s.now)
@@ -446,8 +446,8 @@ func TestRowOfAnEndedSessionWithoutUser(t *testing.T) {
 	five := []string{"anna1", "anna2", "anna3", "anna4", "anna5"}
 	read := func() {
 		s.rows(five...)
-		for i := range s.usage.Rows {
-			s.usage.Rows[i].User = qlik.User{}
+		for i := range s.usage.rows {
+			s.usage.rows[i].User = qlik.User{}
 		}
 	}
 	s.login("n1/", five...)

@@ -105,20 +105,20 @@ type since struct {
 func (o *observation) startedSince(usage *Usage) map[int32]*since {
 	started := make(map[qlik.SessionKey]int32)
 	for id, session := range o.after.sessions {
-		if session.startSeen && session.firstSeen.After(usage.AskedAt) {
+		if session.startSeen && session.firstSeen.After(usage.askedAt) {
 			started[id] = session.user
 		}
 	}
 	for id, ended := range o.after.ended {
-		if number, known := o.number[ended.user]; known && ended.started.After(usage.AskedAt) && o.cools(ended) {
+		if number, known := o.number[ended.user]; known && ended.started.After(usage.askedAt) && o.cools(ended) {
 			started[id] = number
 		}
 	}
 	if len(started) == 0 {
 		return nil
 	}
-	for i := range usage.Rows {
-		delete(started, usage.Rows[i].Session)
+	for i := range usage.rows {
+		delete(started, usage.rows[i].Session)
 	}
 	users := make(map[int32]*since)
 	for id, number := range started {

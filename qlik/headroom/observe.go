@@ -44,8 +44,8 @@ func (o *observation) snapshot() *Snapshot {
 	if o.round.Services != nil {
 		s.Services = o.round.Services.States
 	}
-	if o.useRows {
-		s.rows = o.round.Usage.Rows
+	if s.UsageKnown {
+		s.usage = o.round.Usage
 	}
 	return s
 }

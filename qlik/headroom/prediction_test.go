@@ -353,7 +353,7 @@ const (
 func (w *world) explain(p *person, tooMany int, hasMoved func() bool) string {
 	switch {
 	case w.rows:
-		return p.excuseOfRows(tooMany, w.usage.ReadAt)
+		return p.excuseOfRows(tooMany, w.usage.readAt)
 	case hasMoved():
 		return apart
 	case !w.empty || !w.snapshot.UsagePlausible:
@@ -370,7 +370,7 @@ func (w *world) canJudge() bool {
 	sessions := 0
 	for i := range w.snapshot.Users {
 		user := &w.snapshot.Users[i]
-		if user.Sessions == 0 || user.FirstSeen.After(w.usage.ReadAt) {
+		if user.Sessions == 0 || user.FirstSeen.After(w.usage.readAt) {
 			continue
 		}
 		if w.answers.heard.Sub(user.FirstSeen) >= 2*time.Minute {

@@ -15,9 +15,9 @@ func (o *observation) assignRows() {
 		return
 	}
 	usage := o.round.Usage
-	o.rows = make([]rowOwner, len(usage.Rows))
-	for i := range usage.Rows {
-		row, owner := &usage.Rows[i], rowOwner{user: -1}
+	o.rows = make([]rowOwner, len(usage.rows))
+	for i := range usage.rows {
+		row, owner := &usage.rows[i], rowOwner{user: -1}
 		if session, live := o.after.sessions[row.Session]; live {
 			owner = rowOwner{user: session.user, live: true}
 		} else {
@@ -47,7 +47,7 @@ func (o *observation) joinRows() {
 		status := o.status[owner.user]
 		o.users[status].LicensedSessions++
 		if o.users[status].License == "" {
-			o.users[status].License = o.round.Usage.Rows[i].License
+			o.users[status].License = o.round.Usage.rows[i].License
 		}
 		if owner.live {
 			o.live[status]++
@@ -97,7 +97,7 @@ func (t trust) judge(usage *Usage, users []UserStatus, live []int, limit int, no
 			continue
 		}
 		switch {
-		case user.Sessions == 0, user.FirstSeen.IsZero(), user.FirstSeen.After(usage.AskedAt):
+		case user.Sessions == 0, user.FirstSeen.IsZero(), user.FirstSeen.After(usage.askedAt):
 		case live[i] > 0:
 			inFavor++
 		case user.LicensedSessions >= limit: // leftover rows hold all slots

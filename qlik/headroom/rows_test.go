@@ -193,11 +193,11 @@ func TestLeftoverRowsProveNothing(t *testing.T) {
 	s.usage = NewUsage([]qlik.UsageRow{row("bert7", "bert", qlik.LicenseAnalyzer, old)}, s.now, s.now)
 	s.observe()
 	s.expect("a leftover row: plausible", s.snapshot.UsagePlausible, false)
-	s.expect("rows that are offered", len(s.snapshot.rows), 0)
+	s.expect("rows that are offered", len(s.snapshot.Usage()), 0)
 	s.usage = NewUsage([]qlik.UsageRow{row("bert1", "bert", qlik.LicenseAnalyzer, old)}, s.now, s.now)
 	s.observe()
 	s.expect("the row of a session: plausible", s.snapshot.UsagePlausible, true)
-	s.expect("rows that are offered", len(s.snapshot.rows), 1)
+	s.expect("rows that are offered", len(s.snapshot.Usage()), 1)
 }
 
 // TestRowsOfASlowAnswer: users first seen while the answer was under way say nothing

@@ -26,8 +26,8 @@ type Snapshot struct {
 	UsagePlausible bool           // the usage rows reflect the sessions
 	Services       []qlik.ServiceState
 
-	rows    []qlik.UsageRow // usage rows that define effective headroom
-	soonest time.Time       // when a slot becomes free if a session of a user at the limit ends now
+	usage   *Usage    // usage rows; nil if UsageKnown is false
+	soonest time.Time // when a slot becomes free if a session of a user at the limit ends now
 }
 
 // Up reports whether at least one link answered. If not, all sessions are unknown.
@@ -96,21 +96,30 @@ type SessionUsage struct {
 	LastActivity time.Time // zero if the rows contain none
 }
 
+// UsageReadAt returns when the usage rows of the snapshot were read. It returns the zero
+// time if they are unknown.
+func (s *Snapshot) UsageReadAt() time.Time {
+	if s.usage == nil {
+		return time.Time{}
+	}
+	return s.usage.readAt
+}
+
 // Usage returns the usage rows of the snapshot's sessions. If UsageKnown and
 // UsagePlausible, a session without a row holds no slot. Otherwise the result is nil.
 // Usage joins rows and sessions on each call, because few callers need it.
 func (s *Snapshot) Usage() map[qlik.SessionID]SessionUsage {
-	if len(s.rows) == 0 {
+	if s.usage == nil || !s.UsagePlausible || len(s.usage.rows) == 0 {
 		return nil
 	}
-	rows := make(map[qlik.SessionKey]SessionUsage, len(s.rows))
-	for i := range s.rows {
-		row := rows[s.rows[i].Session]
-		row.Slots++
-		if activity := s.rows[i].LastActivity; activity.After(row.LastActivity) {
-			row.LastActivity = activity
+	rows := make(map[qlik.SessionKey]SessionUsage, len(s.usage.rows))
+	for _, row := range s.usage.rows {
+		of := rows[row.Session]
+		of.Slots++
+		if row.LastActivity.After(of.LastActivity) {
+			of.LastActivity = row.LastActivity
 		}
-		rows[s.rows[i].Session] = row
+		rows[row.Session] = of
 	}
 	usage := make(map[qlik.SessionID]SessionUsage, len(rows))
 	for i := range s.Sessions {
