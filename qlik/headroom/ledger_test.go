@@ -207,6 +207,11 @@ func (l *ledger) excuseOfLists(tooMany int, now time.Time) string {
 	return enough(reasons, tooMany)
 }
 
+// hasHiddenSlot reports whether the lists do not show that a slot is taken.
+func (l *ledger) hasHiddenSlot() bool {
+	return slices.ContainsFunc(l.ends, func(e *end) bool { return e.taken && e.hidden != "" })
+}
+
 // excuseOfRows does the same for effective headroom by usage rows.
 func (l *ledger) excuseOfRows(tooMany int, readAt time.Time) string {
 	counted := slices.Clone(l.read)
