@@ -103,8 +103,8 @@ func (p *Plan) Ending() []UserSession {
 }
 
 // choose sets the reasons of the sessions that stay. Keep keeps the most recently
-// active sessions in all places. If these are unknown, choose succeeds only if at
-// least Keep sessions stay for other reasons.
+// active sessions in all places. If not all of these are known, choose keeps those that
+// are, and succeeds only if at least Keep sessions stay for other reasons.
 func (p *Plan) choose(selection *Selection, now time.Time) error {
 	known, staying := 0, 0
 	for i := range p.Sessions {
@@ -119,16 +119,19 @@ func (p *Plan) choose(selection *Selection, now time.Time) error {
 	keep := min(selection.Keep, len(p.Sessions))
 	switch {
 	case len(p.Sessions) == 0:
+		return nil
 	case known == 0 && selection.IdleFor > 0:
 		return ErrIdleUnknown
-	case keep <= known || keep == len(p.Sessions): // the sessions are ordered by last activity, unknown last
-		for i := range keep {
-			if p.Sessions[i].Ends() {
-				p.Sessions[i].Stays = StaysRecent
-			}
+	case keep > known && keep < len(p.Sessions):
+		if staying < keep {
+			return ErrRecentUnknown
 		}
-	case staying < keep:
-		return ErrRecentUnknown
+		keep = known
+	}
+	for i := range keep { // the sessions are ordered by last activity, unknown last
+		if p.Sessions[i].Ends() {
+			p.Sessions[i].Stays = StaysRecent
+		}
 	}
 	return nil
 }
