@@ -75,16 +75,16 @@ func (e *kindError) Unwrap() error { return e.err }
 // expected one. Only another release of Qlik Sense, or another program, answers so.
 var ErrOtherShape = errors.New("the answer has another shape than those of known releases")
 
-// otherShape marks an error with ErrOtherShape without changing its text.
-type otherShape struct{ error }
+// otherShapeError marks an error with ErrOtherShape without changing its text.
+type otherShapeError struct{ error }
 
-func (e otherShape) Unwrap() error { return e.error }
+func (e otherShapeError) Unwrap() error { return e.error }
 
-func (otherShape) Is(target error) bool { return target == ErrOtherShape } //nolint:errorlint // a marker
+func (otherShapeError) Is(target error) bool { return target == ErrOtherShape }
 
 // otherShapef returns an error of KindDecode about a complete JSON answer.
 func otherShapef(format string, args ...any) error {
-	return &kindError{kind: KindDecode, err: otherShape{fmt.Errorf(format, args...)}}
+	return &kindError{kind: KindDecode, err: otherShapeError{fmt.Errorf(format, args...)}}
 }
 
 func kindErrorf(kind Kind, format string, args ...any) error {
