@@ -76,7 +76,8 @@ var masks = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "<TIMESTAMP>"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`), "<DATE>"},
-	{regexp.MustCompile(`\b(\d+ [A-Z][a-z]+ )?\d\d:\d\d:\d\d [A-Z+-][A-Z\d]+\b`), "<TIME>"},
+	{regexp.MustCompile(`\b(\d+ [A-Z][a-z]+ (\d{4} )?)?\d\d:\d\d:\d\d [A-Z+-][A-Z\d]+\b`), "<TIME>"},
+	{regexp.MustCompile(`<TIME> \(in [\w ]+\)`), "<TIME> (in <DURATION>)"},
 	{regexp.MustCompile(`\b\d+ ms\b`), "<N> ms"},
 	{regexp.MustCompile(`\bwithin \d+s of this machine\b`), "within <N>s of this machine"},
 	{regexp.MustCompile(`\b(duration(?:=|":"))[\d.]+[a-zµ]+`), "${1}<DURATION>"},
@@ -127,6 +128,8 @@ func TestMask(t *testing.T) {
 			"USER  NEXT SLOT BY  IDLE\nanna  <TIME>        4 min\nbert  -             -\n",
 		"USER  NEXT SLOT BY          IDLE\nanna  27 Nov 00:03:17 CEST  4 min\nbert  -                     -\n": "" +
 			"USER  NEXT SLOT BY  IDLE\nanna  <TIME>        4 min\nbert  -             -\n",
+		"USER  NEXT SLOT BY                        IDLE\nanna  1 Jan 2027 00:03:17 CEST (in 5 min)  4 min\n": "" +
+			"USER  NEXT SLOT BY            IDLE\nanna  <TIME> (in <DURATION>)  4 min\n",
 		"USER  IDLE\nanna    4 min\n\nat 12:34:56 UTC\n": "USER  IDLE\nanna    4 min\n\nat <TIME>\n",
 	} {
 		if got := mask(table); got != want {

@@ -80,7 +80,7 @@ var elsewhere = map[wrong]string{
 	{"hashed", "is missing; hashed labels require a file with the key for hashing"}: "user-labels.key-file",
 }
 
-// TestWrongSettings checks that serve, check, --config.check, and a reload reject an
+// TestWrongSettings checks that serve, all other commands, --config.check, and a reload reject an
 // invalid value of any setting with the same text. The value can come from a flag, the
 // environment, or a file, and the error uses the name of the setting there.
 func TestWrongSettings(t *testing.T) {
@@ -146,7 +146,7 @@ func TestWrongSettings(t *testing.T) {
 	}
 }
 
-// refused runs serve, check, and --config.check with arguments that they must reject.
+// refused runs serve, the other commands, and --config.check with arguments that they must reject.
 // The name is a regular expression.
 func refused(t *testing.T, args []string, name, words string) {
 	t.Helper()
@@ -156,7 +156,7 @@ func refused(t *testing.T, args []string, name, words string) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel() // so that an accepted command does not keep running
-	for _, command := range [][]string{{"serve"}, {"check"}, {"--config.check"}} {
+	for _, command := range [][]string{{"serve"}, {"check"}, {"--config.check"}, {"sessions"}, {"sessions", "end", `--user=LAB\anna`}} {
 		ctx := ended
 		if command[0] == "check" {
 			ctx = t.Context() // reports errors about files as a failed step

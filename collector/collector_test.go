@@ -334,6 +334,21 @@ func series(t *testing.T, gatherer prometheus.Gatherer, name string) map[string]
 	return values
 }
 
+// TestAgeOfUsageRows checks that the age belongs to the rows of the snapshot, even if newer
+// rows have been read since.
+func TestAgeOfUsageRows(t *testing.T) {
+	s := company()
+	usage := headroom.NewUsage(nil, day("2026-01-03"), day("2026-01-03"))
+	s.snapshot, _ = headroom.New(headroom.Config{Limit: limit}).Observe(headroom.Round{
+		Asked: day("2026-01-03"), Heard: day("2026-01-03"), Links: s.snapshot.Links, Usage: usage,
+	})
+	s.status.Refreshed["usage"] = day("2026-01-04")
+	got := series(t, scrape(t, s, config(nil)), "qlik_last_refresh_timestamp_seconds")
+	if want := float64(day("2026-01-03").Unix()); got["usage"] != want {
+		t.Errorf("got %v, want %v for usage", got, want)
+	}
+}
+
 func TestWhoGetsSeries(t *testing.T) {
 	everybody := map[string]float64{"LAB anna": 0, "LAB bert": 4, "LAB carla": -1, "LAB zoe": 5}
 	byHeadroom := map[string]float64{"0": 1, "1": 0, "2": 0, "3": 0, "4": 1, "over": 1}

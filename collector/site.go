@@ -46,6 +46,9 @@ func (siteCollector) Update(v *view, w *writer) error {
 		w.write(repositoryUpDesc, boolean(repository.Up), repository.Node)
 	}
 	for source, at := range v.status.Refreshed {
+		if read := v.snapshot.UsageReadAt(); source == qlik.SourceUsage && !read.IsZero() {
+			at = read // of the rows in this snapshot; newer ones may have been read since
+		}
 		w.write(lastRefreshDesc, seconds(at), source)
 	}
 	for _, source := range qlik.Sources() {

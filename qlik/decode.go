@@ -102,7 +102,7 @@ func decodeBounded(bounded *boundedReader, next func(*jsontext.Decoder) error, o
 	case err != nil:
 		return decodeError(err)
 	case token.Kind() != jsontext.KindBeginArray:
-		return kindErrorf(KindDecode, "the response is not a JSON array")
+		return otherShapef("the response is not a JSON array")
 	}
 	for decoder.PeekKind() != jsontext.KindEndArray {
 		bounded.element = bounded.limit
@@ -157,7 +157,7 @@ func decodeError(err error) error {
 	var wrongType *json.SemanticError
 	switch {
 	case errors.As(err, &wrongType):
-		return kindErrorf(KindDecode, "the JSON field %q has an unexpected type", wrongType.JSONPointer.LastToken())
+		return otherShapef("the JSON field %q has an unexpected type", wrongType.JSONPointer.LastToken())
 	case isSyntax(err):
 		return kindErrorf(KindDecode, "the JSON is invalid")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):

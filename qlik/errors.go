@@ -71,6 +71,22 @@ func (e *kindError) Error() string { return e.err.Error() }
 
 func (e *kindError) Unwrap() error { return e.err }
 
+// ErrOtherShape is the cause of an error about a complete JSON answer that is not the
+// expected one. Only another release of Qlik Sense, or another program, answers so.
+var ErrOtherShape = errors.New("the answer has another shape than those of known releases")
+
+// otherShapeError marks an error with ErrOtherShape without changing its text.
+type otherShapeError struct{ error }
+
+func (e otherShapeError) Unwrap() error { return e.error }
+
+func (otherShapeError) Is(target error) bool { return target == ErrOtherShape }
+
+// otherShapef returns an error of KindDecode about a complete JSON answer.
+func otherShapef(format string, args ...any) error {
+	return &kindError{kind: KindDecode, err: otherShapeError{fmt.Errorf(format, args...)}}
+}
+
 func kindErrorf(kind Kind, format string, args ...any) error {
 	return &kindError{kind: kind, err: fmt.Errorf(format, args...)}
 }

@@ -180,7 +180,7 @@ func decodeElements[T record](body io.Reader, left leftOut, room *Room, each fun
 	return err
 }
 
-var errNothingReadable = kindErrorf(KindDecode, "no element of the list can be read")
+var errNothingReadable = otherShapef("no element of the list can be read")
 
 // leftOut is what was left out of responses: the number of times by what it was.
 type leftOut map[string]uint64

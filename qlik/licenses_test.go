@@ -311,12 +311,16 @@ func TestUsageRows(t *testing.T) {
 	a := answers{
 		"/professionalaccesstype": list(access("anna", 0, "")), "/analyzeraccesstype": list(access("anna", 0, "")), "/loginaccesstype": `[{"name":"everybody"}]`,
 		"/professionalaccessusage": `[
-			{"sessionID":"s1","modifiedByUserName":"LAB\\anna","latestActivity":"2026-03-02T11:59:00.000Z","useStartTime":"x"},
+			{"id":"r1","sessionID":"s1","modifiedByUserName":"LAB\\anna","latestActivity":"2026-03-02T11:59:00.000Z","useStartTime":"x"},
 			{"sessionID":"s2","modifiedByUserName":"INTERNAL\\sa_repository"},
 			{"modifiedByUserName":"LAB\\nobody"},
 			{"sessionID":"gone","modifiedByUserName":"lab\\ANNA","latestActivity":null}]`,
-		"/analyzeraccessusage": `[{"sessionID":"s1","modifiedByUserName":"LAB\\anna"}]`, // the same session again
-		"/loginaccessusage": `[{"user":{"userDirectory":"LAB","userId":"Bert"},"sessions":[{"sessionID":"s3","latestActivity":"2026-03-02T11:58:00Z"},{"sessionID":"s4"}]},
+		// The same row again, and other rows of the same session: each may take a slot.
+		"/analyzeraccessusage": `[{"id":"r1","sessionID":"s1","modifiedByUserName":"LAB\\anna"},
+			{"id":"r2","sessionID":"s1","modifiedByUserName":"LAB\\anna"},
+			{"sessionID":"s1","modifiedByUserName":"LAB\\anna"}]`,
+		"/loginaccessusage": `[{"user":{"userDirectory":"LAB","userId":"Bert"},"sessionID":"s3","latestActivity":"2026-03-02T11:58:00Z",
+				"sessions":[{"sessionID":"s3","latestActivity":"2026-03-02T11:58:00Z"},{"sessionID":"s4"}]},
 			{"user":{"userDirectory":"none","userId":"anonymous1234"},"sessions":[{"sessionID":"s5"}]}]`,
 	}
 	licenses, err := a.client().Licenses(t.Context())
@@ -333,6 +337,8 @@ func TestUsageRows(t *testing.T) {
 		{key("s1"), anna, LicenseProfessional, today.Add(-time.Minute)},
 		{key("s2"), User{}, LicenseProfessional, time.Time{}},
 		{key("gone"), anna, LicenseProfessional, time.Time{}},
+		{key("s1"), anna, LicenseAnalyzer, time.Time{}},
+		{key("s1"), anna, LicenseAnalyzer, time.Time{}},
 		{key("s3"), bert, LicenseLogin, today.Add(-2 * time.Minute)},
 		{key("s4"), bert, LicenseLogin, time.Time{}},
 		{key("s5"), AnonymousUser, LicenseLogin, time.Time{}},

@@ -99,7 +99,7 @@ func (c *Client) About(ctx context.Context) (version string, answer Answer, err 
 		case err != nil:
 			return err
 		case about == nil || about.Version == "":
-			return kindErrorf(KindDecode, "the response contains no version")
+			return otherShapef("the response contains no version")
 		}
 		version = string(about.Version)
 		return nil

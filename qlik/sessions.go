@@ -51,12 +51,9 @@ type sessionRecord struct {
 	UserID        string `json:"UserId"`
 }
 
-var errIncompleteSession = &kindError{
-	kind: KindDecode,
-	err:  errors.New("an element of the list has no SessionId, UserDirectory or UserId"),
-}
+var errIncompleteSession = otherShapef("an element of the list has no SessionId, UserDirectory or UserId")
 
-var errLongName = kindErrorf(KindDecode, "an element of the list has an id of more than %d characters", maxName)
+var errLongName = otherShapef("an element of the list has an id of more than %d characters", maxName)
 
 // Sessions reads the session list of a link from its proxy. It calls begun, which may
 // be nil, when the response begins to arrive. If the list is incomplete, Sessions

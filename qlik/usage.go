@@ -2,7 +2,6 @@ package qlik
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 )
@@ -21,6 +20,7 @@ type UsageRow struct {
 type usageRecord struct {
 	usageSession
 
+	ID         optional[name]         `json:"id"`
 	ModifiedBy optional[name]         `json:"modifiedByUserName"`
 	User       optional[userRef]      `json:"user"`
 	Sessions   elements[usageSession] `json:"sessions"`
@@ -47,37 +47,65 @@ func (r usageRecord) owner() User {
 	return user.Counted()
 }
 
-// UsageRows reads the usage rows of the licenses in use from a repository. The result
-// has one row per session. A row without a session takes no slot and is skipped.
+// UsageRows reads the usage rows of the licenses in use from a repository. A session can
+// have several rows, and each of them is in the result. A row without a session takes no
+// slot and is skipped.
 func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) (rows []UsageRow, err error) {
 	left, room := make(leftOut), newRoom(maxElements, maxNames)
 	defer func() { c.skipped.record(SourceUsage, left, err) }()
-	add := func(row UsageRow, session *usageSession) {
+	var ids []rowID // by row
+	records := 0
+	add := func(row UsageRow, record *usageRecord, session *usageSession) {
 		if session.SessionID != "" && room.take(row.User.Directory, row.User.ID) {
 			row.Session, row.LastActivity = SessionID(session.SessionID).Key(), session.LatestActivity.value
 			rows = append(rows, row)
+			ids = append(ids, record.rowID(records, row.Session))
+			rows = append(rows, row)
+			ids = append(ids, record.rowID(records, row.Session))
 		}
 	}
 	for _, license := range licenses.inUse {
 		before := len(rows)
 		err := listEntities(ctx, c, c.repositories.lastFirst(), license.usage, left, room,
-			func() { rows = rows[:before] },
+			func() { rows, ids = rows[:before], ids[:before] },
 			func(r *usageRecord) {
+				records++
 				row := UsageRow{User: r.owner(), License: license.name}
-				add(row, &r.usageSession)
+				add(row, r, &r.usageSession)
 				for i := range r.Sessions.list {
-					add(row, &r.Sessions.list[i])
+					add(row, r, &r.Sessions.list[i])
 				}
 			})
 		if err != nil {
 			return nil, err
 		}
 	}
-	// A session takes one slot, even if several lists or rows contain it.
-	seen := make(map[SessionKey]struct{}, len(rows))
-	return slices.DeleteFunc(rows, func(row UsageRow) bool {
-		before := len(seen)
-		seen[row.Session] = struct{}{}
-		return len(seen) == before
-	}), nil
+	return distinct(rows, ids), nil
+}
+
+// rowID identifies a row of a session. It is the same if several lists contain the row.
+type rowID struct {
+	record  SessionKey // hash of the id of the record, or the number of the record
+	session SessionKey
+}
+
+func (u *usageRecord) rowID(number int, session SessionKey) rowID {
+	if u.ID.value == "" {
+		return rowID{SessionKey(number), session} //nolint:gosec // it is positive
+	}
+	return rowID{SessionID(u.ID.value).Key(), session}
+}
+
+// distinct removes rows that are in the list again. Two rows of one session stay,
+// because each may take a slot (docs/qlik.md, "Usage rows").
+func distinct(rows []UsageRow, ids []rowID) []UsageRow {
+	seen := make(map[rowID]struct{}, len(rows))
+	kept := rows[:0]
+	for i := range rows {
+		if _, again := seen[ids[i]]; !again {
+			seen[ids[i]] = struct{}{}
+			kept = append(kept, rows[i])
+		}
+	}
+	return kept
 }

@@ -26,13 +26,14 @@ var advisers = []func(*site) []string{
 }
 
 // licensedAccounts finds service accounts that hold a license. Their sessions count
-// toward the limit.
+// toward the limit. The user in X-Qlik-User is not one of them: requests with a
+// certificate start no session, and it may be a person who needs the license.
 func licensedAccounts(s *site) []string {
 	if s.licenses == nil {
 		return nil
 	}
 	var advice []string
-	accounts := append(slices.Clone(s.ServiceAccounts), s.Qlik.User)
+	accounts := slices.Clone(s.ServiceAccounts)
 	slices.SortFunc(accounts, qlik.User.Compare)
 	for _, account := range slices.Compact(accounts) {
 		for _, license := range qlik.AllocatedLicenses() {
@@ -64,7 +65,8 @@ func sharedPrefixes(s *site) []string {
 			places = append(places, strings.Join(on, " and "))
 		}
 		slices.Sort(places)
-		advice = append(advice, fmt.Sprintf("%d virtual proxies have the prefix %s (on %s; on %s), so metrics distinguish them only by node: give each virtual proxy its own prefix",
+		advice = append(advice, fmt.Sprintf("%d virtual proxies have the prefix %s (on %s; on %s), so metrics distinguish them only by node: "+
+			"give each its own prefix when you change them anyway, because a new prefix breaks the users' links",
 			len(places), prefix, strings.Join(places[:len(places)-1], "; on "), places[len(places)-1]))
 	}
 	return advice
@@ -78,11 +80,33 @@ func longTimeouts(s *site) []string {
 	for _, link := range s.links {
 		if link.InactivityTimeout > usualTimeout && !advised[link.VirtualProxyID] {
 			advised[link.VirtualProxyID] = true
-			advice = append(advice, fmt.Sprintf("virtual proxy %s ends an inactive session only after %.0f minutes: set its session inactivity timeout to %.0f minutes or less to free slots sooner",
-				link.VirtualProxy, link.InactivityTimeout.Minutes(), usualTimeout.Minutes()))
+			advice = append(advice, fmt.Sprintf("virtual proxy %s ends an inactive session only after %.0f minutes: set its session inactivity timeout to %.0f minutes or less to free slots sooner, "+
+				"at a quiet hour if the QMC says that this restarts proxies%s",
+				link.VirtualProxy, link.InactivityTimeout.Minutes(), usualTimeout.Minutes(), s.endedWith(link.VirtualProxyID)))
 		}
 	}
 	return advice
+}
+
+// endedWith returns how many sessions end now if the proxies of a virtual proxy restart,
+// or "" if none are known.
+func (s *site) endedWith(virtualProxyID string) string {
+	nodes := make(map[string]bool)
+	for _, link := range s.links {
+		if link.VirtualProxyID == virtualProxyID {
+			nodes[link.Node] = true
+		}
+	}
+	var ended []qlik.Session
+	for i := range s.results {
+		if nodes[s.results[i].Node] {
+			ended = append(ended, s.results[i].Sessions...)
+		}
+	}
+	if len(ended) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", which would end %s of %s now", text.Count(len(ended), "session"), text.Count(distinctUsers(ended), "user"))
 }
 
 // usersOnSeveralNodes finds virtual proxies without sticky sessions: many of their

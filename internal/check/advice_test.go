@@ -35,8 +35,8 @@ func TestAdvice(t *testing.T) {
 		expect(t, report, config)
 		want := []string{
 			`service account LAB\svc_reload holds analyzer access, so the session limit applies to it, and reloads fail at the limit: remove this access in the QMC under License management`,
-			"2 virtual proxies have the prefix /sales (on qlik1; on qlik2), so metrics distinguish them only by node: give each virtual proxy its own prefix",
-			"virtual proxy /portal ends an inactive session only after 480 minutes: set its session inactivity timeout to 30 minutes or less to free slots sooner",
+			"2 virtual proxies have the prefix /sales (on qlik1; on qlik2), so metrics distinguish them only by node: give each its own prefix when you change them anyway, because a new prefix breaks the users' links",
+			"virtual proxy /portal ends an inactive session only after 480 minutes: set its session inactivity timeout to 30 minutes or less to free slots sooner, at a quiet hour if the QMC says that this restarts proxies, which would end 8 sessions of 5 users now",
 			"3 of 3 users of virtual proxy / have sessions on several nodes, and each of these sessions counts: enable sticky sessions in the load balancer",
 			"--qlik.session-limit is 10, but a Qlik license allows 5 sessions and this limit cannot be changed: remove the setting",
 			"the license expires on 2000-01-06: renew it",

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
@@ -31,9 +32,14 @@ type cause struct {
 const (
 	exportAgain  = "export the certificates again in the QMC (format PEM, with the secrets key) and replace all three files"
 	useOneExport = "copy client.pem, client_key.pem and root.pem from the same export"
-	renew        = "renew it in the QMC under Nodes > Redistribute (for the central node, follow Qlik's instructions)"
+	renew        = "renew it in a maintenance window, in the QMC under Nodes > Redistribute (for the central node, follow Qlik's instructions)"
+	recreate     = "recreate the site's certificates in a maintenance window, following Qlik's instructions"
 	goDirectly   = "connect the exporter directly to the node, without proxies or load balancers in between"
 	giveAddress  = "set ${--qlik.node-address} to ${host}=ADDRESS"
+	report       = "please report it at " + issues + " with this line and the release of Qlik Sense; " +
+		"'Open questions' in docs/qlik.md shows how to add the response without ids and names"
+	lookAtLinks = "look at the virtual proxy and its links in the QMC under Proxies and Virtual proxies"
+	issues      = "https://github.com/qlik-exporter/qlik_exporter/issues"
 )
 
 // Winsock error numbers, for which package syscall has no portable names.
@@ -41,6 +47,10 @@ const (
 	errWindowsReset   = syscall.Errno(10054)
 	errWindowsRefused = syscall.Errno(10061)
 )
+
+// No remedy restarts a service: no failure is known that only a restart cures, and the
+// restart of a proxy ends every session on its node. "${no restart}" says so where people
+// would try it.
 
 // causes are tried in order. The first match explains the failure.
 var causes = []cause{
@@ -52,7 +62,8 @@ var causes = []cause{
 	},
 	{
 		"authority", as[x509.CertificateInvalidError],
-		"the certificate of ${certificate} ${validity}", "recreate the site's certificates and export them, or correct the clock of this machine",
+		"the certificate of ${certificate} ${validity}",
+		"correct the clock of this machine, or " + exportAgain + "; only if the new root.pem has expired too, " + recreate,
 	},
 	{"", setting("CertDir"), "${--qlik.cert-dir}: ${error}", ""},
 	{"", setting("KeyPassphraseFile"), "${--qlik.key-passphrase-file}: ${error}", ""},
@@ -91,7 +102,7 @@ var causes = []cause{
 	},
 	{
 		"server certificate", all(expired, isAuthority),
-		"the certificate of ${certificate} ${validity}", "recreate the site's certificates and export them",
+		"the certificate of ${certificate} ${validity}", recreate + ", and export them",
 	},
 	{"server certificate", expired, "the certificate of ${certificate} ${validity}", renew},
 	{
@@ -106,7 +117,7 @@ var causes = []cause{
 	{
 		"server certificate", all(shown, as[x509.HostnameError], nameless),
 		"the certificate of ${certificate} contains no DNS name, which TLS clients require today",
-		"recreate the site's certificates with a current release of Qlik Sense",
+		recreate + " for a current release of Qlik Sense",
 	},
 	{
 		"server certificate", all(shown, as[x509.HostnameError], serverNameSet),
@@ -135,7 +146,8 @@ var causes = []cause{
 	{"server certificate", as[tls.RecordHeaderError], "the server does not speak TLS, so another program uses this port", "${use right port}"},
 	{
 		"server certificate", timedOut,
-		"the server accepts the connection but sends no certificate within ${timeout}", "restart the ${service}, or find out which other program listens on this port",
+		"the server accepts the connection but sends no certificate within ${timeout}",
+		"find out on the node which program listens on this port; if it is the ${service}, check its log and the load of the node${no restart}",
 	},
 	{
 		"server certificate", is(io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, errWindowsReset, syscall.EPIPE),
@@ -151,7 +163,7 @@ var causes = []cause{
 	{
 		"", kind(qlik.KindTimeout),
 		"the server accepts the connection but does not respond within ${timeout}",
-		"check the load of the node and restart the ${service}, or raise ${--qlik.timeout}",
+		"check the load of the node and the log of the ${service}, or raise ${--qlik.timeout}${no restart}",
 	},
 	{
 		"", kind(qlik.KindDNS, qlik.KindRefused),
@@ -170,7 +182,8 @@ var causes = []cause{
 	{"", all(kind(qlik.KindForbidden), ofList), "the response is 403, so ${user} is not allowed to read this", "${give rights}"},
 	{
 		"", all(kind(qlik.KindForbidden), ofProxy, repositoryAnswers),
-		"the response is 403 although the repository accepts the certificate, so ${user} is not allowed to list sessions here", "${give rights}",
+		"the response is 403 although the repository accepts the certificate, so ${user} is not allowed to list sessions here",
+		"${give rights}, and " + lookAtLinks,
 	},
 	{
 		"", all(kind(qlik.KindForbidden), not(usualUser)),
@@ -188,23 +201,30 @@ var causes = []cause{
 		"the response is not JSON, so the service is starting or another program responds",
 		"run the check again in a minute; if the problem persists, ${use right port}",
 	},
+	{"", is(qlik.ErrOtherShape), "${error}, so the server answers differently than known releases", report},
 	{
 		"", kind(qlik.KindDecode),
-		"${error}, so the service is stopping or another program responds",
-		"run the check again; if the problem persists, restart the ${service}",
+		"${error}, so the service is stopping or something on the way cuts the response off",
+		"run the check again; if the problem persists, " + goDirectly + ", and check the log of the ${service}",
 	},
-	{"", kind(qlik.KindTooLarge), "${error}, which is more than any site needs", "restart the ${service}"},
+	{"", kind(qlik.KindTooLarge), "${error}, so the server answers differently than known releases", report},
+	{"", all(status(http.StatusNotFound), ofList), "the response is 404, so this release of Qlik Sense does not have this list", report},
 	{"", all(status(http.StatusNotFound), not(ofProxy)), "the response is 404, so this is not the repository's port", "${use right port}"},
 	{
-		"", all(status(http.StatusNotFound), namedBySetting, withoutRepository),
-		"the response is 404, so this virtual proxy is not linked to the node or this is not the proxy's port",
-		"correct ${--qlik.virtual-proxy} or ${--qlik.proxy} (port 4243)",
+		"", all(refusedRequest, ofProxy, namedBySetting, withoutRepository),
+		"the response is ${error}, so ${meaning}",
+		lookAtLinks + ", and correct ${--qlik.virtual-proxy} or ${--qlik.proxy} (port 4243)",
 	},
 	{
-		"", status(http.StatusNotFound),
-		"the response is 404 although the QMC links this virtual proxy to the node", "restart the ${service} so that it loads the link",
+		"", all(refusedRequest, ofProxy),
+		"the response is ${error} although the repository links this virtual proxy to the node, so ${meaning}", lookAtLinks + "${no restart}",
 	},
-	{"", as[*qlik.Error], "${error}, so the service itself has a problem", "check its log and restart the ${service}"},
+	{
+		"", serverError,
+		"the response is ${error}, so the service or something in front of it has a problem",
+		"check the log of the ${service} on the node, and run the check again in a few minutes${no restart}",
+	},
+	{"", kind(qlik.KindStatus), "the response is ${error}, so the server answers differently than known releases", report},
 
 	// Responses without usable content.
 	{
@@ -248,11 +268,11 @@ func (s *server) explain(step string, err error) string {
 // explain returns the cause, a colon, and the remedy.
 func (f *failure) explain() string {
 	row := causes[f.cause()]
-	text := f.listed() + os.Expand(row.text, f.value)
+	cause := f.listed() + os.Expand(row.text, f.value)
 	if row.remedy == "" {
-		return text
+		return cause
 	}
-	return text + ": " + os.Expand(row.remedy, f.value)
+	return cause + ": " + os.Expand(row.remedy, f.value)
 }
 
 // cause returns the index of the first cause that matches. The last cause always
@@ -310,6 +330,10 @@ func (f *failure) value(name string) string {
 			return "Qlik Sense Proxy Service"
 		}
 		return "Qlik Sense Repository Service"
+	case "meaning":
+		return f.meaning()
+	case "no restart":
+		return f.noRestart()
 	case "usual port":
 		if ofProxy(f) {
 			return "4243"
@@ -317,7 +341,7 @@ func (f *failure) value(name string) string {
 		return "4242"
 	case "use right port":
 		if !namedBySetting(f) {
-			return "correct the REST API listen port of the proxy in the QMC, or the reverse proxy or load balancer in front of it"
+			return "compare the REST API listen port of the proxy in the QMC with the port on which the proxy listens, and look for a reverse proxy or load balancer in front of it"
 		}
 		return os.Expand("set ${setting} to ${host}:${usual port}, the port of the ${service} itself", f.value)
 
@@ -340,6 +364,37 @@ func (f *failure) value(name string) string {
 		return f.site.validity(f.certificate())
 	}
 	return fmt.Sprintf("${%s}", name)
+}
+
+// meanings of statuses with which something refuses a request.
+var meanings = map[int]string{
+	http.StatusBadRequest:            "the proxy does not accept the request, for example because it does not know the prefix",
+	http.StatusNotFound:              "the proxy does not know this virtual proxy, or this is not the proxy's port",
+	http.StatusMethodNotAllowed:      "something other than the proxy's API responds",
+	http.StatusProxyAuthRequired:     "a proxy server on the way requires a login",
+	http.StatusRequestTimeout:        "the server did not receive the request in time",
+	http.StatusGone:                  "the proxy does not have this virtual proxy anymore",
+	http.StatusRequestEntityTooLarge: "something on the way finds the request too large",
+	http.StatusTooManyRequests:       "something on the way limits the number of requests",
+}
+
+// meaning returns what the status of a response means.
+func (f *failure) meaning() string {
+	failed, _ := errors.AsType[*qlik.Error](f.err)
+	return cmp.Or(meanings[failed.Status], "the proxy refuses the request")
+}
+
+// noRestart returns what the restart of a proxy would do now. It returns "" for a
+// repository.
+func (f *failure) noRestart() string {
+	if !ofProxy(f) {
+		return ""
+	}
+	sessions, users := f.server.onNode()
+	if sessions == 0 {
+		return "; a restart would end every session on the node and is not known to help"
+	}
+	return fmt.Sprintf("; a restart would end the %s of %s on the node and is not known to help", text.Count(sessions, "session"), text.Count(users, "user"))
 }
 
 // bareError returns the error without the context that the text of a cause already

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // authority issues certificates for TestCauses.
@@ -94,13 +95,22 @@ func TestCauses(t *testing.T) {
 	answered := func(status int) error {
 		return &qlik.Error{Op: "GET", Kind: qlik.KindStatus, Status: status, Err: fmt.Errorf("%d", status)}
 	}
+	listed := func(status int) error {
+		return &qlik.Error{Op: "GET", Target: "https://qlik1:4242/qrs/license", Kind: qlik.KindStatus, Status: status, Err: fmt.Errorf("%d", status)}
+	}
 	list := func(kind qlik.Kind, text string) error {
 		return &qlik.Error{Op: "GET", Target: "https://qlik1:4242/qrs/license", Kind: kind, Err: errors.New(text)}
 	}
 
+	const noRestart = "; a restart would end every session on the node and is not known to help"
+
 	// Changes of the failing server and of the settings.
 	repository := func(f *failure) { f.server = f.site.repository }
 	discovered := func(*failure) {}
+	busy := func(f *failure) {
+		anna, bert := qlik.Session{User: qlik.NewUser("LAB", "anna")}, qlik.Session{User: qlik.NewUser("LAB", "bert")}
+		f.server.links = []*headroom.LinkResult{{Sessions: []qlik.Session{anna, bert}}, {Sessions: []qlik.Session{anna}}, {Err: io.EOF}}
+	}
 	given := func(f *failure) { f.server.flag = "qlik.proxy" }
 	alone := func(f *failure) { f.site.repository, f.site.Qlik.Hosts, f.server.flag = nil, nil, "qlik.proxy" }
 	elsewhere := func(f *failure) {
@@ -128,7 +138,7 @@ func TestCauses(t *testing.T) {
 		},
 		{
 			"authority", repository, expiredError(old),
-			"the certificate of qlik2 expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): recreate the site's certificates and export them, or correct the clock of this machine",
+			"the certificate of qlik2 expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): correct the clock of this machine, or " + exportAgain + "; only if the new root.pem has expired too, " + recreate,
 		},
 		{"certificate files", repository, setting("CertDir"), "--qlik.cert-dir: is wrong"},
 		{"authority", repository, setting("CertDir"), "--qlik.cert-dir: is wrong"},
@@ -186,7 +196,7 @@ func TestCauses(t *testing.T) {
 		{
 			"server certificate", discovered,
 			refused(plain, expiredError(&x509.Certificate{Subject: pkix.Name{CommonName: "qlik1-CA"}, IsCA: true, NotAfter: atTest.Add(-time.Hour)})),
-			"the certificate of qlik1-CA expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): recreate the site's certificates and export them",
+			"the certificate of qlik1-CA expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): " + recreate + ", and export them",
 		},
 		{
 			"server certificate", discovered, refused(old, x509.CertificateInvalidError{Reason: x509.Expired}),
@@ -202,7 +212,7 @@ func TestCauses(t *testing.T) {
 		},
 		{
 			"server certificate", discovered, refused(of(ours, x509.Certificate{}), host),
-			"the certificate of qlik2 contains no DNS name, which TLS clients require today: recreate the site's certificates with a current release of Qlik Sense",
+			"the certificate of qlik2 contains no DNS name, which TLS clients require today: " + recreate + " for a current release of Qlik Sense",
 		},
 		{
 			"server certificate", named, refused(plain, host),
@@ -232,7 +242,7 @@ func TestCauses(t *testing.T) {
 		{
 			"server certificate", discovered,
 			tls.RecordHeaderError{Msg: "no TLS"},
-			"the server does not speak TLS, so another program uses this port: correct the REST API listen port of the proxy in the QMC, or the reverse proxy or load balancer in front of it",
+			"the server does not speak TLS, so another program uses this port: compare the REST API listen port of the proxy in the QMC with the port on which the proxy listens, and look for a reverse proxy or load balancer in front of it",
 		},
 		{
 			"server certificate", given,
@@ -241,11 +251,11 @@ func TestCauses(t *testing.T) {
 		},
 		{
 			"server certificate", discovered, context.DeadlineExceeded,
-			"the server accepts the connection but sends no certificate within 10s: restart the Qlik Sense Proxy Service, or find out which other program listens on this port",
+			"the server accepts the connection but sends no certificate within 10s: find out on the node which program listens on this port; if it is the Qlik Sense Proxy Service, check its log and the load of the node; a restart would end every session on the node and is not known to help",
 		},
 		{
 			"server certificate", discovered, os.ErrDeadlineExceeded,
-			"the server accepts the connection but sends no certificate within 10s: restart the Qlik Sense Proxy Service, or find out which other program listens on this port",
+			"the server accepts the connection but sends no certificate within 10s: find out on the node which program listens on this port; if it is the Qlik Sense Proxy Service, check its log and the load of the node; a restart would end every session on the node and is not known to help",
 		},
 		{
 			"server certificate", discovered, io.EOF,
@@ -271,7 +281,7 @@ func TestCauses(t *testing.T) {
 		{"link", discovered, asked(qlik.KindTLS, "no TLS"), "the server rejects the client certificate (no TLS): " + exportAgain},
 		{
 			"request", discovered, asked(qlik.KindTimeout, "too late"),
-			"the server accepts the connection but does not respond within 10s: check the load of the node and restart the Qlik Sense Proxy Service, or raise --qlik.timeout",
+			"the server accepts the connection but does not respond within 10s: check the load of the node and the log of the Qlik Sense Proxy Service, or raise --qlik.timeout; a restart would end every session on the node and is not known to help",
 		},
 		{
 			"request", discovered, asked(qlik.KindDNS, "no such host"),
@@ -300,7 +310,7 @@ func TestCauses(t *testing.T) {
 		},
 		{
 			"request", withUser(discovered), asked(qlik.KindForbidden, "403"),
-			`the response is 403 although the repository accepts the certificate, so LAB\anna is not allowed to list sessions here: remove --qlik.user, or give LAB\anna the role RootAdmin or AuditAdmin in the QMC`,
+			`the response is 403 although the repository accepts the certificate, so LAB\anna is not allowed to list sessions here: remove --qlik.user, or give LAB\anna the role RootAdmin or AuditAdmin in the QMC, and ` + lookAtLinks,
 		},
 		{
 			"request", withUser(alone), asked(qlik.KindForbidden, "403"),
@@ -317,28 +327,48 @@ func TestCauses(t *testing.T) {
 		},
 		{
 			"request", discovered, asked(qlik.KindNotJSON, "no JSON"),
-			"the response is not JSON, so the service is starting or another program responds: run the check again in a minute; if the problem persists, correct the REST API listen port of the proxy in the QMC, or the reverse proxy or load balancer in front of it",
+			"the response is not JSON, so the service is starting or another program responds: run the check again in a minute; if the problem persists, compare the REST API listen port of the proxy in the QMC with the port on which the proxy listens, and look for a reverse proxy or load balancer in front of it",
 		},
 		{
 			"usage rows", repository, list(qlik.KindDecode, "ends too early"),
-			"/qrs/license: ends too early, so the service is stopping or another program responds: run the check again; if the problem persists, restart the Qlik Sense Repository Service",
+			"/qrs/license: ends too early, so the service is stopping or something on the way cuts the response off: run the check again; if the problem persists, " + goDirectly + ", and check the log of the Qlik Sense Repository Service",
 		},
-		{"request", discovered, asked(qlik.KindTooLarge, "is endless"), "is endless, which is more than any site needs: restart the Qlik Sense Proxy Service"},
+		{
+			"link", discovered, &qlik.Error{Kind: qlik.KindDecode, Err: fmt.Errorf("no array (%w)", qlik.ErrOtherShape)},
+			"no array (" + qlik.ErrOtherShape.Error() + "), so the server answers differently than known releases: " + report,
+		},
+		{"request", discovered, asked(qlik.KindTooLarge, "is endless"), "is endless, so the server answers differently than known releases: " + report},
+		{"licenses", repository, listed(404), "/qrs/license: the response is 404, so this release of Qlik Sense does not have this list: " + report},
 		{
 			"request", repository, answered(404),
 			"the response is 404, so this is not the repository's port: set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself",
 		},
 		{
 			"link", alone, answered(404),
-			"the response is 404, so this virtual proxy is not linked to the node or this is not the proxy's port: correct --qlik.virtual-proxy or --qlik.proxy (port 4243)",
+			"the response is 404, so the proxy does not know this virtual proxy, or this is not the proxy's port: " + lookAtLinks + ", and correct --qlik.virtual-proxy or --qlik.proxy (port 4243)",
 		},
 		{
 			"link", discovered, answered(404),
-			"the response is 404 although the QMC links this virtual proxy to the node: restart the Qlik Sense Proxy Service so that it loads the link",
+			"the response is 404 although the repository links this virtual proxy to the node, so the proxy does not know this virtual proxy, or this is not the proxy's port: " + lookAtLinks + noRestart,
 		},
 		{
+			"link", busy, answered(400),
+			"the response is 400 although the repository links this virtual proxy to the node, so the proxy does not accept the request, for example because it does not know the prefix: " +
+				lookAtLinks + "; a restart would end the 3 sessions of 2 users on the node and is not known to help",
+		},
+		{
+			"link", discovered, answered(418),
+			"the response is 418 although the repository links this virtual proxy to the node, so the proxy refuses the request: " + lookAtLinks + noRestart,
+		},
+		{"request", repository, answered(410), "the response is 410, so the server answers differently than known releases: " + report},
+		{"request", discovered, answered(204), "the response is 204, so the server answers differently than known releases: " + report},
+		{
 			"request", discovered, answered(503),
-			"503, so the service itself has a problem: check its log and restart the Qlik Sense Proxy Service",
+			"the response is 503, so the service or something in front of it has a problem: check the log of the Qlik Sense Proxy Service on the node, and run the check again in a few minutes" + noRestart,
+		},
+		{
+			"request", repository, answered(503),
+			"the response is 503, so the service or something in front of it has a problem: check the log of the Qlik Sense Repository Service on the node, and run the check again in a few minutes",
 		},
 
 		{
@@ -394,6 +424,16 @@ func TestCauses(t *testing.T) {
 	for i, row := range causes {
 		if !reached[i] {
 			t.Errorf("no case reaches row %d: %s %q", i, row.step, row.text)
+		}
+	}
+}
+
+// TestNoRemedyRestarts checks that no remedy restarts a service: no failure is known that
+// only a restart cures, and the restart of a proxy ends every session on its node.
+func TestNoRemedyRestarts(t *testing.T) {
+	for _, row := range causes {
+		if remedy := strings.ReplaceAll(row.remedy, "${no restart}", ""); regexp.MustCompile(`(?i)\brestart\b`).MatchString(remedy) {
+			t.Errorf("%s: %s", row.text, remedy)
 		}
 	}
 }

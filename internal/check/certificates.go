@@ -61,10 +61,14 @@ func (s *site) checkClientCertificate(context.Context) ([]Result, error) {
 func (s *site) checkClientKey(context.Context) ([]Result, error) {
 	info, err := os.Stat(s.credentials.KeyFile)
 	if err == nil && runtime.GOOS != "windows" {
-		if mode := info.Mode().Perm(); mode&0o077 != 0 {
-			return warned("users other than the owner can access it (mode %04o), and it grants full access to the site: run chmod 600 on it", mode), nil
+		switch mode := info.Mode().Perm(); {
+		case mode&0o007 != 0:
+			return warned("every user of this machine can access it (mode %04o), and it grants full access to the site: make the exporter's account its owner, and run chmod 600 on it", mode), nil
+		case mode&0o070 != 0:
+			return passed("only the owner and the group can access it (mode %04o)", mode), nil
+		default:
+			return passed("only the owner can access it (mode %04o)", mode), nil
 		}
-		return passed("only the owner can access it (mode %04o)", info.Mode().Perm()), nil
 	}
 	return nil, nil
 }
@@ -79,7 +83,7 @@ func (s *site) checkAuthority(context.Context) ([]Result, error) {
 		return nil, outOfValidity(first)
 	}
 	s.authoritiesUsable = true
-	return s.validUntil(first, subjects(s.credentials.Roots), "recreate the site's certificates before that date"), nil
+	return s.validUntil(first, subjects(s.credentials.Roots), recreate+", before that date"), nil
 }
 
 // validUntil returns the result for a certificate that is valid now.

@@ -147,7 +147,7 @@ func TestCertificates(t *testing.T) {
 			name: "everything expired", files: all, of: "qlik1", ahead: -11 * year,
 			want: []string{
 				"FAIL client certificate client.pem: the certificate expired on 1999-01-01 00:00 UTC (local clock: 2000-01-01 00:00 UTC): export the certificates again, or correct the clock of this machine",
-				"FAIL authority root.pem: the certificate of qlik1-CA expired on 1999-01-01 00:00 UTC (local clock: 2000-01-01 00:00 UTC): recreate the site's certificates and export them, or correct the clock of this machine",
+				"FAIL authority root.pem: the certificate of qlik1-CA expired on 1999-01-01 00:00 UTC (local clock: 2000-01-01 00:00 UTC): correct the clock of this machine, or export the certificates again in the QMC (format PEM, with the secrets key) and replace all three files; only if the new root.pem has expired too, recreate the site's certificates in a maintenance window, following Qlik's instructions",
 				"FAIL server certificate qlik1:4242: the certificate was issued by a different qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export,
 			},
 		},
@@ -186,10 +186,14 @@ func TestCertificates(t *testing.T) {
 		},
 		{
 			name: "a key that others can read",
-			set:  func(c *check.Config) error { return os.Chmod(filepath.Join(c.Qlik.CertDir, "client_key.pem"), 0o640) },
+			set:  func(c *check.Config) error { return os.Chmod(filepath.Join(c.Qlik.CertDir, "client_key.pem"), 0o644) },
 			want: []string{
-				"warn client key client_key.pem: users other than the owner can access it (mode 0640), and it grants full access to the site: run chmod 600 on it",
+				"warn client key client_key.pem: every user of this machine can access it (mode 0644), and it grants full access to the site: make the exporter's account its owner, and run chmod 600 on it",
 			},
+		},
+		{
+			name: "a key that the group can read", // such as that of the service
+			set:  func(c *check.Config) error { return os.Chmod(filepath.Join(c.Qlik.CertDir, "client_key.pem"), 0o640) },
 		},
 		{
 			name: "soon over",
@@ -199,7 +203,7 @@ func TestCertificates(t *testing.T) {
 			},
 			want: []string{
 				"warn client certificate client.pem: QlikClient from qlik1-CA; the key matches; expires on 2009-12-29: export the certificates again before that date",
-				"warn authority root.pem: qlik1-CA; expires on 2009-12-29: recreate the site's certificates before that date",
+				"warn authority root.pem: qlik1-CA; expires on 2009-12-29: recreate the site's certificates in a maintenance window, following Qlik's instructions, before that date",
 				"warn server certificate qlik1:4242: qlik1 from qlik1-CA; expires on 2009-12-29: " + renew,
 				"warn server certificate qlik1:4243: qlik1 from qlik1-CA; expires on 2009-12-29: " + renew,
 				"warn clock qlik1: the clock is 87432h0m0s behind the clock of this machine, so last activity and next free slots are wrong: synchronize both with the same time server",

@@ -96,13 +96,15 @@ func expect(t *testing.T, report *check.Report, config check.Config, want ...str
 
 // Causes and remedies that several tests expect.
 const (
-	export     = "export the certificates again in the QMC (format PEM, with the secrets key) and replace all three files"
-	directly   = "connect the exporter directly to the node, without proxies or load balancers in between"
-	renew      = "renew it in the QMC under Nodes > Redistribute (for the central node, follow Qlik's instructions)"
-	oneExport  = "copy client.pem, client_key.pem and root.pem from the same export"
-	noRule     = "check in the QMC that no security rule of this account was removed"
-	againElse  = ", so the service is stopping or another program responds: run the check again; if the problem persists, restart the "
-	proxyPort  = "correct the REST API listen port of the proxy in the QMC, or the reverse proxy or load balancer in front of it"
+	export    = "export the certificates again in the QMC (format PEM, with the secrets key) and replace all three files"
+	directly  = "connect the exporter directly to the node, without proxies or load balancers in between"
+	renew     = "renew it in a maintenance window, in the QMC under Nodes > Redistribute (for the central node, follow Qlik's instructions)"
+	oneExport = "copy client.pem, client_key.pem and root.pem from the same export"
+	noRule    = "check in the QMC that no security rule of this account was removed"
+	noRestart = "; a restart would end every session on the node and is not known to help"
+	differs   = ", so the server answers differently than known releases: please report it at https://github.com/qlik-exporter/qlik_exporter/issues " +
+		"with this line and the release of Qlik Sense; 'Open questions' in docs/qlik.md shows how to add the response without ids and names"
+	proxyPort  = "compare the REST API listen port of the proxy in the QMC with the port on which the proxy listens, and look for a reverse proxy or load balancer in front of it"
 	repoPort   = "set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself"
 	inaMinute  = "the response is not JSON, so the service is starting or another program responds: run the check again in a minute; if the problem persists, "
 	htmlPage   = "the response is an HTML page, which is typical of the browser port of Qlik Sense or of a login page: "

@@ -44,11 +44,20 @@ func kind(kinds ...qlik.Kind) condition {
 }
 
 // status matches a response with a status code.
-func status(code int) condition {
-	return func(f *failure) bool {
-		failed, ok := errors.AsType[*qlik.Error](f.err)
-		return ok && failed.Kind == qlik.KindStatus && failed.Status == code
+func status(code int) condition { return func(f *failure) bool { return statusOf(f) == code } }
+
+// refusedRequest matches a response with a status from 400 to 499.
+func refusedRequest(f *failure) bool { return statusOf(f)/100 == 4 }
+
+// serverError matches a response with a status from 500 to 599.
+func serverError(f *failure) bool { return statusOf(f)/100 == 5 }
+
+// statusOf returns the status of an unexpected response, or 0.
+func statusOf(f *failure) int {
+	if failed, ok := errors.AsType[*qlik.Error](f.err); ok && failed.Kind == qlik.KindStatus {
+		return failed.Status
 	}
+	return 0
 }
 
 // setting matches an invalid setting.

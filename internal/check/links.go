@@ -98,6 +98,15 @@ func (s *server) readSessions(ctx context.Context) ([]Result, error) {
 	return nil, nil
 }
 
+// onNode returns the number of known sessions on the node and of their users.
+func (s *server) onNode() (sessions, users int) {
+	var all []qlik.Session
+	for _, link := range s.links {
+		all = append(all, link.Sessions...)
+	}
+	return len(all), distinctUsers(all)
+}
+
 // showLinks returns the results of the links.
 func (s *server) showLinks(context.Context) ([]Result, error) { return s.linkResults, nil }
 

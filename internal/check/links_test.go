@@ -18,7 +18,7 @@ func TestOneLinkFails(t *testing.T) {
 		login(t, site, "anna", "laptop", "sales", "qlik2")
 		site.SetAnswer("qlik2", "", []byte("{}"))
 		report := run(t, config)
-		expect(t, report, config, "FAIL link qlik2 /: the response is not a JSON array"+againElse+"Qlik Sense Proxy Service")
+		expect(t, report, config, "FAIL link qlik2 /: the response is not a JSON array"+differs)
 		other := report.Results[slices.IndexFunc(report.Results, func(r check.Result) bool { return r.Target == "qlik2 /sales" })]
 		if other.Mark != check.OK || other.Text != "1 session of 1 user, 0 ms" {
 			t.Errorf("the other link: %+v", other)
@@ -33,7 +33,7 @@ func TestWithoutRepository(t *testing.T) {
 		config.Qlik.Hosts = nil
 		config.Qlik.Proxies, config.Qlik.VirtualProxies = []string{"qlik1", "qlik2"}, []string{"/", "sales", "nosuch"}
 		login(t, site, "anna", "laptop", "", "qlik1")
-		unknown := "the response is 404, so this virtual proxy is not linked to the node or this is not the proxy's port: correct --qlik.virtual-proxy or --qlik.proxy (port 4243)"
+		unknown := "the response is 404 Not Found, so the proxy does not know this virtual proxy, or this is not the proxy's port: look at the virtual proxy and its links in the QMC under Proxies and Virtual proxies, and correct --qlik.virtual-proxy or --qlik.proxy (port 4243)"
 		expect(t, run(t, config), config, "FAIL link qlik1 /nosuch: "+unknown, "FAIL link qlik2 /nosuch: "+unknown)
 
 		config.Qlik.VirtualProxies = []string{"/"}

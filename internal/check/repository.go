@@ -100,18 +100,34 @@ func (s *site) readServices(ctx context.Context) ([]Result, error) {
 	return passed("%s can read the repository", s.Qlik.User), nil
 }
 
-// checkServices warns of services that are not running.
+// checkServices warns of services that are neither running nor disabled. A service is
+// disabled on purpose, such as the proxy of a node that only has an engine.
 func (s *site) checkServices(context.Context) ([]Result, error) {
-	var others []string
+	var disabled, others []string
 	for _, state := range s.states {
-		if state.State != qlik.StateRunning {
+		switch state.State {
+		case qlik.StateRunning:
+		case qlik.StateDisabled:
+			disabled = append(disabled, fmt.Sprintf("%s on %s", state.Service, state.Host))
+		default:
 			others = append(others, fmt.Sprintf("%s on %s is %s", state.Service, state.Host, state.State))
 		}
 	}
-	if len(others) > 0 {
-		return warned("the repository reports that %s: in the Windows services of the node, start the services that should run", strings.Join(others, ", ")), nil
+	switch {
+	case len(others) > 0:
+		return warned("the repository reports that %s: on the node, look at the Windows service and its log, and start it if it has stopped", strings.Join(others, ", ")), nil
+	case len(disabled) > 0:
+		return passed("%s Running; Disabled on purpose: %s", areOrIs(len(s.states)-len(disabled)), strings.Join(disabled, ", ")), nil
+	default:
+		return passed("all %d services are Running", len(s.states)), nil
 	}
-	return passed("all %d services are Running", len(s.states)), nil
+}
+
+func areOrIs(services int) string {
+	if services == 1 {
+		return "1 service is"
+	}
+	return text.Count(services, "service") + " are"
 }
 
 // leftOut returns the step that warns of elements and fields of a source that could not

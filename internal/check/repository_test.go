@@ -1,8 +1,12 @@
 package check_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/check"
 )
 
 func TestServicesAndTopology(t *testing.T) {
@@ -10,8 +14,20 @@ func TestServicesAndTopology(t *testing.T) {
 		site, config := start(t, twoNodes())
 		site.SetServiceState("qlik2", "Scheduler", 3)
 		expect(t, run(t, config), config,
-			"warn services qlik1:4242: the repository reports that Scheduler on qlik2 is NoCommunication: in the Windows services of the node, start the services that should run")
+			"warn services qlik1:4242: the repository reports that Scheduler on qlik2 is NoCommunication: on the node, look at the Windows service and its log, and start it if it has stopped")
 		site.SetServiceState("qlik2", "Scheduler", 2)
+
+		// A node that only has an engine.
+		site.SetServiceState("qlik2", "Proxy", 4)
+		report := run(t, config)
+		expect(t, report, config)
+		const want = "9 services are Running; Disabled on purpose: Proxy on qlik2"
+		if !slices.ContainsFunc(report.Results, func(r check.Result) bool {
+			return r.Step == "services" && r.Mark == check.OK && strings.HasSuffix(r.Text, want)
+		}) {
+			t.Errorf("no %q in %+v", want, report.Results)
+		}
+		site.SetServiceState("qlik2", "Proxy", 2)
 
 		config.Qlik.VirtualProxies = []string{"nosuch"}
 		expect(t, run(t, config), config,
@@ -21,7 +37,6 @@ func TestServicesAndTopology(t *testing.T) {
 		site.SetServiceState("qlik1", "Proxy", 4)
 		site.SetServiceState("qlik2", "Proxy", 4)
 		expect(t, run(t, config), config,
-			"warn services qlik1:4242: the repository reports that Proxy on qlik1 is Disabled, Proxy on qlik2 is Disabled: in the Windows services of the node, start the services that should run",
 			"FAIL topology qlik1:4242: all proxies are disabled: enable one in the QMC under Proxies")
 	})
 }

@@ -25,22 +25,23 @@ func TestFaults(t *testing.T) {
 		ofProxy           = "FAIL server certificate qlik2:4243: "
 		ofRepository      = "FAIL server certificate qlik1:4242: "
 
-		slow     = "the server accepts the connection but does not respond within 10s: check the load of the node and restart the "
-		login    = "the response is 401, so something in front of Qlik Sense requires a login: " + directly
-		rewrites = "the response is 403 (XSRF prevention check failed), so something on the way changes the X-Qlik-Xrfkey header or the query string: " + directly
-		noRight  = `the response is 403 although the repository accepts the certificate, so INTERNAL\sa_api is not allowed to list sessions here: ` + noRule
-		trouble  = "500 Internal Server Error, so the service itself has a problem: check its log and restart the "
-		early    = "the JSON is truncated" + againElse
-		expired  = " expired on 1999-12-31 23:00 UTC (local clock: 2000-01-01 00:00 UTC): " + renew
-		later    = " is not valid before 2000-01-01 01:00 UTC (local clock: 2000-01-01 00:00 UTC): correct the clock of this machine or of the node"
-		other    = "the certificate was issued by a different qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export
+		slow      = "the server accepts the connection but does not respond within 10s: check the load of the node and the log of the "
+		login     = "the response is 401, so something in front of Qlik Sense requires a login: " + directly
+		rewrites  = "the response is 403 (XSRF prevention check failed), so something on the way changes the X-Qlik-Xrfkey header or the query string: " + directly
+		noRight   = `the response is 403 although the repository accepts the certificate, so INTERNAL\sa_api is not allowed to list sessions here: ` + noRule + ", and look at the virtual proxy and its links in the QMC under Proxies and Virtual proxies"
+		trouble   = "the response is 500 Internal Server Error, so the service or something in front of it has a problem: check the log of the "
+		inMinutes = " on the node, and run the check again in a few minutes"
+		early     = "the JSON is truncated, so the service is stopping or something on the way cuts the response off: run the check again; if the problem persists, " + directly + ", and check the log of the "
+		expired   = " expired on 1999-12-31 23:00 UTC (local clock: 2000-01-01 00:00 UTC): " + renew
+		later     = " is not valid before 2000-01-01 01:00 UTC (local clock: 2000-01-01 00:00 UTC): correct the clock of this machine or of the node"
+		other     = "the certificate was issued by a different qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export
 	)
 	wants := map[qliktest.Fault]struct{ proxy, repository string }{
 		qliktest.Refused: {
 			"FAIL port qlik2:4243: qlik2:4243 refuses the connection: start the " + proxyService + " on the node, or open port 4243 in the node's firewall",
 			"FAIL port qlik1:4242: qlik1:4242 refuses the connection: start the " + repositoryService + " on the node, or open port 4242 in the node's firewall",
 		},
-		qliktest.Hanging:      {askProxy + slow + proxyService + ", or raise --qlik.timeout", askRepository + slow + repositoryService + ", or raise --qlik.timeout"},
+		qliktest.Hanging:      {askProxy + slow + proxyService + ", or raise --qlik.timeout" + noRestart, askRepository + slow + repositoryService + ", or raise --qlik.timeout"},
 		qliktest.Unauthorized: {askProxy + login, askRepository + login},
 		qliktest.XSRF:         {askProxy + rewrites, askRepository + rewrites},
 		qliktest.Forbidden:    {askProxy + noRight, askRepository + "the response is 403, so the client certificate is not accepted: " + export},
@@ -48,22 +49,22 @@ func TestFaults(t *testing.T) {
 			askProxy + noRight,
 			`FAIL rights qlik1:4242: /qrs/servicestatus/full: the response is 403, so INTERNAL\sa_api is not allowed to read this: ` + noRule,
 		},
-		qliktest.ServerError: {askProxy + trouble + proxyService, askRepository + trouble + repositoryService},
+		qliktest.ServerError: {askProxy + trouble + proxyService + inMinutes + noRestart, askRepository + trouble + repositoryService + inMinutes},
 		qliktest.Redirect:    {askProxy + redirected + proxyPort, askRepository + redirected + repoPort},
 		qliktest.HTMLPage:    {askProxy + htmlPage + proxyPort, askRepository + htmlPage + repoPort},
 		qliktest.Truncated:   {askProxy + early + proxyService, askRepository + early + repositoryService},
 		qliktest.NotJSON:     {askProxy + inaMinute + proxyPort, askRepository + inaMinute + repoPort},
 		qliktest.Object: {
-			askProxy + "the response is not a JSON array" + againElse + proxyService,
-			askRepository + "the response contains no version" + againElse + repositoryService,
+			askProxy + "the response is not a JSON array" + differs,
+			askRepository + "the response contains no version" + differs,
 		},
 		qliktest.MissingField: {
-			askProxy + "an element of the list has no SessionId, UserDirectory or UserId" + againElse + proxyService,
-			"FAIL topology qlik1:4242: /qrs/virtualproxyconfig/full: no element of the list can be read" + againElse + repositoryService,
+			askProxy + "an element of the list has no SessionId, UserDirectory or UserId" + differs,
+			"FAIL topology qlik1:4242: /qrs/virtualproxyconfig/full: no element of the list can be read" + differs,
 		},
 		qliktest.EndlessBody: {
-			askProxy + "the session lists of the node have more than 150000 sessions, or names of more than 24 MiB, which is more than any site needs: restart the " + proxyService,
-			askRepository + "the response is larger than 64 MiB, which is more than any site needs: restart the " + repositoryService,
+			askProxy + "the session lists of the node have more than 150000 sessions, or names of more than 24 MiB" + differs,
+			askRepository + "the response is larger than 64 MiB" + differs,
 		},
 		qliktest.ExpiredCertificate: {ofProxy + "the certificate of qlik2" + expired, ofRepository + "the certificate of qlik1" + expired},
 		qliktest.FutureCertificate:  {ofProxy + "the certificate of qlik2" + later, ofRepository + "the certificate of qlik1" + later},
@@ -146,7 +147,7 @@ func TestDialing(t *testing.T) {
 		},
 		{
 			"says nothing", answering(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }),
-			"FAIL server certificate qlik2:4243: the server accepts the connection but sends no certificate within 10s: restart the Qlik Sense Proxy Service, or find out which other program listens on this port",
+			"FAIL server certificate qlik2:4243: the server accepts the connection but sends no certificate within 10s: find out on the node which program listens on this port; if it is the Qlik Sense Proxy Service, check its log and the load of the node; a restart would end every session on the node and is not known to help",
 		},
 		{"refuses our TLS", answering(func(conn net.Conn) {
 			_, _ = conn.Read(make([]byte, 4096))
@@ -219,7 +220,7 @@ func TestNamesInCertificate(t *testing.T) {
 		want  string
 	}{
 		{[]string{"a", "b", "c", "d", "e"}, "the certificate is for a, b, c, 2 more, not for qlik1: set --qlik.host to a:4242; if that name does not resolve to the node, also set --qlik.node-address to a=qlik1"},
-		{[]string{}, "the certificate of qlik1 contains no DNS name, which TLS clients require today: recreate the site's certificates with a current release of Qlik Sense"},
+		{[]string{}, "the certificate of qlik1 contains no DNS name, which TLS clients require today: recreate the site's certificates in a maintenance window, following Qlik's instructions for a current release of Qlik Sense"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			_, config := start(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1", CertificateNames: test.names}}})

@@ -42,7 +42,14 @@ func Service(app *kingpin.Application, flags *config.Flags, args []string) Comma
 	}
 }
 
+// run installs the service. It refuses settings that the service would refuse.
 func (c *installCommand) run(_ context.Context, streams Streams) error {
+	if err := service.Supported(); err != nil {
+		return err
+	}
+	if _, err := c.flags.Load(); err != nil {
+		return err
+	}
 	flags, err := c.flags.Given(c.args, accountFlag)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func Sessions(app *kingpin.Application, flags *config.Flags) Commands {
 
 	c.listFlags(command.Command("list", "List users with their free slots and sessions, fewest free slots first (the default command).").Default())
 	c.endFlags(command.Command("end", "End sessions of one user. The command shows the sessions and asks for confirmation first. By default, it keeps the most "+
-		"recently active session, because a user who loses all sessions at the limit cannot log in again for five minutes. It never ends sessions of other users."))
+		"recently active session, because a user who loses all sessions at the limit cannot log in again for five minutes. If a slot becomes free by itself as soon, it ends nothing. It never ends sessions of other users."))
 	return Commands{"sessions list": c.list, "sessions end": c.endSessions}
 }
 
@@ -69,7 +69,7 @@ func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 		return nil, configuration.Explain(settings.Name, err)
 	}
 	asked := &openSite{
-		Site: opened, Logger: logger, CoolingTime: run.Headroom.CoolingTime, ServiceAccounts: settings.ServiceAccount,
+		Site: opened, Logger: logger, ServiceAccounts: settings.ServiceAccount,
 		In: streams.In, Out: streams.Out, Err: streams.Err,
 		Terminal: terminal.Is(streams.In) && terminal.Is(streams.Out),
 		Color:    terminal.Colors(streams.Out),

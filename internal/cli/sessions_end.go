@@ -26,6 +26,7 @@ type EndOptions struct {
 	Query
 
 	Keep    int           // number of sessions to keep, most recently active first
+	Chosen  bool          // --keep or --all is set
 	IdleFor time.Duration // minimum time without activity; 0 selects all
 	DryRun  bool
 	Yes     bool   // do not ask for confirmation
@@ -53,6 +54,7 @@ func (c *sessionsCommand) endSessions(ctx context.Context, streams Streams) erro
 		}
 		c.end.Keep = 0
 	}
+	c.end.Chosen = c.all || c.keepIsSet
 	site, err := c.open(streams)
 	if err != nil {
 		return err
@@ -73,7 +75,7 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	case options.IdleFor < 0:
 		return fmt.Errorf("--idle-for: must be at least 0s, not %s", options.IdleFor)
 	}
-	snapshot, err := c.read(ctx)
+	snapshot, err := c.readFor(ctx, &options.Query)
 	if err != nil {
 		return err
 	}
@@ -91,7 +93,10 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	case row == nil:
 		return cmp.Or(c.printf("%s has no sessions. Nothing to end.\n", text.Visible(options.User)), incomplete)
 	}
-	selection := sessions.Selection{PlaceFilter: options.PlaceFilter, Keep: options.Keep, IdleFor: options.IdleFor}
+	selection := sessions.Selection{
+		PlaceFilter: options.PlaceFilter, Keep: options.Keep, IdleFor: options.IdleFor,
+		Chosen: options.Chosen || options.IdleFor > 0 || !options.Everywhere(),
+	}
 	plan := sessions.NewPlan(row, snapshot, selection, c.ServiceAccounts)
 	if err := refuse(row.User, plan.NeverEnded); err != nil {
 		return err
@@ -102,6 +107,8 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	ending := plan.Ending()
 	what := text.Count(len(ending), "session") + " of " + text.Visible(row.User.String())
 	switch {
+	case !plan.Wait.IsZero():
+		return cmp.Or(c.sayWait(row, plan, snapshot), incomplete)
 	case len(ending) == 0:
 		return cmp.Or(c.printf("Nothing to end.\n"), incomplete)
 	case len(ending) > sessions.MaxOfOnePerson && !options.Force:

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
@@ -48,6 +47,20 @@ func (c *openSite) show(row *sessions.Row, plan *sessions.Plan, snapshot *headro
 	}
 	_ = w.Flush() // into memory
 	return c.printf("%s\n\n%s\n", heading, table.String())
+}
+
+// sayWait prints that waiting is better than ending sessions.
+func (c *openSite) sayWait(row *sessions.Row, plan *sessions.Plan, snapshot *headroom.Snapshot) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Nothing to end. Wait until %s: a slot becomes free by itself", text.Coming(plan.Wait, snapshot.Time))
+	if without, known := takenWithout(row, snapshot); known && without > 0 {
+		b.WriteString(", unless it is left over")
+	}
+	b.WriteString(".")
+	if len(plan.Sessions) > 0 {
+		b.WriteString(" Ending a session now would not free one sooner.\nTo end sessions anyway, choose them with --all, --keep, --idle-for, --virtual-proxy, or --node.")
+	}
+	return c.printf("%s\n", b.String())
 }
 
 // report queries the site again and prints the results.
@@ -110,7 +123,7 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 	if i := slices.IndexFunc(rows, func(r sessions.Row) bool { return r.User == user }); i >= 0 {
 		row = rows[i]
 	}
-	at := func(t time.Time) string { return text.Moment(t.Add(time.Second-1), after.Time) } // never too early
+	next := text.Coming(row.NextSlot, after.Time)
 	without, known := takenWithout(&row, after)
 	switch {
 	case row.License == qlik.LicenseNone:
@@ -118,15 +131,14 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 		return
 	case row.EffectiveHeadroom > 0:
 		fmt.Fprintf(b, "The user can start a new session now: %s.\n", free(row.EffectiveHeadroom))
-	case row.CoolingSlots > 0 && !row.NextSlot.IsZero():
-		fmt.Fprintf(b, "The user can start a new session from %s on. Until then, slots that were freed at the limit stay taken.\n", at(row.NextSlot))
-	case known && without > 0:
-		fmt.Fprintf(b, "The user can start a new session by %s if the slots taken without a session (%d) are cooling and not left over.\n",
-			at(after.Time.Add(c.CoolingTime)), without)
-	case !row.NextSlot.IsZero():
-		fmt.Fprintf(b, "The user can start a new session by %s, when a session has timed out.\n", at(row.NextSlot))
-	default:
+	case row.NextSlot.IsZero():
 		b.WriteString("The user cannot start a new session now. It is unknown when this will be possible.\n")
+	case row.CoolingSlots > 0:
+		fmt.Fprintf(b, "The user can start a new session from %s on. Until then, slots that were freed at the limit stay taken.\n", next)
+	case known && without > 0:
+		fmt.Fprintf(b, "The user can start a new session at %s at the latest, unless slots are left over. Slots taken without a session: %d.\n", next, without)
+	default:
+		fmt.Fprintf(b, "The user can start a new session at %s at the latest, when a session has timed out.\n", next)
 	}
 	if !rowsCount(after) {
 		b.WriteString("Without usage rows, this is calculated from sessions alone. It misses slots that were freed earlier or are left over.\n")

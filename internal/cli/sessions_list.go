@@ -42,7 +42,7 @@ func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
 // than atLeast sessions or taken slots. It returns ErrIncomplete if some links did
 // not respond.
 func (c *openSite) List(ctx context.Context, query Query, atLeast int, format string) error {
-	snapshot, err := c.read(ctx)
+	snapshot, err := c.readFor(ctx, &query)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (c *openSite) List(ctx context.Context, query Query, atLeast int, format st
 
 // anywhere returns whether a user has sessions at a selected place.
 func (q *Query) anywhere(row *sessions.Row) bool {
-	return len(q.VirtualProxies) == 0 && len(q.Nodes) == 0 ||
+	return q.Everywhere() ||
 		slices.ContainsFunc(row.Places, func(p sessions.Place) bool { return q.Matches(p.VirtualProxy, p.Node) })
 }
 
@@ -88,7 +88,7 @@ func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) 
 	_, _ = fmt.Fprintln(w, "FREE\tUSER\tSESSIONS\tCOOLING OR LEFT OVER\tLICENSE\tIDLE\tNEXT SLOT BY\tWHERE")
 	for i := range rows {
 		row := &rows[i]
-		free, without, idle := "no limit", "", ""
+		free, without, idle, next := "no limit", "", "", ""
 		if row.Limited {
 			free = strconv.Itoa(row.EffectiveHeadroom)
 		}
@@ -100,9 +100,12 @@ func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) 
 		if !row.LastActivity.IsZero() {
 			idle = text.Duration(snapshot.Time.Sub(row.LastActivity))
 		}
+		if !row.NextSlot.IsZero() {
+			next = text.Coming(row.NextSlot, snapshot.Time)
+		}
 		cells := []string{
 			free, text.Visible(row.User.String()), sessionsText(row, snapshot), without,
-			strings.ReplaceAll(row.License, "_", " "), idle, c.nextSlot(row, snapshot), where(row.Places),
+			strings.ReplaceAll(row.License, "_", " "), idle, next, where(row.Places),
 		}
 		for i := range cells {
 			cells[i] = cmp.Or(cells[i], "-")
@@ -128,21 +131,6 @@ func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) 
 		return err
 	}
 	return nil
-}
-
-// nextSlot returns the latest time at which a user without free slots gets one, if
-// it is known. Slots without a session are assumed to be cooling, not left over.
-func (c *openSite) nextSlot(row *sessions.Row, snapshot *headroom.Snapshot) string {
-	cooled := snapshot.Time.Add(c.CoolingTime)
-	without, known := takenWithout(row, snapshot)
-	switch {
-	case row.Limited && row.EffectiveHeadroom == 0 && known && without > 0 && (row.NextSlot.IsZero() || cooled.Before(row.NextSlot)):
-		return text.Moment(cooled, snapshot.Time) + " if cooling"
-	case row.NextSlot.IsZero():
-		return ""
-	default:
-		return text.Moment(row.NextSlot, snapshot.Time)
-	}
 }
 
 // where formats places as "/ qlik1 (2), /sales qlik2".

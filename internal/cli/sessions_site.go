@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
@@ -23,8 +24,6 @@ import (
 type openSite struct {
 	Site   *site.Site
 	Logger log.Logger
-	// CoolingTime is the maximum time that a slot cools.
-	CoolingTime time.Duration
 	// ServiceAccounts are users whose sessions are never ended.
 	ServiceAccounts []qlik.User
 	// Hash returns the hash of a user in labels. It is nil if no key is known.
@@ -65,29 +64,54 @@ func (c *openSite) read(ctx context.Context) (*headroom.Snapshot, error) {
 	}
 }
 
-// match returns the rows of the users that match the text. Whole means that the text
+// readFor queries the site and checks that the places of the query exist.
+func (c *openSite) readFor(ctx context.Context, query *Query) (*headroom.Snapshot, error) {
+	snapshot, err := c.read(ctx)
+	if err != nil {
+		return snapshot, err
+	}
+	if node := query.UnknownNode(snapshot.Links); node != "" {
+		return snapshot, unknown("node", "node", node, snapshot, func(l *headroom.LinkResult) string { return l.Node })
+	}
+	if prefix := query.UnknownVirtualProxy(snapshot.Links); prefix != "" {
+		return snapshot, unknown("virtual-proxy", "virtual proxy", prefix, snapshot, func(l *headroom.LinkResult) string { return l.VirtualProxy })
+	}
+	return snapshot, nil
+}
+
+// unknown returns an error about a place that does not exist, with those that do.
+func unknown(flag, what, name string, snapshot *headroom.Snapshot, nameOf func(*headroom.LinkResult) string) error {
+	var names []string
+	for i := range snapshot.Links {
+		names = append(names, text.Visible(nameOf(&snapshot.Links[i])))
+	}
+	slices.Sort(names)
+	return fmt.Errorf("--%s: no %s %s; there are %s", flag, what, text.Visible(name), strings.Join(slices.Compact(names), ", "))
+}
+
+// match returns the rows of the users that match a text. Whole means that the text
 // identifies a single user and is not part of a name.
-func (c *openSite) match(ctx context.Context, rows []sessions.Row, text string) (matching []sessions.Row, whole bool) {
-	if text == "" {
+func (c *openSite) match(ctx context.Context, rows []sessions.Row, searched string) (matching []sessions.Row, whole bool) {
+	if searched == "" {
 		return rows, false
 	}
-	if user, err := qlik.ParseUser(text); err == nil {
+	if user, err := qlik.ParseUser(searched); err == nil {
 		return only(rows, func(u qlik.User) bool { return u == user }), true
 	}
 	if c.Hash != nil {
-		if matching = only(rows, func(u qlik.User) bool { return c.Hash(u) == strings.ToLower(text) }); len(matching) > 0 {
+		if matching = only(rows, func(u qlik.User) bool { return c.Hash(u) == strings.ToLower(searched) }); len(matching) > 0 {
 			return matching, true
 		}
 	}
 	named := make(map[qlik.User]bool)
-	known, err := c.Site.FindUsers(ctx, text)
+	known, err := c.Site.FindUsers(ctx, searched)
 	if err != nil {
 		_ = level.Warn(c.Logger).Log("msg", "Cannot search display names in the repository", "err", err)
 	}
 	for _, user := range known {
 		named[user.User] = true
 	}
-	id := qlik.NewUser("", text).ID
+	id := qlik.NewUser("", searched).ID
 	return only(rows, func(u qlik.User) bool { return strings.Contains(u.ID, id) || named[u] }), false
 }
 
@@ -107,31 +131,33 @@ func sayIncomplete(out io.Writer, snapshot *headroom.Snapshot) error {
 		return nil
 	}
 	state := sessions.NewState(snapshot)
-	var text strings.Builder
-	fmt.Fprintf(&text, "Incomplete: %d of %d links (virtual proxies on nodes) responded. There may be more sessions and fewer free slots.\n",
+	var b strings.Builder
+	fmt.Fprintf(&b, "Incomplete: %d of %d links (virtual proxies on nodes) responded. There may be more sessions and fewer free slots.\n",
 		state.Answered, state.Links)
 	for _, failure := range state.Failures {
-		fmt.Fprintf(&text, "  %s %s: %s\n", failure.Node, strings.Join(failure.VirtualProxies, " "), failure.Cause)
+		fmt.Fprintf(&b, "  %s %s: %s\n", failure.Node, strings.Join(failure.VirtualProxies, " "), failure.Cause)
 	}
-	text.WriteString("\n")
-	_, err := io.WriteString(out, text.String())
+	b.WriteString("\n")
+	_, err := io.WriteString(out, b.String())
 	return err
 }
 
 // sessionsText returns the number of sessions of a user. If usage rows show that not
-// all of them hold a slot, it adds the number that do.
+// each of them holds one slot, it adds the number that do, or the number of slots.
 func sessionsText(row *sessions.Row, snapshot *headroom.Snapshot) string {
-	text := strconv.Itoa(row.Sessions)
-	if !row.Limited || !rowsCount(snapshot) || row.WithSlot == row.Sessions {
-		return text
+	count := strconv.Itoa(row.Sessions)
+	if !row.Limited || !rowsCount(snapshot) || row.WithSlot == row.Sessions && row.Slots == row.WithSlot {
+		return count
 	}
-	switch row.WithSlot {
-	case 0:
-		return text + ", none holds a slot"
-	case 1:
-		return text + ", 1 holds a slot"
+	switch {
+	case row.Slots > row.WithSlot:
+		return fmt.Sprintf("%s, holding %d slots", count, row.Slots)
+	case row.WithSlot == 0:
+		return count + ", none holds a slot"
+	case row.WithSlot == 1:
+		return count + ", 1 holds a slot"
 	default:
-		return fmt.Sprintf("%s, %d hold a slot", text, row.WithSlot)
+		return fmt.Sprintf("%s, %d hold a slot", count, row.WithSlot)
 	}
 }
 
@@ -140,7 +166,7 @@ func sessionsText(row *sessions.Row, snapshot *headroom.Snapshot) string {
 // can tell which. While a link does not respond, slots of its sessions look the same,
 // so the number is unknown.
 func takenWithout(row *sessions.Row, snapshot *headroom.Snapshot) (slots int, known bool) {
-	return row.LicensedSessions - row.WithSlot, rowsCount(snapshot) && snapshot.Complete()
+	return row.LicensedSessions - row.Slots, rowsCount(snapshot) && snapshot.Complete()
 }
 
 // rowsCount returns whether effective headroom is based on usage rows.

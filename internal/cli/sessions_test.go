@@ -23,7 +23,6 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions/sessionstest"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
-	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -39,7 +38,7 @@ type typed struct {
 func commands(site *site.Site) *typed {
 	c := new(typed)
 	c.openSite = openSite{
-		Site: site, Logger: log.NewLogfmtLogger(&c.log), CoolingTime: headroom.DefaultCoolingTime, In: strings.NewReader(""), Out: &c.out, Err: &c.err,
+		Site: site, Logger: log.NewLogfmtLogger(&c.log), In: strings.NewReader(""), Out: &c.out, Err: &c.err,
 		ServiceAccounts: []qlik.User{qlik.NewUser("LAB", "reload")},
 	}
 	return c
@@ -67,7 +66,7 @@ func (c *typed) end(t *testing.T, user string, change func(*EndOptions)) (string
 	return c.out.String(), err
 }
 
-func all(o *EndOptions) { o.Keep = 0 }
+func all(o *EndOptions) { o.Keep, o.Chosen = 0, true }
 
 func withoutRows(_ *qliktest.Config, run *site.Config) { run.Licenses = false }
 
@@ -88,7 +87,10 @@ func compare(t *testing.T, got, want string) {
 	}
 }
 
-func clock(t time.Time) string { return t.Format("15:04:05 MST") }
+// minutes returns the time in a number of minutes as the commands write it.
+func minutes(n int) string {
+	return fmt.Sprintf("%s (in %d min)", time.Now().Add(time.Duration(n)*time.Minute).Format("15:04:05 MST"), n)
+}
 
 func TestList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -107,14 +109,14 @@ func TestList(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		c := commands(site)
 		compare(t, c.list(t, Query{}, 0, formatTable), fmt.Sprintf(
-			`FREE      USER            SESSIONS              COOLING OR LEFT OVER  LICENSE   IDLE   NEXT SLOT BY  WHERE
+			`FREE      USER            SESSIONS              COOLING OR LEFT OVER  LICENSE   IDLE   NEXT SLOT BY              WHERE
 0         LAB\bert        6, 5 hold a slot      -                     analyzer  3 min  %s  / qlik3 (6)
-1         LAB\anna        4                     -                     analyzer  3 min  -             /qmc qlik1 (2), /sales qlik2 (2)
-4         LAB\carla       0                     1                     analyzer  -      -             -
-5         LAB\stranger    1, none holds a slot  -                     none      -      -             / qlik1
-no limit  LAB\robot       1                     -                     analyzer  3 min  -             /qmc qlik1
-no limit  NONE\anonymous  1                     -                     unknown   -      -             /portal qlik1
-`, clock(time.Now().Add(32*time.Minute))))
+1         LAB\anna        4                     -                     analyzer  3 min  -                         /qmc qlik1 (2), /sales qlik2 (2)
+4         LAB\carla       0                     1                     analyzer  -      -                         -
+5         LAB\stranger    1, none holds a slot  -                     none      -      -                         / qlik1
+no limit  LAB\robot       1                     -                     analyzer  3 min  -                         /qmc qlik1
+no limit  NONE\anonymous  1                     -                     unknown   -      -                         /portal qlik1
+`, minutes(32)))
 
 		for _, test := range []struct {
 			query   Query
@@ -168,7 +170,7 @@ func TestListCooling(t *testing.T) {
 		}
 		compare(t, commands(site).list(t, Query{}, 0, formatTable),
 			`FREE  USER      SESSIONS  COOLING OR LEFT OVER  LICENSE   IDLE  NEXT SLOT BY             WHERE
-0     LAB\anna  3         2                     analyzer  0 s   `+clock(time.Now().Add(5*time.Minute))+` if cooling  / qlik1 (3)
+0     LAB\anna  3         2                     analyzer  0 s   `+minutes(5)+`  / qlik1 (3)
 `)
 		time.Sleep(5*time.Minute - time.Second)
 		if server.CanOpen("LAB", "anna") {
@@ -177,6 +179,130 @@ func TestListCooling(t *testing.T) {
 		time.Sleep(time.Second)
 		if !server.CanOpen("LAB", "anna") {
 			t.Error("no slot is free at the time that was promised")
+		}
+	})
+}
+
+// TestUnknownPlaces checks that a node or virtual proxy that does not exist is an error,
+// not an empty list.
+func TestUnknownPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := sessionstest.Start(t, nil)
+		sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
+		server.SetProxyFault("qlik3", qliktest.Refused) // a node that does not answer exists, too
+		const virtualProxies = "; there are /, /portal, /qmc, /sales"
+		for _, test := range []struct {
+			places sessions.PlaceFilter
+			want   string
+		}{
+			{sessions.PlaceFilter{Nodes: []string{"QLIK1", "typo"}}, "--node: no node typo; there are qlik1, qlik2, qlik3"},
+			{sessions.PlaceFilter{Nodes: []string{"qlik1:4243"}}, "--node: no node qlik1:4243; there are qlik1, qlik2, qlik3"},
+			{sessions.PlaceFilter{VirtualProxies: []string{"sales/", "sale"}}, "--virtual-proxy: no virtual proxy sale" + virtualProxies},
+			{sessions.PlaceFilter{VirtualProxies: []string{"a\x1b"}}, "--virtual-proxy: no virtual proxy a‹U+001B›" + virtualProxies},
+			{sessions.PlaceFilter{Nodes: []string{"qlik3"}, VirtualProxies: []string{"/"}}, ""},
+		} {
+			c := commands(site)
+			for what, err := range map[string]error{
+				"list": c.List(t.Context(), Query{PlaceFilter: test.places}, 0, formatTable),
+				"end":  c.End(t.Context(), EndOptions{Query: Query{User: "anna", PlaceFilter: test.places}, Yes: true, DryRun: true}),
+			} {
+				if test.want == "" && !errors.Is(err, ErrIncomplete) || test.want != "" && (err == nil || err.Error() != test.want) {
+					t.Errorf("%s %+v: got %v, want %s", what, test.places, err, test.want)
+				}
+			}
+		}
+		if left := len(server.Sessions()); left != 1 {
+			t.Errorf("%d sessions are left", left)
+		}
+	})
+}
+
+// TestNextSlotBesideRefusedSessions checks that all outputs show the same next slot: the
+// one that cooled first, although the user keeps trying.
+func TestNextSlotBesideRefusedSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := sessionstest.Start(t, nil)
+		for i := range 5 {
+			sessionstest.Login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1")
+		}
+		c := commands(site)
+		c.list(t, Query{}, 0, formatTable)
+		time.Sleep(time.Minute)
+		for _, session := range server.Sessions() {
+			server.Logout(session.ID)
+		}
+		ended := time.Now()
+		c.list(t, Query{}, 0, formatTable) // the rows are read again within two minutes
+		for i := range 5 {
+			time.Sleep(24 * time.Second)
+			sessionstest.Login(t, server, "anna", fmt.Sprint("try", i), "", "qlik1")
+		}
+		if table := c.list(t, Query{}, 0, formatTable); !strings.Contains(table, "5, none holds a slot  5 ") || !strings.Contains(table, minutes(3)) {
+			t.Errorf("got\n%s\nwant %s", table, minutes(3))
+		}
+		next := ended.Add(5 * time.Minute).UTC().Format(time.RFC3339)
+		if document := c.list(t, Query{}, 0, formatJSON); !strings.Contains(document, `"next_slot": "`+next+`"`) {
+			t.Errorf("got\n%s\nwant %s", document, next)
+		}
+		if csv := c.list(t, Query{}, 0, formatCSV); !strings.Contains(csv, ","+next+",") {
+			t.Errorf("got\n%s\nwant %s", csv, next)
+		}
+		text, err := c.end(t, "anna", nil)
+		if err != nil || !strings.Contains(text, "Nothing to end. Wait until "+minutes(3)+": a slot becomes free by itself") {
+			t.Errorf("%v: %s", err, text)
+		}
+		time.Sleep(3*time.Minute - time.Second)
+		if server.CanOpen("LAB", "anna") {
+			t.Error("a slot is free too early")
+		}
+		time.Sleep(time.Second)
+		if !server.CanOpen("LAB", "anna") {
+			t.Error("no slot is free at the time that was promised")
+		}
+	})
+}
+
+// TestEndWaits checks that no session ends by default while waiting brings a free slot as
+// soon, and that the operator can choose otherwise.
+func TestEndWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := sessionstest.Start(t, nil)
+		for i := range 5 {
+			sessionstest.Login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1")
+		}
+		for _, session := range server.Sessions()[:2] {
+			server.Logout(session.ID)
+		}
+		c := commands(site)
+		text, err := c.end(t, "anna", nil)
+		compare(t, text, `LAB\anna: no slot is free, 2 cooling or left over; sessions: 3; license: analyzer
+
+      VIRTUAL PROXY  NODE   LAST ACTIVE  HOLDS A SLOT
+keep  /              qlik1  0 s ago      yes
+keep  /              qlik1  0 s ago      yes
+keep  /              qlik1  0 s ago      yes
+
+Nothing to end. Wait until `+minutes(5)+`: a slot becomes free by itself, unless it is left over. Ending a session now would not free one sooner.
+To end sessions anyway, choose them with --all, --keep, --idle-for, --virtual-proxy, or --node.
+`)
+		if err != nil || len(server.Sessions()) != 3 {
+			t.Errorf("%v; %d sessions are left", err, len(server.Sessions()))
+		}
+		text, err = c.end(t, "anna", func(o *EndOptions) { o.Keep, o.Chosen = 2, true })
+		if err != nil || len(server.Sessions()) != 2 {
+			t.Errorf("%v: %s", err, text)
+		}
+		for _, session := range server.Sessions() {
+			server.Logout(session.ID)
+		}
+		time.Sleep(time.Minute)
+		for what, change := range map[string]func(*EndOptions){
+			"by default": nil, "all": all, "idle": func(o *EndOptions) { o.IdleFor = time.Minute },
+		} {
+			text, err := c.end(t, "anna", change)
+			if err != nil || !strings.Contains(text, "\nNothing to end.") {
+				t.Errorf("slots without sessions, %s: %v: %s", what, err, text)
+			}
 		}
 	})
 }
@@ -333,7 +459,7 @@ end   /sales         qlik3  unknown      no
 Ended 6 sessions of LAB\anna.
 The session on / at qlik2 keeps working.
 The user can start a new session from %s on. Until then, slots that were freed at the limit stay taken.
-`, clock(time.Now().Add(5*time.Minute))))
+`, minutes(5)))
 		left := server.Sessions()
 		if len(left) != 2 || left[0].ID != last.ID || left[1].ID != bert.ID {
 			t.Errorf("left: %+v", left)
@@ -431,7 +557,7 @@ func TestEndUnknownActivity(t *testing.T) {
 		text, err = c.end(t, "anna", func(o *EndOptions) { o.Keep = 0; o.VirtualProxies = []string{"/"} })
 		if err != nil || !strings.HasSuffix(text, `Ended 2 sessions of LAB\anna.
 The session on /qmc at qlik1 keeps working, unless it was refused before.
-The user can start a new session from `+clock(time.Now().Add(5*time.Minute))+` on. Until then, slots that were freed at the limit stay taken.
+The user can start a new session from `+minutes(5)+` on. Until then, slots that were freed at the limit stay taken.
 Without usage rows, this is calculated from sessions alone. It misses slots that were freed earlier or are left over.
 `) {
 			t.Errorf("%v: %s", err, text)
@@ -466,7 +592,7 @@ func TestEndRefuses(t *testing.T) {
 			{"berg", all, "\"berg\" matches 5 users; specify one of them in full:\n  LAB\\carla (11 sessions)\n"},
 			{"nobody", all, `no user with sessions matches "nobody"`},
 			{"ann", all, `"ann" is only part of a name; with --yes, specify the user in full: LAB\anna`},
-			{"anna", func(o *EndOptions) { o.Keep, o.Yes = 0, false }, "no session was ended: cannot ask for confirmation without a terminal; add --yes to skip it"},
+			{"anna", func(o *EndOptions) { o.Keep, o.Chosen, o.Yes = 0, true, false }, "no session was ended: cannot ask for confirmation without a terminal; add --yes to skip it"},
 			{"anna", func(o *EndOptions) { o.Keep, o.Journal = 0, "/nowhere/audit.log" }, "--audit-log-file: no session was ended: open /nowhere/audit.log"},
 		} {
 			c := commands(site)
@@ -545,7 +671,7 @@ func TestEndWithOneProxyDown(t *testing.T) {
 			server.SetProxyFault("qlik2", qliktest.ServerError)
 			return copy(p, "y\n"), nil
 		})
-		text, err := c.end(t, "anna", func(o *EndOptions) { o.Keep, o.Yes = 0, false })
+		text, err := c.end(t, "anna", func(o *EndOptions) { o.Keep, o.Chosen, o.Yes = 0, true, false })
 		if !errors.Is(err, ErrIncomplete) || !strings.Contains(text, "Ended 3 sessions of LAB\\anna.\n"+
 			"Failed: / at qlik2: DELETE https://qlik2:4243/qps/session/[session id]: status: 500 Internal Server Error\nFailed: / at qlik2: ") {
 			t.Errorf("%v: %s", err, text)
@@ -567,7 +693,7 @@ func TestEndWithOneProxyDown(t *testing.T) {
 			}
 			return copy(p, "y\n"), nil
 		})
-		text, err = c.end(t, "anna", func(o *EndOptions) { o.Keep, o.Yes = 0, false })
+		text, err = c.end(t, "anna", func(o *EndOptions) { o.Keep, o.Chosen, o.Yes = 0, true, false })
 		if !errors.Is(err, ErrIncomplete) || !strings.Contains(text, "The user's free slots are unknown: the sessions are unknown") {
 			t.Errorf("%v: %s", err, text)
 		}

@@ -234,6 +234,7 @@ func TestRowSaysWhatIsKnown(t *testing.T) {
 		{"sessions without a slot", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.EffectiveHeadroom = 2 }, []string{"2 free", "5 of 5 3 slots taken"}},
 		{"slots without a session", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Sessions, u.EffectiveHeadroom = 1, 3 }, []string{"1 of 5 2 slots taken"}},
 		{"beyond the limit", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Sessions, u.EffectiveHeadroom = 7, 0 }, []string{"7 of 5 2 over the limit 2 on"}},
+		{"sessions beyond the limit that hold no slot", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Sessions, u.EffectiveHeadroom = 6, 5 }, []string{"5 free", "Sessions 6 0 slots taken 2 on"}},
 		{"unlimited", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.Limited = false }, []string{"no limit", "Sessions 5"}},
 		{"license", func(_ *headroom.Snapshot, u *headroom.UserStatus) { u.License = qlik.LicenseAnalyzerCapacity }, []string{"License analyzer capacity"}},
 		{"licenses not read", func(*headroom.Snapshot, *headroom.UserStatus) {}, []string{"License – unknown", "Idle – unknown"}},
@@ -264,6 +265,30 @@ func TestUserWithManyPlaces(t *testing.T) {
 	text := row(t, body(t, counted, ""))
 	if strings.Count(text, "on /portal") != maxPlaces || !strings.Contains(text, "1 on /portal0019 qlik1 and 4980 more") {
 		t.Errorf("got %.3000s", text)
+	}
+}
+
+// TestWaitInsteadOfTheCommand checks that the page does not advise to end sessions while
+// slots cool, because that would only make more slots cool.
+func TestWaitInsteadOfTheCommand(t *testing.T) {
+	state := headroom.New(headroom.Config{Limit: 5, CoolingTime: 5 * time.Minute})
+	link := qlik.Link{Node: "qlik1", VirtualProxy: "/"}
+	observe := func(at time.Time, sessions int) *headroom.Snapshot {
+		result := headroom.LinkResult{Link: link}
+		for i := range sessions {
+			result.Sessions = append(result.Sessions, qlik.Session{ID: qlik.SessionID(fmt.Sprint(i)), User: qlik.NewUser("A", "anna"), Link: &link})
+		}
+		var snapshot *headroom.Snapshot
+		snapshot, state = state.Observe(headroom.Round{Asked: at, Heard: at, Links: []headroom.LinkResult{result}})
+		return snapshot
+	}
+	if text := row(t, body(t, observe(sessionstest.Noon.Add(-3*time.Minute), 5), "")); !strings.Contains(text, `--user "A\anna"`) {
+		t.Errorf("five sessions: %s", text)
+	}
+	observe(sessionstest.Noon.Add(-2*time.Minute), 3)
+	text := row(t, body(t, observe(sessionstest.Noon, 3), ""))
+	if !strings.Contains(text, "Wait until 12:03:00 UTC (in 3 min): ending sessions would free no slot sooner") || strings.Contains(text, "--user") {
+		t.Errorf("two slots cool: %s", text)
 	}
 }
 

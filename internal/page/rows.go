@@ -28,6 +28,7 @@ type rowView struct {
 	Next          *moment // time of the next free slot; only for a user without one
 	In            string  // duration until then
 	NextUnknown   bool    // the user has no free slot and the time of the next is unknown
+	Wait          bool    // ending sessions would not free a slot sooner than Next
 	NeverEnded    string  // kind of user, if its sessions are never ended
 	Command       string  // command that ends sessions; "" if the name is not safe to paste
 }
@@ -77,21 +78,25 @@ func newRowView(row *sessions.Row, snapshot *headroom.Snapshot, now time.Time) r
 	}
 
 	r.Slots = fmt.Sprintf("%d free", max(row.EffectiveHeadroom, 0))
-	r.Sessions = fmt.Sprintf("%d of %d", row.Sessions, snapshot.Limit)
+	refused := row.Sessions > snapshot.Limit && row.EffectiveHeadroom <= 0
+	if row.Sessions <= snapshot.Limit || refused { // otherwise some of them hold no slot
+		r.Sessions = fmt.Sprintf("%d of %d", row.Sessions, snapshot.Limit)
+	}
 	r.Meter = meter(row, snapshot.Limit)
 	switch slotsLeft(row) {
 	case "0":
 		r.Level = "full"
 		if r.NextUnknown = row.NextSlot.IsZero(); !r.NextUnknown {
 			next := newMoment(row.NextSlot, now)
-			r.Next, r.In = &next, "in "+text.Duration(row.NextSlot.Sub(now))
+			r.Next, r.In = &next, text.In(row.NextSlot, now)
 		}
+		r.Wait = !snapshot.Wait(&row.UserStatus).IsZero()
 	case "1":
 		r.Level = "near"
 	default:
 		r.Level = "free"
 	}
-	if row.Sessions > snapshot.Limit {
+	if refused {
 		r.Notes = append(r.Notes, note{"over", fmt.Sprintf("%d over the limit", row.Sessions-snapshot.Limit)})
 	}
 	if row.CoolingSlots > 0 {

@@ -17,14 +17,17 @@ func Run(ctx context.Context, run func(ctx context.Context, args []string, stdou
 	return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 
-// Install returns an error, because there is no Windows service.
+// Supported returns an error, because there is no Windows service.
+func Supported() error { return errNotWindows }
+
+// Install returns the same error as Supported.
 func Install(string, []string) error { return errNotWindows }
 
-// Start returns the same error as Install.
+// Start returns the same error as Supported.
 func Start(context.Context) error { return errNotWindows }
 
-// Stop returns the same error as Install.
+// Stop returns the same error as Supported.
 func Stop(context.Context) error { return errNotWindows }
 
-// Uninstall returns the same error as Install.
+// Uninstall returns the same error as Supported.
 func Uninstall(context.Context) error { return errNotWindows }

@@ -91,6 +91,9 @@ func (w eventWriter) Write(line []byte) (int, error) {
 	return len(line), report(id, text)
 }
 
+// Supported returns nil: this system has Windows services.
+func Supported() error { return nil }
+
 // Install registers the running program as a service with these arguments. Windows
 // starts the service at boot and restarts it when it fails.
 func Install(account string, arguments []string) error {

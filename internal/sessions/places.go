@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // Place is a virtual proxy on a node with the number of the user's sessions there.
@@ -32,10 +33,36 @@ type PlaceFilter struct {
 	Nodes          []string // host names in any case; empty means all
 }
 
+// Everywhere reports whether the filter selects all places.
+func (f *PlaceFilter) Everywhere() bool { return len(f.VirtualProxies) == 0 && len(f.Nodes) == 0 }
+
 // Matches reports whether the filter selects a place.
 func (f *PlaceFilter) Matches(virtualProxy, node string) bool {
-	isVirtualProxy := func(prefix string) bool { return strings.Trim(prefix, "/") == strings.Trim(virtualProxy, "/") }
-	isNode := func(name string) bool { return strings.EqualFold(name, node) }
-	return (len(f.VirtualProxies) == 0 || slices.ContainsFunc(f.VirtualProxies, isVirtualProxy)) &&
-		(len(f.Nodes) == 0 || slices.ContainsFunc(f.Nodes, isNode))
+	return (len(f.VirtualProxies) == 0 || slices.ContainsFunc(f.VirtualProxies, func(prefix string) bool { return isVirtualProxy(prefix, virtualProxy) })) &&
+		(len(f.Nodes) == 0 || slices.ContainsFunc(f.Nodes, func(name string) bool { return strings.EqualFold(name, node) }))
+}
+
+func isVirtualProxy(prefix, virtualProxy string) bool {
+	return strings.Trim(prefix, "/") == strings.Trim(virtualProxy, "/")
+}
+
+// UnknownNode returns the first node of the filter that none of the links has, or "".
+func (f *PlaceFilter) UnknownNode(links []headroom.LinkResult) string {
+	for _, name := range f.Nodes {
+		if !slices.ContainsFunc(links, func(l headroom.LinkResult) bool { return strings.EqualFold(name, l.Node) }) {
+			return name
+		}
+	}
+	return ""
+}
+
+// UnknownVirtualProxy returns the first virtual proxy of the filter that none of the
+// links has, or "".
+func (f *PlaceFilter) UnknownVirtualProxy(links []headroom.LinkResult) string {
+	for _, prefix := range f.VirtualProxies {
+		if !slices.ContainsFunc(links, func(l headroom.LinkResult) bool { return isVirtualProxy(prefix, l.VirtualProxy) }) {
+			return prefix
+		}
+	}
+	return ""
 }

@@ -19,6 +19,9 @@ type Selection struct {
 
 	Keep    int           // sessions to keep: the most recently active ones in all places
 	IdleFor time.Duration // end only sessions without activity for this long; 0 means all
+	// Chosen means that the operator chose what to end. Otherwise no session ends while
+	// waiting brings a free slot as soon.
+	Chosen bool
 }
 
 // Plan lists the sessions of a user: those that end, and those that stay with the
@@ -31,6 +34,9 @@ type Plan struct {
 	// Undecided is ErrIdleUnknown or ErrRecentUnknown if the selection cannot be
 	// applied. Then all sessions stay. Otherwise it is nil.
 	Undecided error
+	// Wait is when a slot becomes free by itself, if no session ends because ending one
+	// would not free a slot sooner. Otherwise it is zero.
+	Wait time.Time
 }
 
 // PlannedSession is a session of a plan.
@@ -49,6 +55,7 @@ type Reason string
 // The reasons why a session stays.
 const (
 	StaysNeverEnded  Reason = "sessions of this user are never ended"
+	StaysWaiting     Reason = "a slot becomes free by itself as soon"
 	StaysUndecided   Reason = "the data is not sufficient for a decision"
 	StaysElsewhere   Reason = "its virtual proxy or node is not selected"
 	StaysActive      Reason = "it has not been idle long enough"
@@ -73,6 +80,11 @@ func NewPlan(row *Row, snapshot *headroom.Snapshot, selection Selection, service
 		plan.keepAll(StaysNeverEnded)
 		return plan
 	}
+	if plan.Wait = snapshot.Wait(&row.UserStatus); !plan.Wait.IsZero() && !selection.Chosen {
+		plan.keepAll(StaysWaiting)
+		return plan
+	}
+	plan.Wait = time.Time{}
 	if plan.Undecided = plan.choose(&selection, snapshot.Time); plan.Undecided != nil {
 		plan.keepAll(StaysUndecided)
 	}
@@ -91,8 +103,8 @@ func (p *Plan) Ending() []UserSession {
 }
 
 // choose sets the reasons of the sessions that stay. Keep keeps the most recently
-// active sessions in all places. If these are unknown, choose succeeds only if at
-// least Keep sessions stay for other reasons.
+// active sessions in all places. If not all of these are known, choose keeps those that
+// are, and succeeds only if at least Keep sessions stay for other reasons.
 func (p *Plan) choose(selection *Selection, now time.Time) error {
 	known, staying := 0, 0
 	for i := range p.Sessions {
@@ -106,16 +118,20 @@ func (p *Plan) choose(selection *Selection, now time.Time) error {
 	}
 	keep := min(selection.Keep, len(p.Sessions))
 	switch {
+	case len(p.Sessions) == 0:
+		return nil
 	case known == 0 && selection.IdleFor > 0:
 		return ErrIdleUnknown
-	case keep <= known || keep == len(p.Sessions): // the sessions are ordered by last activity, unknown last
-		for i := range keep {
-			if p.Sessions[i].Ends() {
-				p.Sessions[i].Stays = StaysRecent
-			}
+	case keep > known && keep < len(p.Sessions):
+		if staying < keep {
+			return ErrRecentUnknown
 		}
-	case staying < keep:
-		return ErrRecentUnknown
+		keep = known
+	}
+	for i := range keep { // the sessions are ordered by last activity, unknown last
+		if p.Sessions[i].Ends() {
+			p.Sessions[i].Stays = StaysRecent
+		}
 	}
 	return nil
 }

@@ -111,7 +111,7 @@ func TestPlan(t *testing.T) {
 		{"partly known, keep one", partly, sessions.Selection{Keep: 1}, nil, []sessions.Reason{ends, recent, ends}},
 		{"partly known, keep two", partly, sessions.Selection{Keep: 2}, sessions.ErrRecentUnknown, []sessions.Reason{undecided, undecided, undecided}},
 		{"partly known, idle", partly, sessions.Selection{IdleFor: idleFor}, nil, []sessions.Reason{idleUnknown, ends, idleUnknown}},
-		{"partly known, enough are elsewhere", partly, sessions.Selection{PlaceFilter: at("/sales"), Keep: 2}, nil, []sessions.Reason{elsewhere, ends, elsewhere}},
+		{"partly known, enough are elsewhere", partly, sessions.Selection{PlaceFilter: at("/sales"), Keep: 2}, nil, []sessions.Reason{elsewhere, recent, elsewhere}},
 		{"unknown, all", unused, sessions.Selection{}, nil, []sessions.Reason{ends, ends, ends}},
 		{"unknown, keep one", unused, sessions.Selection{Keep: 1}, sessions.ErrRecentUnknown, []sessions.Reason{undecided, undecided, undecided}},
 		{"unknown, keep all", unused, sessions.Selection{Keep: 3}, nil, []sessions.Reason{recent, recent, recent}},

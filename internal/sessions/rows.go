@@ -16,10 +16,10 @@ type Row struct {
 	headroom.UserStatus
 
 	Places []Place // where the sessions are, ordered by virtual proxy and node
-	// WithSlot is the number of sessions with a usage row. Each of them takes a slot.
-	// LicensedSessions also counts rows of ended sessions, which are cooling slots or
-	// left over.
-	WithSlot int
+	// WithSlot is the number of sessions with a usage row. Slots is the number of slots
+	// that they take, usually one each. LicensedSessions also counts rows of ended
+	// sessions, which are cooling slots or left over.
+	WithSlot, Slots int
 	// LastActivity is the last activity of the user's most recently active session. It
 	// is zero if no usage row contains it.
 	LastActivity time.Time
@@ -44,6 +44,7 @@ func Rows(snapshot *headroom.Snapshot) []Row {
 		row.add(session.Link)
 		if slot, taken := usage[session.ID]; taken {
 			row.WithSlot++
+			row.Slots += slot.Slots
 			if slot.LastActivity.After(row.LastActivity) {
 				row.LastActivity = slot.LastActivity
 			}

@@ -98,9 +98,36 @@ func TestMoment(t *testing.T) {
 		{now.Add(12*time.Hour - time.Second), "23:59:59 CET"},
 		{now.Add(12 * time.Hour), "21 Nov 00:00:00 CET"},
 		{now.Add(-13 * time.Hour), "19 Nov 23:00:00 CET"},
+		{now.AddDate(0, 2, 0), "20 Jan 2027 12:00:00 CET"},
+		{now.AddDate(-1, 0, 0), "20 Nov 2025 12:00:00 CET"},
+		{time.Date(2026, 12, 31, 23, 30, 0, 0, time.UTC), "1 Jan 2027 00:30:00 CET"}, // the year in this zone
 	} {
 		if got := text.Moment(test.t, now); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.t, got, test.want)
+		}
+	}
+}
+
+func TestComing(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.FixedZone("CET", 3600))
+	for after, want := range map[time.Duration]string{
+		-time.Second:                       "11:59:59 CET (now)",
+		0:                                  "12:00:00 CET (now)",
+		time.Second:                        "12:00:01 CET (in 1 s)",
+		2*time.Second - 1:                  "12:00:01 CET (in 2 s)",
+		time.Minute - time.Second:          "12:00:59 CET (in 59 s)",
+		time.Minute - 1:                    "12:00:59 CET (in 1 min)",
+		33*time.Minute + time.Second:       "12:33:01 CET (in 33 min)",
+		5*time.Minute + 29*time.Second:     "12:05:29 CET (in 5 min)",
+		5*time.Minute + 30*time.Second:     "12:05:30 CET (in 6 min)",
+		time.Nanosecond:                    "12:00:00 CET (in 1 s)",
+		34 * time.Minute:                   "12:34:00 CET (in 34 min)",
+		time.Hour - time.Second:            "12:59:59 CET (in 1 h 0 min)",
+		24*time.Hour - 1:                   "21 Nov 11:59:59 CET (in 1 d 0 h)",
+		365*24*time.Hour + time.Nanosecond: "20 Nov 2027 12:00:00 CET (in 365 d 0 h)",
+	} {
+		if got := text.Coming(now.Add(after).UTC(), now); got != want {
+			t.Errorf("%s: got %q, want %q", after, got, want)
 		}
 	}
 }

@@ -5,14 +5,37 @@ import (
 	"time"
 )
 
-// Moment returns a time of day in the time zone of now. It includes the date if it
-// differs from the date of now.
+// Moment returns a time of day in the time zone of now. It includes the date and the
+// year if they differ from those of now.
 func Moment(t, now time.Time) string {
 	t = t.In(now.Location())
-	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+	switch {
+	case t.Format(time.DateOnly) == now.Format(time.DateOnly):
 		return t.Format("15:04:05 MST")
+	case t.Year() == now.Year():
+		return t.Format("2 Jan 15:04:05 MST")
+	default:
+		return t.Format("2 Jan 2006 15:04:05 MST")
 	}
-	return t.Format("2 Jan 15:04:05 MST")
+}
+
+// Coming returns a time to come together with the time until then, such as "13:03:00 CET
+// (in 34 min)".
+func Coming(t, now time.Time) string { return Moment(t, now) + " (" + In(t, now) + ")" }
+
+// In returns the time from now until t, such as "in 34 min", rounded to the nearest unit. A
+// past time is "now".
+func In(t, now time.Time) string {
+	d, unit := t.Sub(now), time.Minute
+	switch {
+	case d <= 0:
+		return "now"
+	case d < time.Minute:
+		unit = time.Second
+	case d >= 24*time.Hour:
+		unit = time.Hour
+	}
+	return "in " + Duration(max(d.Round(unit), unit))
 }
 
 // Duration returns a duration in its one or two largest units. A negative duration is

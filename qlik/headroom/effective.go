@@ -10,10 +10,9 @@ import (
 // computeSlots computes the effective headroom of each user. For a user without a
 // free slot it computes the time of the next one.
 func (o *observation) computeSlots() {
-	useRows := o.rows != nil && o.plausible
-	var since map[int32]int
-	if useRows {
-		since = o.startedSince(o.round.Usage)
+	var started map[int32]*since
+	if o.useRows {
+		started = o.startedSince(o.round.Usage)
 	}
 	full := make(map[int32][]time.Time) // for users without effective headroom: when their slots become free
 	for number, i := range o.status {
@@ -21,93 +20,100 @@ func (o *observation) computeSlots() {
 			continue
 		}
 		user, number := &o.users[i], int32(number)
-		user.EffectiveHeadroom = o.limit - user.Sessions - user.CoolingSlots
-		if useRows {
-			user.EffectiveHeadroom = o.limit - takenByRows(user, since[number], o.limit)
+		var slots []time.Time
+		if o.useRows {
+			var taken int
+			taken, slots = o.takenByRows(user, started[number])
+			user.EffectiveHeadroom = o.limit - taken
+		} else {
+			user.EffectiveHeadroom = o.limit - user.Sessions - user.CoolingSlots
 		}
 		if user.EffectiveHeadroom <= 0 {
-			remembered := o.after.remembered[user.User]
-			full[number] = slices.Clone(remembered.taken(o.tally[number].sessions(), o.limit, o.now))
+			if !o.useRows {
+				remembered := o.after.remembered[user.User]
+				slots = slices.Clone(remembered.taken(o.tally[number].sessions(), o.limit, o.now))
+			}
+			full[number] = slots
 		}
 		if min(user.Headroom, user.EffectiveHeadroom) <= 1 && user.License == qlik.LicenseUnknown && o.isNew(user) {
 			o.licensesStale = true
 		}
 	}
-	if useRows {
-		o.addTimeouts(full)
-	}
+	o.addRows(full)
 	for number, slots := range full {
 		user := &o.users[o.status[number]]
 		user.NextSlot = nextSlot(slots, user.EffectiveHeadroom)
 	}
 }
 
-// takenByRows returns the number of slots that a user's usage rows take. If the user
-// certainly holds a license, each session that started after the rows were read takes
-// one more slot, up to the limit.
-func takenByRows(user *UserStatus, startedSince, limit int) int {
-	taken := user.LicensedSessions
-	if user.License != qlik.LicenseNone && user.License != qlik.LicenseUnknown {
-		taken = max(taken, min(taken+startedSince, limit))
+// takenByRows returns the number of slots that a user takes: one for each usage row. If
+// the user certainly holds a license, each session that started after the rows were read
+// takes one more, up to the limit, also if it has ended at the limit since. The times are
+// when the slots without a row become free.
+func (o *observation) takenByRows(user *UserStatus, started *since) (taken int, free []time.Time) {
+	taken = user.LicensedSessions
+	if started == nil || user.License == qlik.LicenseNone || user.License == qlik.LicenseUnknown {
+		return taken, nil
 	}
-	return taken
+	cooling := started.cooling(taken, o.limit)
+	for _, ended := range cooling {
+		free = append(free, ended.at.Add(o.coolingTime))
+	}
+	return max(taken, min(taken+len(started.started)+len(cooling), o.limit)), free
 }
 
-// startedSince counts by user the sessions that started after the request for the
-// usage rows and have no row. The rows reflect some time after that request, so some
-// of these sessions may already have a row.
-func (o *observation) startedSince(usage *Usage) map[int32]int {
-	started := make(map[qlik.SessionKey]int32)
-	for id, session := range o.after.sessions {
-		if session.startSeen && session.firstSeen.After(usage.AskedAt) {
-			started[id] = session.user
+// addRows adds the times when the slots of the usage rows of users without a free slot
+// become free: the slot of a session after its timeout, the slot of an ended session when
+// it has cooled. A row beyond that time is left over.
+func (o *observation) addRows(full map[int32][]time.Time) {
+	if !o.useRows || len(full) == 0 {
+		return
+	}
+	rows := o.round.Usage.rows
+	active := make(map[qlik.SessionKey]time.Time) // last activity of a session in any of its rows
+	for i, owner := range o.rows {
+		if _, isFull := full[owner.user]; isFull && owner.live && rows[i].LastActivity.After(active[rows[i].Session]) {
+			active[rows[i].Session] = rows[i].LastActivity
 		}
 	}
-	if len(started) == 0 {
-		return nil
-	}
-	for i := range usage.Rows {
-		delete(started, usage.Rows[i].Session)
-	}
-	counts := make(map[int32]int)
-	for _, user := range started {
-		counts[user]++
-	}
-	return counts
-}
-
-// addTimeouts adds the times when the sessions of users without a free slot time out.
-func (o *observation) addTimeouts(full map[int32][]time.Time) {
 	for i, owner := range o.rows {
 		slots, isFull := full[owner.user]
 		if !isFull {
 			continue
 		}
-		row := &o.round.Usage.Rows[i]
-		if end := timeout(row, o.after.sessions[row.Session].link, o.coolingTime); end.After(o.now) {
-			full[owner.user] = append(slots, end)
+		var free time.Time
+		if session := rows[i].Session; owner.live {
+			free = timeout(active[session], o.after.sessions[session].link, o.coolingTime)
+		} else if !owner.ended.IsZero() {
+			free = owner.ended.Add(o.coolingTime)
+		}
+		if free.After(o.now) {
+			full[owner.user] = append(slots, free)
 		}
 	}
 }
 
 // timeout returns when the slot of a session of a user at the limit becomes free
 // without further activity: after the inactivity timeout of the virtual proxy and the
-// cooling time. It returns the zero time if this is unknown. The link is nil if the
-// session has ended.
-func timeout(row *qlik.UsageRow, link *trackedLink, coolingTime time.Duration) time.Time {
-	if link == nil || row.LastActivity.IsZero() || link.timeout <= 0 {
+// cooling time. It returns the zero time if this is unknown.
+func timeout(lastActivity time.Time, link *trackedLink, coolingTime time.Duration) time.Time {
+	if lastActivity.IsZero() || link.timeout <= 0 {
 		return time.Time{}
 	}
-	return row.LastActivity.Add(link.timeout + coolingTime)
+	return lastActivity.Add(link.timeout + coolingTime)
 }
 
 // nextSlot returns when effective headroom becomes 1, given the times when slots
-// become free. It returns the zero time if there are too few of them.
+// become free. It returns the zero time if there are too few of them. It rounds up to a
+// full second, so that every text and number shows the same time.
 func nextSlot(slots []time.Time, effectiveHeadroom int) time.Time {
 	needed := 1 - effectiveHeadroom
 	if needed > len(slots) {
 		return time.Time{}
 	}
 	slices.SortFunc(slots, time.Time.Compare)
-	return slots[needed-1]
+	return fullSecond(slots[needed-1])
 }
+
+// fullSecond rounds a time up to a full second.
+func fullSecond(t time.Time) time.Time { return t.Add(time.Second - 1).Truncate(time.Second) }

@@ -62,6 +62,7 @@ type end struct {
 	hidden   string    // why the lists do not show that it is taken; "" if they do
 	imagined string    // why it looks taken although it is free; "" if it does not look taken
 	until    time.Time // when it stops looking taken
+	seen     time.Time // when its session was first listed, if its start was seen
 }
 
 // answers holds the times at which the requests of a round were sent and its responses were
@@ -178,7 +179,7 @@ func (l *ledger) judge(known []*life, a *answers) {
 		suggested = hadNoSlot
 	}
 	for _, x := range known {
-		e := &end{id: x.id, hidden: x.hidden, imagined: suggested, until: a.heard.Add(DefaultCoolingTime)}
+		e := &end{id: x.id, hidden: x.hidden, imagined: suggested, until: a.heard.Add(DefaultCoolingTime), seen: x.seen}
 		if x.cooled && suggested != outage {
 			e.imagined = lateEnd
 		}
@@ -207,12 +208,23 @@ func (l *ledger) excuseOfLists(tooMany int, now time.Time) string {
 	return enough(reasons, tooMany)
 }
 
+// hasHiddenSlot reports whether the lists do not show that a slot is taken.
+func (l *ledger) hasHiddenSlot() bool {
+	return slices.ContainsFunc(l.ends, func(e *end) bool { return e.taken && e.hidden != "" })
+}
+
 // excuseOfRows does the same for effective headroom computed from usage rows.
 func (l *ledger) excuseOfRows(tooMany int, readAt time.Time) string {
 	counted := slices.Clone(l.read)
 	for _, x := range l.lives {
 		if x.listed && x.seen.After(readAt) && !slices.Contains(counted, x.id) {
 			counted = append(counted, x.id)
+		}
+	}
+	for _, e := range l.ends {
+		// Of a session that has ended below the limit, only a leftover row can be there.
+		if len(l.rows) >= DefaultLimit && e.seen.After(readAt) && !slices.Contains(counted, e.id) {
+			counted = append(counted, e.id)
 		}
 	}
 	var reasons []string

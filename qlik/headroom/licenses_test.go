@@ -76,8 +76,8 @@ func TestNewUsersLicense(t *testing.T) {
 	_, s.state = s.state.Observe(round) // a first round without users
 	s.now = s.now.Add(time.Minute)
 	s.rows("late5", "late6", "late7", "late8")
-	for i := range s.usage.Rows {
-		s.usage.Rows[i].License = "" // the rows do not name the license
+	for i := range s.usage.rows {
+		s.usage.rows[i].License = "" // the rows do not name the license
 	}
 	s.observe()
 	expect("new, with one slot by the rows", "late", qlik.LicenseUnknown, true)

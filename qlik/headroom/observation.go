@@ -15,6 +15,7 @@ type observation struct {
 	before    *State
 	after     *State
 	links     []LinkResult          // links of the round with the fields that Observe sets
+	complete  bool                  // every link that may have sessions answered
 	listed    []qlik.Session        // listed sessions without duplicates
 	owners    []int32               // users of the listed sessions, as indexes in people
 	seen      *time.Time            // firstSeen of sessions that are new in this round
@@ -33,6 +34,7 @@ type observation struct {
 	live   []int   // numbers of usage rows with a known session, by index in users
 
 	plausible, licensesStale bool
+	useRows                  bool // the usage rows define effective headroom
 }
 
 // tally holds the counts of a user in a round.
@@ -46,6 +48,7 @@ type tally struct {
 	// earliest.
 	last    time.Time
 	started bool // a session started since the round before
+	recent  bool // a session started within UsageValidity
 	changes bool // the user has a trackedUser, or sessions of the user ended
 	shown   bool // the snapshot must contain the user even without sessions
 }
@@ -69,6 +72,7 @@ func newObservation(before *State, r *Round) *observation {
 			limits: before.limits, since: since,
 			links:    make(map[qlik.LinkKey]*trackedLink, len(r.Links)),
 			sessions: make(map[qlik.SessionKey]trackedSession, sessions),
+			ended:    make(map[qlik.SessionKey]endedSession, len(before.ended)),
 			totals:   before.totals.clone(),
 			trust:    before.trust,
 		},
@@ -96,6 +100,7 @@ func (o *observation) numberOf(user qlik.User) int32 {
 
 // rowOwner is the user whose slot a usage row takes.
 type rowOwner struct {
-	user int32 // number of the user; -1 if unknown
-	live bool  // the session of the row is known
+	user  int32     // number of the user; -1 if unknown
+	live  bool      // the session of the row is known
+	ended time.Time // latest possible end of the session; zero if it may still exist
 }

@@ -6,12 +6,13 @@ func (s *State) Observe(r Round) (*Snapshot, *State) {
 	o := newObservation(s, &r)
 	o.trackLinks()
 	o.trackSessions()
-	o.trackUsers()
+	o.trackCooling()
 	o.describeUsers()
 	o.joinRows()
 	o.licenseUsers()
 	o.judgeRows()
 	o.computeSlots()
+	o.rememberUsers()
 	return o.snapshot(), o.after
 }
 
@@ -38,12 +39,13 @@ func (o *observation) snapshot() *Snapshot {
 		Tracking: o.after.tracking(), Ended: o.lifetimes,
 		Licenses: o.round.Licenses, LicensesStale: o.licensesStale,
 		UsageKnown: o.rows != nil, UsagePlausible: o.plausible,
+		soonest: fullSecond(o.now.Add(o.coolingTime)),
 	}
 	if o.round.Services != nil {
 		s.Services = o.round.Services.States
 	}
-	if s.UsageKnown && s.UsagePlausible {
-		s.rows = o.round.Usage.Rows
+	if s.UsageKnown {
+		s.usage = o.round.Usage
 	}
 	return s
 }

@@ -35,19 +35,19 @@ type LinkResult struct {
 // UsageValidity is how long usage rows are valid after they were read.
 const UsageValidity = 15 * time.Second
 
-// Usage holds the usage rows of a site. They reflect some time between AskedAt and
-// ReadAt.
+// Usage holds the usage rows of a site. They reflect some time between askedAt and readAt.
+// It is immutable, so that rows and times always belong together.
 type Usage struct {
-	Rows    []qlik.UsageRow // one row per session
-	AskedAt time.Time       // when the request was sent
-	ReadAt  time.Time       // when the response was complete
-
-	written time.Time // last time at which rows were certainly written
+	rows    []qlik.UsageRow // a session can have several
+	askedAt time.Time       // when the request was sent
+	readAt  time.Time       // when the response was complete
+	written time.Time       // last time at which rows were certainly written
 }
 
-// NewUsage returns usage rows with the times of their request and response.
+// NewUsage returns usage rows with the times of their request and response. The rows must
+// not be modified afterwards.
 func NewUsage(rows []qlik.UsageRow, askedAt, readAt time.Time) *Usage {
-	usage := &Usage{Rows: rows, AskedAt: askedAt, ReadAt: readAt}
+	usage := &Usage{rows: rows, askedAt: askedAt, readAt: readAt}
 	for i := range rows {
 		if activity := rows[i].LastActivity; activity.After(usage.written) && !activity.After(readAt) {
 			usage.written = activity
@@ -59,5 +59,5 @@ func NewUsage(rows []qlik.UsageRow, askedAt, readAt time.Time) *Usage {
 // validAt reports whether the rows are valid for requests to links that were sent at a
 // time. The rows may also have been read after that time.
 func (u *Usage) validAt(asked time.Time) bool {
-	return u != nil && asked.Sub(u.ReadAt) <= UsageValidity
+	return u != nil && asked.Sub(u.readAt) <= UsageValidity
 }

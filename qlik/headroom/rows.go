@@ -10,17 +10,25 @@ import (
 // the session is known, otherwise the user in the row. If the rows are unknown, o.rows
 // stays nil.
 func (o *observation) assignRows() {
-	usage := o.round.Usage
-	if !usage.validAt(o.round.Asked) {
+	o.keepEnded()
+	if !o.usageKnown() {
 		return
 	}
-	o.rows = make([]rowOwner, len(usage.Rows))
-	for i := range usage.Rows {
-		row, owner := &usage.Rows[i], rowOwner{user: -1}
+	usage := o.round.Usage
+	o.rows = make([]rowOwner, len(usage.rows))
+	for i := range usage.rows {
+		row, owner := &usage.rows[i], rowOwner{user: -1}
 		if session, live := o.after.sessions[row.Session]; live {
-			owner = rowOwner{session.user, true}
-		} else if row.User != (qlik.User{}) {
-			owner.user = o.numberOf(row.User)
+			owner = rowOwner{user: session.user, live: true}
+		} else {
+			user := row.User
+			if ended, known := o.endOf(row); known {
+				owner.ended = ended.at
+				user = ended.user
+			}
+			if user != (qlik.User{}) {
+				owner.user = o.numberOf(user)
+			}
 		}
 		if owner.user >= 0 {
 			o.tally[owner.user].shown = true
@@ -39,7 +47,7 @@ func (o *observation) joinRows() {
 		status := o.status[owner.user]
 		o.users[status].LicensedSessions++
 		if o.users[status].License == "" {
-			o.users[status].License = o.round.Usage.Rows[i].License
+			o.users[status].License = o.round.Usage.rows[i].License
 		}
 		if owner.live {
 			o.live[status]++
@@ -65,6 +73,7 @@ func (o *observation) judgeRows() {
 		o.after.trust = o.before.trust.judge(o.round.Usage, o.users, o.live, o.limit, o.now)
 	}
 	o.plausible = o.rows == nil || !o.after.trust.lost
+	o.useRows = o.rows != nil && o.plausible
 }
 
 // judge returns the trust in the usage rows after a round. Only users with a personal
@@ -88,7 +97,7 @@ func (t trust) judge(usage *Usage, users []UserStatus, live []int, limit int, no
 			continue
 		}
 		switch {
-		case user.Sessions == 0, user.FirstSeen.IsZero(), user.FirstSeen.After(usage.AskedAt):
+		case user.Sessions == 0, user.FirstSeen.IsZero(), user.FirstSeen.After(usage.askedAt):
 		case live[i] > 0:
 			inFavor++
 		case user.LicensedSessions >= limit: // leftover rows hold all slots

@@ -178,7 +178,7 @@ func TestRowsBelongToTheirUsers(t *testing.T) {
 		"anna": qlik.LicenseProfessional, "carla": qlik.LicenseProfessional, "bert": qlik.LicenseLogin, "anonymous": qlik.LicenseAnalyzerCapacity,
 	})
 	s.expect("slots of sessions", s.snapshot.Usage(), map[qlik.SessionID]SessionUsage{
-		"s1": {LastActivity: s.now.Add(-time.Minute)}, "s2": {}, "s6": {LastActivity: s.now},
+		"s1": {1, s.now.Add(-time.Minute)}, "s2": {Slots: 1}, "s6": {1, s.now},
 	})
 }
 
@@ -194,11 +194,11 @@ func TestLeftoverRowsProveNothing(t *testing.T) {
 	s.usage = NewUsage([]qlik.UsageRow{row("bert7", "bert", qlik.LicenseAnalyzer, old)}, s.now, s.now)
 	s.observe()
 	s.expect("a leftover row: plausible", s.snapshot.UsagePlausible, false)
-	s.expect("rows that are offered", len(s.snapshot.rows), 0)
+	s.expect("rows that are offered", len(s.snapshot.Usage()), 0)
 	s.usage = NewUsage([]qlik.UsageRow{row("bert1", "bert", qlik.LicenseAnalyzer, old)}, s.now, s.now)
 	s.observe()
 	s.expect("the row of a session: plausible", s.snapshot.UsagePlausible, true)
-	s.expect("rows that are offered", len(s.snapshot.rows), 1)
+	s.expect("rows that are offered", len(s.snapshot.Usage()), 1)
 }
 
 // TestRowsOfASlowAnswer checks that users who were first seen during the request are no

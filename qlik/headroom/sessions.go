@@ -42,6 +42,7 @@ func (o *observation) trackLinks() {
 		o.after.totals.Restarts[key.Node] += 0
 	}
 	o.after.totals.limit(o.links)
+	o.complete = complete(o.links)
 }
 
 // trackSessions compares the listed sessions with those of the round before.
@@ -79,6 +80,9 @@ func (o *observation) addSessions(link *LinkResult) (stayed int) {
 		now := trackedSession{link: tracked, firstSeen: o.seen, user: user}
 		if known, was := o.before.sessions[id]; was {
 			now.firstSeen, now.startSeen = known.firstSeen, known.startSeen
+			if now.startSeen && o.now.Sub(*now.firstSeen) <= UsageValidity {
+				o.tally[user].recent = true
+			}
 			stayed++
 		} else if before != nil && !before.answered.IsZero() { // sessions in the first answer of a link are older
 			o.after.totals.Started[key.VirtualProxy]++
@@ -151,10 +155,7 @@ func (o *observation) trackUnlisted(stayed map[string]int) {
 		}
 		gone[key.Node]++
 		o.after.totals.Ended[key.VirtualProxy]++
-		o.ends[user] = append(o.ends[user], at)
-		if session.startSeen {
-			o.lifetimes = append(o.lifetimes, max(at.Sub(*session.firstSeen), 0))
-		}
+		o.end(id, &session, user, at)
 	}
 	slices.Sort(o.lifetimes) // the map has no order
 	for node, n := range gone {

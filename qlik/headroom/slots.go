@@ -15,8 +15,9 @@ const (
 	maxRemembered = 20_000
 )
 
-// trackUsers updates the cooling slots of users and whether they are at the limit.
-func (o *observation) trackUsers() {
+// trackCooling updates the cooling slots of users and forgets users without anything to
+// remember.
+func (o *observation) trackCooling() {
 	o.after.remembered = make(map[qlik.User]trackedUser, len(o.before.remembered))
 	for user := range o.before.remembered {
 		o.tally[o.numberOf(user)].changes = true
@@ -26,10 +27,23 @@ func (o *observation) trackUsers() {
 	}
 	for number, user := range o.people {
 		t := &o.tally[number]
-		if !t.changes && t.sessions() < o.limit {
+		if !t.changes {
 			continue // this saves the lookup by name for most users
 		}
-		now := o.track(user, t, o.before.remembered[user], o.ends[int32(number)])
+		now := o.before.remembered[user]
+		if o.apply(user) {
+			ends := o.ends[int32(number)]
+			now.cooling = cool(now.cooling, t.sessions()+len(ends), ends, t.last, o.limits)
+		}
+		last := o.round.Asked
+		if t.unknown > 0 {
+			last = t.last // an unknown session may have ended right after that request
+		}
+		now.cooling = now.cooling[cooled(now.cooling, last):]
+		if t.sessions() > 0 {
+			now.lastSession = o.now
+		}
+		now.atLimit = false // rememberUsers decides
 		if now.worthRemembering(t.sessions(), o.now) {
 			o.after.remembered[user] = now
 		}
@@ -38,26 +52,45 @@ func (o *observation) trackUsers() {
 	o.after.pruneCooling(o.now)
 }
 
-// track returns the state of a user after a round.
-func (o *observation) track(user qlik.User, t *tally, before trackedUser, ends []time.Time) trackedUser {
-	now, limited := before, o.apply(user)
-	if limited {
-		now.cooling = cool(before.cooling, t.sessions()+len(ends), ends, t.last, o.limits)
+// rememberUsers updates which users are at the limit.
+func (o *observation) rememberUsers() {
+	for number, user := range o.people {
+		t := &o.tally[number]
+		atLimit := o.atLimit(int32(number))
+		if !t.changes && !atLimit {
+			continue // this saves the lookup by name for most users
+		}
+		now, known := o.after.remembered[user]
+		if now.atLimit = atLimit; atLimit {
+			if !o.before.remembered[user].atLimit && (t.started || o.useRows && t.recent) {
+				now.reached++
+				now.lastReached = o.now
+			}
+			if t.sessions() > 0 {
+				now.lastSession = o.now
+			}
+		}
+		if known || atLimit {
+			o.after.remembered[user] = now
+		}
+		if i := o.status[number]; i >= 0 {
+			o.users[i].LimitReached, o.users[i].LastLimitReached = now.reached, now.lastReached
+		}
 	}
-	last := o.round.Asked
-	if t.unknown > 0 {
-		last = t.last // an unknown session may have ended right after that request
+}
+
+// atLimit reports whether a user is at the limit. If the usage rows decide, sessions
+// without a row do not count.
+func (o *observation) atLimit(number int32) bool {
+	if i := o.status[number]; i >= 0 && o.useRows {
+		return o.users[i].Limited && o.users[i].EffectiveHeadroom <= 0
 	}
-	now.cooling = now.cooling[cooled(now.cooling, last):]
-	now.atLimit = limited && t.sessions()+len(now.cooling)-cooled(now.cooling, o.now) >= o.limit
-	if now.atLimit && !before.atLimit && t.started {
-		now.reached++
-		now.lastReached = o.now
+	user, sessions := o.people[number], o.tally[number].sessions()
+	if sessions < o.limit && !o.tally[number].changes || !o.apply(user) {
+		return false
 	}
-	if t.sessions() > 0 {
-		now.lastSession = o.now
-	}
-	return now
+	cooling := o.after.remembered[user].cooling
+	return sessions+len(cooling)-cooled(cooling, o.now) >= o.limit
 }
 
 // cool returns the cooling slots of a user after sessions have ended. The limit

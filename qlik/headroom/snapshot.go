@@ -26,7 +26,8 @@ type Snapshot struct {
 	UsagePlausible bool           // the usage rows reflect the sessions
 	Services       []qlik.ServiceState
 
-	rows []qlik.UsageRow // usage rows that define effective headroom
+	usage   *Usage    // usage rows; nil if UsageKnown is false
+	soonest time.Time // when a slot becomes free if a session of a user at the limit ends now
 }
 
 // Up reports whether at least one link answered. If not, all sessions are unknown.
@@ -37,7 +38,22 @@ func (s *Snapshot) Up() bool {
 // Complete reports whether every link that may have sessions answered. If not, all
 // counts are lower bounds.
 func (s *Snapshot) Complete() bool {
-	return s.Up() && !slices.ContainsFunc(s.Links, func(l LinkResult) bool { return l.Err != nil && !l.Stopped })
+	return complete(s.Links)
+}
+
+func complete(links []LinkResult) bool {
+	up := slices.ContainsFunc(links, func(l LinkResult) bool { return l.Err == nil })
+	return up && !slices.ContainsFunc(links, func(l LinkResult) bool { return l.Err != nil && !l.Stopped })
+}
+
+// Wait returns the user's next slot if ending sessions would free none sooner: the slot of
+// a session that ends at the limit stays taken for the cooling time. Otherwise it returns
+// the zero time.
+func (s *Snapshot) Wait(user *UserStatus) time.Time {
+	if user.Limited && user.EffectiveHeadroom <= 0 && !user.NextSlot.After(s.soonest) {
+		return user.NextSlot
+	}
+	return time.Time{}
 }
 
 // UserStatus is the state of one user at one time. All anonymous users are one.
@@ -74,26 +90,41 @@ type VirtualProxyCount struct {
 	SeveralNodes bool   // other sessions are on other nodes
 }
 
-// SessionUsage is the data of the usage row of a session.
+// SessionUsage is the data of the usage rows of a session.
 type SessionUsage struct {
-	LastActivity time.Time // zero if the row contains none
+	Slots        int       // number of rows, usually 1: each of them may take a slot
+	LastActivity time.Time // zero if the rows contain none
+}
+
+// UsageReadAt returns when the usage rows of the snapshot were read. It returns the zero
+// time if they are unknown.
+func (s *Snapshot) UsageReadAt() time.Time {
+	if s.usage == nil {
+		return time.Time{}
+	}
+	return s.usage.readAt
 }
 
 // Usage returns the usage rows of the snapshot's sessions. If UsageKnown and
 // UsagePlausible, a session without a row holds no slot. Otherwise the result is nil.
 // Usage joins rows and sessions on each call, because few callers need it.
 func (s *Snapshot) Usage() map[qlik.SessionID]SessionUsage {
-	if len(s.rows) == 0 {
+	if s.usage == nil || !s.UsagePlausible || len(s.usage.rows) == 0 {
 		return nil
 	}
-	rows := make(map[qlik.SessionKey]*qlik.UsageRow, len(s.rows))
-	for i := range s.rows {
-		rows[s.rows[i].Session] = &s.rows[i]
+	rows := make(map[qlik.SessionKey]SessionUsage, len(s.usage.rows))
+	for _, row := range s.usage.rows {
+		of := rows[row.Session]
+		of.Slots++
+		if row.LastActivity.After(of.LastActivity) {
+			of.LastActivity = row.LastActivity
+		}
+		rows[row.Session] = of
 	}
 	usage := make(map[qlik.SessionID]SessionUsage, len(rows))
 	for i := range s.Sessions {
-		if row := rows[s.Sessions[i].ID.Key()]; row != nil {
-			usage[s.Sessions[i].ID] = SessionUsage{LastActivity: row.LastActivity}
+		if row, known := rows[s.Sessions[i].ID.Key()]; known {
+			usage[s.Sessions[i].ID] = row
 		}
 	}
 	return usage

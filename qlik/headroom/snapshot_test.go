@@ -45,6 +45,11 @@ func TestUsageOfSessions(t *testing.T) {
 	if snapshot.Usage() != nil {
 		t.Error("there is usage without rows")
 	}
-	snapshot.rows = []qlik.UsageRow{row("1", "", "", morning), row("3", "", "", time.Time{}), row("gone", "", "", morning)}
-	compare(t, "usage", snapshot.Usage(), map[qlik.SessionID]SessionUsage{"1": {morning}, "3": {}})
+	rows := []qlik.UsageRow{row("1", "", "", morning), row("3", "", "", time.Time{}), row("gone", "", "", morning)}
+	snapshot.usage = NewUsage(rows, morning, morning)
+	if snapshot.Usage() != nil {
+		t.Error("there is usage by rows that are not plausible")
+	}
+	snapshot.UsagePlausible = true
+	compare(t, "usage", snapshot.Usage(), map[qlik.SessionID]SessionUsage{"1": {1, morning}, "3": {Slots: 1}})
 }

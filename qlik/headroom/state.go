@@ -53,6 +53,7 @@ type State struct {
 
 	sessions map[qlik.SessionKey]trackedSession
 	users    []qlik.User // users of sessions, by number
+	ended    map[qlik.SessionKey]endedSession
 
 	remembered map[qlik.User]trackedUser
 	totals     Totals

@@ -46,7 +46,6 @@ func (o *observation) describeUsers() {
 		}
 		user := &o.users[o.status[number]]
 		user.CoolingSlots = len(tracked.taken(o.tally[number].sessions(), o.limit, o.now))
-		user.LimitReached, user.LastLimitReached = tracked.reached, tracked.lastReached
 	}
 	o.countVirtualProxies()
 }
