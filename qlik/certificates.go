@@ -7,12 +7,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/youmark/pkcs8"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik/textfile"
 )
 
 // Names of the certificate files in an export of the QMC (docs/qlik.md,
@@ -82,21 +83,35 @@ func readCertificateFiles(dir, passphraseFile string) (*certificateFiles, error)
 		{clientKeyFile, &files.key},
 		{rootCertificateFile, &files.root},
 	} {
-		if *file.to, err = os.ReadFile(filepath.Join(dir, file.name)); err != nil {
+		if *file.to, err = readPEM(filepath.Join(dir, file.name)); err != nil {
 			return nil, configErrorf("CertDir", "%w; the folder must contain %s, %s and %s as the QMC exports them",
 				err, clientCertificateFile, clientKeyFile, rootCertificateFile)
 		}
-		if *file.to = bytes.TrimPrefix(*file.to, utf8BOM); len(*file.to) == 0 {
+		if len(*file.to) == 0 {
 			return nil, configErrorf("CertDir", "%s is empty; export the certificates again", filepath.Join(dir, file.name))
 		}
 	}
 	if passphraseFile != "" {
-		if files.passphrase, err = os.ReadFile(passphraseFile); err != nil {
+		if files.passphrase, err = textfile.ReadKey(passphraseFile); err != nil {
 			return nil, configErrorf("KeyPassphraseFile", "%w", err)
 		}
-		files.passphrase = bytes.TrimRight(bytes.TrimPrefix(files.passphrase, utf8BOM), "\r\n")
 	}
 	return &files, nil
+}
+
+// readPEM reads a file in PEM format. It removes what package encoding/pem does not
+// accept around a line: blanks, and byte order marks where files were put together.
+func readPEM(path string) ([]byte, error) {
+	content, err := textfile.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	var lines bytes.Buffer
+	for line := range bytes.Lines(content) {
+		lines.Write(bytes.Trim(line, " \t\r\n\ufeff"))
+		lines.WriteByte('\n')
+	}
+	return lines.Bytes(), nil
 }
 
 // tlsConfig returns the client configuration for mutual TLS.
