@@ -36,8 +36,8 @@ func (u *usageRecord) owner() User {
 	if u.User != nil && u.User.ID != "" {
 		return NewUser(u.User.Directory, u.User.ID).Counted()
 	}
-	user, err := ParseUser(u.ModifiedBy)
-	if err != nil || strings.EqualFold(user.Directory, "INTERNAL") { // written by a service, not by the user
+	user, ok := parseUserName(u.ModifiedBy)
+	if !ok || strings.EqualFold(user.Directory, "INTERNAL") { // written by a service, not by the user
 		return User{}
 	}
 	return user.Counted()
