@@ -47,11 +47,12 @@ func (c *installCommand) run(_ context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	if err := service.Install(c.account, flags); err != nil {
+	account := strings.ReplaceAll(c.account, "/", `\`) // no account contains a slash, but shells remove backslashes
+	if err := service.Install(account, flags); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(streams.Out, "Installed the service %s. It runs as %s with these flags: %s. "+
 		"Next, allow this account to read the certificates, then start the service (see docs/windows.md).\n",
-		service.Name, c.account, strings.Join(flags, " "))
+		service.Name, account, strings.Join(flags, " "))
 	return err
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/exporter-toolkit/web"
@@ -98,8 +100,8 @@ func (v ofFlag) IsBoolFlag() bool {
 // command. An error names the flag, and the environment variable if the value comes
 // from there.
 func (f *Flags) Parse(args []string) (command string, err error) {
-	if name := f.withoutValue(args); name != "" {
-		return "", fmt.Errorf("--%s: needs a value, try --help", name)
+	if err := f.mistyped(args); err != nil {
+		return "", fmt.Errorf("%w, try --help", err)
 	}
 	command, err = f.app.Parse(args)
 	parsed, wrong := f.app.ParseContext(args)
@@ -119,20 +121,60 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 	return command, nil
 }
 
-// withoutValue returns the first flag of the program without its value. Kingpin does
-// not detect this: it ignores the last flag before the default command, and takes
-// the next flag as the value of any other.
-func (f *Flags) withoutValue(args []string) string {
+// mistyped returns an error about the first flag that kingpin would misunderstand, or
+// would refuse with an error that does not name the cause. Kingpin ignores a flag
+// without a value before the default command, and takes the value of a boolean flag for
+// a command.
+func (f *Flags) mistyped(args []string) error {
+	known := f.known()
 	for i, arg := range args {
-		name, isFlag := strings.CutPrefix(arg, "--")
-		if !isFlag || i+1 < len(args) && !strings.HasPrefix(args[i+1], "--") {
+		if arg == "--" {
+			return nil
+		}
+		first, size := utf8.DecodeRuneInString(arg)
+		if first != '-' && (unicode.Is(unicode.Pd, first) || first == '\u2212') {
+			return fmt.Errorf("%s: starts with the dash %c, which an editor made of hyphens; write --%s", arg, first, strings.TrimLeft(arg[size:], "-"))
+		}
+		name, isLong := strings.CutPrefix(arg, "--")
+		name, _, hasValue := strings.Cut(name, "=")
+		if short := strings.TrimPrefix(name, "-"); !isLong && short != name && known[short] != nil {
+			return fmt.Errorf("%s: write --%s, with two hyphens", arg, short)
+		}
+		if !isLong {
 			continue
 		}
-		if flag := f.app.GetFlag(name); flag != nil && !flag.Model().IsBoolFlag() {
-			return name
+		flag := known[name]
+		if flag == nil {
+			flag = known[strings.TrimPrefix(name, "no-")]
+		}
+		switch {
+		case flag == nil: // kingpin says so
+		case flag.IsBoolFlag() && hasValue:
+			return fmt.Errorf("--%s: takes no value; write --%s or --no-%s", name, flag.Name, flag.Name)
+		case !flag.IsBoolFlag() && !hasValue && (i+1 == len(args) || strings.HasPrefix(args[i+1], "--")):
+			return fmt.Errorf("--%s: needs a value", name)
 		}
 	}
-	return ""
+	return nil
+}
+
+// known returns the flags of the program and of all commands by name. Flags of several
+// commands with the same name take the same values.
+func (f *Flags) known() map[string]*kingpin.FlagModel {
+	flags := make(map[string]*kingpin.FlagModel)
+	add := func(group *kingpin.FlagGroupModel) {
+		for _, flag := range group.Flags {
+			flags[flag.Name] = flag
+		}
+	}
+	model := f.app.Model()
+	add(model.FlagGroupModel)
+	commands := model.Commands
+	for len(commands) > 0 {
+		add(commands[0].FlagGroupModel)
+		commands = append(commands[1:], commands[0].Commands...)
+	}
+	return flags
 }
 
 // Explain returns an error about a setting, or about the flag of a command, with the
