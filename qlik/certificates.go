@@ -4,14 +4,9 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
-
-	"github.com/youmark/pkcs8"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik/textfile"
 )
@@ -99,21 +94,6 @@ func readCertificateFiles(dir, passphraseFile string) (*certificateFiles, error)
 	return &files, nil
 }
 
-// readPEM reads a file in PEM format. It removes what package encoding/pem does not
-// accept around a line: blanks, and byte order marks where files were put together.
-func readPEM(path string) ([]byte, error) {
-	content, err := textfile.Read(path)
-	if err != nil {
-		return nil, err
-	}
-	var lines bytes.Buffer
-	for line := range bytes.Lines(content) {
-		lines.Write(bytes.Trim(line, " \t\r\n\ufeff"))
-		lines.WriteByte('\n')
-	}
-	return lines.Bytes(), nil
-}
-
 // tlsConfig returns the client configuration for mutual TLS.
 func (f *certificateFiles) tlsConfig(dir string) (*tls.Config, Certificates, error) {
 	pair, err := f.pair(dir)
@@ -141,6 +121,12 @@ func (f *certificateFiles) tlsConfig(dir string) (*tls.Config, Certificates, err
 
 // pair returns the client certificate with its key.
 func (f *certificateFiles) pair(dir string) (tls.Certificate, error) {
+	if err := containsBlock(f.client, "CERTIFICATE"); err != nil {
+		return tls.Certificate{}, configErrorf("CertDir", "%s %w", filepath.Join(dir, clientCertificateFile), err)
+	}
+	if err := containsBlock(f.key, "PRIVATE KEY"); err != nil {
+		return tls.Certificate{}, configErrorf("CertDir", "%s %w", filepath.Join(dir, clientKeyFile), err)
+	}
 	key, err := decryptKey(f.key, f.passphrase)
 	if err != nil {
 		field := "CertDir"
@@ -151,89 +137,24 @@ func (f *certificateFiles) pair(dir string) (tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(f.client, key)
 	if err != nil {
-		return tls.Certificate{}, configErrorf("CertDir", "%s and %s do not match: %w",
-			filepath.Join(dir, clientCertificateFile), clientKeyFile, err)
+		return tls.Certificate{}, configErrorf("CertDir", "%s and %s do not match: %w; copy %s, %s and %s from the same export",
+			filepath.Join(dir, clientCertificateFile), clientKeyFile, err, clientCertificateFile, clientKeyFile, rootCertificateFile)
 	}
 	return pair, nil
 }
 
 // roots returns the certificates in root.pem, at least one.
 func (f *certificateFiles) roots(dir string) ([]*x509.Certificate, error) {
+	if err := containsBlock(f.root, "CERTIFICATE"); err != nil {
+		return nil, configErrorf("CertDir", "%s %w", filepath.Join(dir, rootCertificateFile), err)
+	}
 	var roots []*x509.Certificate
-	for rest := f.root; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
+	for _, block := range pemBlocks(f.root) {
 		root, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, configErrorf("CertDir", "%s: %w", filepath.Join(dir, rootCertificateFile), err)
 		}
 		roots = append(roots, root)
 	}
-	if len(roots) == 0 {
-		return nil, configErrorf("CertDir", "%s contains no certificate in PEM format; export the certificates again in PEM format",
-			filepath.Join(dir, rootCertificateFile))
-	}
 	return roots, nil
-}
-
-var errPassphrase = errors.New("the key is encrypted")
-
-// decryptKey returns the private key as unencrypted PEM. The QMC encrypts the key if
-// the export has a password. decryptKey accepts both formats of OpenSSL: PKCS#8, and
-// the older format with a Proc-Type header.
-func decryptKey(pemKey, passphrase []byte) ([]byte, error) {
-	blocks := []*pem.Block{}
-	for rest := pemKey; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		blocks = append(blocks, block)
-	}
-	encrypted := slices.IndexFunc(blocks, func(b *pem.Block) bool {
-		return b.Type == "ENCRYPTED PRIVATE KEY" || b.Headers["DEK-Info"] != ""
-	})
-	if encrypted < 0 {
-		return pemKey, nil
-	}
-	block := blocks[encrypted]
-	if len(passphrase) == 0 {
-		return nil, fmt.Errorf("%w, but no passphrase is given; write it to a file and specify the file", errPassphrase)
-	}
-	wrong := fmt.Errorf("%w, but the passphrase does not decrypt it; write the password of the export to the file", errPassphrase)
-	if block.Type == "ENCRYPTED PRIVATE KEY" {
-		key, err := pkcs8.ParsePKCS8PrivateKey(block.Bytes, passphrase)
-		if err != nil {
-			return nil, wrong
-		}
-		der, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			return nil, err
-		}
-		return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
-	}
-	// The old format does not protect against manipulation of the file. Some releases
-	// still export it, and root.pem in the same folder is not protected either.
-	der, err := x509.DecryptPEMBlock(block, passphrase) //nolint:staticcheck // deprecated, still in use by exports
-	if err != nil {
-		return nil, wrong
-	}
-	decrypted := pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: der})
-	if !parsesAsKey(der) { // one in 256 wrong passphrases passes the padding check
-		return nil, wrong
-	}
-	return decrypted, nil
-}
-
-func parsesAsKey(der []byte) bool {
-	if _, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-		return true
-	}
-	if _, err := x509.ParseECPrivateKey(der); err == nil {
-		return true
-	}
-	_, err := x509.ParsePKCS8PrivateKey(der)
-	return err == nil
 }
