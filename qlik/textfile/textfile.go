@@ -19,6 +19,9 @@ import (
 // maxBytes is far more than any of these files needs.
 const maxBytes = 1 << 20
 
+// ErrTooLarge is within the error about a file that is larger than any text file.
+var ErrTooLarge = fmt.Errorf("is larger than %d MiB", maxBytes>>20)
+
 // Read returns the content of a file in UTF-8 without a byte order mark. It converts
 // UTF-16 with a byte order mark, and without one if there is no doubt. It returns any
 // other content unchanged, because a key can consist of any bytes. It reads no pipe or
@@ -39,7 +42,7 @@ func Read(path string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case len(content) > maxBytes:
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is larger than %d MiB", maxBytes>>20)}
+		return nil, &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
 	}
 	return decode(content), nil
 }
