@@ -26,8 +26,8 @@ func Service(app *kingpin.Application, flags *config.Flags, args []string) Comma
 	command := app.Command("service", "Install, start, stop, or uninstall the Windows service.")
 	c := &installCommand{flags: flags, args: args}
 	install := command.Command("install", "Install the service. It runs with all other flags that are given here.")
-	install.Flag(accountFlag, "Account that runs the service: a virtual, managed, or built-in account, which has no password.").
-		Default(service.DefaultAccount).StringVar(&c.account)
+	config.Text(install.Flag(accountFlag, "Account that runs the service: a virtual, managed, or built-in account, which has no password.").
+		Default(service.DefaultAccount), &c.account, nil)
 	command.Command("start", "Start the service.")
 	command.Command("stop", "Stop the service.")
 	command.Command("uninstall", "Stop and remove the service.")
