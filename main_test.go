@@ -199,7 +199,7 @@ func TestImpossibleEnvironment(t *testing.T) {
 		want string
 	}{
 		{[]string{"check"}, `error: --log.level (QLIK_EXPORTER_LOG_LEVEL): must be one of debug, info, warn, error, not "loud"`},
-		{[]string{"assets", t.TempDir(), "--log.level=info"}, "error: --reached-severity (QLIK_EXPORTER_REACHED_SEVERITY): enum value must be one of critical,warning,info, got 'page', try --help\n"},
+		{[]string{"assets", t.TempDir(), "--log.level=info"}, "error: --reached-severity (QLIK_EXPORTER_REACHED_SEVERITY): must be one of critical, warning, info, not \"page\"\n"},
 		{[]string{"check", "--log.level=info", "--qlik.host=qlik1", "--qlik.cert-dir=c"}, "error: --site (QLIK_EXPORTER_SITE): requires --config.file\n"},
 		{[]string{"assets", t.TempDir(), "--log.level=info", "--reached-severity=info"}, ""},
 		{[]string{"assets", t.TempDir(), "--log.level=low", "--reached-severity=info"}, "error: --log.level: must be one of"},

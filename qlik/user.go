@@ -36,7 +36,7 @@ func ParseUser(s string) (User, error) {
 	case strings.ContainsFunc(s, unseen):
 		return User{}, userErrorf(s, "it contains an invisible character; if a backslash and a letter became this character, write %s", bothForms)
 	case strings.ContainsAny(s, ",;"), severalUsers(s):
-		return User{}, userErrorf(s, "write one user at a time: repeat the flag, or give one user per line in the environment, or a list in a file")
+		return User{}, userErrorf(s, "write a single user")
 	case !found:
 		return User{}, userErrorf(s, "it has no directory; if a shell or systemd removed the backslash, write %s", bothForms)
 	case directory == "" || id == "":

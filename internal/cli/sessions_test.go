@@ -468,7 +468,7 @@ func TestEndRefuses(t *testing.T) {
 			{"carla", all, `11 sessions of LAB\carla are more than one person normally has; add --force to end them anyway`},
 			{"berg", all, "\"berg\" matches 5 users; specify one of them in full:\n  LAB\\carla (11 sessions)\n"},
 			{"nobody", all, `no user with sessions matches "nobody"`},
-			{`LAB\anna,LAB\bert`, all, `--user: LAB\anna,LAB\bert is not a user as DIRECTORY\id: write one user at a time`},
+			{`LAB\anna,LAB\bert`, all, `--user: LAB\anna,LAB\bert is not a user as DIRECTORY\id: write a single user`},
 			{`LAB\\anna`, all, `--user: LAB\\anna is not a user as DIRECTORY\id: write a single backslash`},
 			{`LAB/anna,LAB/bert`, all, `no user with sessions matches "LAB/anna,LAB/bert"`},
 			{"LABanna", all, `"LABanna" is only part of a name; with --yes, specify the user in full: LAB\anna`},

@@ -114,7 +114,7 @@ func TestBadFile(t *testing.T) {
 		{head + "    timeout: 0s\n", "5: sites.emea.timeout: must be longer than 0s, not 0s"},
 		{head + "    user: nobody\n", "5: sites.emea.user: nobody is not a user as DIRECTORY\\id: it has no directory; if a shell or systemd removed the backslash, write DIR/id"},
 		{head + "    user: \"ACME\\nick\"\n", "5: sites.emea.user: ACME‹U+000A›ick is not a user as DIRECTORY\\id: it contains an invisible character"},
-		{head + "    service_account: 'ACME\\a,ACME\\b'\n", "5: sites.emea.service_account: ACME\\a,ACME\\b is not a user as DIRECTORY\\id: write one user at a time"},
+		{head + "    service_account: 'ACME\\a,ACME\\b'\n", "5: sites.emea.service_account: ACME\\a,ACME\\b: contains several values; repeat the flag"},
 		{head + "    exclude_user: ACME\\svc\n", "5: sites.emea.exclude_user: ACME\\svc: matches no user, because it matches no backslash and no slash; write DIRECTORY/id"},
 		{head + "    virtual_proxy: '/,/sales'\n", "5: sites.emea.virtual_proxy: /,/sales: contains several values"},
 		{head + "    virtual_proxy: C:/Program Files/Git/sales\n", "5: sites.emea.virtual_proxy: C:/Program Files/Git/sales: is not the prefix of a virtual proxy"},

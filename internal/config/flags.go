@@ -101,7 +101,7 @@ func (v ofFlag) IsBoolFlag() bool {
 // from there.
 func (f *Flags) Parse(args []string) (command string, err error) {
 	if err := f.mistyped(args); err != nil {
-		return "", fmt.Errorf("%w, try --help", err)
+		return "", err
 	}
 	command, err = f.app.Parse(args)
 	parsed, wrong := f.app.ParseContext(args)
@@ -152,7 +152,7 @@ func (f *Flags) mistyped(args []string) error {
 		case flag.IsBoolFlag() && hasValue:
 			return fmt.Errorf("--%s: takes no value; write --%s or --no-%s", name, flag.Name, flag.Name)
 		case !flag.IsBoolFlag() && !hasValue && (i+1 == len(args) || strings.HasPrefix(args[i+1], "--")):
-			return fmt.Errorf("--%s: needs a value", name)
+			return fmt.Errorf("--%s: needs a value, try --help", name)
 		}
 	}
 	return nil

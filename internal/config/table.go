@@ -73,11 +73,11 @@ func (s *Site) settings() []setting {
 			help: "Prefix of a virtual proxy to query instead of all virtual proxies; / is the default virtual proxy. Repeatable.",
 		},
 		{
-			key: "service_account", flag: "qlik.service-account", value: list(&s.ServiceAccount, qlik.ParseUser, showUser),
+			key: "service_account", flag: "qlik.service-account", value: listOfOne(&s.ServiceAccount, qlik.ParseUser, showUser),
 			help: `Service account, as DIRECTORY\id or DIRECTORY/id: its licenses are monitored, its name is never hashed, and its sessions are never ended. Repeatable.`,
 		},
 		{
-			key: "unlimited_user", flag: "qlik.unlimited-user", value: list(&s.UnlimitedUser, qlik.ParseUser, showUser),
+			key: "unlimited_user", flag: "qlik.unlimited-user", value: listOfOne(&s.UnlimitedUser, qlik.ParseUser, showUser),
 			help: `Technical user without a session limit, as DIRECTORY\id or DIRECTORY/id: it has series but no headroom, and its sessions are never ended. Repeatable.`,
 		},
 		{
