@@ -65,7 +65,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"web.external-url":                {{"monitoring.example", `"monitoring.example": must be a URL such as https://monitoring.example/qlik`}, {"https://a/?b", `"https://a/?b": must be a URL`}, {"https://a/../b", `"https://a/../b": "/../b" is not a plain path`}, {"https://a/metrics", `"https://a/metrics": has the same path as the metrics`}, {"https://a/sessions", `"https://a/sessions": "/sessions" is reserved`}, {"https://u:secret@a", "must be a URL such as https://monitoring.example/qlik"}, {"http://a:99999", `"http://a:99999": must be a URL`}},
 		"web.enable-lifecycle":            onOff,
 		"web.enable-pprof":                onOff,
-		"web.listen-address":              {{"localhost", `"localhost": must be HOST:PORT or :PORT`}, {"127.0.0.1:70000", `"127.0.0.1:70000": must be HOST:PORT or :PORT`}, {"vsock://:x", `"vsock://:x": must be HOST:PORT or :PORT`}},
+		"web.listen-address":              {{"localhost", `"localhost": must be HOST:PORT or :PORT`}, {"127.0.0.1:70000", `"127.0.0.1:70000": must be HOST:PORT or :PORT`}, {"vsock://:x", `"vsock://:x": must be HOST:PORT or :PORT`}, {":9986,:9987", ":9986,:9987: contains several values"}},
 		"web.config.file":                 {{"/nowhere", "open /nowhere: no such file or directory"}, {webConfig, "field cert_fil not found"}},
 		"web.systemd-socket":              {{"maybe", `strconv.ParseBool: parsing "maybe": invalid syntax`}},
 		"timeout-offset":                  {{"-1s", "must be at least 0s, not -1s"}},

@@ -121,10 +121,10 @@ func (f *certificateFiles) tlsConfig(dir string) (*tls.Config, Certificates, err
 
 // pair returns the client certificate with its key.
 func (f *certificateFiles) pair(dir string) (tls.Certificate, error) {
-	if err := containsBlock(f.client, "CERTIFICATE"); err != nil {
+	if err := containsBlock(f.client, certificate); err != nil {
 		return tls.Certificate{}, configErrorf("CertDir", "%s %w", filepath.Join(dir, clientCertificateFile), err)
 	}
-	if err := containsBlock(f.key, "PRIVATE KEY"); err != nil {
+	if err := containsBlock(f.key, privateKey); err != nil {
 		return tls.Certificate{}, configErrorf("CertDir", "%s %w", filepath.Join(dir, clientKeyFile), err)
 	}
 	key, err := decryptKey(f.key, f.passphrase)
@@ -145,11 +145,14 @@ func (f *certificateFiles) pair(dir string) (tls.Certificate, error) {
 
 // roots returns the certificates in root.pem, at least one.
 func (f *certificateFiles) roots(dir string) ([]*x509.Certificate, error) {
-	if err := containsBlock(f.root, "CERTIFICATE"); err != nil {
+	if err := containsBlock(f.root, certificate); err != nil {
 		return nil, configErrorf("CertDir", "%s %w", filepath.Join(dir, rootCertificateFile), err)
 	}
 	var roots []*x509.Certificate
 	for _, block := range pemBlocks(f.root) {
+		if block.Type != certificate {
+			continue
+		}
 		root, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, configErrorf("CertDir", "%s: %w", filepath.Join(dir, rootCertificateFile), err)

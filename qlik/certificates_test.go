@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,43 @@ func TestKeyForms(t *testing.T) {
 				t.Errorf("the error shows a passphrase or is not one line: %v", err)
 			}
 		})
+	}
+}
+
+// TestRootsPutTogether checks that root.pem may contain more than certificates, and byte
+// order marks where files were put together.
+func TestRootsPutTogether(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
+	writeFiles(t, dir, key.Public(), key, keyPEM)
+	path := filepath.Join(dir, rootCertificateFile)
+	root, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := []byte("\ufeff")
+	if err := os.WriteFile(path, slices.Concat(mark, root, mark, keyPEM, mark, root, []byte("\x1a")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	credentials, err := readCredentials(dir, "")
+	if err != nil || credentials.RootError != nil || len(credentials.Roots) != 2 {
+		t.Errorf("%d roots, %v, %v", len(credentials.Roots), err, credentials.RootError)
+	}
+	trusted := pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: []byte("x")})
+	if err := os.WriteFile(path, trusted, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const want = "root.pem contains TRUSTED CERTIFICATE instead of a certificate"
+	if err := load(Config{Hosts: []string{"qlik1"}, CertDir: dir}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

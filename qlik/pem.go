@@ -25,6 +25,12 @@ func readPEM(path string) ([]byte, error) {
 	return lines.Bytes(), nil
 }
 
+// Kinds of blocks. The type of a private key can begin with its algorithm.
+const (
+	certificate = "CERTIFICATE"
+	privateKey  = "PRIVATE KEY"
+)
+
 // pemBlocks returns the blocks of a file. Text between them is ignored.
 func pemBlocks(content []byte) []*pem.Block {
 	var blocks []*pem.Block
@@ -42,7 +48,7 @@ func pemBlocks(content []byte) []*pem.Block {
 func containsBlock(content []byte, kind string) error {
 	var others []string
 	for _, block := range pemBlocks(content) {
-		if strings.HasSuffix(block.Type, kind) {
+		if block.Type == kind || kind == privateKey && strings.HasSuffix(block.Type, " "+kind) {
 			return nil
 		}
 		others = append(others, block.Type)

@@ -56,7 +56,7 @@ func decryptBlock(block *pem.Block, passphrase []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+		return pem.EncodeToMemory(&pem.Block{Type: privateKey, Bytes: der}), nil
 	}
 	// The old format does not protect against manipulation of the file. Some releases
 	// still export it, and root.pem in the same folder is not protected either.

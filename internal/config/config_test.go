@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,46 @@ sites:
 	apac.CertDir = elsewhere
 	if want := []Site{emea, apac}; !reflect.DeepEqual(file.Sites, want) {
 		t.Errorf("got  %+v\nwant %+v", file.Sites, want)
+	}
+}
+
+// TestLoadForms loads files as the tools of Windows write them.
+func TestLoadForms(t *testing.T) {
+	const text = "sites:\r\n  emea:\r\n    host: qlik1\r\n    cert_dir: c\r\n    service_account: [ACME/svc, 'ACME\\Käthe', \" ACME/robot \"]\r\n\r\n\r\n"
+	for name, content := range map[string]string{
+		"CRLF": text, "byte order mark": "\ufeff" + text, "UTF-16": utf16LE(text), "UTF-16 without a mark": utf16LE(text)[2:],
+	} {
+		file, err := load(write(t, filepath.Join(t.TempDir(), "sites.yml"), content))
+		want := []qlik.User{qlik.NewUser("ACME", "svc"), qlik.NewUser("ACME", "Käthe"), qlik.NewUser("ACME", "robot")}
+		if err != nil || !slices.Equal(file.Sites[0].ServiceAccount, want) {
+			t.Errorf("%s: %v, got %+v", name, err, file)
+		}
+	}
+}
+
+// TestKeyForms reads the same key for hashing from files of different tools.
+func TestKeyForms(t *testing.T) {
+	const key = "sixteen bytes or more"
+	for name, content := range map[string]string{
+		"plain": key, "CRLF": key + "\r\n", "byte order mark": "\ufeff" + key + "\n", "UTF-16": utf16LE(key + "\r\n"),
+	} {
+		site := Default()
+		site.UserLabelsKeyFile = write(t, filepath.Join(t.TempDir(), "key"), content)
+		if labels, err := site.Labels(); err != nil || string(labels.Key) != key {
+			t.Errorf("%s: got %q, %v", name, labels.Key, err)
+		}
+	}
+}
+
+// TestValues checks what does not belong to a value.
+func TestValues(t *testing.T) {
+	for text, want := range map[string]string{
+		"qlik1": "qlik1", " qlik1\t": "qlik1", `"qlik1"`: "qlik1", "'qlik1' ": "qlik1", "“qlik1”": "qlik1", `" qlik1 "`: "qlik1", "\ufeffqlik1\r\n": "qlik1",
+		`"`: `"`, `""`: "", `"a" "b"`: `"a" "b"`, `'a"`: `'a"`, "": "",
+	} {
+		if got := clean(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
 	}
 }
 

@@ -273,11 +273,14 @@ func (f *Flags) validate(parsed *kingpin.ParseContext) error {
 	if f.ExternalURL != nil && f.ExternalURL.Path == f.TelemetryPath {
 		return errorf("web.external-url", "%q: has the same path as the metrics", f.ExternalURL)
 	}
-	for _, address := range *f.Web.WebListenAddresses {
+	for i, address := range *f.Web.WebListenAddresses {
+		address = clean(address)
 		if err := listenAddress(address); err != nil {
-			return &Error{Flag: "web.listen-address", Err: err}
+			return &Error{Flag: "web.listen-address", Err: visibleError{err}}
 		}
+		(*f.Web.WebListenAddresses)[i] = address
 	}
+	*f.Web.WebConfigFile = clean(*f.Web.WebConfigFile)
 	if err := web.Validate(*f.Web.WebConfigFile); err != nil {
 		return errorf("web.config.file", "%s", oneLine(*f.Web.WebConfigFile, err))
 	}
@@ -295,6 +298,9 @@ func oneLine(path string, err error) string {
 
 // listenAddress rejects addresses without a valid port.
 func listenAddress(text string) error {
+	if strings.ContainsAny(text, ",;") {
+		return fmt.Errorf("%s: contains several values; %s", text, oneByOne)
+	}
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(text, "vsock://"))
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
