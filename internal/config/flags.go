@@ -126,7 +126,7 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 // without a value before the default command, and takes the value of a boolean flag for
 // a command.
 func (f *Flags) mistyped(args []string) error {
-	known := f.known()
+	known, given := f.known(), make(map[string]bool)
 	for i, arg := range args {
 		if arg == "--" {
 			return nil
@@ -149,13 +149,22 @@ func (f *Flags) mistyped(args []string) error {
 		}
 		switch {
 		case flag == nil: // kingpin says so
+		case given[flag.Name] && !isCumulative(flag):
+			return fmt.Errorf("--%s: is given twice, on the command line or in a file of arguments", flag.Name)
 		case flag.IsBoolFlag() && hasValue:
 			return fmt.Errorf("--%s: takes no value; write --%s or --no-%s", name, flag.Name, flag.Name)
 		case !flag.IsBoolFlag() && !hasValue && (i+1 == len(args) || strings.HasPrefix(args[i+1], "--")):
 			return fmt.Errorf("--%s: needs a value, try --help", name)
+		default:
+			given[flag.Name] = true
 		}
 	}
 	return nil
+}
+
+func isCumulative(flag *kingpin.FlagModel) bool {
+	v, is := flag.Value.(cumulative)
+	return is && v.IsCumulative()
 }
 
 // known returns the flags of the program and of all commands by name. Flags of several

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 // query holds the query parameters of the page.
@@ -71,9 +72,14 @@ func slotsLeft(row *sessions.Row) string {
 	}
 }
 
+// named reports whether a text in lower case is part of DIRECTORY\id or DIRECTORY/id.
+func named(user qlik.User, part string) bool {
+	return strings.Contains(strings.ToLower(user.String()), part) || strings.Contains(strings.ToLower(user.Directory+"/"+user.ID), part)
+}
+
 // matches reports whether a user matches the query.
 func (q query) matches(row *sessions.Row) bool {
-	if q.Text != "" && !strings.Contains(strings.ToLower(row.User.String()), strings.ToLower(q.Text)) {
+	if q.Text != "" && !named(row.User, strings.ToLower(q.Text)) {
 		return false
 	}
 	left := slotsLeft(row)
