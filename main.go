@@ -46,8 +46,9 @@ func main() {
 
 // run is main without os.Exit, so that deferred calls run.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	args, err := config.ExpandFiles(args)
+	args, places, err := config.ExpandFiles(args)
 	app, flags, commands := newApp(args)
+	flags.Places = places
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
 	var command string

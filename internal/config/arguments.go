@@ -14,17 +14,65 @@ import (
 // maxNesting is the maximum number of argument files that include one another.
 const maxNesting = 8
 
+// placed is an argument with its place.
+type placed struct {
+	text string
+	file string // @FILE; "" for the command line
+	line int
+}
+
+// Places names the places of flags in argument files, by flag.
+type Places map[string]string
+
 // ExpandFiles replaces each argument @FILE before "--" with the arguments in the file.
 // Kingpin can do this too, but it reads only UTF-8 without a byte order mark.
-func ExpandFiles(args []string) ([]string, error) { return expandFiles(args, 0) }
+func ExpandFiles(args []string) ([]string, Places, error) {
+	given := make([]placed, 0, len(args))
+	for _, arg := range args {
+		given = append(given, placed{text: arg})
+	}
+	given, err := expandFiles(given, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	expanded, places := make([]string, 0, len(given)), make(map[string][]placed)
+	for _, arg := range given {
+		expanded = append(expanded, arg.text)
+		if name, isFlag := strings.CutPrefix(arg.text, "--"); isFlag {
+			name, _, _ = strings.Cut(strings.TrimPrefix(name, "no-"), "=")
+			places[name] = append(places[name], arg)
+		}
+	}
+	named := make(Places)
+	for name, all := range places {
+		if place := placeOf(all); place != "" {
+			named[name] = place
+		}
+	}
+	return expanded, named, nil
+}
 
-func expandFiles(args []string, depth int) ([]string, error) {
-	expanded := make([]string, 0, len(args))
+// placeOf returns what the places of a flag have in common: a line, a file, or nothing.
+func placeOf(all []placed) string {
+	file := all[0].file
+	for _, arg := range all {
+		if arg.file != file {
+			return ""
+		}
+	}
+	if len(all) > 1 || file == "" {
+		return file
+	}
+	return fmt.Sprintf("%s, line %d", file, all[0].line)
+}
+
+func expandFiles(args []placed, depth int) ([]placed, error) {
+	expanded := make([]placed, 0, len(args))
 	for i, arg := range args {
-		if arg == "--" {
+		if arg.text == "--" {
 			return append(expanded, args[i:]...), nil
 		}
-		path, isFile := strings.CutPrefix(arg, "@")
+		path, isFile := strings.CutPrefix(arg.text, "@")
 		switch {
 		case !isFile:
 			expanded = append(expanded, arg)
@@ -32,11 +80,11 @@ func expandFiles(args []string, depth int) ([]string, error) {
 		case path == "":
 			return nil, errors.New("@: is not followed by the name of a file; write @FILE without a blank")
 		case depth == maxNesting:
-			return nil, fmt.Errorf("%s: argument files include one another more than %d times", arg, maxNesting)
+			return nil, fmt.Errorf("%s: argument files include one another more than %d times", arg.text, maxNesting)
 		}
 		lines, err := readArguments(path)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", arg, err)
+			return nil, fmt.Errorf("%s: %w", arg.text, err)
 		}
 		more, err := expandFiles(lines, depth+1)
 		if err != nil {
@@ -49,12 +97,12 @@ func expandFiles(args []string, depth int) ([]string, error) {
 
 // readArguments reads a file with one argument per line. Empty lines and lines that
 // start with # are comments.
-func readArguments(path string) ([]string, error) {
+func readArguments(path string) ([]placed, error) {
 	content, err := textfile.Read(path)
 	if err != nil {
 		return nil, err
 	}
-	var args []string
+	var args []placed
 	number := 0
 	for line := range strings.Lines(string(content)) {
 		number++
@@ -66,7 +114,7 @@ func readArguments(path string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
-		args = append(args, arg)
+		args = append(args, placed{arg, "@" + path, number})
 	}
 	return args, nil
 }

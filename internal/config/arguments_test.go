@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/binary"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,7 +41,7 @@ func TestExpandFiles(t *testing.T) {
 		"empty":                         {"", nil},
 	} {
 		path := write(t, filepath.Join(t.TempDir(), "flags.txt"), test.content)
-		got, err := ExpandFiles([]string{"check", "@" + path, "--log.level=warn"})
+		got, _, err := ExpandFiles([]string{"check", "@" + path, "--log.level=warn"})
 		if want := slices.Concat([]string{"check"}, test.want, []string{"--log.level=warn"}); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, %v, want %q", name, got, err, want)
 		}
@@ -48,9 +49,22 @@ func TestExpandFiles(t *testing.T) {
 
 	inner := write(t, filepath.Join(t.TempDir(), "inner"), "--qlik.host=qlik1\n")
 	outer := write(t, filepath.Join(t.TempDir(), "outer"), "@"+inner+"\n--log.level=warn\n")
-	got, err := ExpandFiles([]string{"@" + outer, "--", "@" + inner})
+	got, _, err := ExpandFiles([]string{"@" + outer, "--", "@" + inner})
 	if want := []string{"--qlik.host=qlik1", "--log.level=warn", "--", "@" + inner}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("nested: got %q, %v, want %q", got, err, want)
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	inner := write(t, filepath.Join(t.TempDir(), "inner"), "--qlik.cert-dir=c\n--qlik.proxy=a\n--qlik.proxy=b\n--log.level=info\n")
+	outer := write(t, filepath.Join(t.TempDir(), "outer"), "# flags\n\n--qlik.host qlik1\n--no-collector.licenses\n@"+inner+"\n--qlik.virtual-proxy=/\n")
+	_, got, err := ExpandFiles([]string{"check", "@" + outer, "--log.level=warn", "--qlik.virtual-proxy=/a"})
+	want := Places{
+		"qlik.host": "@" + outer + ", line 3", "collector.licenses": "@" + outer + ", line 4",
+		"qlik.cert-dir": "@" + inner + ", line 1", "qlik.proxy": "@" + inner,
+	}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
 }
 
@@ -67,7 +81,7 @@ func TestExpandFilesRefuses(t *testing.T) {
 		"--qlik.host=qlik1\r--qlik.cert-dir=c":       "line 1: contains a control character",
 	} {
 		path := write(t, filepath.Join(t.TempDir(), "flags.txt"), content)
-		if _, err := ExpandFiles([]string{"@" + path}); err == nil || !strings.HasPrefix(err.Error(), "@"+path+": "+want) {
+		if _, _, err := ExpandFiles([]string{"@" + path}); err == nil || !strings.HasPrefix(err.Error(), "@"+path+": "+want) {
 			t.Errorf("%q: got %v, want %s", content, err, want)
 		}
 	}
@@ -79,7 +93,7 @@ func TestExpandFilesRefuses(t *testing.T) {
 		"@" + self:                               "argument files include one another",
 		"@":                                      "write @FILE without a blank",
 	} {
-		if _, err := ExpandFiles([]string{arg}); err == nil || !strings.HasPrefix(err.Error(), arg+": ") || !strings.Contains(err.Error(), want) {
+		if _, _, err := ExpandFiles([]string{arg}); err == nil || !strings.HasPrefix(err.Error(), arg+": ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", arg, err, want)
 		}
 	}
@@ -96,7 +110,7 @@ func FuzzExpandFiles(f *testing.F) {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		args, err := ExpandFiles([]string{"@" + path})
+		args, _, err := ExpandFiles([]string{"@" + path})
 		if err != nil {
 			if strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), "@") {
 				t.Errorf("%q: %v", content, err)

@@ -40,6 +40,9 @@ type Program struct {
 type Flags struct {
 	Program
 
+	// Places are those of the flags on the command line that ExpandFiles returned.
+	Places Places
+
 	app   *kingpin.Application
 	site  Site // the only one, without a configuration file
 	names flagNames
@@ -109,6 +112,9 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 		return "", fmt.Errorf("%w, try --help", wrong)
 	}
 	f.names = givenFlags(f.app, parsed)
+	for flag, place := range f.Places {
+		f.names[flag] = "--" + flag + " (" + place + ")"
+	}
 	if err != nil {
 		if _, ours := errors.AsType[*Error](err); ours { // names the remedy
 			return "", f.Explain(err)
@@ -187,7 +193,8 @@ func (f *Flags) known() map[string]*kingpin.FlagModel {
 }
 
 // Explain returns an error about a setting, or about the flag of a command, with the
-// name of the flag, and with the environment variable if the value comes from there.
+// name of the flag, and with the environment variable or the argument file if the value
+// comes from there.
 func (f *Flags) Explain(err error) error {
 	if setting, ok := errors.AsType[*Error](err); ok {
 		return fmt.Errorf("%s: %w", f.names.prefix("", setting.Flag), setting.Err)
@@ -238,7 +245,7 @@ func givenTo(parsed *kingpin.ParseContext, name string) []string {
 }
 
 // flagNames are the names of flags for errors. If the value of a flag comes from the
-// environment, its name includes the variable.
+// environment or from an argument file, its name includes the variable or the place.
 type flagNames map[string]string
 
 func givenFlags(app *kingpin.Application, parsed *kingpin.ParseContext) flagNames {
