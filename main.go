@@ -28,6 +28,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/server"
 	"github.com/qlik-exporter/qlik_exporter/internal/service"
 	"github.com/qlik-exporter/qlik_exporter/internal/sites"
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 func main() {
@@ -44,10 +45,15 @@ func main() {
 
 // run is main without os.Exit, so that deferred calls run.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	args, places, err := config.ExpandFiles(args)
 	app, flags, commands := newApp(args)
+	flags.Places = places
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
-	command, err := flags.Parse(args)
+	var command string
+	if err == nil {
+		command, err = flags.Parse(args)
+	}
 	switch {
 	case err != nil: // reported below
 	case flags.ConfigCheck && command != "serve":
@@ -71,7 +77,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, cli.ErrFailed):
 		return 1
 	}
-	_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", flags.Explain(err))
+	// Make characters visible that editors, shells, and web pages leave in a value.
+	lines := strings.Split(flags.Explain(err).Error(), "\n")
+	for i := range lines {
+		lines[i] = text.Visible(lines[i])
+	}
+	_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", strings.Join(lines, "\n"))
 	return 1
 }
 

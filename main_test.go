@@ -199,7 +199,7 @@ func TestImpossibleEnvironment(t *testing.T) {
 		want string
 	}{
 		{[]string{"check"}, `error: --log.level (QLIK_EXPORTER_LOG_LEVEL): must be one of debug, info, warn, error, not "loud"`},
-		{[]string{"assets", t.TempDir(), "--log.level=info"}, "error: --reached-severity (QLIK_EXPORTER_REACHED_SEVERITY): enum value must be one of critical,warning,info, got 'page', try --help\n"},
+		{[]string{"assets", t.TempDir(), "--log.level=info"}, "error: --reached-severity (QLIK_EXPORTER_REACHED_SEVERITY): must be one of critical, warning, info, not \"page\"\n"},
 		{[]string{"check", "--log.level=info", "--qlik.host=qlik1", "--qlik.cert-dir=c"}, "error: --site (QLIK_EXPORTER_SITE): requires --config.file\n"},
 		{[]string{"assets", t.TempDir(), "--log.level=info", "--reached-severity=info"}, ""},
 		{[]string{"assets", t.TempDir(), "--log.level=low", "--reached-severity=info"}, "error: --log.level: must be one of"},
@@ -318,6 +318,57 @@ func TestAssets(t *testing.T) {
 		if out, err := command(t, args...).CombinedOutput(); err == nil || strings.Count(string(out), "\n") != 1 {
 			t.Errorf("%q: want one line and an error, got %s", args, out)
 		}
+	}
+}
+
+// TestAssetsEndInTheMiddle ends the command while it writes a file. A limit on the size
+// of files causes this at the same byte each time.
+func TestAssetsEndInTheMiddle(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("has no limit on the size of files")
+	}
+	dir := t.TempDir()
+	assets := func(job, limit string) (string, error) {
+		exporter := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -f `+limit+`; exec "$0" "$@"`, os.Args[0], "assets", dir, "--job="+job)
+		exporter.Env = append(os.Environ(), asExporter+"=1")
+		out, err := exporter.CombinedOutput()
+		return string(out), err
+	}
+	contents := func() map[string]string {
+		found := make(map[string]string)
+		err := fs.WalkDir(os.DirFS(dir), ".", func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || path == ".qlik_exporter.manifest" {
+				return err
+			}
+			content, err := os.ReadFile(filepath.Join(dir, path))
+			found[path] = string(content)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	if out, err := assets("sense", "unlimited"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	before := contents()
+	if out, err := assets("qlik", "40"); err == nil {
+		t.Fatalf("the limit has no effect: %s", out)
+	}
+	after := contents()
+	out, err := assets("qlik", "unlimited")
+	if err != nil || strings.Contains(out, "Kept") {
+		t.Errorf("after the end in the middle: %v: %s", err, out)
+	}
+	complete := contents()
+	for path := range complete {
+		if after[path] != before[path] && after[path] != complete[path] {
+			t.Errorf("%s has %d bytes, neither the %d old ones nor the %d new ones", path, len(after[path]), len(before[path]), len(complete[path]))
+		}
+	}
+	if len(complete) != len(before) {
+		t.Errorf("%d files, there were %d", len(complete), len(before))
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -44,6 +46,9 @@ import (
 //		Prints a file.
 //	ls FOLDER
 //		Prints the names of all files below a folder.
+//	utf16 FILE
+//		Converts a file as PowerShell writes it: UTF-16 with a byte order mark and
+//		the line ends of Windows.
 //	[!] qlik_exporter ARGUMENTS
 //		Runs the program. The environment contains the flags that reach the site.
 func TestScript(t *testing.T) {
@@ -76,6 +81,7 @@ func TestScript(t *testing.T) {
 			"left":          scriptLeft,
 			"cat":           scriptCat,
 			"ls":            scriptLs,
+			"utf16":         scriptUTF16,
 			"qlik_exporter": scriptExporter,
 		},
 	})
@@ -254,6 +260,15 @@ func scriptLs(ts *testscript.TestScript, neg bool, args []string) {
 		return err
 	}))
 	record(ts, printed{command: "ls", args: args, stdout: names.String()})
+}
+
+func scriptUTF16(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1)
+	content := []byte{0xff, 0xfe}
+	for _, unit := range utf16.Encode([]rune(strings.ReplaceAll(ts.ReadFile(args[0]), "\n", "\r\n"))) {
+		content = binary.LittleEndian.AppendUint16(content, unit)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), content, 0o600))
 }
 
 func scriptExporter(ts *testscript.TestScript, neg bool, args []string) {

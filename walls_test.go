@@ -21,6 +21,8 @@ var walls = map[string][]string{
 	"qlik":              {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", "log/slog", module + "collector", module + "internal", module + "qlik/headroom"},
 	"qlik/headroom":     {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", "log/slog", module + "collector", module + "internal", "net", "os", "sync", "context", "math/rand"},
 	"qlik/auditlog":     {"github.com/prometheus", "github.com/alecthomas", module + "collector", module + "internal"},
+	"qlik/textfile":     {"github.com"},
+	"internal/assets":   {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", "net", module + "alerts", module + "dashboards", module + "collector"},
 	"collector":         {"net/http", "github.com/alecthomas", module + "internal"},
 	"internal/site":     {"net/http", "github.com/prometheus", "github.com/alecthomas", module + "internal"},
 	"internal/sessions": {"net/http", "github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "collector", module + "internal/page", module + "internal/site"},

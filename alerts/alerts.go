@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,27 +36,22 @@ type Options struct {
 	ReachedSeverity string // severity of QlikUserSessionLimitReached
 }
 
-// Write writes the files to a folder, which it creates if necessary. It replaces
-// existing files.
-func Write(dir string, options Options) error {
+// Files returns the content of the files by their paths.
+func Files(options Options) (map[string][]byte, error) {
 	adjust, err := options.replacer()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
+	adapted := make(map[string][]byte)
+	err = fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
 			return err
-		}
-		target := filepath.Join(dir, filepath.FromSlash(path))
-		if entry.IsDir() {
-			return os.MkdirAll(target, 0o755) //nolint:gosec // Prometheus and Alertmanager run as other users
 		}
 		content, err := files.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(target, []byte(adjust.Replace(string(content))), 0o644) //nolint:gosec // as above; the files contain no secrets
+		adapted[path] = []byte(adjust.Replace(string(content)))
+		return err
 	})
+	return adapted, err
 }
 
 // replacer returns a replacer that puts the options into the files. A test ensures
@@ -66,13 +59,13 @@ func Write(dir string, options Options) error {
 func (o Options) replacer() (*strings.Replacer, error) {
 	var pairs []string
 	if o.RunbookURL != "" {
-		if err := checkAddress(o.RunbookURL); err != nil {
+		if err := CheckAddress(o.RunbookURL); err != nil {
 			return nil, fmt.Errorf("runbook URL: %w", err)
 		}
 		pairs = append(pairs, DefaultRunbookURL+"#", o.RunbookURL+"#")
 	}
 	if o.DashboardURL != "" {
-		if err := checkAddress(o.DashboardURL); err != nil {
+		if err := CheckAddress(o.DashboardURL); err != nil {
 			return nil, fmt.Errorf("dashboard URL: %w", err)
 		}
 		pairs = append(pairs, DefaultDashboardURL+"/", strings.TrimRight(o.DashboardURL, "/")+"/")
@@ -98,9 +91,9 @@ func severityOfReached(severity string) string {
 	return "severity: " + severity + " # assets --reached-severity"
 }
 
-// checkAddress accepts addresses that need no quoting in YAML, in a template, and in
+// CheckAddress accepts addresses that need no quoting in YAML, in a template, and in
 // front of a fragment.
-func checkAddress(address string) error {
+func CheckAddress(address string) error {
 	parsed, err := url.Parse(address)
 	switch {
 	case err != nil:

@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v2"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/assets"
 )
 
 const rulesFile = "qlik.rules.yml"
@@ -440,10 +442,20 @@ func TestCheckExpression(t *testing.T) {
 	}
 }
 
+// write writes the files as the command assets does.
+func write(dir string, options Options) error {
+	files, err := Files(options)
+	if err != nil {
+		return err
+	}
+	_, err = assets.Write(dir, files)
+	return err
+}
+
 func TestWriteAsTheyAre(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "folder")
-	if err := Write(dir, Options{}); err != nil {
+	if err := write(dir, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range embedded(t) {
@@ -473,7 +485,7 @@ func embedded(t *testing.T) []string {
 	return paths
 }
 
-// TestWriteAdjusted checks that Write replaces all values that the options set, and
+// TestWriteAdjusted checks that the options replace the values that they set, and
 // nothing else.
 func TestWriteAdjusted(t *testing.T) {
 	t.Parallel()
@@ -485,7 +497,7 @@ func TestWriteAdjusted(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for range 2 { // the second call replaces the files of the first
-		if err := Write(dir, options); err != nil {
+		if err := write(dir, options); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -539,7 +551,7 @@ func TestWriteRefuses(t *testing.T) {
 		{ReachedSeverity: "page"},
 	} {
 		dir := filepath.Join(t.TempDir(), "out")
-		if err := Write(dir, options); err == nil {
+		if err := write(dir, options); err == nil {
 			t.Errorf("%+v was accepted", options)
 		}
 		if _, err := os.Stat(dir); err == nil {

@@ -364,6 +364,7 @@ func TestWhoGetsSeries(t *testing.T) {
 		// The robot has the most sessions and comes first. It has no headroom.
 		{"the two with most sessions", func(c *collector.UsersConfig) { c.MaxUsers = 2 }, map[string]float64{"LAB carla": -1}, 6},
 		{"without some", func(c *collector.UsersConfig) { c.ExcludeUsers = []string{`lab\\[abz].*`} }, map[string]float64{"LAB carla": -1}, 0},
+		{"with a slash", func(c *collector.UsersConfig) { c.ExcludeUsers = []string{`lab/[abz].*`} }, map[string]float64{"LAB carla": -1}, 0},
 		{"expressions are anchored", func(c *collector.UsersConfig) { c.ExcludeUsers = []string{"anna", "LAB"} }, everybody, 0},
 		{"several expressions", func(c *collector.UsersConfig) { c.ExcludeUsers = []string{`.*anna|.*bert`, `.*carla`, `.*z.*`} }, map[string]float64{}, 0},
 	} {

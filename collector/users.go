@@ -17,7 +17,7 @@ type UsersConfig struct {
 	Labels       UserLabels
 	MinSessions  int      // of sessions plus cooling slots, or of usage rows
 	MaxUsers     int      // maximum with series; users with the most of these come first
-	ExcludeUsers []string // anchored regular expressions on DIRECTORY\id, case-insensitive
+	ExcludeUsers []string // anchored regular expressions on DIRECTORY\id or DIRECTORY/id, case-insensitive
 }
 
 // userSelection selects and names the users with series.
@@ -60,7 +60,7 @@ func anyOf(expressions []string) (*regexp.Regexp, error) {
 }
 
 func (s *userSelection) excludes(user qlik.User) bool {
-	return s.exclude != nil && s.exclude.MatchString(user.String())
+	return s.exclude != nil && (s.exclude.MatchString(user.String()) || s.exclude.MatchString(user.Directory+"/"+user.ID))
 }
 
 // userRow is a user with the labels of its series.

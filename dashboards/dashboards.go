@@ -31,9 +31,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"unicode/utf8"
 )
@@ -50,14 +48,15 @@ type Options struct {
 	Job string // job under which Prometheus scrapes the exporter
 }
 
-// Write writes the dashboards to dashboards/ in a folder, and Grafana's provisioning
-// files to provisioning/. It replaces existing files.
-func Write(dir string, options Options) error {
+// Files returns the content of the files by their paths: the dashboards in dashboards/,
+// and Grafana's provisioning files in provisioning/.
+func Files(options Options) (map[string][]byte, error) {
 	adjust, err := options.replacer()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+	adapted := make(map[string][]byte)
+	err = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -68,12 +67,10 @@ func Write(dir string, options Options) error {
 		if path.Ext(name) == ".json" {
 			name = path.Join("dashboards", name)
 		}
-		target := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil { //nolint:gosec // Grafana runs as another user
-			return err
-		}
-		return os.WriteFile(target, []byte(adjust.Replace(string(content))), 0o644) //nolint:gosec // as above; the files contain no secrets
+		adapted[name] = []byte(adjust.Replace(string(content)))
+		return nil
 	})
+	return adapted, err
 }
 
 // replacer returns a replacer that sets the initial value of the variable job. A test

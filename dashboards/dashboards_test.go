@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v2"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/assets"
 )
 
 type dashboard struct {
@@ -630,12 +632,22 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// write writes the files as the command assets does.
+func write(dir string, options Options) error {
+	files, err := Files(options)
+	if err != nil {
+		return err
+	}
+	_, err = assets.Write(dir, files)
+	return err
+}
+
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	const job = "qlik \"sense\"\\ \u00e4"
 	for _, options := range []Options{{}, {Job: job}} {
 		dir := filepath.Join(t.TempDir(), "new", "folder")
-		if err := Write(dir, options); err != nil {
+		if err := write(dir, options); err != nil {
 			t.Fatal(err)
 		}
 		want := options.Job
@@ -657,7 +669,7 @@ func TestWrite(t *testing.T) {
 				current.Text, current.Value = DefaultJob, DefaultJob
 			}
 			if !reflect.DeepEqual(written, original) {
-				t.Errorf("%s: Write changed more than the job", name)
+				t.Errorf("%s: Files changed more than the job", name)
 			}
 		}
 		for _, name := range []string{"provisioning/dashboards/qlik.yml", "provisioning/datasources/prometheus.yml"} {
@@ -673,7 +685,7 @@ func TestWrite(t *testing.T) {
 			}
 		}
 	}
-	if err := Write(t.TempDir(), Options{Job: "\xff"}); err == nil {
+	if err := write(t.TempDir(), Options{Job: "\xff"}); err == nil {
 		t.Error("a job that is not UTF-8 was accepted")
 	}
 }

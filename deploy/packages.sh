@@ -26,6 +26,7 @@ build() { # GOOS GOARCH FILE
 # The output of the program is the same on all platforms.
 build "$(go env GOHOSTOS)" "$(go env GOHOSTARCH)" $stage/qlik_exporter
 $stage/qlik_exporter assets $stage/assets
+rm $stage/assets/.qlik_exporter.manifest # the package manager replaces these files
 $stage/qlik_exporter --completion-script-bash >$stage/completion.bash
 $stage/qlik_exporter --completion-script-zsh >$stage/completion.zsh
 # --help-man prints the --version text before the first section, which is not a valid

@@ -4,15 +4,11 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
-	"github.com/youmark/pkcs8"
+	"github.com/qlik-exporter/qlik_exporter/qlik/textfile"
 )
 
 // Names of the certificate files in an export of the QMC (docs/qlik.md,
@@ -123,19 +119,18 @@ func readCertificateFiles(dir, passphraseFile string) (*certificateFiles, error)
 		{clientKeyFile, &files.key},
 		{rootCertificateFile, &files.root},
 	} {
-		if *file.to, err = os.ReadFile(filepath.Join(dir, file.name)); err != nil {
+		if *file.to, err = readPEM(filepath.Join(dir, file.name)); err != nil {
 			return nil, configErrorf("CertDir", "%w; the folder must contain %s, %s and %s as the QMC exports them",
 				err, clientCertificateFile, clientKeyFile, rootCertificateFile)
 		}
-		if *file.to = bytes.TrimPrefix(*file.to, utf8BOM); len(*file.to) == 0 {
+		if len(*file.to) == 0 {
 			return nil, configErrorf("CertDir", "%s is empty; export the certificates again", filepath.Join(dir, file.name))
 		}
 	}
 	if passphraseFile != "" {
-		if files.passphrase, err = os.ReadFile(passphraseFile); err != nil {
+		if files.passphrase, err = textfile.ReadKey(passphraseFile); err != nil {
 			return nil, configErrorf("KeyPassphraseFile", "%w", err)
 		}
-		files.passphrase = bytes.TrimRight(bytes.TrimPrefix(files.passphrase, utf8BOM), "\r\n")
 	}
 	return &files, nil
 }
@@ -167,6 +162,12 @@ func (f *certificateFiles) tlsConfig(dir string) (*tls.Config, Certificates, err
 
 // pair returns the client certificate with its key.
 func (f *certificateFiles) pair(dir string) (tls.Certificate, error) {
+	if err := containsBlock(f.client, certificate); err != nil {
+		return tls.Certificate{}, configErrorf("CertDir", "%s %w", filepath.Join(dir, clientCertificateFile), err)
+	}
+	if err := containsBlock(f.key, privateKey); err != nil {
+		return tls.Certificate{}, configErrorf("CertDir", "%s %w", filepath.Join(dir, clientKeyFile), err)
+	}
 	key, err := decryptKey(f.key, f.passphrase)
 	if err != nil {
 		field := "CertDir"
@@ -177,19 +178,21 @@ func (f *certificateFiles) pair(dir string) (tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(f.client, key)
 	if err != nil {
-		return tls.Certificate{}, configErrorf("CertDir", "%s and %s do not match: %w",
-			filepath.Join(dir, clientCertificateFile), clientKeyFile, err)
+		return tls.Certificate{}, configErrorf("CertDir", "%s and %s do not match: %w; copy %s, %s and %s from the same export",
+			filepath.Join(dir, clientCertificateFile), clientKeyFile, err, clientCertificateFile, clientKeyFile, rootCertificateFile)
 	}
 	return pair, nil
 }
 
 // roots returns the certificates in root.pem, at least one.
 func (f *certificateFiles) roots(dir string) ([]*x509.Certificate, error) {
+	if err := containsBlock(f.root, certificate); err != nil {
+		return nil, configErrorf("CertDir", "%s %w", filepath.Join(dir, rootCertificateFile), err)
+	}
 	var roots []*x509.Certificate
-	for rest := f.root; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
+	for _, block := range pemBlocks(f.root) {
+		if block.Type != certificate {
+			continue
 		}
 		root, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -197,69 +200,5 @@ func (f *certificateFiles) roots(dir string) ([]*x509.Certificate, error) {
 		}
 		roots = append(roots, root)
 	}
-	if len(roots) == 0 {
-		return nil, configErrorf("CertDir", "%s contains no certificate in PEM format; export the certificates again in PEM format",
-			filepath.Join(dir, rootCertificateFile))
-	}
 	return roots, nil
-}
-
-var errPassphrase = errors.New("the key is encrypted")
-
-// decryptKey returns the private key as unencrypted PEM. The QMC encrypts the key if
-// the export has a password. decryptKey accepts both formats of OpenSSL: PKCS#8, and
-// the older format with a Proc-Type header.
-func decryptKey(pemKey, passphrase []byte) ([]byte, error) {
-	blocks := []*pem.Block{}
-	for rest := pemKey; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		blocks = append(blocks, block)
-	}
-	encrypted := slices.IndexFunc(blocks, func(b *pem.Block) bool {
-		return b.Type == "ENCRYPTED PRIVATE KEY" || b.Headers["DEK-Info"] != ""
-	})
-	if encrypted < 0 {
-		return pemKey, nil
-	}
-	block := blocks[encrypted]
-	if len(passphrase) == 0 {
-		return nil, fmt.Errorf("%w, but no passphrase is given; write it to a file, and set this setting to the path of the file", errPassphrase)
-	}
-	wrong := fmt.Errorf("%w, but the passphrase does not decrypt it; write the password of the export to the file", errPassphrase)
-	if block.Type == "ENCRYPTED PRIVATE KEY" {
-		key, err := pkcs8.ParsePKCS8PrivateKey(block.Bytes, passphrase)
-		if err != nil {
-			return nil, wrong
-		}
-		der, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			return nil, err
-		}
-		return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
-	}
-	// The old format does not protect against manipulation of the file. Some releases
-	// still export it, and root.pem in the same folder is not protected either.
-	der, err := x509.DecryptPEMBlock(block, passphrase) //nolint:staticcheck // deprecated, still in use by exports
-	if err != nil {
-		return nil, wrong
-	}
-	decrypted := pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: der})
-	if !parsesAsKey(der) { // one in 256 wrong passphrases passes the padding check
-		return nil, wrong
-	}
-	return decrypted, nil
-}
-
-func parsesAsKey(der []byte) bool {
-	if _, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-		return true
-	}
-	if _, err := x509.ParseECPrivateKey(der); err == nil {
-		return true
-	}
-	_, err := x509.ParsePKCS8PrivateKey(der)
-	return err == nil
 }

@@ -40,8 +40,8 @@ func (r usageRecord) owner() User {
 	if r.User.value.complete() {
 		return r.User.value.user().Counted()
 	}
-	user, err := ParseUser(string(r.ModifiedBy.value))
-	if err != nil || strings.EqualFold(user.Directory, "INTERNAL") { // written by a service, not by the user
+	user, ok := parseUserName(string(r.ModifiedBy.value))
+	if !ok || strings.EqualFold(user.Directory, "INTERNAL") { // written by a service, not by the user
 		return User{}
 	}
 	return user.Counted()
@@ -89,11 +89,11 @@ type rowID struct {
 	session SessionKey
 }
 
-func (u *usageRecord) rowID(number int, session SessionKey) rowID {
-	if u.ID.value == "" {
+func (r *usageRecord) rowID(number int, session SessionKey) rowID {
+	if r.ID.value == "" {
 		return rowID{SessionKey(number), session} //nolint:gosec // it is positive
 	}
-	return rowID{SessionID(u.ID.value).Key(), session}
+	return rowID{SessionID(r.ID.value).Key(), session}
 }
 
 // distinct removes rows that are in the list again. Two rows of one session stay,

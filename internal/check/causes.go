@@ -55,7 +55,6 @@ const (
 // causes are tried in order. The first match explains the failure.
 var causes = []cause{
 	// The certificate files.
-	{"client certificate", setting("CertDir"), "${error}", useOneExport},
 	{
 		"client certificate", as[x509.CertificateInvalidError],
 		"the certificate ${validity}", "export the certificates again, or correct the clock of this machine",

@@ -131,7 +131,6 @@ func TestCauses(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"client certificate", repository, setting("CertDir"), "is wrong: " + useOneExport},
 		{
 			"client certificate", repository, expiredError(old),
 			"the certificate expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): export the certificates again, or correct the clock of this machine",
@@ -142,6 +141,7 @@ func TestCauses(t *testing.T) {
 		},
 		{"certificate files", repository, setting("CertDir"), "--qlik.cert-dir: is wrong"},
 		{"authority", repository, setting("CertDir"), "--qlik.cert-dir: is wrong"},
+		{"client certificate", repository, setting("CertDir"), "--qlik.cert-dir: is wrong"},
 		{"client certificate", repository, setting("KeyPassphraseFile"), "--qlik.key-passphrase-file: is wrong"},
 
 		{

@@ -98,13 +98,13 @@ func TestCertificates(t *testing.T) {
 				return os.WriteFile(filepath.Join(c.Qlik.CertDir, "root.pem"), []byte{0x30, 0x82}, 0o600)
 			},
 			want: []string{
-				"FAIL authority root.pem: --qlik.cert-dir: CERTS/root.pem contains no certificate in PEM format; export the certificates again in PEM format",
+				"FAIL authority root.pem: --qlik.cert-dir: CERTS/root.pem is in a binary format such as DER or PFX; export the certificates again in PEM format",
 			},
 		},
 		{
 			name: "key of another export", files: []string{"client_key.pem"}, of: "qlik1",
 			want: []string{
-				"FAIL client certificate client.pem: CERTS/client.pem and client_key.pem do not match: tls: private key does not match public key: " + oneExport,
+				"FAIL client certificate client.pem: --qlik.cert-dir: CERTS/client.pem and client_key.pem do not match: tls: private key does not match public key; " + oneExport,
 			},
 		},
 		{

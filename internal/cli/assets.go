@@ -1,13 +1,17 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/qlik-exporter/qlik_exporter/alerts"
 	"github.com/qlik-exporter/qlik_exporter/dashboards"
+	"github.com/qlik-exporter/qlik_exporter/internal/assets"
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 )
 
 // assetsCommand writes files for Prometheus, Alertmanager, and Grafana.
@@ -21,24 +25,35 @@ func Assets(app *kingpin.Application) Commands {
 	c := new(assetsCommand)
 	command := app.Command("assets", "Write Grafana dashboards, Prometheus rules, an Alertmanager example with templates, and the runbook to a folder.")
 	command.Arg("dir", "Folder to write to.").Required().StringVar(&c.dir)
-	command.Flag("runbook-url", "URL at which runbook.md is published. Alerts append #alertname.").
-		Default(alerts.DefaultRunbookURL).StringVar(&c.options.RunbookURL)
-	command.Flag("dashboard-url", "URL of Grafana. Alerts append /d/ and the dashboard.").
-		Default(alerts.DefaultDashboardURL).StringVar(&c.options.DashboardURL)
-	command.Flag("job", "Name of the Prometheus job that scrapes the exporter.").
-		Default(alerts.DefaultJob).StringVar(&c.options.Job)
-	command.Flag("reached-severity", "Severity of the alert QlikUserSessionLimitReached.").
-		Default(alerts.DefaultReachedSeverity).EnumVar(&c.options.ReachedSeverity, alerts.Severities()...)
+	config.Text(command.Flag("runbook-url", "URL at which runbook.md is published. Alerts append #alertname.").
+		Default(alerts.DefaultRunbookURL), &c.options.RunbookURL, alerts.CheckAddress)
+	config.Text(command.Flag("dashboard-url", "URL of Grafana. Alerts append /d/ and the dashboard.").
+		Default(alerts.DefaultDashboardURL), &c.options.DashboardURL, alerts.CheckAddress)
+	config.Text(command.Flag("job", "Name of the Prometheus job that scrapes the exporter.").
+		Default(alerts.DefaultJob), &c.options.Job, nil)
+	config.Choice(command.Flag("reached-severity", "Severity of the alert QlikUserSessionLimitReached.").
+		Default(alerts.DefaultReachedSeverity), &c.options.ReachedSeverity, alerts.Severities()...)
 	return Commands{"assets": c.run}
 }
 
 func (c *assetsCommand) run(_ context.Context, streams Streams) error {
-	if err := alerts.Write(c.dir, c.options); err != nil {
+	files, err := alerts.Files(c.options)
+	if err != nil {
 		return err
 	}
-	if err := dashboards.Write(c.dir, dashboards.Options{Job: c.options.Job}); err != nil {
+	forGrafana, err := dashboards.Files(dashboards.Options{Job: c.options.Job})
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(streams.Out, "Wrote the rules, Alertmanager example, templates, runbook, dashboards, and dashboard provisioning to %s.\n", c.dir)
+	maps.Copy(files, forGrafana)
+	edited, err := assets.Write(c.dir, files)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(streams.Out, "Wrote the rules, Alertmanager example, templates, runbook, dashboards, and dashboard provisioning to %s.\n", c.dir)
+	for _, file := range edited {
+		_, failed := fmt.Fprintf(streams.Out, "Kept %s, because somebody has edited it. The new version is %s.\n", file.Path, file.New)
+		err = cmp.Or(err, failed)
+	}
 	return err
 }

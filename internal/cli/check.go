@@ -23,9 +23,9 @@ func Check(app *kingpin.Application, flags *config.Flags) Commands {
 	c := &checkCommand{flags: flags}
 	command := app.Command("check", "Test every step from DNS to the sessions of each virtual proxy, and explain each failure and its fix. "+
 		"Exit status: 0 if no step failed, even with warnings; 1 if a step failed or the settings are wrong.")
-	command.Flag("site", "Site of --config.file to check. All sites by default.").StringVar(&c.site)
-	command.Flag("output", "Output format: table, or json with one object per site.").
-		Default(formatTable).NoEnvar().EnumVar(&c.output, formatTable, formatJSON)
+	config.Text(command.Flag("site", "Site of --config.file to check. All sites by default."), &c.site, nil)
+	config.Choice(command.Flag("output", "Output format: table, or json with one object per site.").Default(formatTable).NoEnvar(),
+		&c.output, formatTable, formatJSON)
 	return Commands{"check": c.run}
 }
 

@@ -26,8 +26,8 @@ func Service(app *kingpin.Application, flags *config.Flags, args []string) Comma
 	command := app.Command("service", "Install, start, stop, or uninstall the Windows service.")
 	c := &installCommand{flags: flags, args: args}
 	install := command.Command("install", "Install the service. It runs with the other flags on this command line.")
-	install.Flag(accountFlag, "Account that runs the service: a virtual, managed, or built-in account, which has no password.").
-		Default(service.DefaultAccount).StringVar(&c.account)
+	config.Text(install.Flag(accountFlag, "Account that runs the service: a virtual, managed, or built-in account, which has no password.").
+		Default(service.DefaultAccount), &c.account, nil)
 	command.Command("start", "Start the service.")
 	command.Command("stop", "Stop the service.")
 	command.Command("uninstall", "Stop and remove the service.")
@@ -54,11 +54,12 @@ func (c *installCommand) run(_ context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	if err := service.Install(c.account, flags); err != nil {
+	account := strings.ReplaceAll(c.account, "/", `\`) // no account contains a slash, but shells remove backslashes
+	if err := service.Install(account, flags); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(streams.Out, "Installed the service %s. It runs as %s with these flags: %s. "+
 		"Next, allow this account to read the certificates, then start the service (see docs/windows.md).\n",
-		service.Name, c.account, strings.Join(flags, " "))
+		service.Name, account, strings.Join(flags, " "))
 	return err
 }

@@ -29,13 +29,12 @@ func Sessions(app *kingpin.Application, flags *config.Flags) Commands {
 	c := &sessionsCommand{flags: flags}
 	command := app.Command("sessions", "Show the sessions of users, and end sessions of one user. "+
 		"Exit status: 0 if done or declined; 1 on an error; 2 if incomplete, because some virtual proxies did not respond or some sessions could not be ended.")
-	command.Flag("site", "Site of --config.file. Required if the file describes several sites.").StringVar(&c.site)
-	command.Flag("user", `User: DIRECTORY\id, an id, part of an id or of a display name, or the hash from a label.`).
-		NoEnvar().StringVar(&c.query.User)
-	command.Flag("virtual-proxy", "Only sessions on the virtual proxy with this prefix; / is the default virtual proxy. Repeatable.").
-		NoEnvar().StringsVar(&c.query.VirtualProxies)
-	command.Flag("node", "Only sessions on this node. Repeatable.").
-		NoEnvar().StringsVar(&c.query.Nodes)
+	config.Text(command.Flag("site", "Site of --config.file. Required if the file describes several sites."), &c.site, nil)
+	config.Text(command.Flag("user", `User: DIRECTORY\id or DIRECTORY/id, an id, part of an id or of a display name, or the hash from a label.`).NoEnvar(),
+		&c.query.User, nil)
+	config.VirtualProxies(command.Flag("virtual-proxy", "Only sessions on the virtual proxy with this prefix; / is the default virtual proxy. Repeatable.").NoEnvar(),
+		&c.query.VirtualProxies)
+	config.Nodes(command.Flag("node", "Only sessions on this node. Repeatable.").NoEnvar(), &c.query.Nodes)
 
 	c.listFlags(command.Command("list", "List users with their free slots and sessions, fewest free slots first (the default command).").Default())
 	c.endFlags(command.Command("end", "End sessions of one user. The command shows the sessions and asks for confirmation first. By default, it keeps the most "+

@@ -12,6 +12,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -36,13 +37,13 @@ type EndOptions struct {
 
 func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
 	end.Flag("all", "Keep no session.").NoEnvar().BoolVar(&c.all)
-	end.Flag("keep", "Number of sessions to keep, most recently active first.").
-		Default("1").NoEnvar().IsSetByUser(&c.keepIsSet).IntVar(&c.end.Keep)
-	end.Flag("idle-for", "End only sessions without activity for at least this time, such as 30m.").NoEnvar().DurationVar(&c.end.IdleFor)
+	config.Number(end.Flag("keep", "Number of sessions to keep, most recently active first.").
+		Default("1").NoEnvar().IsSetByUser(&c.keepIsSet), &c.end.Keep, 0)
+	config.Duration(end.Flag("idle-for", "End only sessions without activity for at least this time, such as 30m.").NoEnvar(), &c.end.IdleFor)
 	end.Flag("dry-run", "Show which sessions would end, but end none.").NoEnvar().BoolVar(&c.end.DryRun)
 	end.Flag("yes", "Do not ask for confirmation. Requires a complete --user, not part of an id or of a display name.").NoEnvar().BoolVar(&c.end.Yes)
 	end.Flag("force", "Allow ending more than ten sessions.").NoEnvar().BoolVar(&c.end.Force)
-	end.Flag("audit-log-file", "File to which the command appends a line with the operator, the user, and the number of ended sessions. This is not Qlik's audit log.").StringVar(&c.end.Journal)
+	config.Path(end.Flag("audit-log-file", "File to which the command appends a line with the operator, the user, and the number of ended sessions. This is not Qlik's audit log."), &c.end.Journal)
 }
 
 // endSessions ends sessions of one user.
@@ -67,13 +68,8 @@ func (c *sessionsCommand) endSessions(ctx context.Context, streams Streams) erro
 // in the meantime. It returns ErrIncomplete if some sessions could not be ended, or
 // if some links did not respond.
 func (c *openSite) End(ctx context.Context, options EndOptions) error {
-	switch {
-	case options.User == "":
+	if options.User == "" {
 		return errors.New("--user: is missing; set it to the user whose sessions are to end")
-	case options.Keep < 0:
-		return fmt.Errorf("--keep: must be at least 0, not %d", options.Keep)
-	case options.IdleFor < 0:
-		return fmt.Errorf("--idle-for: must be at least 0s, not %s", options.IdleFor)
 	}
 	snapshot, err := c.readFor(ctx, &options.Query)
 	if err != nil {
@@ -136,7 +132,10 @@ func (c *openSite) printf(format string, args ...any) error {
 // one returns the row of the selected user. It returns nil if the user was specified
 // in full and has no sessions.
 func (c *openSite) one(ctx context.Context, rows []sessions.Row, options *EndOptions) (*sessions.Row, error) {
-	matching, whole := c.match(ctx, rows, options.User)
+	matching, whole, err := c.match(ctx, rows, options.User)
+	if err != nil {
+		return nil, err
+	}
 	id := qlik.NewUser("", options.User).ID
 	if exactly := only(matching, func(u qlik.User) bool { return u.ID == id }); len(exactly) > 0 {
 		matching, whole = exactly, true

@@ -15,6 +15,7 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -22,10 +23,9 @@ import (
 )
 
 func (c *sessionsCommand) listFlags(list *kingpin.CmdClause) {
-	list.Flag("at-least", "Only users with at least this many sessions or taken slots.").
-		NoEnvar().IntVar(&c.atLeast)
-	list.Flag("output", "Output format: table, json, or csv.").
-		Default(formatTable).NoEnvar().EnumVar(&c.output, formatTable, formatJSON, formatCSV)
+	config.Number(list.Flag("at-least", "Only users with at least this many sessions or taken slots.").NoEnvar(), &c.atLeast, 0)
+	config.Choice(list.Flag("output", "Output format: table, json, or csv.").Default(formatTable).NoEnvar(),
+		&c.output, formatTable, formatJSON, formatCSV)
 }
 
 // list lists users and their sessions.
@@ -46,7 +46,10 @@ func (c *openSite) List(ctx context.Context, query Query, atLeast int, format st
 	if err != nil {
 		return err
 	}
-	rows, _ := c.match(ctx, sessions.Rows(snapshot), query.User)
+	rows, _, err := c.match(ctx, sessions.Rows(snapshot), query.User)
+	if err != nil {
+		return err
+	}
 	rows = slices.DeleteFunc(rows, func(row sessions.Row) bool {
 		return max(row.Sessions+row.CoolingSlots, row.LicensedSessions) < atLeast || !query.anywhere(&row)
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
@@ -37,8 +38,8 @@ type openSite struct {
 
 // Query selects users and sessions.
 type Query struct {
-	// User is DIRECTORY\id, an id, a part of an id or of a display name, or the
-	// hash from a label. "" selects all users.
+	// User is DIRECTORY\id or DIRECTORY/id, an id, a part of an id or of a display
+	// name, or the hash from a label. "" selects all users.
 	User string
 	sessions.PlaceFilter
 }
@@ -91,13 +92,33 @@ func unknown(flag, what, name string, snapshot *headroom.Snapshot, nameOf func(*
 
 // match returns the rows of the users that match a text. Whole means that the text
 // identifies a single user and is not part of a name.
-func (c *openSite) match(ctx context.Context, rows []sessions.Row, searched string) (matching []sessions.Row, whole bool) {
+func (c *openSite) match(ctx context.Context, rows []sessions.Row, searched string) (matching []sessions.Row, whole bool, err error) {
 	if searched == "" {
-		return rows, false
+		return rows, false, nil
 	}
-	if user, err := qlik.ParseUser(searched); err == nil {
-		return only(rows, func(u qlik.User) bool { return u == user }), true
+	// A user with sessions is a user, however odd the name is.
+	for _, separator := range []string{`\`, "/"} {
+		directory, id, found := strings.Cut(searched, separator)
+		if user := qlik.NewUser(directory, id); found {
+			if matching = only(rows, func(u qlik.User) bool { return u == user }); len(matching) > 0 {
+				return matching, true, nil
+			}
+		}
 	}
+	_, err = qlik.ParseUser(searched)
+	if strings.Contains(searched, `\`) { // which is in no id and no display name
+		if err != nil {
+			err = &config.Error{Flag: "user", Err: err}
+		}
+		return nil, true, err
+	}
+	matching, isHash := c.matchName(ctx, rows, searched)
+	return matching, isHash || err == nil && len(matching) == 0, nil
+}
+
+// matchName returns the rows of the users with a hash, or with a part of a name. Whole
+// means that the text is a hash.
+func (c *openSite) matchName(ctx context.Context, rows []sessions.Row, searched string) (matching []sessions.Row, whole bool) {
 	if c.Hash != nil {
 		if matching = only(rows, func(u qlik.User) bool { return c.Hash(u) == strings.ToLower(searched) }); len(matching) > 0 {
 			return matching, true
@@ -112,7 +133,10 @@ func (c *openSite) match(ctx context.Context, rows []sessions.Row, searched stri
 		named[user.User] = true
 	}
 	id := qlik.NewUser("", searched).ID
-	return only(rows, func(u qlik.User) bool { return strings.Contains(u.ID, id) || named[u] }), false
+	return only(rows, func(u qlik.User) bool {
+		withoutBackslash := strings.EqualFold(u.Directory+u.ID, searched) // a shell has removed it
+		return strings.Contains(u.ID, id) || named[u] || withoutBackslash
+	}), false
 }
 
 func only(rows []sessions.Row, is func(user qlik.User) bool) []sessions.Row {

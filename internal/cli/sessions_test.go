@@ -124,6 +124,9 @@ no limit  NONE\anonymous  1                     -                     unknown   
 			want    string
 		}{
 			{Query{User: `lab\ANNA`}, 0, "anna"},
+			{Query{User: `lab/ANNA`}, 0, "anna"},
+			{Query{User: `LABanna`}, 0, "anna"}, // a shell has removed the backslash
+			{Query{User: `LAB/nobody`}, 0, ""},
 			{Query{User: "ann"}, 0, "anna"},
 			{Query{User: "Bert Be"}, 0, "bert"}, // by display name
 			{Query{User: "berg"}, 0, "bert anna carla robot"},
@@ -591,6 +594,10 @@ func TestEndRefuses(t *testing.T) {
 			{"carla", all, `11 sessions of LAB\carla are more than one person normally has; add --force to end them anyway`},
 			{"berg", all, "\"berg\" matches 5 users; specify one of them in full:\n  LAB\\carla (11 sessions)\n"},
 			{"nobody", all, `no user with sessions matches "nobody"`},
+			{`LAB\anna,LAB\bert`, all, `--user: LAB\anna,LAB\bert is not a user as DIRECTORY\id: write a single user`},
+			{`LAB\\anna`, all, `--user: LAB\\anna is not a user as DIRECTORY\id: write a single backslash`},
+			{`LAB/anna,LAB/bert`, all, `no user with sessions matches "LAB/anna,LAB/bert"`},
+			{"LABanna", all, `"LABanna" is only part of a name; with --yes, specify the user in full: LAB\anna`},
 			{"ann", all, `"ann" is only part of a name; with --yes, specify the user in full: LAB\anna`},
 			{"anna", func(o *EndOptions) { o.Keep, o.Chosen, o.Yes = 0, true, false }, "no session was ended: cannot ask for confirmation without a terminal; add --yes to skip it"},
 			{"anna", func(o *EndOptions) { o.Keep, o.Journal = 0, "/nowhere/audit.log" }, "--audit-log-file: no session was ended: open /nowhere/audit.log"},

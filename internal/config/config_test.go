@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,46 @@ sites:
 	apac.CertDir = elsewhere
 	if want := []Site{emea, apac}; !reflect.DeepEqual(file.Sites, want) {
 		t.Errorf("got  %+v\nwant %+v", file.Sites, want)
+	}
+}
+
+// TestLoadForms loads files as the tools of Windows write them.
+func TestLoadForms(t *testing.T) {
+	const text = "sites:\r\n  emea:\r\n    host: qlik1\r\n    cert_dir: c\r\n    service_account: [ACME/svc, 'ACME\\Käthe', \" ACME/robot \"]\r\n\r\n\r\n"
+	for name, content := range map[string]string{
+		"CRLF": text, "byte order mark": "\ufeff" + text, "UTF-16": utf16LE(text), "UTF-16 without a mark": utf16LE(text)[2:],
+	} {
+		file, err := load(write(t, filepath.Join(t.TempDir(), "sites.yml"), content))
+		want := []qlik.User{qlik.NewUser("ACME", "svc"), qlik.NewUser("ACME", "Käthe"), qlik.NewUser("ACME", "robot")}
+		if err != nil || !slices.Equal(file.Sites[0].ServiceAccount, want) {
+			t.Errorf("%s: %v, got %+v", name, err, file)
+		}
+	}
+}
+
+// TestKeyForms reads the same key for hashing from files of different tools.
+func TestKeyForms(t *testing.T) {
+	const key = "sixteen bytes or more"
+	for name, content := range map[string]string{
+		"plain": key, "CRLF": key + "\r\n", "byte order mark": "\ufeff" + key + "\n", "UTF-16": utf16LE(key + "\r\n"),
+	} {
+		site := Default()
+		site.UserLabelsKeyFile = write(t, filepath.Join(t.TempDir(), "key"), content)
+		if labels, err := site.Labels(); err != nil || string(labels.Key) != key {
+			t.Errorf("%s: got %q, %v", name, labels.Key, err)
+		}
+	}
+}
+
+// TestValues checks what does not belong to a value.
+func TestValues(t *testing.T) {
+	for text, want := range map[string]string{
+		"qlik1": "qlik1", " qlik1\t": "qlik1", `"qlik1"`: "qlik1", "'qlik1' ": "qlik1", "“qlik1”": "qlik1", `" qlik1 "`: "qlik1", "\ufeffqlik1\r\n": "qlik1",
+		`"`: `"`, `""`: "", `"a" "b"`: `"a" "b"`, `'a"`: `'a"`, "": "",
+	} {
+		if got := clean(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
 	}
 }
 
@@ -148,7 +189,16 @@ func TestBadFile(t *testing.T) {
 		{head + "    cooling_time: 5\n", `5: sites.emea.cooling_time: must be a duration such as 90s or 5m, not "5"`},
 		{head + "    cooling_time: -5m\n", "5: sites.emea.cooling_time: must be longer than 0s, not -5m"},
 		{head + "    timeout: 0s\n", "5: sites.emea.timeout: must be longer than 0s, not 0s"},
-		{head + "    user: nobody\n", "5: sites.emea.user: "},
+		{head + "    user: nobody\n", "5: sites.emea.user: nobody is not a user as DIRECTORY\\id: it has no directory; if a shell or systemd removed the backslash, write DIR/id"},
+		{head + "    user: \"ACME\\nick\"\n", "5: sites.emea.user: ACME‹U+000A›ick is not a user as DIRECTORY\\id: it contains an invisible character"},
+		{head + "    service_account: 'ACME\\a,ACME\\b'\n", "5: sites.emea.service_account: ACME\\a,ACME\\b: contains several values; repeat the flag"},
+		{head + "    exclude_user: ACME\\svc\n", "5: sites.emea.exclude_user: ACME\\svc: matches no user, because it matches no backslash and no slash; write DIRECTORY/id"},
+		{head + "    virtual_proxy: '/,/sales'\n", "5: sites.emea.virtual_proxy: /,/sales: contains several values"},
+		{head + "    virtual_proxy: C:/Program Files/Git/sales\n", "5: sites.emea.virtual_proxy: C:/Program Files/Git/sales: is not the prefix of a virtual proxy"},
+		{head + "    node_address: 'a=b,c=d'\n", "5: sites.emea.node_address: a=b,c=d: contains several values"},
+		{head + "    audit_log: 'a=b.txt,c=d.txt'\n", "5: sites.emea.audit_log: a="},
+		{head + "    key_passphrase_file: ~/passphrase\n", "5: sites.emea.key_passphrase_file: "},
+		{head + "    key_passphrase_file: '%ProgramData%\\x'\n", "5: sites.emea.key_passphrase_file: "},
 		{head + "    service_account: [svc]\n", "5: sites.emea.service_account: "},
 		{head + "    service_account:\n      - ACME\\svc\n      - svc\n", "7: sites.emea.service_account: "},
 		{head + "    unlimited_user: [[svc]]\n", "5: sites.emea.unlimited_user: must be a value, not a mapping or a list"},
@@ -157,7 +207,7 @@ func TestBadFile(t *testing.T) {
 		{head + "    server_name: 'a:1'\n", `5: sites.emea.server_name: "a:1": must be a host name without a port`},
 		{head + "    node_address: [qlik1]\n", `5: sites.emea.node_address: "qlik1": write NODE=HOST or NODE=HOST:PORT`},
 		{head + "    node_address: [qlik1=a, QLIK1=b]\n", `5: sites.emea.node_address: QLIK1 is given twice`},
-		{head + "    audit_log: [qlik1]\n", `5: sites.emea.audit_log: "qlik1": must be NODE=GLOB`},
+		{head + "    audit_log: [qlik1]\n", "5: sites.emea.audit_log: qlik1: must be NODE=GLOB"},
 		{head + "    audit_log: [a=b, a=c]\n", "5: sites.emea.audit_log: a is given twice"},
 		{head + "    audit_log: ['a=[']\n", "5: sites.emea.audit_log: "},
 		{head + "    user_labels: hashed\n", "2: sites.emea.user_labels_key_file: is missing"},
@@ -175,7 +225,7 @@ func TestBadFile(t *testing.T) {
 		{head + "    virtual_proxy: [/, '']\n", "5: sites.emea.virtual_proxy: must not be empty"},
 		{head + "    \"x\\ny\": 1\n", "5: sites.emea.x‹U+000A›y: unknown key"},
 		{head + "    \"x\\e[31m\": 1\n", "5: sites.emea.x‹U+001B›[31m: unknown key"},
-		{head + "    proxy: ['q,r']\n", `5: sites.emea.proxy: "q,r": write HOST or HOST:PORT`},
+		{head + "    proxy: ['q,r']\n", "5: sites.emea.proxy: q,r: contains several values; repeat the flag, or give one value per line in the environment, or a list in a file"},
 		{head + "    key_passphrase_file: \"C:\\Users\\foo\"\n", "5: did not find expected hexdecimal number; put text with a backslash in single quotes"},
 		{head + "    user: \"INTERNAL\\sa_api\"\n", "5: found unknown escape character; put text with a backslash in single quotes"},
 		{head + "    user: caf\xe9\n", " incomplete UTF-8 octet sequence; save the file as UTF-8"},
@@ -209,7 +259,7 @@ func TestBadFile(t *testing.T) {
 
 // TestExplain checks that errors found after loading also contain the place.
 func TestExplain(t *testing.T) {
-	path := write(t, filepath.Join(t.TempDir(), "sites.yml"), "sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    exclude_user: [a]\n    collector:\n      licenses: false\n")
+	path := write(t, filepath.Join(t.TempDir(), "sites.yml"), "sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    exclude_user: [a/b]\n    collector:\n      licenses: false\n")
 	c, err := load(path)
 	if err != nil {
 		t.Fatal(err)

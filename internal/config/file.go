@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
+	"github.com/qlik-exporter/qlik_exporter/qlik/textfile"
 )
 
 // file is a configuration file. It holds the sites and the line of each setting.
@@ -27,7 +27,7 @@ type file struct {
 // load reads and checks a configuration file. An error is a single line with the
 // place in the file and the problem.
 func load(path string) (*Configuration, error) {
-	content, err := os.ReadFile(path)
+	content, err := textfile.Read(path)
 	if err != nil {
 		return nil, &Error{Flag: "config.file", Err: err}
 	}
@@ -227,7 +227,7 @@ func (f *file) assign(row *setting, site string, node *yaml.Node) error {
 		case scalar.ShortTag() == "!!null":
 			return refuse(element.Line, errors.New("is empty; set a value, or remove the key"))
 		}
-		given := scalar.Value
+		given := clean(scalar.Value)
 		if row.path != nil {
 			given = row.path(given, relativeTo(filepath.Dir(f.path)))
 		}
@@ -262,7 +262,7 @@ var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)`)
 
 // yamlHints are remedies for errors of the YAML parser about common mistakes.
 var yamlHints = []struct{ text, remedy string }{
-	{"unknown escape character", `put text with a backslash in single quotes, as in 'DIRECTORY\id'`},
+	{"unknown escape character", `put text with a backslash in single quotes, as in 'DIRECTORY\id', or write DIRECTORY/id`},
 	{"hexdecimal number", `put text with a backslash in single quotes, as in 'C:\folder'`},
 	{"cannot start any token", "indent with spaces instead of tabs, and put the text in quotes"},
 	{"tab character", "indent with spaces"},

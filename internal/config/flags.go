@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/exporter-toolkit/web"
@@ -39,6 +41,9 @@ type Program struct {
 // line takes precedence.
 type Flags struct {
 	Program
+
+	// Places are those of the flags on the command line that ExpandFiles returned.
+	Places Places
 
 	app   *kingpin.Application
 	site  Site // the only one, without a configuration file
@@ -100,8 +105,8 @@ func (v ofFlag) IsBoolFlag() bool {
 // command. An error names the flag, and the environment variable if the value comes
 // from there.
 func (f *Flags) Parse(args []string) (command string, err error) {
-	if name := f.withoutValue(args); name != "" {
-		return "", fmt.Errorf("--%s: needs a value, try --help", name)
+	if err := f.mistyped(args); err != nil {
+		return "", err
 	}
 	command, err = f.app.Parse(args)
 	parsed, wrong := f.app.ParseContext(args)
@@ -109,6 +114,9 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 		return "", fmt.Errorf("%w, try --help", wrong)
 	}
 	f.names = givenFlags(f.app, parsed)
+	for flag, place := range f.Places {
+		f.names[flag] = "--" + flag + " (" + place + ")"
+	}
 	if err != nil {
 		if _, ours := errors.AsType[*Error](err); ours { // names the remedy
 			return "", f.Explain(err)
@@ -121,24 +129,74 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 	return command, nil
 }
 
-// withoutValue returns the first flag of the program without its value. Kingpin does
-// not detect this: it ignores the last flag before the default command, and takes
-// the next flag as the value of any other.
-func (f *Flags) withoutValue(args []string) string {
+// mistyped returns an error about the first flag that kingpin would misunderstand, or
+// would refuse with an error that does not name the cause. Kingpin ignores a flag
+// without a value before the default command, and takes the value of a boolean flag for
+// a command.
+func (f *Flags) mistyped(args []string) error {
+	known, given := f.known(), make(map[string]bool)
 	for i, arg := range args {
-		name, isFlag := strings.CutPrefix(arg, "--")
-		if !isFlag || i+1 < len(args) && !strings.HasPrefix(args[i+1], "--") {
+		if arg == "--" {
+			return nil
+		}
+		first, size := utf8.DecodeRuneInString(arg)
+		if first != '-' && (unicode.Is(unicode.Pd, first) || first == '\u2212') {
+			return fmt.Errorf("%s: starts with the dash %c, which an editor made of hyphens; write --%s", arg, first, strings.TrimLeft(arg[size:], "-"))
+		}
+		name, isLong := strings.CutPrefix(arg, "--")
+		name, _, hasValue := strings.Cut(name, "=")
+		if short := strings.TrimPrefix(name, "-"); !isLong && short != name && known[short] != nil {
+			return fmt.Errorf("%s: write --%s, with two hyphens", arg, short)
+		}
+		if !isLong {
 			continue
 		}
-		if flag := f.app.GetFlag(name); flag != nil && !flag.Model().IsBoolFlag() {
-			return name
+		flag := known[name]
+		if flag == nil {
+			flag = known[strings.TrimPrefix(name, "no-")]
+		}
+		switch {
+		case flag == nil: // kingpin says so
+		case given[flag.Name] && !isCumulative(flag):
+			return fmt.Errorf("--%s: is given twice, on the command line or in a file of arguments", flag.Name)
+		case flag.IsBoolFlag() && hasValue:
+			return fmt.Errorf("--%s: takes no value; write --%s or --no-%s", name, flag.Name, flag.Name)
+		case !flag.IsBoolFlag() && !hasValue && (i+1 == len(args) || strings.HasPrefix(args[i+1], "--")):
+			return fmt.Errorf("--%s: needs a value, try --help", name)
+		default:
+			given[flag.Name] = true
 		}
 	}
-	return ""
+	return nil
+}
+
+func isCumulative(flag *kingpin.FlagModel) bool {
+	v, is := flag.Value.(cumulative)
+	return is && v.IsCumulative()
+}
+
+// known returns the flags of the program and of all commands by name. Flags of several
+// commands with the same name take the same values.
+func (f *Flags) known() map[string]*kingpin.FlagModel {
+	flags := make(map[string]*kingpin.FlagModel)
+	add := func(group *kingpin.FlagGroupModel) {
+		for _, flag := range group.Flags {
+			flags[flag.Name] = flag
+		}
+	}
+	model := f.app.Model()
+	add(model.FlagGroupModel)
+	commands := model.Commands
+	for len(commands) > 0 {
+		add(commands[0].FlagGroupModel)
+		commands = append(commands[1:], commands[0].Commands...)
+	}
+	return flags
 }
 
 // Explain returns an error about a setting, or about the flag of a command, with the
-// name of the flag, and with the environment variable if the value comes from there.
+// name of the flag, and with the environment variable or the argument file if the value
+// comes from there.
 func (f *Flags) Explain(err error) error {
 	if setting, ok := errors.AsType[*Error](err); ok {
 		return fmt.Errorf("%s: %w", f.names.prefix("", setting.Flag), setting.Err)
@@ -189,7 +247,7 @@ func givenTo(parsed *kingpin.ParseContext, name string) []string {
 }
 
 // flagNames are the names of flags for errors. If the value of a flag comes from the
-// environment, its name includes the variable.
+// environment or from an argument file, its name includes the variable or the place.
 type flagNames map[string]string
 
 func givenFlags(app *kingpin.Application, parsed *kingpin.ParseContext) flagNames {
@@ -233,11 +291,14 @@ func (f *Flags) validate(parsed *kingpin.ParseContext) error {
 	if f.ExternalURL != nil && f.ExternalURL.Path == f.TelemetryPath {
 		return errorf("web.external-url", "%q: has the same path as the metrics", f.ExternalURL)
 	}
-	for _, address := range *f.Web.WebListenAddresses {
+	for i, address := range *f.Web.WebListenAddresses {
+		address = clean(address)
 		if err := listenAddress(address); err != nil {
-			return &Error{Flag: "web.listen-address", Err: err}
+			return &Error{Flag: "web.listen-address", Err: visibleError{err}}
 		}
+		(*f.Web.WebListenAddresses)[i] = address
 	}
+	*f.Web.WebConfigFile = clean(*f.Web.WebConfigFile)
 	if err := web.Validate(*f.Web.WebConfigFile); err != nil {
 		return errorf("web.config.file", "%s", oneLine(*f.Web.WebConfigFile, err))
 	}
@@ -255,6 +316,9 @@ func oneLine(path string, err error) string {
 
 // listenAddress rejects addresses without a valid port.
 func listenAddress(text string) error {
+	if strings.ContainsAny(text, ",;") {
+		return fmt.Errorf("%s: contains several values; %s", text, oneByOne)
+	}
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(text, "vsock://"))
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik/textfile"
 )
 
 // UseLocalNode fills in missing settings if this machine is a Qlik Sense node, and
@@ -49,11 +51,11 @@ func (s *Site) UseLocalNode(programData string) []string {
 // registeredName reads the registered host name of a node from a file that contains
 // only this name in base64.
 func registeredName(path string) (string, error) {
-	content, err := os.ReadFile(path)
+	content, err := textfile.Read(path)
 	if err != nil {
 		return "", err
 	}
-	text := strings.TrimSpace(strings.TrimPrefix(string(content), "\ufeff"))
+	text := strings.TrimSpace(string(content))
 	name, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)

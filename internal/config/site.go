@@ -5,8 +5,6 @@
 package config
 
 import (
-	"bytes"
-	"os"
 	"strings"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
+	"github.com/qlik-exporter/qlik_exporter/qlik/textfile"
 )
 
 // Site holds the settings of one site. The table describes each field.
@@ -147,11 +146,11 @@ func (s *Site) Labels() (collector.UserLabels, error) {
 		}
 		return labels, nil
 	}
-	key, err := os.ReadFile(s.UserLabelsKeyFile)
+	key, err := textfile.ReadKey(s.UserLabelsKeyFile)
 	if err != nil {
 		return collector.UserLabels{}, &Error{Flag: "user-labels.key-file", Err: err}
 	}
-	labels.Key = bytes.TrimRight(key, "\r\n")
+	labels.Key = key
 	return labels, nil
 }
 

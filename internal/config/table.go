@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 // setting is one row of the table of settings. The table defines the flags, the keys
@@ -35,15 +36,15 @@ type setting struct {
 func (s *Site) settings() []setting {
 	rows := []setting{
 		{
-			key: "host", flag: "qlik.host", value: list(&s.Host, address, plainly), field: "Hosts",
+			key: "host", flag: "qlik.host", value: listOfOne(&s.Host, address, plainly), field: "Hosts",
 			help: "Registered host name of a node with a repository, as HOST or HOST:PORT (default port: 4242). Several are tried in order. Repeatable.",
 		},
 		{
-			key: "cert_dir", flag: "qlik.cert-dir", value: plain(&s.CertDir), field: "CertDir", path: wholePath,
+			key: "cert_dir", flag: "qlik.cert-dir", value: filePath(&s.CertDir), field: "CertDir", path: wholePath,
 			help: "Folder with client.pem, client_key.pem, and root.pem as exported by the QMC.",
 		},
 		{
-			key: "key_passphrase_file", flag: "qlik.key-passphrase-file", value: plain(&s.KeyPassphraseFile), field: "KeyPassphraseFile", path: wholePath,
+			key: "key_passphrase_file", flag: "qlik.key-passphrase-file", value: filePath(&s.KeyPassphraseFile), field: "KeyPassphraseFile", path: wholePath,
 			help: "File with the passphrase of an encrypted client_key.pem.",
 		},
 		{
@@ -51,12 +52,12 @@ func (s *Site) settings() []setting {
 			help: "Name expected in the certificate of every node, if it is not the registered host name.",
 		},
 		{
-			key: "node_address", flag: "qlik.node-address", value: list(&s.NodeAddress, parseNodeAddress, NodeAddress.String), field: "NodeAddresses",
+			key: "node_address", flag: "qlik.node-address", value: listOfOne(&s.NodeAddress, parseNodeAddress, NodeAddress.String), field: "NodeAddresses",
 			help: "Address of a node that is not reachable under its registered host name, as NODE=HOST[:PORT]. PORT is the port of its proxy. Repeatable.",
 		},
 		{
-			key: "user", flag: "qlik.user", value: scalar(&s.User, user, showUser), people: true,
-			help: `Value of the X-Qlik-User header, as DIRECTORY\id.`,
+			key: "user", flag: "qlik.user", value: scalar(&s.User, qlik.ParseUser, showUser), people: true,
+			help: `Value of the X-Qlik-User header, as DIRECTORY\id or DIRECTORY/id.`,
 		},
 		{
 			key: "session_limit", flag: "qlik.session-limit", value: number(&s.SessionLimit, 1),
@@ -67,20 +68,20 @@ func (s *Site) settings() []setting {
 			help: "Time that a slot stays taken after its session ended at the limit.",
 		},
 		{
-			key: "proxy", flag: "qlik.proxy", value: list(&s.Proxy, address, plainly), field: "Proxies",
+			key: "proxy", flag: "qlik.proxy", value: listOfOne(&s.Proxy, address, plainly), field: "Proxies",
 			help: "Proxy to query instead of the proxies in the repository, as HOST or HOST:PORT (default port: 4243). Repeatable.",
 		},
 		{
-			key: "virtual_proxy", flag: "qlik.virtual-proxy", value: list(&s.VirtualProxy, anyText, plainly), field: "VirtualProxies",
+			key: "virtual_proxy", flag: "qlik.virtual-proxy", value: listOfOne(&s.VirtualProxy, virtualProxy, plainly), field: "VirtualProxies",
 			help: "Prefix of a virtual proxy to query instead of all virtual proxies; / is the default virtual proxy. Repeatable.",
 		},
 		{
-			key: "service_account", flag: "qlik.service-account", value: list(&s.ServiceAccount, user, showUser),
-			help: `Service account, as DIRECTORY\id: its licenses are monitored, its name is never hashed, and its sessions are never ended. Repeatable.`,
+			key: "service_account", flag: "qlik.service-account", value: listOfOne(&s.ServiceAccount, qlik.ParseUser, showUser),
+			help: `Service account, as DIRECTORY\id or DIRECTORY/id: its licenses are monitored, its name is never hashed, and its sessions are never ended. Repeatable.`,
 		},
 		{
-			key: "unlimited_user", flag: "qlik.unlimited-user", value: list(&s.UnlimitedUser, user, showUser), people: true,
-			help: `Technical user without a session limit, as DIRECTORY\id: it has series but no headroom, and its sessions are never ended. Repeatable.`,
+			key: "unlimited_user", flag: "qlik.unlimited-user", value: listOfOne(&s.UnlimitedUser, qlik.ParseUser, showUser), people: true,
+			help: `Technical user without a session limit, as DIRECTORY\id or DIRECTORY/id: it has series but no headroom, and its sessions are never ended. Repeatable.`,
 		},
 		{
 			key: "timeout", flag: "qlik.timeout", value: positiveDuration(&s.Timeout),
@@ -96,7 +97,7 @@ func (s *Site) settings() []setting {
 			help:  "Form of users in labels: plain, hashed (user_id is a keyed hash), or none (no series per user).",
 		},
 		{
-			key: "user_labels_key_file", flag: "user-labels.key-file", value: plain(&s.UserLabelsKeyFile), field: "Labels.Key", path: wholePath,
+			key: "user_labels_key_file", flag: "user-labels.key-file", value: filePath(&s.UserLabelsKeyFile), field: "Labels.Key", path: wholePath,
 			help: "File with the key for hashing users, at least 16 bytes.",
 		},
 		{
@@ -109,7 +110,7 @@ func (s *Site) settings() []setting {
 		},
 		{
 			key: "exclude_user", flag: "collector.sessions.exclude-user", value: list(&s.ExcludeUser, expression, plainly), field: "ExcludeUsers", people: true,
-			help: `Anchored regular expression on DIRECTORY\id. Users that match it have no series. Repeatable.`,
+			help: `Anchored regular expression on DIRECTORY/id, or on DIRECTORY\id. Users that match it have no series. Repeatable.`,
 		},
 	}
 	for i := range s.Collectors {
@@ -126,7 +127,7 @@ func (s *Site) settings() []setting {
 func (p *Program) settings() []setting {
 	return []setting{
 		{
-			flag: "config.file", value: plain(&p.ConfigFile), path: wholePath,
+			flag: "config.file", value: filePath(&p.ConfigFile), path: wholePath,
 			help: "Configuration file that describes several sites. It replaces the flags for one site.",
 		},
 		{
@@ -170,7 +171,7 @@ func (p *Program) settings() []setting {
 
 // wholePath is for settings that consist of a path.
 func wholePath(text string, change func(string) string) string {
-	if text == "" {
+	if text = clean(text); text == "" {
 		return ""
 	}
 	return change(text)
@@ -180,7 +181,7 @@ func wholePath(text string, change func(string) string) string {
 // unchanged, so that the parser rejects them.
 func pathAfterNode(text string, change func(string) string) string {
 	node, path, _ := strings.Cut(text, "=")
-	if path == "" {
+	if path = clean(path); path == "" {
 		return text
 	}
 	return node + "=" + change(path)

@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"path/filepath"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
@@ -24,6 +28,29 @@ type value interface {
 	// yaml returns the value for a configuration file.
 	yaml() any
 }
+
+// clean removes what is around a value but does not belong to it: blanks, as after
+// "set NAME=VALUE &" in cmd.exe, and quotes that no shell has removed, as in a flags
+// file, in an environment file of Docker, or from single quotes in cmd.exe.
+func clean(text string) string {
+	text = strings.TrimFunc(text, isBlank)
+	for _, quotes := range []string{`""`, "''", "“”", "‘’"} {
+		left, _ := utf8.DecodeRuneInString(quotes)
+		right, _ := utf8.DecodeLastRuneInString(quotes)
+		inner, opens := strings.CutPrefix(text, string(left))
+		if inner, closes := strings.CutSuffix(inner, string(right)); opens && closes && !strings.ContainsAny(inner, quotes) {
+			return strings.TrimFunc(inner, isBlank)
+		}
+	}
+	return text
+}
+
+// visibleError is an error about a text in which every character can be seen.
+type visibleError struct{ error }
+
+func (e visibleError) Error() string { return text.Visible(e.error.Error()) }
+
+func (e visibleError) Unwrap() error { return e.error }
 
 // cumulative is a value with a list of elements. Set is called once for each.
 type cumulative interface{ IsCumulative() bool }
@@ -41,11 +68,12 @@ func scalar[T any](to *T, parse func(string) (T, error), show func(T) string) va
 
 // Set implements kingpin.Value.
 func (v *scalarValue[T]) Set(text string) error {
-	parsed, err := v.parse(text)
-	if err == nil {
-		*v.to = parsed
+	parsed, err := v.parse(clean(text))
+	if err != nil {
+		return visibleError{err}
 	}
-	return err
+	*v.to = parsed
+	return nil
 }
 
 // String implements kingpin.Value.
@@ -79,15 +107,30 @@ func list[T any](to *[]T, parse func(string) (T, error), show func(T) string) va
 
 // Set implements kingpin.Value. It adds an element.
 func (v *listValue[T]) Set(text string) error {
-	if text == "" {
+	if text = clean(text); text == "" {
 		return errors.New("must not be empty")
 	}
 	parsed, err := v.parse(text)
-	if err == nil {
-		*v.to = append(*v.to, parsed)
+	if err != nil {
+		return visibleError{err}
 	}
-	return err
+	*v.to = append(*v.to, parsed)
+	return nil
 }
+
+// listOfOne is list for values that contain no comma or semicolon. A text with one
+// contains several values, which only the parser of an element would see.
+func listOfOne[T any](to *[]T, parse func(string) (T, error), show func(T) string) value {
+	return list(to, func(text string) (T, error) {
+		if strings.ContainsAny(text, ",;") {
+			var none T
+			return none, fmt.Errorf("%s: contains several values; %s", text, oneByOne)
+		}
+		return parse(text)
+	}, show)
+}
+
+const oneByOne = "repeat the flag, or give one value per line in the environment, or a list in a file"
 
 // IsCumulative tells kingpin that the flag may be repeated.
 func (v *listValue[T]) IsCumulative() bool { return true }
@@ -105,11 +148,26 @@ func (v *listValue[T]) texts() []string {
 	return texts
 }
 
-func plain(to *string) value { return scalar(to, anyText, plainly) }
-
-func anyText(text string) (string, error) { return text, nil }
-
 func plainly(text string) string { return text }
+
+// filePath returns a value for the path of a file or a folder.
+func filePath(to *string) value { return scalar(to, plainPath, plainly) }
+
+// unexpanded matches what a shell would have replaced in a path.
+var unexpanded = regexp.MustCompile(`%\w+(?:\(x86\))?%|\$\{\w+\}|(?:^|[\\/])(?:~|\$\w+|\$env:\w+)[\\/]`)
+
+// plainPath refuses paths that do not exist because of what a shell did or did not do.
+func plainPath(text string) (string, error) {
+	folder := filepath.Dir(text)
+	switch {
+	case exists(text), unexpanded.MatchString(folder) && exists(folder):
+	case strings.Contains(text, `"`):
+		return "", fmt.Errorf(`%s: contains a quotation mark; on Windows, remove the backslash before the last quotation mark, as in "C:\folder"`, text)
+	case unexpanded.MatchString(text):
+		return "", fmt.Errorf("%s: contains %s, which nothing replaces here; write the path in full", text, strings.Trim(unexpanded.FindString(text), `\/`))
+	}
+	return text, nil
+}
 
 func boolean(to *bool) value {
 	return scalar(to, func(text string) (bool, error) {
@@ -200,7 +258,15 @@ func hostName(text string) (string, error) {
 	return text, nil
 }
 
-func user(text string) (qlik.User, error) { return qlik.ParseUser(text) }
+// virtualProxy accepts the prefix of a virtual proxy. The characters that it refuses are
+// those between several prefixes, and those of a path into which a shell has turned the
+// prefix. The client checks the rest.
+func virtualProxy(text string) (string, error) {
+	if strings.ContainsAny(text, ",;: \t") {
+		return "", fmt.Errorf("%s: is not the prefix of a virtual proxy; write a prefix such as / or /sales", text)
+	}
+	return text, nil
+}
 
 func showUser(user qlik.User) string {
 	if user == (qlik.User{}) {
@@ -235,8 +301,15 @@ func (l AuditLog) String() string { return l.Node + "=" + l.Glob }
 
 func parseAuditLog(text string) (AuditLog, error) {
 	node, glob, _ := strings.Cut(text, "=")
-	if node == "" || glob == "" {
-		return AuditLog{}, fmt.Errorf("%q: must be NODE=GLOB", text)
+	node, glob = clean(node), clean(glob)
+	switch {
+	case node == "" || glob == "":
+		return AuditLog{}, fmt.Errorf("%s: must be NODE=GLOB", text)
+	case anotherLog.MatchString(glob):
+		return AuditLog{}, fmt.Errorf("%s: contains several values; %s", text, oneByOne)
+	}
+	if _, err := plainPath(glob); err != nil {
+		return AuditLog{}, err
 	}
 	if _, err := auditlog.New(auditlog.Config{Node: node, Glob: glob}); err != nil {
 		return AuditLog{}, err
@@ -244,10 +317,40 @@ func parseAuditLog(text string) (AuditLog, error) {
 	return AuditLog{node, glob}, nil
 }
 
-// expression accepts regular expressions.
+// anotherLog matches the start of a second NODE=GLOB. A path can contain a comma.
+var anotherLog = regexp.MustCompile(`[,;]\s*[\w.-]+=`)
+
+// expression accepts regular expressions that can match a user.
 func expression(text string) (string, error) {
-	_, err := regexp.Compile(text)
-	return text, err
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return "", err
+	}
+	if !matchesSeparator(parsed) {
+		return "", fmt.Errorf(`%s: matches no user, because it matches no backslash and no slash; write DIRECTORY/id, or \\ for a backslash`, text)
+	}
+	return text, nil
+}
+
+// matchesSeparator returns whether a part of an expression matches the separator of
+// a directory and an id. In an expression such as ACME\svc, \s is white space.
+func matchesSeparator(expression *syntax.Regexp) bool {
+	switch expression.Op {
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return true
+	case syntax.OpLiteral:
+		return strings.ContainsAny(string(expression.Rune), `\/`)
+	case syntax.OpCharClass: // pairs of a first and a last character
+		for i := 0; i+1 < len(expression.Rune); i += 2 {
+			for _, separator := range `\/` {
+				if expression.Rune[i] <= separator && separator <= expression.Rune[i+1] {
+					return true
+				}
+			}
+		}
+	default:
+	}
+	return slices.ContainsFunc(expression.Sub, matchesSeparator)
 }
 
 // telemetryPath rejects paths that are reserved or that have a special meaning.

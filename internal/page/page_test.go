@@ -99,6 +99,7 @@ func TestPageFiltersAndSorts(t *testing.T) {
 		"?slots=0":                     `A\anna`,
 		"?slots=x":                     `A\anna B\carl B\dora A\ben NONE\anonymous`,
 		"?q=A%5CAN":                    `A\anna`,
+		"?q=a/AN":                      `A\anna`,
 		"?q=zz":                        ``,
 		"?proxy=/sales":                `A\anna B\carl B\dora NONE\anonymous`,
 		"?node=qlik2":                  `A\anna B\carl B\dora`,

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 // query holds the query parameters of the page.
@@ -71,10 +72,15 @@ func slotsLeft(row *sessions.Row) string {
 	}
 }
 
+// named reports whether a text in lower case is part of DIRECTORY\id or DIRECTORY/id.
+func named(user qlik.User, part string) bool {
+	return strings.Contains(strings.ToLower(user.String()), part) || strings.Contains(strings.ToLower(user.Directory+"/"+user.ID), part)
+}
+
 // matches reports whether a user matches the query. The argument lower is the text of
 // the query in lower case.
 func (q query) matches(row *sessions.Row, lower string) bool {
-	if lower != "" && !strings.Contains(strings.ToLower(row.User.String()), lower) {
+	if lower != "" && !named(row.User, lower) {
 		return false
 	}
 	left := slotsLeft(row)

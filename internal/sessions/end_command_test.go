@@ -1,6 +1,7 @@
 package sessions_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
@@ -20,11 +21,8 @@ func TestEndCommand(t *testing.T) {
 		{`--help\anna`, "", ""},
 		{`ÄCME\anna`, "", ""},
 	} {
-		user, err := qlik.ParseUser(test.user)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := sessions.EndCommand(user, test.site); got != test.want {
+		directory, id, _ := strings.Cut(test.user, `\`)
+		if got := sessions.EndCommand(qlik.NewUser(directory, id), test.site); got != test.want {
 			t.Errorf("%q: got %s, want %s", test.user, got, test.want)
 		}
 	}

@@ -151,11 +151,11 @@ func New(config Config) (*Follower, error) {
 		status:       Status{Err: errNotStarted},
 	}
 	if pattern == "" {
-		return nil, fmt.Errorf("audit log %q: a file name is missing", config.Glob)
+		return nil, fmt.Errorf("audit log %s: a file name is missing", config.Glob)
 	}
 	for _, pattern := range []string{f.live, f.archived} {
 		if _, err := filepath.Match(pattern, ""); err != nil {
-			return nil, fmt.Errorf("audit log %q: %w", config.Glob, err)
+			return nil, fmt.Errorf("audit log %s: %w", config.Glob, err)
 		}
 	}
 	return f, nil

@@ -5,6 +5,7 @@ package sessionstest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -26,10 +27,8 @@ func Snapshot(sessions map[string]int) *headroom.Snapshot {
 	s := &headroom.Snapshot{Time: Noon, Limit: 5, Links: slices.Clone(links), UsagePlausible: true}
 	s.Tracking.Since = Noon.Add(-time.Hour)
 	for name, n := range sessions {
-		user, err := qlik.ParseUser(name)
-		if err != nil {
-			panic(err)
-		}
+		directory, id, _ := strings.Cut(name, `\`)
+		user := qlik.NewUser(directory, id)
 		for i := range n {
 			s.Sessions = append(s.Sessions, qlik.Session{ID: qlik.SessionID(fmt.Sprint(name, i)), User: user.Counted(), Link: &s.Links[i%len(s.Links)].Link})
 		}
