@@ -130,7 +130,7 @@ func TestKeyForms(t *testing.T) {
 		{"encrypted PKCS#1, wrong passphrase", rsaKey.Public(), rsaKey, pem.EncodeToMemory(legacy), wrongFile, "passphrase does not decrypt it"},
 		{"passphrase file missing", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), wrongFile + "x", "KeyPassphraseFile: open "},
 		{"key of another certificate", rsaKey.Public(), rsaKey, block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey))), "", "do not match"},
-		{"empty passphrase", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), emptyFile, "there is no passphrase"},
+		{"empty passphrase", rsaKey.Public(), rsaKey, block("ENCRYPTED PRIVATE KEY", encrypted), emptyFile, "no passphrase is given"},
 		{"no key", rsaKey.Public(), rsaKey, []byte("nothing"), "", "contains no private key in PEM format; export the certificates again in PEM format"},
 		{"a certificate", rsaKey.Public(), rsaKey, block("CERTIFICATE", []byte("x")), "", "contains CERTIFICATE instead of a private key"},
 		{"DER", rsaKey.Public(), rsaKey, pkcs1, "", "is in a binary format such as DER or PFX"},

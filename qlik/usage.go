@@ -60,8 +60,6 @@ func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) (rows []Usag
 			row.Session, row.LastActivity = SessionID(session.SessionID).Key(), session.LatestActivity.value
 			rows = append(rows, row)
 			ids = append(ids, record.rowID(records, row.Session))
-			rows = append(rows, row)
-			ids = append(ids, record.rowID(records, row.Session))
 		}
 	}
 	for _, license := range licenses.inUse {

@@ -19,6 +19,10 @@ const (
 	// their cooling slots, and maxCoolingNames that of the bytes of their names.
 	maxCooling      = 100_000
 	maxCoolingNames = 16 << 20
+	// maxEnded is the maximum number of ended sessions that are remembered, and
+	// maxEndedNames that of the bytes of the names of their users.
+	maxEnded      = 200_000
+	maxEndedNames = 16 << 20
 )
 
 // limit deletes the counters of links that no longer exist if there are too many.
@@ -50,6 +54,28 @@ func (s *State) pruneCooling(now time.Time) {
 		s.forgetOldest(cooling, len(cooling)/2)
 	} else {
 		s.forgetOldest(cooling, len(cooling)-maxCooling)
+	}
+}
+
+// pruneEnded limits the number of ended sessions that are remembered. Those that ended
+// first are forgotten first.
+func (s *State) pruneEnded() {
+	names := 0
+	for _, ended := range s.ended {
+		names += len(ended.user.Directory) + len(ended.user.ID)
+	}
+	excess := len(s.ended) - maxEnded
+	if names > maxEndedNames {
+		excess = max(excess, len(s.ended)/2)
+	}
+	if excess <= 0 {
+		return
+	}
+	oldest := slices.SortedFunc(maps.Keys(s.ended), func(a, b qlik.SessionKey) int {
+		return cmp.Or(s.ended[a].at.Compare(s.ended[b].at), cmp.Compare(a, b))
+	})
+	for _, id := range oldest[:excess] {
+		delete(s.ended, id)
 	}
 }
 

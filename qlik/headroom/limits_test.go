@@ -46,6 +46,27 @@ func TestHostileNode(t *testing.T) {
 	}
 }
 
+// TestEndedSessionsAreLimited checks that sessions that ended last stay remembered when
+// there are too many, or too many names of their users.
+func TestEndedSessionsAreLimited(t *testing.T) {
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for name, id := range map[string]string{"many": "x", "long names": strings.Repeat("x", 400)} {
+		state := New(Config{})
+		state.ended = make(map[qlik.SessionKey]endedSession)
+		const ended = maxEnded + 1000
+		for i := range ended {
+			state.ended[qlik.SessionKey(i)] = endedSession{at: at.Add(time.Duration(i)), user: qlik.NewUser("LAB", id)} //nolint:gosec // it is positive
+		}
+		state.pruneEnded()
+		if n := len(state.ended); n > maxEnded || n < maxEnded/2 || name == "many" && n != maxEnded {
+			t.Errorf("%s: %d of %d are remembered", name, n, ended)
+		}
+		if _, kept := state.ended[ended-1]; !kept {
+			t.Errorf("%s: the last one is forgotten", name)
+		}
+	}
+}
+
 // TestChangingTopology checks that a repository that names other links in each round
 // does not make the state grow without limit, and that a usual change keeps counters.
 func TestChangingTopology(t *testing.T) {

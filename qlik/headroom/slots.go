@@ -50,6 +50,7 @@ func (o *observation) trackCooling() {
 	}
 	o.after.pruneRemembered(o.now)
 	o.after.pruneCooling(o.now)
+	o.after.pruneEnded()
 }
 
 // rememberUsers updates which users are at the limit.
