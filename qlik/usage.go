@@ -87,7 +87,7 @@ type rowID struct {
 	session SessionKey
 }
 
-func (r *usageRecord) rowID(number int, session SessionKey) rowID {
+func (r usageRecord) rowID(number int, session SessionKey) rowID {
 	if r.ID.value == "" {
 		return rowID{SessionKey(number), session} //nolint:gosec // it is positive
 	}

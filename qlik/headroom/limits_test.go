@@ -55,7 +55,7 @@ func TestEndedSessionsAreLimited(t *testing.T) {
 		state.ended = make(map[qlik.SessionKey]endedSession)
 		const ended = maxEnded + 1000
 		for i := range ended {
-			state.ended[qlik.SessionKey(i)] = endedSession{at: at.Add(time.Duration(i)), user: qlik.NewUser("LAB", id)} //nolint:gosec // it is positive
+			state.ended[qlik.SessionKey(i)] = endedSession{at: at.Add(time.Duration(i)), user: qlik.NewUser("LAB", id)}
 		}
 		state.pruneEnded()
 		if n := len(state.ended); n > maxEnded || n < maxEnded/2 || name == "many" && n != maxEnded {

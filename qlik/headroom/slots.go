@@ -50,7 +50,6 @@ func (o *observation) trackCooling() {
 	}
 	o.after.pruneRemembered(o.now)
 	o.after.pruneCooling(o.now)
-	o.after.pruneEnded()
 }
 
 // rememberUsers updates which users are at the limit.

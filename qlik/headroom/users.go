@@ -11,6 +11,7 @@ import (
 // sessions or usage rows, and remembered users.
 func (o *observation) describeUsers() {
 	o.assignRows()
+	o.after.pruneEnded()
 	for user, tracked := range o.after.remembered {
 		if len(tracked.cooling) > cooled(tracked.cooling, o.now) || tracked.reached > 0 {
 			o.tally[o.number[user]].shown = true
