@@ -76,6 +76,7 @@ var variants = map[string][]string{
 	"several-sites":  {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 	"authentication": {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 	"no-operator":    {"ConfigMap", "Deployment", "Service"},
+	"openshift":      {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 }
 
 func valuesFile(variant string) string { return filepath.Join("testdata", variant+".yaml") }
@@ -273,6 +274,9 @@ func checkSecurity(t *testing.T, m *manifests) {
 		AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
 		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 	}
+	if pod.SecurityContext.RunAsUser == nil { // left to the cluster
+		wantPod.RunAsUser, wantPod.RunAsGroup, wantPod.FSGroup = nil, nil, nil
+	}
 	if !reflect.DeepEqual(pod.SecurityContext, wantPod) {
 		t.Errorf("pod: %v", pod.SecurityContext)
 	}
@@ -291,6 +295,37 @@ func checkSecurity(t *testing.T, m *manifests) {
 			volume.Projected != nil && *volume.Projected.DefaultMode != 0o440:
 			t.Errorf("volume %s has a mode other than 0440", volume.Name)
 		}
+	}
+}
+
+// TestOpenShift checks that a cluster can choose user and groups, and that Prometheus can be
+// in another namespace.
+func TestOpenShift(t *testing.T) {
+	t.Parallel()
+	m := render(t, "--values="+valuesFile("openshift"))
+	pod := m.deployment.Spec.Template.Spec
+	if c := pod.SecurityContext; c.RunAsUser != nil || c.RunAsGroup != nil || c.FSGroup != nil {
+		t.Errorf("the pod sets its user: %v", c)
+	}
+	if env := pod.Containers[0].Env; len(env) != 1 || env[0].Name != "GOMEMLIMIT" {
+		t.Errorf("the environment is %v", env)
+	}
+	const prometheus = "openshift-user-workload-monitoring"
+	if m.monitor.Namespace != prometheus || m.rules.Namespace != prometheus {
+		t.Errorf("ServiceMonitor is in %s, PrometheusRule in %s", m.monitor.Namespace, m.rules.Namespace)
+	}
+	if got := m.monitor.Spec.NamespaceSelector.MatchNames; !slices.Equal(got, []string{namespace}) {
+		t.Errorf("ServiceMonitor selects services in %v", got)
+	}
+	for _, endpoint := range m.monitor.Spec.Endpoints {
+		last := endpoint.RelabelConfigs[len(endpoint.RelabelConfigs)-1]
+		if last.TargetLabel != "cluster" || len(endpoint.MetricRelabelConfigs) != 1 {
+			t.Errorf("%s: %v, %v", endpoint.Path, endpoint.RelabelConfigs, endpoint.MetricRelabelConfigs)
+		}
+	}
+	none := render(t, "--values="+valuesFile("openshift"), "--set=podSecurityContext=null,securityContext=null").deployment.Spec.Template.Spec
+	if none.SecurityContext != nil || none.Containers[0].SecurityContext != nil {
+		t.Errorf("the contexts are %v and %v", none.SecurityContext, none.Containers[0].SecurityContext)
 	}
 }
 

@@ -280,7 +280,7 @@ func TestSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	output, err := exec.Command(exporter, "--config.file="+file).CombinedOutput()
-	list := regexp.MustCompile(`the settings are (.*)`).FindSubmatch(output)
+	list := regexp.MustCompile(`the known keys are (.*)`).FindSubmatch(output)
 	if err == nil || list == nil {
 		t.Fatalf("the exporter does not list its settings: %v\n%s", err, output)
 	}
