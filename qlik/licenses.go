@@ -113,6 +113,9 @@ func (l *Licenses) Of(user User) string {
 	return LicenseUnknown
 }
 
+// Unusable reports whether an access of a user is quarantined, so that it may not serve.
+func (l *Licenses) Unusable(user User) bool { return l.Holders[user]&quarantined != 0 }
+
 // Holds reports whether a user holds a license, even if another one counts.
 func (l *Licenses) Holds(user User, license string) bool {
 	return l.Holders[user]&NewLicenseSet(license) != 0

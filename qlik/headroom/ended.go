@@ -24,6 +24,9 @@ type endedSession struct {
 // end records that a session of the round before has ended.
 func (o *observation) end(id qlik.SessionKey, session *trackedSession, user int32, at time.Time) {
 	o.ends[user] = append(o.ends[user], at)
+	if session.closeStart {
+		o.endedClose[id] = time.Time{}
+	}
 	if session.startSeen {
 		o.lifetimes = append(o.lifetimes, max(at.Sub(*session.firstSeen), 0))
 	}

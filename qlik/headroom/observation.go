@@ -33,6 +33,11 @@ type observation struct {
 	status []int32 // indexes in users by number; -1 if users does not contain the user
 	live   []int   // numbers of usage rows with a known session, by index in users
 
+	starts       map[qlik.User][]start         // seen closely in this round
+	endedClose   map[qlik.SessionKey]time.Time // last activity of ended sessions with a start that was seen closely
+	restarted    map[string]bool               // nodes whose proxy restarted since the round before
+	leftoverRows *int                          // nil if unknown
+
 	plausible, licensesStale bool
 	useRows                  bool // the usage rows define effective headroom
 }
@@ -83,6 +88,8 @@ func newObservation(before *State, r *Round) *observation {
 		number: make(map[qlik.User]int32, len(before.users)),
 		seen:   new(r.Heard),
 		ends:   make(map[int32][]time.Time),
+
+		starts: make(map[qlik.User][]start), endedClose: make(map[qlik.SessionKey]time.Time), restarted: make(map[string]bool),
 	}
 }
 

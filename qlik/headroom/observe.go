@@ -6,6 +6,7 @@ func (s *State) Observe(r Round) (*Snapshot, *State) {
 	o := newObservation(s, &r)
 	o.trackLinks()
 	o.trackSessions()
+	o.trackHistory()
 	o.trackCooling()
 	o.describeUsers()
 	o.joinRows()
@@ -13,6 +14,8 @@ func (s *State) Observe(r Round) (*Snapshot, *State) {
 	o.judgeRows()
 	o.computeSlots()
 	o.rememberUsers()
+	o.judgeCauses()
+	o.before = nil // so that a snapshot does not keep all states before it
 	return o.snapshot(), o.after
 }
 
@@ -39,7 +42,9 @@ func (o *observation) snapshot() *Snapshot {
 		Tracking: o.after.tracking(), Ended: o.lifetimes,
 		Licenses: o.round.Licenses, LicensesStale: o.licensesStale,
 		UsageKnown: o.rows != nil, UsagePlausible: o.plausible,
-		soonest: fullSecond(o.now.Add(o.coolingTime)),
+		LeftoverRows: o.leftoverRows,
+		soonest:      fullSecond(o.now.Add(o.coolingTime)),
+		observed:     o,
 	}
 	if o.round.Services != nil {
 		s.Services = o.round.Services.States

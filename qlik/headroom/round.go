@@ -16,6 +16,11 @@ type Round struct {
 	Usage    *Usage         // nil while unknown
 	Licenses *qlik.Licenses // nil while unknown
 	Services *Services      // nil while unknown
+
+	// What other sources say of users.
+	Refusals        map[qlik.User][]Refusal // refused logins of the last day, oldest first
+	ServiceAccounts map[qlik.User]ServiceAccount
+	Administrators  map[qlik.User]bool // users with an administrator's role
 }
 
 // LinkResult is the result of the request to one link.

@@ -79,7 +79,7 @@ func (o *observation) addSessions(link *LinkResult) (stayed int) {
 		o.countUser(user, link)
 		now := trackedSession{link: tracked, firstSeen: o.seen, user: user}
 		if known, was := o.before.sessions[id]; was {
-			now.firstSeen, now.startSeen = known.firstSeen, known.startSeen
+			now.firstSeen, now.startSeen, now.closeStart = known.firstSeen, known.startSeen, known.closeStart
 			if now.startSeen && o.now.Sub(*now.firstSeen) <= UsageValidity {
 				o.tally[user].recent = true
 			}
@@ -88,6 +88,9 @@ func (o *observation) addSessions(link *LinkResult) (stayed int) {
 			o.after.totals.Started[key.VirtualProxy]++
 			o.tally[user].started = true
 			now.startSeen = before.current
+			if now.closeStart = before.current && o.now.Sub(before.answered) <= closeRounds; now.closeStart && o.apply(session.User) {
+				o.starts[session.User] = append(o.starts[session.User], start{at: o.now, virtualProxy: key.VirtualProxy, node: key.Node, session: id})
+			}
 		}
 		o.after.sessions[id] = now
 		o.listed = append(o.listed, *session)
@@ -161,6 +164,7 @@ func (o *observation) trackUnlisted(stayed map[string]int) {
 	for node, n := range gone {
 		if n >= restartSessions && stayed[node] == 0 {
 			o.after.totals.Restarts[node]++
+			o.restarted[node] = true
 		}
 	}
 }

@@ -26,8 +26,11 @@ type Snapshot struct {
 	UsagePlausible bool           // the usage rows reflect the sessions
 	Services       []qlik.ServiceState
 
-	usage   *Usage    // usage rows; nil if UsageKnown is false
-	soonest time.Time // when a slot becomes free if a session of a user at the limit ends now
+	LeftoverRows *int // usage rows that are left over, on the whole site; nil if unknown
+
+	observed *observation
+	usage    *Usage    // usage rows; nil if UsageKnown is false
+	soonest  time.Time // when a slot becomes free if a session of a user at the limit ends now
 }
 
 // Up reports whether at least one link answered. If not, all sessions are unknown.
@@ -70,6 +73,8 @@ type UserStatus struct {
 	NextSlot          time.Time // without effective headroom: when a slot becomes free by itself at the latest; zero if unknown
 	LimitReached      uint64    // how often the user went from below the limit to the limit
 	LastLimitReached  time.Time
+
+	Judgment Judgment // of a user with at most one free slot, or refused within RecentRefusal; else zero
 
 	License          string // one of the license constants of package qlik; "" if licenses were not read
 	LicensedSessions int    // number of usage rows; only if Snapshot.UsageKnown
@@ -150,13 +155,18 @@ func (s *Snapshot) UsersByHeadroom() (over int, left []int) {
 // UsersOnSeveralNodes counts for each virtual proxy the users with sessions on several
 // nodes. It ignores anonymous users, because they are many browsers.
 func (s *Snapshot) UsersOnSeveralNodes() map[string]int {
-	spread := make(map[string]int)
+	spread := usersOnSeveralNodes(s.Users)
 	for i := range s.Links {
-		spread[s.Links[i].VirtualProxy] = 0
+		spread[s.Links[i].VirtualProxy] += 0
 	}
-	for i := range s.Users {
-		for _, v := range s.Users[i].VirtualProxies {
-			if v.SeveralNodes && s.Users[i].User != qlik.AnonymousUser {
+	return spread
+}
+
+func usersOnSeveralNodes(users []UserStatus) map[string]int {
+	spread := make(map[string]int)
+	for i := range users {
+		for _, v := range users[i].VirtualProxies {
+			if v.SeveralNodes && users[i].User != qlik.AnonymousUser {
 				spread[v.VirtualProxy]++
 			}
 		}

@@ -55,6 +55,9 @@ type State struct {
 	users    []qlik.User // users of sessions, by number
 	ended    map[qlik.SessionKey]endedSession
 
+	history history
+	usage   *Usage // usage rows of the round; nil if they were unknown
+
 	remembered map[qlik.User]trackedUser
 	totals     Totals
 	trust      trust
@@ -85,6 +88,8 @@ type trackedSession struct {
 	firstSeen *time.Time // shared by all sessions that were first seen in the same round
 	user      int32      // index in State.users
 	startSeen bool       // its link answered the round before, without this session
+
+	closeStart bool // startSeen, and that round was at most closeRounds before
 }
 
 // trackedUser is the state of a user besides sessions.

@@ -17,6 +17,11 @@ func (o *observation) describeUsers() {
 			o.tally[o.number[user]].shown = true
 		}
 	}
+	for user := range o.round.Refusals {
+		if o.refusedLately(user) {
+			o.tally[o.numberOf(user)].shown = true
+		}
+	}
 	order := make([]int32, 0, len(o.people))
 	for number := range o.people {
 		if t := &o.tally[number]; t.listed > 0 || t.shown {

@@ -32,6 +32,9 @@ func TestUsersAreCounted(t *testing.T) {
 	hub := func(n int, several bool) []VirtualProxyCount {
 		return []VirtualProxyCount{{VirtualProxy: "/", Sessions: n, Node: "n1", SeveralNodes: several}}
 	}
+	for i := range s.snapshot.Users {
+		s.snapshot.Users[i].Judgment = Judgment{} // see TestCauses
+	}
 	s.expect("users", s.snapshot.Users, []UserStatus{
 		{User: qlik.NewUser("APPS", "robot"), Sessions: 1, VirtualProxies: hub(1, false), FirstSeen: s.now},
 		{User: lab("absent"), Limited: true, Headroom: 2, EffectiveHeadroom: 1, License: qlik.LicenseAnalyzer, LicensedSessions: 1},
@@ -124,6 +127,7 @@ func TestUsersThatAreShown(t *testing.T) {
 	s.scrape(time.Minute)
 	s.expect("cooling", s.user("anna"), UserStatus{
 		User: lab("anna"), Limited: true, Headroom: 5, CoolingSlots: 5, NextSlot: s.now.Add(5 * time.Minute),
+		Judgment: Judgment{CauseProxyRestart, Likely, s.now},
 	})
 	s.scrape(5 * time.Minute)
 	s.expect("users", len(s.snapshot.Users), 1)

@@ -1,0 +1,256 @@
+package headroom
+
+import (
+	"slices"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+// judgeCauses sets the causes of the users that are near the limit, and of those that were
+// refused lately.
+func (o *observation) judgeCauses() {
+	near := make(map[int32]*Facts)
+	for i := range o.users {
+		user := &o.users[i]
+		if user.Limited && user.EffectiveHeadroom <= 1 && user.Present() || o.refusedLately(user.User) {
+			near[o.number[user.User]] = nil
+		}
+	}
+	o.gather(near)
+	for number, facts := range near {
+		o.users[o.status[number]].Judgment = facts.Judge()
+	}
+	o.countLeftover()
+}
+
+func (o *observation) refusedLately(user qlik.User) bool {
+	refusals := o.round.Refusals[user]
+	return len(refusals) > 0 && o.now.Sub(refusals[len(refusals)-1].At) <= RecentRefusal
+}
+
+// Facts returns what is known of a user. It returns nil if the user is not in the snapshot.
+func (s *Snapshot) Facts(user qlik.User) *Facts {
+	number, known := s.observed.number[user]
+	if !known || s.observed.status[number] < 0 {
+		return nil
+	}
+	facts := map[int32]*Facts{number: nil}
+	s.observed.gather(facts)
+	return facts[number]
+}
+
+// gather fills in the facts of the users with these numbers, all of them in one pass
+// through sessions and rows.
+func (o *observation) gather(facts map[int32]*Facts) {
+	if len(facts) == 0 {
+		return
+	}
+	notSticky := o.notSticky()
+	for number := range facts {
+		facts[number] = o.factsOf(number, notSticky)
+	}
+	slots := make(map[qlik.SessionKey]*Slot)
+	owner := make(map[qlik.SessionKey]int32)
+	for id, session := range o.sessionsOf(facts) {
+		slots[id], owner[id] = o.slotOf(session), session.user
+	}
+	if o.useRows {
+		o.addRowSlots(facts, slots)
+	}
+	for id, slot := range slots {
+		facts[owner[id]].Slots = append(facts[owner[id]].Slots, *slot)
+	}
+	for _, f := range facts {
+		slices.SortFunc(f.Slots, latestFirst)
+	}
+}
+
+// sessionsOf returns the sessions of users.
+func (o *observation) sessionsOf(users map[int32]*Facts) map[qlik.SessionKey]*trackedSession {
+	sessions := make(map[qlik.SessionKey]*trackedSession)
+	for i, number := range o.owners {
+		if _, wanted := users[number]; wanted {
+			id := o.listed[i].ID.Key()
+			tracked := o.after.sessions[id]
+			sessions[id] = &tracked
+		}
+	}
+	if !o.complete { // sessions of links that did not answer
+		for id, tracked := range o.after.sessions {
+			if _, wanted := users[tracked.user]; wanted && sessions[id] == nil {
+				sessions[id] = &tracked
+			}
+		}
+	}
+	return sessions
+}
+
+func (o *observation) factsOf(number int32, notSticky map[string]bool) *Facts {
+	user := &o.users[o.status[number]]
+	f := &Facts{
+		Now: o.now, Limit: o.limit, EffectiveHeadroom: user.EffectiveHeadroom, Complete: o.complete, RowsKnown: o.useRows,
+		License: user.License, ServiceAccount: o.round.ServiceAccounts[user.User], Administrator: o.round.Administrators[user.User],
+		Refusals: o.round.Refusals[user.User], AboveSince: o.after.history.above[user.User], NotSticky: notSticky,
+		Reached: user.LastLimitReached,
+	}
+	if user.User.Directory == internalDirectory {
+		f.ServiceAccount = NamedServiceAccount
+	}
+	if licenses := o.round.Licenses; licenses != nil {
+		f.LicensesReadAt, f.Unusable = licenses.ReadAt, licenses.Unusable(user.User)
+	}
+	if !o.useRows {
+		remembered := o.after.remembered[user.User]
+		for _, free := range remembered.taken(o.tally[number].sessions(), o.limit, o.now) {
+			ended := free.Add(-o.coolingTime)
+			f.Slots = append(f.Slots, Slot{State: SlotCooling, Ended: ended, FreesAt: fullSecond(free), Restart: o.after.history.withRestart(ended)})
+		}
+	}
+	activity := o.activityOf(o.after.history.starts[user.User])
+	for _, s := range o.after.history.starts[user.User] {
+		if o.after.history.afterRestart(s.node, s.at) {
+			continue
+		}
+		begun := Start{At: s.at, VirtualProxy: s.virtualProxy}
+		if last, live := activity[s.session]; live {
+			begun.Used = new(last.Sub(s.at) > unusedTime)
+		} else if s.ended && s.known {
+			begun.Used = new(s.used)
+		}
+		f.Starts = append(f.Starts, begun)
+	}
+	return f
+}
+
+// internalDirectory is the directory of Qlik's own accounts.
+const internalDirectory = "INTERNAL"
+
+// activityOf returns the last activity of those of the started sessions that still exist,
+// or nil if the usage rows are unknown.
+func (o *observation) activityOf(starts []start) map[qlik.SessionKey]time.Time {
+	if !o.useRows || len(starts) == 0 {
+		return nil
+	}
+	activity := make(map[qlik.SessionKey]time.Time)
+	for _, s := range starts {
+		if _, live := o.after.sessions[s.session]; live {
+			activity[s.session] = time.Time{}
+		}
+	}
+	for i := range o.round.Usage.rows {
+		row := &o.round.Usage.rows[i]
+		if last, wanted := activity[row.Session]; wanted && row.LastActivity.After(last) {
+			activity[row.Session] = row.LastActivity
+		}
+	}
+	return activity
+}
+
+// slotOf returns the slot of a session as it is without usage rows.
+func (o *observation) slotOf(session *trackedSession) *Slot {
+	slot := &Slot{
+		VirtualProxy: session.link.VirtualProxy, Node: session.link.Node, State: SlotActive, FirstSeen: *session.firstSeen,
+	}
+	if session.closeStart && !o.after.history.afterRestart(slot.Node, slot.FirstSeen) {
+		slot.Started = slot.FirstSeen
+	}
+	if o.useRows && !(session.startSeen && session.firstSeen.After(o.round.Usage.askedAt)) {
+		slot.State = SlotRefused // unless it has a row
+	}
+	return slot
+}
+
+// addRowSlots adds what the usage rows tell: the activity of sessions, and slots without a
+// session.
+func (o *observation) addRowSlots(facts map[int32]*Facts, slots map[qlik.SessionKey]*Slot) {
+	seen := make(map[qlik.SessionKey]bool)
+	for i, owner := range o.rows {
+		f, wanted := facts[owner.user]
+		if !wanted {
+			continue
+		}
+		row := &o.round.Usage.rows[i]
+		slot, live := slots[row.Session]
+		switch {
+		case live && seen[row.Session]: // a second slot of the same session
+			f.Slots = append(f.Slots, *slot)
+		case live:
+			o.use(slot, row.LastActivity, o.after.sessions[row.Session].link)
+		default:
+			f.Slots = append(f.Slots, o.goneSlot(row, owner.ended))
+		}
+		seen[row.Session] = true
+	}
+}
+
+// use sets the state of a slot by the last activity of its session.
+func (o *observation) use(slot *Slot, last time.Time, link *trackedLink) {
+	slot.State, slot.LastActive = SlotActive, last
+	if !last.IsZero() && o.now.Sub(last) >= IdleTime {
+		slot.State = SlotIdle
+	}
+	if free := timeout(last, link, o.coolingTime); free.After(o.now) {
+		slot.FreesAt = fullSecond(free)
+	}
+}
+
+// goneSlot returns the slot of a usage row without a session. The time of its end is zero
+// if the session may still exist.
+func (o *observation) goneSlot(row *qlik.UsageRow, ended time.Time) Slot {
+	slot := Slot{State: SlotEnded, LastActive: row.LastActivity, Ended: ended, Restart: o.after.history.withRestart(ended)}
+	switch free := ended.Add(o.coolingTime); {
+	case ended.IsZero():
+		slot.State = SlotActive // of a link that did not answer, or newer than the lists
+	case free.After(o.now):
+		slot.State, slot.FreesAt = SlotCooling, fullSecond(free)
+	case o.leftover(row, ended):
+		slot.State = SlotLeftover
+	}
+	return slot
+}
+
+// leftover reports whether a usage row without session is older than any session and its
+// cooling time.
+func (o *observation) leftover(row *qlik.UsageRow, ended time.Time) bool {
+	last := row.LastActivity
+	if last.IsZero() || last.After(ended) {
+		last = ended
+	}
+	return o.complete && last.Add(o.longestTimeout()+o.coolingTime).Before(o.now) && ended.Add(o.coolingTime).Before(o.now)
+}
+
+// countLeftover counts the leftover rows of the site.
+func (o *observation) countLeftover() {
+	if !o.useRows || !o.complete {
+		return
+	}
+	n := 0
+	for i, owner := range o.rows {
+		if !owner.live && !owner.ended.IsZero() && o.leftover(&o.round.Usage.rows[i], owner.ended) {
+			n++
+		}
+	}
+	o.leftoverRows = &n
+}
+
+// The condition of the alert QlikLoadBalancerNotSticky.
+const (
+	spreadUsers = 3   // minimum number of users on several nodes
+	spreadShare = 0.2 // and their minimum share of the users of the virtual proxy
+)
+
+// notSticky returns the virtual proxies whose users the load balancer spreads over nodes.
+func (o *observation) notSticky() map[string]bool {
+	users := make(map[string]int)
+	for i := range o.links {
+		users[o.links[i].VirtualProxy] += o.links[i].Users
+	}
+	spread := make(map[string]bool)
+	for name, n := range usersOnSeveralNodes(o.users) {
+		if n >= spreadUsers && float64(n) > spreadShare*float64(users[name]) {
+			spread[name] = true
+		}
+	}
+	return spread
+}
