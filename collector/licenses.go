@@ -19,6 +19,8 @@ var (
 		"user_directory", "user_id")
 	licenseUsagePlausibleDesc = gaugeDesc("qlik_license_usage_plausible",
 		"1 if usage rows reflect sessions; 0 if they evidently do not and are therefore ignored, for example on a Qlik release that does not write them. Absent if the rows could not be read.")
+	leftoverUsageRowsDesc = gaugeDesc("qlik_leftover_usage_rows",
+		"Usage rows without a session for longer than the inactivity timeout and the cooling time. They take slots until Qlik removes them. Absent while a node does not respond or the rows are unknown.")
 	serviceAccountLicensedDesc = gaugeDesc("qlik_service_account_licensed",
 		"1 if the service account holds a license of this type, which makes its sessions subject to the session limit; 0 if not."+refreshedFromRepository,
 		"user_directory", "user_id", "license")
@@ -67,6 +69,9 @@ func (c *licensesCollector) Update(v *view, w *writer) error {
 	}
 	if v.snapshot.UsageKnown {
 		w.write(licenseUsagePlausibleDesc, boolean(v.snapshot.UsagePlausible))
+	}
+	if leftover := v.snapshot.LeftoverRows; leftover != nil {
+		w.write(leftoverUsageRowsDesc, float64(*leftover))
 	}
 	for i := range v.users {
 		if v.users[i].Present() {

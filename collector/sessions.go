@@ -38,6 +38,9 @@ var (
 	userNextSlotDesc = gaugeDesc("qlik_user_next_slot_timestamp_seconds",
 		"Unix time at which a user without effective headroom gets a free slot if there is no more activity, because a slot has cooled or a session has timed out and its slot has cooled. Absent if unknown.",
 		"user_directory", "user_id")
+	userLimitCauseDesc = gaugeDesc("qlik_user_limit_cause",
+		"Always 1. Why the user has at most one free slot, or was refused within the last 15 minutes: the cause in the runbook. One series for each such user; unknown if the facts do not tell.",
+		"user_directory", "user_id", "cause")
 	userOldestSessionDesc = gaugeDesc("qlik_user_oldest_session_first_seen_timestamp_seconds",
 		"Unix time at which this exporter first saw the user's oldest session. Only for users whose effective headroom is at most 1.",
 		"user_directory", "user_id")
@@ -138,6 +141,9 @@ func writeUserSessions(user *userRow, w *writer) {
 	}
 	if !user.NextSlot.IsZero() {
 		w.write(userNextSlotDesc, seconds(user.NextSlot), user.directory, user.id)
+	}
+	if user.Judgment.Cause != "" {
+		w.write(userLimitCauseDesc, 1, user.directory, user.id, string(user.Judgment.Cause))
 	}
 	if !user.FirstSeen.IsZero() && user.Limited && user.EffectiveHeadroom <= 1 {
 		w.write(userOldestSessionDesc, seconds(user.FirstSeen), user.directory, user.id)
