@@ -59,6 +59,15 @@ func (s *Snapshot) Wait(user *UserStatus) time.Time {
 	return time.Time{}
 }
 
+// User returns the status of a user. It returns nil if the user is not in the snapshot.
+func (s *Snapshot) User(user qlik.User) *UserStatus {
+	i, found := slices.BinarySearchFunc(s.Users, user, func(status UserStatus, user qlik.User) int { return status.User.Compare(user) })
+	if !found {
+		return nil
+	}
+	return &s.Users[i]
+}
+
 // UserStatus is the state of one user at one time. All anonymous users are one.
 type UserStatus struct {
 	User           qlik.User

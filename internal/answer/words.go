@@ -1,0 +1,287 @@
+package answer
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
+)
+
+// The languages of Answer.Say.
+const (
+	English = "en"
+	French  = "fr"
+	German  = "de"
+)
+
+// words are the sentences of an answer.
+type words struct {
+	verdict, why, advice string
+	tell                 map[string]string
+	canEnd               bool // ending sessions of the user helps
+}
+
+func tell(english, french, german string) map[string]string {
+	return map[string]string{English: english, French: french, German: german}
+}
+
+// judge sets CanLogIn and returns the sentences.
+func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) words {
+	can := func(yes bool) { a.CanLogIn = &yes }
+	name := text.Visible(q.User.String())
+	switch {
+	case !q.Snapshot.Up():
+		return q.unknown(name + ": it is unknown whether the user can log in, because no node of the site answers.")
+	case q.User.Anonymous():
+		return words{
+			verdict: "Anonymous users have no session limit.", advice: "Nothing to free.",
+			tell: tell("There is no session limit for anonymous users.", "Il n'y a pas de limite de sessions pour les utilisateurs anonymes.",
+				"Für anonyme Benutzer gibt es keine Begrenzung der Sitzungen."),
+		}
+	case a.Cause == headroom.CauseNoLicense:
+		can(false)
+	case a.Cause == headroom.CauseLicenseService:
+		can(false)
+	case len(facts.Slots) > 0 && !row.Limited:
+		can(true)
+		return words{
+			verdict: name + " can log in: no session limit applies to this user.", advice: "Nothing to free.", tell: logIn(),
+		}
+	case facts.License == qlik.LicenseNone && !facts.Administrator:
+		return words{
+			verdict: name + " holds no license, so apps cannot be opened. The session limit does not apply.",
+			advice:  "If the user should open apps, assign a license in the QMC under License management.",
+			tell: tell("You have no Qlik Sense license. I will ask whether you should have one.",
+				"Vous n'avez pas de licence Qlik Sense. Je vais demander si vous devez en avoir une.",
+				"Sie haben keine Lizenz für Qlik Sense. Ich frage nach, ob Sie eine bekommen sollen."),
+		}
+	case row.EffectiveHeadroom > 0 && !facts.Complete && !facts.RowsKnown:
+		return q.unknown(fmt.Sprintf("%s: at most %s free, but a node does not answer, so there may be more sessions.", name, free(row.EffectiveHeadroom)))
+	case row.User != (qlik.User{}) && q.Snapshot.User(q.User) == nil:
+		if !facts.Complete {
+			return q.unknown(name + " has no session on the nodes that answer. The other nodes may have some.")
+		}
+		can(true)
+		return words{verdict: name + " has no sessions, so no limit is in the way.", advice: "Nothing to free. If the login fails, look for another cause than the session limit.", tell: logIn()}
+	case row.EffectiveHeadroom > 1:
+		can(true)
+		return words{verdict: fmt.Sprintf("%s can log in: %s free.", name, free(row.EffectiveHeadroom)), advice: "Nothing to free.", tell: logIn()}
+	case row.EffectiveHeadroom == 1:
+		can(true)
+	default:
+		can(false)
+	}
+	w := q.because(a, facts, row)
+	switch {
+	case a.Cause == headroom.CauseNoLicense || a.Cause == headroom.CauseLicenseService:
+	case *a.CanLogIn:
+		w.verdict = fmt.Sprintf("%s can log in once more: 1 of %d slots is free.", name, facts.Limit)
+	case row.NextSlot.IsZero():
+		w.verdict = fmt.Sprintf("%s cannot log in: all %d slots are taken. It is unknown when one becomes free by itself.", name, facts.Limit)
+	default:
+		w.verdict = fmt.Sprintf("%s cannot log in: all %d slots are taken. One becomes free by itself by %s.", name, facts.Limit, text.Coming(row.NextSlot, q.Now))
+	}
+	return w
+}
+
+func free(slots int) string {
+	if slots == 1 {
+		return "1 slot is"
+	}
+	return fmt.Sprintf("%d slots are", slots)
+}
+
+func logIn() map[string]string {
+	return tell("You can log in now.", "Vous pouvez vous connecter maintenant.", "Sie können sich jetzt anmelden.")
+}
+
+func (q *Question) unknown(verdict string) words {
+	return words{
+		verdict: verdict, advice: "Find out why a node does not answer: qlik_exporter check.",
+		tell: tell("I cannot see that right now. Please try to log in, and call again if it fails.",
+			"Je ne peux pas le voir pour l'instant. Essayez de vous connecter, et rappelez si cela ne marche pas.",
+			"Das kann ich gerade nicht sehen. Bitte versuchen Sie sich anzumelden, und rufen Sie wieder an, wenn es nicht geht."),
+	}
+}
+
+// at is a time of day for people, such as 14:05.
+func (q *Question) clock(t time.Time) string {
+	return t.In(q.Now.Location()).Add(59 * time.Second).Format("15:04")
+}
+
+// because returns the sentences about the cause of a user near the limit.
+func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) words {
+	wait := row.NextSlot
+	count := func(state headroom.SlotState) (n int) {
+		for i := range facts.Slots {
+			if facts.Slots[i].State == state {
+				n++
+			}
+		}
+		return n
+	}
+	name := text.Visible(q.User.String())
+	patience := closeOrWait(q, wait)
+	switch a.Cause {
+	case headroom.CauseNoLicense:
+		return words{
+			verdict: name + " cannot log in: the user holds no license.",
+			why:     "Qlik refused the login for want of a license, and no license is assigned to the user.",
+			advice:  "Ask who decides about licenses. If the user should have one, assign it in the QMC under License management. There is nothing to free.",
+			tell: tell("You have no Qlik Sense license, so Qlik does not let you in. I will ask whether you should have one.",
+				"Vous n'avez pas de licence Qlik Sense, c'est pourquoi Qlik refuse l'accès. Je vais demander si vous devez en avoir une.",
+				"Sie haben keine Lizenz für Qlik Sense, deshalb lässt Qlik Sie nicht hinein. Ich frage nach, ob Sie eine bekommen sollen."),
+		}
+	case headroom.CauseLicenseService:
+		return words{
+			verdict: name + " cannot log in: Qlik refuses the user for want of a license, although one is assigned.",
+			why:     "The license was assigned before the login was refused, so the problem is in the license service and not with this user.",
+			advice:  "Look at the license service on the central node, and at the license in the QMC under License management. There is nothing to free.",
+			tell: tell("Your license is fine, but Qlik cannot check it at the moment. We are working on it.",
+				"Votre licence est en ordre, mais Qlik ne peut pas la vérifier en ce moment. Nous nous en occupons.",
+				"Ihre Lizenz ist in Ordnung, aber Qlik kann sie gerade nicht prüfen. Wir kümmern uns darum."),
+		}
+	case headroom.CauseServiceAccount:
+		return words{
+			why:    "This account runs programs, such as reloads, and each of them takes a slot.",
+			advice: q.serviceAccountAdvice(facts),
+			tell: tell("This is a technical account. Its license is the problem, and an administrator has to look at it.",
+				"C'est un compte technique. Sa licence est en cause, un administrateur doit s'en occuper.",
+				"Das ist ein technisches Konto. Das Problem ist seine Lizenz, ein Administrator muss sich darum kümmern."),
+		}
+	case headroom.CauseLeftoverRows:
+		return words{
+			why:    fmt.Sprintf("Qlik's license check still counts %s that no longer exist.", text.Count(count(headroom.SlotLeftover), "session")),
+			advice: "Wait: they usually end by themselves. If they are still there after a day, ask Qlik's support. Do not restart services for this.",
+			tell: tell("Qlik still counts windows that you have closed. That usually ends by itself. Until then, please close another window to get in.",
+				"Qlik compte encore des fenêtres que vous avez fermées. Cela se règle en général tout seul. En attendant, fermez une autre fenêtre pour pouvoir entrer.",
+				"Qlik zählt noch Fenster mit, die Sie geschlossen haben. Das gibt sich meist von selbst. Bitte schließen Sie bis dahin ein anderes Fenster, um hineinzukommen."),
+			canEnd: a.Sessions > 0,
+		}
+	case headroom.CauseProxyRestart, headroom.CauseCooling:
+		why := "Sessions that ended a few minutes ago still hold their slots: Qlik frees a slot only some minutes after a session ended at the limit."
+		if a.Cause == headroom.CauseProxyRestart {
+			why = "The proxy of a node restarted and ended all of its sessions. Their slots are free again a few minutes later."
+		}
+		if wait.IsZero() {
+			return words{why: why, advice: "Wait a few minutes, and end no more sessions: their slots would have to wait, too.", tell: tell(
+				"Please wait a few minutes before you log in, and close no more windows.",
+				"Attendez quelques minutes avant de vous connecter, et ne fermez pas d'autres fenêtres.",
+				"Bitte warten Sie einige Minuten, bevor Sie sich anmelden, und schließen Sie keine weiteren Fenster.")}
+		}
+		at := q.clock(wait)
+		return words{
+			why:    why,
+			advice: fmt.Sprintf("Wait until %s. Do not end more sessions: their slots would have to wait, too.", text.Coming(wait, q.Now)),
+			tell: tell(fmt.Sprintf("Please log in again at %s. You do not need to close anything.", at),
+				fmt.Sprintf("Reconnectez-vous à %s. Il n'est pas nécessaire de fermer quoi que ce soit.", at),
+				fmt.Sprintf("Bitte melden Sie sich um %s Uhr wieder an. Sie müssen dafür nichts schließen.", at)),
+		}
+	case headroom.CauseProgram:
+		return words{
+			why:    "A program starts a new session again and again and does not use it afterwards.",
+			advice: "Find the program that logs in as this user. It must keep its session cookie, or log out when it is done.",
+			tell: tell("A program logs in with your account again and again and takes your slots. Please tell us which program that may be.",
+				"Un programme se connecte sans cesse avec votre compte et occupe vos places. Dites-nous de quel programme il peut s'agir.",
+				"Ein Programm meldet sich immer wieder mit Ihrem Konto an und belegt Ihre Plätze. Bitte sagen Sie uns, welches Programm das sein kann."),
+			canEnd: true,
+		}
+	case headroom.CauseRunaway:
+		return words{
+			why:    "Sessions start without end, faster than a person can start them: a page or a program is in a loop.",
+			advice: "Have the user close the page, and stop or mend what loops. It can take the whole site down.",
+			tell: tell("Please close all windows that show Qlik now. A page on your computer opens new sessions without end.",
+				"Fermez maintenant toutes les fenêtres qui affichent Qlik. Une page de votre ordinateur ouvre sans cesse de nouvelles sessions.",
+				"Bitte schließen Sie jetzt alle Fenster, die Qlik zeigen. Eine Seite auf Ihrem Rechner öffnet ohne Ende neue Sitzungen."),
+			canEnd: true,
+		}
+	case headroom.CauseEmbeddedPage:
+		return words{
+			why:    "Several sessions started at once on one virtual proxy, as from a page that embeds Qlik and loses its session cookie.",
+			advice: "Mend the page: its cookie is blocked (SameSite, third-party cookies, iOS). To help now: " + patience.advice,
+			tell: tell("The page that you opened takes several slots at once. Please close it. "+patience.tell[English],
+				"La page que vous avez ouverte occupe plusieurs places à la fois. Fermez-la. "+patience.tell[French],
+				"Die Seite, die Sie geöffnet haben, belegt mehrere Plätze auf einmal. Bitte schließen Sie sie. "+patience.tell[German]),
+			canEnd: true,
+		}
+	case headroom.CauseSharedAccount:
+		return words{
+			why:    "The account has had more than three times the limit for a long time, so several people or programs seem to share it.",
+			advice: "Give everybody an account of their own. If no limit applies to this account, name it with --qlik.unlimited-user.",
+			tell: tell("Several people use this account at once. Please log in with an account of your own.",
+				"Plusieurs personnes utilisent ce compte à la fois. Connectez-vous avec votre propre compte.",
+				"Mehrere Personen benutzen dieses Konto gleichzeitig. Bitte melden Sie sich mit einem eigenen Konto an."),
+		}
+	case headroom.CauseForgottenWindows:
+		idle := count(headroom.SlotIdle)
+		return words{
+			why:    fmt.Sprintf("%s not been used for ten minutes or more.", have(idle)),
+			advice: "End the idle sessions. A shorter session inactivity timeout of the virtual proxy prevents this.",
+			tell: tell(fmt.Sprintf("%d of your windows or devices are open but not in use. Please close them, or I can end them for you.", idle),
+				fmt.Sprintf("%d de vos fenêtres ou appareils sont ouverts mais inutilisés. Fermez-les, ou je peux les fermer pour vous.", idle),
+				fmt.Sprintf("%d Ihrer Fenster oder Geräte sind offen, werden aber nicht benutzt. Bitte schließen Sie sie, oder ich beende sie für Sie.", idle)),
+			canEnd: true,
+		}
+	case headroom.CauseSeveralVirtualProxies:
+		return words{
+			why:    "The user works on three or more virtual proxies, and each of them takes slots of its own.",
+			advice: "Use one virtual proxy for what belongs together. To help now: " + patience.advice,
+			tell:   patience.tell, canEnd: true,
+		}
+	case headroom.CauseNotSticky:
+		return words{
+			why:    "The load balancer sends this user to several nodes, and each of them starts a session. Other users are spread, too.",
+			advice: "Enable sticky sessions in the load balancer. To help now: " + patience.advice,
+			tell:   patience.tell, canEnd: true,
+		}
+	case headroom.CauseSeveralWindows:
+		return words{
+			why:    "The user has several browsers, devices, or hub and QMC open at the same time.",
+			advice: capital(patience.advice), tell: patience.tell, canEnd: true,
+		}
+	default:
+		return words{
+			why:    "The cause cannot be told from what is known.",
+			advice: capital(patience.advice), tell: patience.tell, canEnd: a.Sessions > 0,
+		}
+	}
+}
+
+// closeOrWait returns what helps a person with windows.
+func closeOrWait(q *Question, wait time.Time) words {
+	if wait.IsZero() {
+		return words{
+			advice: "have the user close windows that are not needed.",
+			tell: tell("Please close Qlik windows that you do not need, and try again five minutes later.",
+				"Fermez les fenêtres Qlik dont vous n'avez pas besoin, et réessayez cinq minutes plus tard.",
+				"Bitte schließen Sie Qlik-Fenster, die Sie nicht brauchen, und versuchen Sie es fünf Minuten später noch einmal."),
+		}
+	}
+	at := q.clock(wait)
+	return words{
+		advice: fmt.Sprintf("have the user close windows that are not needed, or wait until %s.", text.Coming(wait, q.Now)),
+		tell: tell(fmt.Sprintf("Please close Qlik windows that you do not need, and try again five minutes later. If you do nothing, you can log in at %s.", at),
+			fmt.Sprintf("Fermez les fenêtres Qlik dont vous n'avez pas besoin, et réessayez cinq minutes plus tard. Sans rien faire, vous pourrez vous connecter à %s.", at),
+			fmt.Sprintf("Bitte schließen Sie Qlik-Fenster, die Sie nicht brauchen, und versuchen Sie es fünf Minuten später noch einmal. Wenn Sie nichts tun, können Sie sich um %s Uhr anmelden.", at)),
+	}
+}
+
+func capital(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }
+
+func have(sessions int) string {
+	if sessions == 1 {
+		return "1 session has"
+	}
+	return fmt.Sprintf("%d sessions have", sessions)
+}
+
+func (*Question) serviceAccountAdvice(facts *headroom.Facts) string {
+	if facts.ServiceAccount == headroom.ConnectsReloads {
+		return "Move the data connections of the monitoring apps (monitor_apps_REST_) to another root administrator, or take the license away if no person uses the account."
+	}
+	return "Remove the license of this account in the QMC under License management: without one, the session limit does not apply to it."
+}
