@@ -11,6 +11,13 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
+// targetLabels are labels that Prometheus set-ups give to targets. One of ours with the same
+// name would be renamed, or would hide theirs.
+var targetLabels = []string{
+	"app", "cluster", "container", "customer", "datacenter", "endpoint", "env", "environment", "host", "hostname", "instance", "job", "name", "namespace", "node",
+	"pod", "prometheus", "region", "replica", "service", "site", "stage", "team", "tenant", "zone",
+}
+
 // TestDescriptors checks the rules of a registry and our own conventions. It also
 // checks that the golden file, which serves as a list of all metrics, has each metric.
 func TestDescriptors(t *testing.T) {
@@ -40,6 +47,9 @@ func TestDescriptors(t *testing.T) {
 		for j, label := range d.labels {
 			if !labelName.MatchString(label) || slices.Contains(d.labels[:j], label) {
 				t.Errorf("%s: %s is not a valid label name, or occurs twice", d.name, label)
+			}
+			if slices.Contains(targetLabels, label) {
+				t.Errorf("%s: %s is a label of targets", d.name, label)
 			}
 		}
 	}

@@ -156,6 +156,8 @@ func withoutBOM(r io.Reader) io.Reader {
 func decodeError(err error) error {
 	var wrongType *json.SemanticError
 	switch {
+	case errors.As(err, &wrongType) && wrongType.JSONPointer == "":
+		return otherShapef("the response is not a JSON object")
 	case errors.As(err, &wrongType):
 		return otherShapef("the JSON field %q has an unexpected type", wrongType.JSONPointer.LastToken())
 	case isSyntax(err):

@@ -72,10 +72,10 @@ func (e *ends) add(text string) {
 }
 
 // Forms of a date at the start of a text. The parts have the same separator. The time of
-// day follows.
+// day follows, with the half of the day and the time zone, as in 12:00:00 AM +00:00.
 var (
 	date      = regexp.MustCompile(`^(\d{1,4}) ?([-/.]) ?(\d{1,2}) ?([-/.]) ?(\d{1,4})(?:\D|$)`)
-	dayTime   = regexp.MustCompile(`(?:^| |T)\d{1,2}[:.]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?(?: ?[+-]\d{2}:?\d{2})?`)
+	dayTime   = regexp.MustCompile(`(?:^| |T)\d{1,2}[:.]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?(?: ?\pL[\pL.: ]*)?(?: ?[+-]\d{2}:?\d{2})?`)
 	anyNumber = regexp.MustCompile(`\d`)
 )
 

@@ -258,7 +258,7 @@ func (c *Client) readAccess(ctx context.Context, index int, l *Licenses, left le
 				holders[user] |= set
 			}
 			for _, window := range ActiveWindows() {
-				if access.LastUsed.known && l.ReadAt.Sub(access.LastUsed.value) <= window.Duration {
+				if ago := l.ReadAt.Sub(access.LastUsed.value); access.LastUsed.known && ago >= -maxAhead && ago <= window.Duration {
 					active[window.Name]++
 				}
 			}

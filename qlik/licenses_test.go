@@ -121,7 +121,7 @@ func TestLicensesHoldsBoth(t *testing.T) {
 
 func TestLicenseNumbers(t *testing.T) {
 	licenses, err := answers{
-		"/professionalaccesstype": list(access("a", 0, ""), access("b", 2, ""), access("c", 20, ""), access("d", 80, ""), access("e", 100, "")),
+		"/professionalaccesstype": list(access("a", 0, ""), access("b", 2, ""), access("c", 20, ""), access("d", 80, ""), access("e", 100, ""), access("f", -2, "")),
 		"/analyzeraccesstype":     list(`{"user":{"userDirectory":"LAB","userId":"f"},"lastUsed":"1753-01-01T00:00:00.000Z"}`),
 		"/accesstypeoverview": `{"professionalAccess":{"enabled":true,"total":10,"allocated":5,"used":4,"available":5,"excess":0,"quarantined":1},
 			"analyzerAccess":{"enabled":false,"total":0},"analyzerTimeAccess":{"enabled":true,"allocatedMinutes":600,"usedMinutes":60,"unavailableMinutes":6}}`,

@@ -89,19 +89,20 @@ func readLeniently(ctx context.Context, c *Client, hosts []string, path string, 
 	return answer, err
 }
 
-// About returns the version of a repository, such as "14.173.4.0".
+// About returns the version of a repository, such as "14.173.4.0". It returns "" for a
+// version that cannot be read.
 func (c *Client) About(ctx context.Context) (version string, answer Answer, err error) {
 	answer, err = c.sendToRepository(ctx, c.repositories.lastFirst(), "/qrs/about", nil, func(body io.Reader) error {
 		about, err := decodeObject[struct {
-			Version label `json:"buildVersion"`
-		}](body)
+			Version optional[label] `json:"buildVersion"`
+		}](body, make(leftOut).count())
 		switch {
 		case err != nil:
 			return err
-		case about == nil || about.Version == "":
+		case about == nil || about.Version.value == "" && !about.Version.odd:
 			return otherShapef("the response contains no version")
 		}
-		version = string(about.Version)
+		version = string(about.Version.value)
 		return nil
 	})
 	return version, answer, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -88,9 +89,9 @@ type topology struct {
 // Two virtual proxies on different proxies can have the same prefix; their ids differ.
 // What is not a link that can be read is added to left.
 func (t *topology) links(left leftOut) []Link {
-	byID := make(map[name]*virtualProxyRecord, len(t.virtualProxies))
+	byID := make(map[string]*virtualProxyRecord, len(t.virtualProxies)) // ids are GUIDs, in which case does not matter
 	for i := range t.virtualProxies {
-		byID[t.virtualProxies[i].ID] = &t.virtualProxies[i]
+		byID[strings.ToLower(string(t.virtualProxies[i].ID))] = &t.virtualProxies[i]
 	}
 	joined := joinedLinks{room: newRoom(maxLinks, maxLinkNames), known: make(map[LinkKey]bool)}
 	for i := range t.proxies {
@@ -115,7 +116,7 @@ func (t *topology) links(left leftOut) []Link {
 					continue
 				}
 				seen[linked.ID] = true
-				virtualProxy, ok := byID[linked.ID]
+				virtualProxy, ok := byID[strings.ToLower(string(linked.ID))]
 				if !ok { // deleted between the two requests, or among those that could not be read
 					if t.missing {
 						joined.add(newUnreadLink(host, port, string(linked.ID)))

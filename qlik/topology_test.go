@@ -89,6 +89,7 @@ func TestOddTopology(t *testing.T) {
 		leftOut                       uint64
 	}{
 		{"nothing odd", list(onQlik), list(good), []Link{hub}, 0},
+		{"names and ids in other cases", strings.ToUpper(list(onQlik)), strings.Replace(list(good), `"id"`, `"Id"`, 1), []Link{with(func(l *Link) { l.Node, l.Address = "QLIK1", "QLIK1:4243" })}, 0},
 		{
 			"a proxy without a host, with an object in place of a list", list(`{"settings":{"defaultVirtualProxyConfigurations":{}}}`, onQlik), list(good),
 			[]Link{hub},

@@ -12,7 +12,7 @@ type UsageRow struct {
 	Session      SessionKey
 	User         User      // as returned by User.Counted; zero if the row contains no user
 	License      string    // one of the license constants
-	LastActivity time.Time // zero if the row contains none
+	LastActivity time.Time // zero if the row contains none, or one that is impossible
 }
 
 // usageRecord is a row of any type. A row of professional, analyzer or user access
@@ -47,6 +47,9 @@ func (r usageRecord) owner() User {
 	return user.Counted()
 }
 
+// maxAhead is how far a clock of the site may be ahead. Later times are impossible.
+const maxAhead = 24 * time.Hour
+
 // UsageRows reads the usage rows of the licenses in use from a repository. A session can
 // have several rows, and each of them is in the result. A row without a session takes no
 // slot and is skipped.
@@ -54,10 +57,17 @@ func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) (rows []Usag
 	left, room := make(leftOut), newRoom(maxElements, maxNames)
 	defer func() { c.skipped.record(SourceUsage, left, err) }()
 	var ids []rowID // by row
-	records := 0
+	records, impossible := 0, uint64(0)
+	latest := c.config.Now().Add(maxAhead)
 	add := func(row UsageRow, record *usageRecord, session *usageSession) {
 		if session.SessionID != "" && room.take(row.User.Directory, row.User.ID) {
-			row.Session, row.LastActivity = SessionID(session.SessionID).Key(), session.LatestActivity.value
+			row.Session = SessionID(session.SessionID).Key()
+			switch activity := session.LatestActivity.value; {
+			case activity.After(latest):
+				impossible++
+			case activity.Year() >= firstYear: // earlier times stand for none
+				row.LastActivity = activity
+			}
 			rows = append(rows, row)
 			ids = append(ids, record.rowID(records, row.Session))
 		}
@@ -65,7 +75,7 @@ func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) (rows []Usag
 	for _, license := range licenses.inUse {
 		before := len(rows)
 		err := listEntities(ctx, c, c.repositories.lastFirst(), license.usage, left, room,
-			func() { rows, ids = rows[:before], ids[:before] },
+			func() { rows, ids, impossible = rows[:before], ids[:before], 0 },
 			func(r *usageRecord) {
 				records++
 				row := UsageRow{User: r.owner(), License: license.name}
@@ -76,6 +86,9 @@ func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) (rows []Usag
 			})
 		if err != nil {
 			return nil, err
+		}
+		if impossible > 0 {
+			left.addTimes("latestActivity in the future of "+license.usage, impossible)
 		}
 	}
 	return distinct(rows, ids), nil

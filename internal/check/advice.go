@@ -38,7 +38,7 @@ func licensedAccounts(s *site) []string {
 	for _, account := range slices.Compact(accounts) {
 		for _, license := range qlik.AllocatedLicenses() {
 			if s.licenses.Holds(account, license) {
-				advice = append(advice, fmt.Sprintf("service account %s holds %s access, so the session limit applies to it, and reloads fail at the limit: remove this access in the QMC under License management", account, license))
+				advice = append(advice, fmt.Sprintf("service account %s holds %s access, so the session limit applies to it, and reloads fail at the limit: exclude the account in the license rule, and then remove this access in the QMC under License management", account, license))
 			}
 		}
 	}
@@ -145,5 +145,9 @@ func licenseEnd(s *site) []string {
 	if s.licenses == nil || s.licenses.Problem != "" || s.licenses.Expiry.IsZero() || !s.endsSoon(s.licenses.Expiry) {
 		return nil
 	}
-	return []string{fmt.Sprintf("the license expires on %s: renew it", text.Date(s.licenses.Expiry.Add(-time.Second)))}
+	lastDay, expires := s.licenses.Expiry.Add(-time.Second), "expires"
+	if s.Qlik.Now().After(s.licenses.Expiry) {
+		expires = "expired"
+	}
+	return []string{fmt.Sprintf("the license %s on %s: renew it", expires, text.Date(lastDay))}
 }

@@ -34,7 +34,7 @@ func TestAdvice(t *testing.T) {
 		report := run(t, config)
 		expect(t, report, config)
 		want := []string{
-			`service account LAB\svc_reload holds analyzer access, so the session limit applies to it, and reloads fail at the limit: remove this access in the QMC under License management`,
+			`service account LAB\svc_reload holds analyzer access, so the session limit applies to it, and reloads fail at the limit: exclude the account in the license rule, and then remove this access in the QMC under License management`,
 			"2 virtual proxies have the prefix /sales (on qlik1; on qlik2), so metrics distinguish them only by node: give each its own prefix when you change them anyway, because a new prefix breaks the users' links",
 			"virtual proxy /portal ends an inactive session only after 480 minutes: set its session inactivity timeout to 30 minutes or less to free slots sooner, at a quiet hour if the QMC says that this restarts proxies, which would end 8 sessions of 5 users now",
 			"3 of 3 users of virtual proxy / have sessions on several nodes, and each of these sessions counts: enable sticky sessions in the load balancer",
@@ -43,6 +43,12 @@ func TestAdvice(t *testing.T) {
 		}
 		if !slices.Equal(report.Advice, want) {
 			t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(report.Advice, "\n\t"), strings.Join(want, "\n\t"))
+		}
+
+		site.SetRepositoryAnswer("/qrs/license", []byte(`{"keyDetails":"Valid To: 2000-01-02"}`))
+		time.Sleep(3 * 24 * time.Hour)
+		if got := run(t, config).Advice; !slices.Contains(got, "the license expired on 2000-01-02: renew it") {
+			t.Errorf("got\n\t%s", strings.Join(got, "\n\t"))
 		}
 	})
 }

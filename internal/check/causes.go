@@ -32,6 +32,7 @@ type cause struct {
 const (
 	exportAgain  = "export the certificates again in the QMC (format PEM, with the secrets key) and replace all three files"
 	useOneExport = "copy client.pem, client_key.pem and root.pem from the same export"
+	clockFirst   = "check the clock of this machine first; if it is right, "
 	renew        = "renew it in a maintenance window, in the QMC under Nodes > Redistribute (for the central node, follow Qlik's instructions)"
 	recreate     = "recreate the site's certificates in a maintenance window, following Qlik's instructions"
 	goDirectly   = "connect the exporter directly to the node, without proxies or load balancers in between"
@@ -101,9 +102,9 @@ var causes = []cause{
 	},
 	{
 		"server certificate", all(expired, isAuthority),
-		"the certificate of ${certificate} ${validity}", recreate + ", and export them",
+		"the certificate of ${certificate} ${validity}", clockFirst + recreate + ", and export them",
 	},
-	{"server certificate", expired, "the certificate of ${certificate} ${validity}", renew},
+	{"server certificate", expired, "the certificate of ${certificate} ${validity}", clockFirst + renew},
 	{
 		"server certificate", all(shown, not(issuedByName)),
 		"the certificate of ${certificate} was issued by ${issuer}, but root.pem contains ${authorities}",
@@ -139,7 +140,11 @@ var causes = []cause{
 		"the certificate is for ${certificate names}, not for ${expected name}",
 		"if this is the wrong machine, correct DNS or " + giveAddress + "; if it is the right one, set ${--qlik.server-name} to ${certificate name}",
 	},
-	{"server certificate", shown, "the certificate of ${certificate} fails verification (${error})", renew},
+	{
+		"server certificate", shown,
+		"the certificate of ${certificate} fails verification (${error})",
+		"if a load balancer or a firewall responds here, " + goDirectly + "; otherwise " + report,
+	},
 
 	// The server sends no certificate.
 	{"server certificate", as[tls.RecordHeaderError], "the server does not speak TLS, so another program uses this port", "${use right port}"},

@@ -196,11 +196,11 @@ func TestCauses(t *testing.T) {
 		{
 			"server certificate", discovered,
 			refused(plain, expiredError(&x509.Certificate{Subject: pkix.Name{CommonName: "qlik1-CA"}, IsCA: true, NotAfter: atTest.Add(-time.Hour)})),
-			"the certificate of qlik1-CA expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): " + recreate + ", and export them",
+			"the certificate of qlik1-CA expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): " + clockFirst + recreate + ", and export them",
 		},
 		{
 			"server certificate", discovered, refused(old, x509.CertificateInvalidError{Reason: x509.Expired}),
-			"the certificate of qlik2 expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): " + renew,
+			"the certificate of qlik2 expired on 2026-05-17 11:00 UTC (local clock: 2026-05-17 12:00 UTC): " + clockFirst + renew,
 		},
 		{
 			"server certificate", discovered, refused(of(foreign, x509.Certificate{}), x509.UnknownAuthorityError{}),
@@ -236,7 +236,7 @@ func TestCauses(t *testing.T) {
 		},
 		{
 			"server certificate", discovered, refused(plain, x509.CertificateInvalidError{Cert: plain, Reason: x509.IncompatibleUsage}),
-			"the certificate of qlik2 fails verification (x509: certificate specifies an incompatible key usage): " + renew,
+			"the certificate of qlik2 fails verification (x509: certificate specifies an incompatible key usage): if a load balancer or a firewall responds here, " + goDirectly + "; otherwise " + report,
 		},
 
 		{

@@ -40,7 +40,7 @@ var siteSteps = []step[*site]{
 	{name: "authority", target: rootFile, when: filesAreRead, run: (*site).checkAuthority},
 	{run: (*site).tryRepositories}, // serverSteps of each
 	{name: "rights", target: repositoryAddress, when: hasRepository, needs: siteNeeds{answeringRepository}, run: (*site).readServices},
-	{name: "services", target: repositoryAddress, when: hasRights, run: (*site).checkServices},
+	{name: "services", target: repositoryAddress, when: knownServices, run: (*site).checkServices},
 	leftOut("services", qlik.SourceServices),
 	{name: "topology", target: repositoryAddress, needs: siteNeeds{wantedTopology, answeringRepository, rights}, run: (*site).readTopology},
 	leftOut("topology", qlik.SourceTopology),
@@ -88,6 +88,7 @@ type site struct {
 	servers    []*server // all servers tested so far
 	repository *server   // the first repository that responds; nil if none does
 
+	readable bool                  // the user can read the repository (repository.go)
 	states   []qlik.ServiceState   // states of all services (repository.go)
 	links    []qlik.Link           // configured links or links read (repository.go)
 	results  []headroom.LinkResult // sessions of the links (links.go)

@@ -98,6 +98,7 @@ func expect(t *testing.T, report *check.Report, config check.Config, want ...str
 const (
 	export    = "export the certificates again in the QMC (format PEM, with the secrets key) and replace all three files"
 	directly  = "connect the exporter directly to the node, without proxies or load balancers in between"
+	clock     = "check the clock of this machine first; if it is right, "
 	renew     = "renew it in a maintenance window, in the QMC under Nodes > Redistribute (for the central node, follow Qlik's instructions)"
 	oneExport = "copy client.pem, client_key.pem and root.pem from the same export"
 	noRule    = "check in the QMC that no security rule of this account was removed"

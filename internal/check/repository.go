@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,11 +35,10 @@ func answeringRepository(s *site) string {
 	return ""
 }
 
-// hasRights reports whether the service states could be read.
-func hasRights(s *site) bool { return len(s.states) > 0 }
+func knownServices(s *site) bool { return len(s.states) > 0 }
 
 func rights(s *site) string {
-	if !hasRights(s) {
+	if !s.readable {
 		return "the repository cannot be read"
 	}
 	return ""
@@ -78,7 +78,7 @@ func (s *server) readVersion(ctx context.Context) ([]Result, error) {
 		return nil, withPage(answer, err)
 	}
 	s.answers = true
-	return passed("certificate and XSRF key accepted by release %s, %s", version, milliseconds(answer.Took)), nil
+	return passed("certificate and XSRF key accepted by release %s, %s", cmp.Or(version, "unknown"), milliseconds(answer.Took)), nil
 }
 
 // Errors for responses of a repository without usable content.
@@ -88,10 +88,12 @@ var (
 	errAllDisabled = errors.New("all proxies are disabled")
 )
 
-// readServices reads the states of services. Every user with rights can see them.
+// readServices reads the states of services. Every user with rights can see them. Other
+// lists can be readable although this one has another form.
 func (s *site) readServices(ctx context.Context) ([]Result, error) {
 	var err error
-	if s.states, err = s.client.On(s.repository.address).Services(ctx); err != nil {
+	s.states, err = s.client.On(s.repository.address).Services(ctx)
+	if s.readable = len(s.states) > 0 || errors.Is(err, qlik.ErrOtherShape); err != nil {
 		return nil, err
 	}
 	if len(s.states) == 0 {

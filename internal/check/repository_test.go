@@ -40,3 +40,31 @@ func TestServicesAndTopology(t *testing.T) {
 			"FAIL topology qlik1:4242: all proxies are disabled: enable one in the QMC under Proxies")
 	})
 }
+
+// TestOddAnswersCostThemselves checks that an odd answer of the repository does not keep
+// the check from what the exporter can use.
+func TestOddAnswersCostThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		site, config := start(t, twoNodes())
+		site.SetRepositoryAnswer("/qrs/about", []byte(`{"buildVersion":14}`))
+		report := run(t, config)
+		expect(t, report, config)
+		if !slices.ContainsFunc(report.Results, func(r check.Result) bool {
+			return r.Step == "request" && strings.HasPrefix(r.Text, "certificate and XSRF key accepted by release unknown, ")
+		}) {
+			t.Errorf("%+v", report.Results)
+		}
+		site.SetRepositoryAnswer("/qrs/about", nil)
+
+		for body, cause := range map[string]string{
+			`[7]`: "no element of the list can be read", `{}`: "the response is not a JSON array",
+		} {
+			site.SetRepositoryAnswer("/qrs/servicestatus/full", []byte(body))
+			expect(t, run(t, config), config, "FAIL rights qlik1:4242: /qrs/servicestatus/full: "+cause+differs)
+		}
+		site.SetRepositoryAnswer("/qrs/servicestatus/full", nil)
+
+		site.SetRepositoryAnswer("/qrs/license", []byte(`[]`))
+		expect(t, run(t, config), config, "FAIL licenses qlik1:4242: /qrs/license: the response is not a JSON object"+differs)
+	})
+}

@@ -32,7 +32,7 @@ func TestFaults(t *testing.T) {
 		trouble   = "the response is 500 Internal Server Error, so the service or something in front of it has a problem: check the log of the "
 		inMinutes = " on the node, and run the check again in a few minutes"
 		early     = "the JSON is truncated, so the service is stopping or something on the way cuts the response off: run the check again; if the problem persists, " + directly + ", and check the log of the "
-		expired   = " expired on 1999-12-31 23:00 UTC (local clock: 2000-01-01 00:00 UTC): " + renew
+		expired   = " expired on 1999-12-31 23:00 UTC (local clock: 2000-01-01 00:00 UTC): " + clock + renew
 		later     = " is not valid before 2000-01-01 01:00 UTC (local clock: 2000-01-01 00:00 UTC): correct the clock of this machine or of the node"
 		other     = "the certificate was issued by a different qlik1-CA than the one in root.pem, because the site's certificates were recreated: " + export
 	)

@@ -3,8 +3,10 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
 
@@ -36,7 +38,12 @@ func Assets(app *kingpin.Application) Commands {
 	return Commands{"assets": c.run}
 }
 
+var errNoFolder = errors.New("the folder to write to is empty; write . for the current folder")
+
 func (c *assetsCommand) run(_ context.Context, streams Streams) error {
+	if strings.TrimSpace(c.dir) == "" { // as from an unset variable in a script
+		return errNoFolder
+	}
 	files, err := alerts.Files(c.options)
 	if err != nil {
 		return err

@@ -93,7 +93,7 @@ func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) 
 		row := &rows[i]
 		free, without, idle, next := "no limit", "", "", ""
 		if row.Limited {
-			free = strconv.Itoa(row.EffectiveHeadroom)
+			free = strconv.Itoa(max(row.EffectiveHeadroom, 0)) // as on the page
 		}
 		if slots, known := takenWithout(row, snapshot); !known {
 			without = "?"

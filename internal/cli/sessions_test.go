@@ -324,6 +324,13 @@ Without usage rows, FREE is calculated from sessions alone. It misses cooling an
 		compare(t, c.list(t, Query{}, 0, formatCSV),
 			"user_directory,user_id,effective_headroom,headroom,sessions,sessions_with_slot,slots_without_session,license,last_activity,next_slot,places\n"+
 				"LAB,anna,4,4,1,,,,,,/ qlik1\n")
+
+		for i := range 7 {
+			sessionstest.Login(t, server, "bert", fmt.Sprint("device", i), "", "qlik1")
+		}
+		if table := c.list(t, Query{User: "bert"}, 0, formatTable); !strings.Contains(table, "\n0     LAB\\bert  7 ") {
+			t.Errorf("no slot is free, as on the page:\n%s", table)
+		}
 	})
 }
 

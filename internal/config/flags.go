@@ -139,14 +139,16 @@ func (f *Flags) mistyped(args []string) error {
 		if arg == "--" {
 			return nil
 		}
-		first, size := utf8.DecodeRuneInString(arg)
-		if first != '-' && (unicode.Is(unicode.Pd, first) || first == '\u2212') {
-			return fmt.Errorf("%s: starts with the dash %c, which an editor made of hyphens; write --%s", arg, first, strings.TrimLeft(arg[size:], "-"))
+		if first, _ := utf8.DecodeRuneInString(arg); first != '-' && isDash(first) {
+			return fmt.Errorf("%s: starts with the dash %c, which an editor made of hyphens; write --%s", arg, first, strings.TrimLeftFunc(arg, isDash))
 		}
 		name, isLong := strings.CutPrefix(arg, "--")
 		name, _, hasValue := strings.Cut(name, "=")
 		if short := strings.TrimPrefix(name, "-"); !isLong && short != name && known[short] != nil {
 			return fmt.Errorf("%s: write --%s, with two hyphens", arg, short)
+		}
+		if bare, _, hasValue := strings.Cut(arg, "="); hasValue && known[bare] != nil {
+			return fmt.Errorf("%s: write --%s, with two hyphens", arg, bare)
 		}
 		if !isLong {
 			continue
@@ -169,6 +171,9 @@ func (f *Flags) mistyped(args []string) error {
 	}
 	return nil
 }
+
+// isDash reports whether a character is a hyphen or looks like one.
+func isDash(r rune) bool { return unicode.Is(unicode.Pd, r) || r == '\u2212' }
 
 func isCumulative(flag *kingpin.FlagModel) bool {
 	v, is := flag.Value.(cumulative)

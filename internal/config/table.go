@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -31,6 +32,14 @@ type setting struct {
 	// has no path.
 	path func(text string, change func(path string) string) string
 }
+
+// Limits of settings that are far beyond what Qlik Sense needs. There is a series for
+// each headroom up to the session limit, and sums of longer times would overflow.
+const (
+	maxSessionLimit = 1000
+	maxCoolingTime  = 24 * time.Hour
+	maxTimeout      = time.Hour
+)
 
 // settings is the table of the settings of a site.
 func (s *Site) settings() []setting {
@@ -60,11 +69,11 @@ func (s *Site) settings() []setting {
 			help: `Value of the X-Qlik-User header, as DIRECTORY\id or DIRECTORY/id.`,
 		},
 		{
-			key: "session_limit", flag: "qlik.session-limit", value: number(&s.SessionLimit, 1),
+			key: "session_limit", flag: "qlik.session-limit", value: numberUpTo(&s.SessionLimit, 1, maxSessionLimit),
 			help: "Number of sessions that the license allows one user at once.",
 		},
 		{
-			key: "cooling_time", flag: "qlik.cooling-time", value: positiveDuration(&s.CoolingTime),
+			key: "cooling_time", flag: "qlik.cooling-time", value: positiveDuration(&s.CoolingTime, maxCoolingTime),
 			help: "Time that a slot stays taken after its session ended at the limit.",
 		},
 		{
@@ -84,7 +93,7 @@ func (s *Site) settings() []setting {
 			help: `Technical user without a session limit, as DIRECTORY\id or DIRECTORY/id: it has series but no headroom, and its sessions are never ended. Repeatable.`,
 		},
 		{
-			key: "timeout", flag: "qlik.timeout", value: positiveDuration(&s.Timeout),
+			key: "timeout", flag: "qlik.timeout", value: positiveDuration(&s.Timeout, maxTimeout),
 			help: "Maximum duration of one request to Qlik. An earlier scrape deadline takes precedence.",
 		},
 		{

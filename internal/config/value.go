@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -180,7 +181,10 @@ func boolean(to *bool) value {
 }
 
 // number returns a value for whole numbers of at least minimum.
-func number(to *int, minimum int) value {
+func number(to *int, minimum int) value { return numberUpTo(to, minimum, math.MaxInt) }
+
+// numberUpTo returns a value for whole numbers from minimum to maximum.
+func numberUpTo(to *int, minimum, maximum int) value {
 	return scalar(to, func(text string) (int, error) {
 		n, err := strconv.Atoi(text)
 		switch {
@@ -188,6 +192,8 @@ func number(to *int, minimum int) value {
 			return 0, fmt.Errorf("must be a whole number, not %q", text)
 		case n < minimum:
 			return 0, fmt.Errorf("must be at least %d, not %d", minimum, n)
+		case n > maximum:
+			return 0, fmt.Errorf("must be at most %d, not %d", maximum, n)
 		}
 		return n, nil
 	}, strconv.Itoa)
@@ -202,11 +208,15 @@ func choice(to *string, choices ...string) value {
 	}, plainly)
 }
 
-func positiveDuration(to *time.Duration) value {
+// positiveDuration returns a value for durations of at most maximum.
+func positiveDuration(to *time.Duration, maximum time.Duration) value {
 	return scalar(to, func(text string) (time.Duration, error) {
 		d, err := duration(text)
-		if err == nil && d <= 0 {
+		switch {
+		case err == nil && d <= 0:
 			return 0, fmt.Errorf("must be longer than 0s, not %s", text)
+		case err == nil && d > maximum:
+			return 0, fmt.Errorf("must be at most %s, not %s", showDuration(maximum), text)
 		}
 		return d, err
 	}, showDuration)

@@ -80,6 +80,7 @@ func TestEndSessionFails(t *testing.T) {
 			session := login(t, server, "anna", "laptop", "a/b", "qlik3")
 			snapshot := within(t, site, time.Second)
 			server.SetProxyFault("qlik3", fault)
+			synctest.Wait() // until the client knows which connections are closed
 			ended, err := site.EndSession(t.Context(), snapshot, qlik.SessionID(session.ID))
 			if kind := qlik.KindOf(err); kind != want || ended {
 				t.Errorf("%s: ended %t, kind %q, want %q: %v", fault, ended, kind, want, err)

@@ -83,7 +83,11 @@ func (o *observation) addRows(full map[int32][]time.Time) {
 		}
 		var free time.Time
 		if session := rows[i].Session; owner.live {
-			free = timeout(active[session], o.after.sessions[session].link, o.coolingTime)
+			last := active[session]
+			if last.After(o.now) { // the clock of the repository is ahead
+				last = o.now
+			}
+			free = timeout(last, o.after.sessions[session].link, o.coolingTime)
 		} else if !owner.ended.IsZero() {
 			free = owner.ended.Add(o.coolingTime)
 		}

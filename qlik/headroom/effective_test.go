@@ -207,6 +207,11 @@ func TestNextSlotByRows(t *testing.T) {
 	s.usage.rows[1].LastActivity = s.now.Add(-35 * time.Minute)
 	s.scrape(0)
 	s.expect("one whose time has passed must be active", s.user("anna").NextSlot, s.now.Add(15*time.Minute))
+	for i := range s.usage.rows {
+		s.usage.rows[i].LastActivity = s.now.Add(time.Hour)
+	}
+	s.scrape(0)
+	s.expect("no activity is later than now", s.user("anna").NextSlot, s.now.Add(15*time.Minute))
 
 	s.logout("n1/", "anna3")
 	s.now = s.now.Add(time.Minute)
