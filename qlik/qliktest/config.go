@@ -26,6 +26,8 @@ type Config struct {
 	CoolingTime time.Duration
 	// Tail defines which slots stay taken after their sessions ended.
 	Tail Tail
+	// QMC defines what happens if a browser opens both the hub and the QMC; see Site.OpenQMC.
+	QMC QMC
 	// KeepRowsOnRestart keeps the usage rows of sessions that ended with a restart of their proxy. They are left over.
 	KeepRowsOnRestart bool
 	// LeftoverTime is how long a leftover usage row takes a slot before it ends by a timeout of its own; 0 means until

@@ -182,8 +182,12 @@ func (s *Site) renew(each *session, now time.Time) {
 		s.useCapacity(each.account, each.Device, now)
 		return
 	}
-	s.removeRow(each.row)
-	each.row = nil
+	for _, row := range []*usageRow{each.row, each.secondRow} {
+		if row != nil {
+			s.removeRow(row)
+		}
+	}
+	each.row, each.secondRow = nil, nil
 	s.checkLicense(each, now)
 }
 

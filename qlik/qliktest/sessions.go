@@ -34,8 +34,11 @@ type session struct {
 	link    *link
 	element *list.Element // in link.sessions
 	row     *usageRow     // nil without a slot
-	json    []byte        // element of the session list; it never changes
-	ended   bool
+	opened  opened        // hub, QMC, or both
+
+	secondRow *usageRow // of the hub and the QMC with QMCSecondRow; nil without one
+	json      []byte    // element of the session list; it never changes
+	ended     bool
 }
 
 func (s *session) expiry() time.Time {
@@ -56,10 +59,16 @@ type account struct {
 	unitEnds    map[string]time.Time // ends of the units of analyzer capacity, by device
 }
 
-// cookie identifies a cookie of a browser. A device has one cookie per virtual proxy and host.
+// cookie identifies a cookie of a browser. A device has one cookie per virtual proxy and host, and another one for the QMC with
+// QMCOwnSession.
 type cookie struct {
 	device, prefix string
 	node           *node
+	console        bool
+}
+
+func (s *Site) cookieFor(device string, l *link, what opened) cookie {
+	return cookie{device, l.virtualProxy.Prefix, l.node, what == console && s.config.QMC == QMCOwnSession}
 }
 
 // accountKey identifies a user. It is the same for all spellings.
@@ -125,6 +134,11 @@ func (s *Site) forget(a *account) {
 // session list, and causes a line in the audit log. For the node "" a load balancer with sticky sessions chooses a running node. Login
 // returns an error only if the virtual proxy does not exist or is not linked, or if the proxy is stopped.
 func (s *Site) Login(directory, id, device, prefix, node string) (Session, error) {
+	return s.open(directory, id, device, prefix, node, hub)
+}
+
+// open opens the hub or the QMC.
+func (s *Site) open(directory, id, device, prefix, node string, what opened) (Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.advance()
@@ -133,10 +147,9 @@ func (s *Site) Login(directory, id, device, prefix, node string) (Session, error
 		return Session{}, err
 	}
 	a := s.account(directory, id)
-	key := cookie{device, prefix, l.node}
+	key := s.cookieFor(device, l, what)
 	if live := a.cookies[key]; live != nil {
-		s.touch(live, now)
-		return live.Session, nil
+		return s.openAgain(live, what, now), nil
 	}
 	s.logins++
 	each := &session{
@@ -144,7 +157,7 @@ func (s *Site) Login(directory, id, device, prefix, node string) (Session, error
 			ID: s.newID(), Directory: directory, UserID: id, VirtualProxy: prefix, Node: l.node.Name, Device: device,
 			Started: now, LastActivity: now,
 		},
-		number: s.logins, account: a, link: l,
+		number: s.logins, account: a, link: l, opened: what,
 	}
 	s.describe(each)
 	a.cookies[key] = each
@@ -271,10 +284,12 @@ const (
 func (s *Site) end(each *session, at time.Time, how ending) {
 	each.ended = true
 	delete(s.sessions, each.ID)
-	delete(each.account.cookies, cookie{each.Device, each.VirtualProxy, each.link.node})
+	delete(each.account.cookies, s.cookieFor(each.Device, each.link, each.opened))
 	each.link.sessions.Remove(each.element)
-	if row := each.row; row != nil {
-		each.row = nil
+	for _, row := range []*usageRow{each.row, each.secondRow} {
+		if row == nil {
+			continue
+		}
 		row.latestActivity = each.LastActivity
 		row.session = nil
 		switch {
@@ -286,6 +301,7 @@ func (s *Site) end(each *session, at time.Time, how ending) {
 			s.removeRow(row)
 		}
 	}
+	each.row, each.secondRow = nil, nil
 	s.forget(each.account)
 }
 
