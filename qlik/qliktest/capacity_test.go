@@ -111,10 +111,3 @@ func TestAnonymousUsersUseCapacity(t *testing.T) {
 		}
 	}
 }
-
-func TestCapacityNeedsASignedKey(t *testing.T) {
-	if site, err := qliktest.Start(qliktest.Config{CapacityMinutes: 6, SerialNumber: true}); err == nil {
-		site.Close()
-		t.Error("started")
-	}
-}

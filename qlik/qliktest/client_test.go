@@ -1,6 +1,8 @@
 package qliktest_test
 
 import (
+	"encoding/json"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -74,10 +76,10 @@ func (w *world) granted(session qliktest.Session) bool {
 	return false
 }
 
-// logged returns the lines of the audit log of a node, as fields by column.
-func (w *world) logged(node string) []map[string]string {
+// logged returns the lines of the audit log, as fields by column.
+func (w *world) logged() []map[string]string {
 	w.t.Helper()
-	content, err := os.ReadFile(w.AuditLogPath(node))
+	content, err := os.ReadFile(w.AuditLogPath("qlik1"))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -98,7 +100,7 @@ func (w *world) logged(node string) []map[string]string {
 func (w *world) denials() map[string]int {
 	w.t.Helper()
 	count := map[string]int{}
-	for _, line := range w.logged("qlik1") {
+	for _, line := range w.logged() {
 		switch {
 		case !strings.Contains(line["Message"], "UsageDenied"):
 		case strings.Contains(line["Message"], "SessionCount"):
@@ -108,6 +110,27 @@ func (w *world) denials() map[string]int {
 		}
 	}
 	return count
+}
+
+// ask reads from the repository without the client of the exporter.
+func (w *world) ask(path string, into any) {
+	w.t.Helper()
+	const key = "0123456789abcdef"
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "https://qlik1:4242/qrs/"+path+"?Xrfkey="+key, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	request.Header.Set("X-Qlik-Xrfkey", key)
+	client := w.Client()
+	defer client.CloseIdleConnections()
+	response, err := client.Do(request)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil || response.StatusCode != http.StatusOK {
+		w.t.Fatalf("GET %s: status %d, error %v", path, response.StatusCode, err)
+	}
 }
 
 func (w *world) licenses() *qlik.Licenses {

@@ -46,7 +46,7 @@ func Company(users int) Config {
 		},
 	}
 	config.ServiceUser = CompanyDirectory + `\` + CompanyServiceUser
-	for _, name := range strings.Fields("app appobject event license_access license_analyzer license_overview task user_condensed") {
+	for name := range strings.FieldsSeq("app appobject event license_access license_analyzer license_overview task user_condensed") {
 		config.DataConnections = append(config.DataConnections, DataConnection{
 			Name: "monitor_apps_REST_" + name, Username: CompanyDirectory + `\` + CompanyServiceAccount, Password: "simulated password",
 		})

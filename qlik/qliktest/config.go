@@ -76,6 +76,18 @@ type Config struct {
 	// NoLimitForCapacity exempts users with analyzer capacity from the session limit. Whether the real limit applies to them is unknown
 	// (docs/qlik.md, "The limit").
 	NoLimitForCapacity bool
+	// Tokens is the number of tokens of a license with tokens; 0 means that it has none. It has a serial number, and only user access and
+	// login access. User access needs a token for each user.
+	Tokens int
+	// LoginAccessTokens are the tokens allocated to login access, ten passes each. All users without user access use them. A pass lasts 60
+	// minutes and returns after 28 days.
+	LoginAccessTokens int
+	// Cores is the number of cores of a license for cores; 0 means that it is for users. It has no accesses, so all lists of accesses and
+	// usage rows are empty, and everybody is granted access.
+	Cores int
+	// NoLimitForCores turns off the session limit with a license for cores. Whether the real limit applies is unknown (docs/qlik.md,
+	// "Licenses").
+	NoLimitForCores bool
 	// LicenseExpiry is the end of the license; zero means one year after the start.
 	LicenseExpiry time.Time
 }
@@ -112,7 +124,7 @@ type VirtualProxy struct {
 // User is a user in the repository.
 type User struct {
 	Directory, ID, Name string
-	// License is Professional or Analyzer, or Unlicensed. Site.GiveLicense and Site.TakeLicense change it.
+	// License is Professional or Analyzer, UserAccess on a site with tokens, or Unlicensed. Site.GiveLicense and Site.TakeLicense change it.
 	License License
 	// Second is another license that the user holds in addition. It is never used.
 	Second License
@@ -199,8 +211,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.CapacityMinutes > 0 && c.SerialNumber {
-		return c, errors.New("qliktest: analyzer capacity requires a signed key")
+	if err := c.checkLicense(); err != nil {
+		return c, err
+	}
+	if c.Tokens > 0 {
+		c.SerialNumber = true
 	}
 	if c.ServiceUser == "" {
 		c.ServiceUser = `NT AUTHORITY\SYSTEM`

@@ -43,7 +43,7 @@ func TestFormsOfDenials(t *testing.T) {
 			w.opens("bert", "laptop", false)
 			w.opens("root", "laptop", true)
 			lines := map[string]map[string]string{}
-			for _, line := range w.logged("qlik1") {
+			for _, line := range w.logged() {
 				if line["Result"] == "403" {
 					lines[line["UserId"]] = line
 				}

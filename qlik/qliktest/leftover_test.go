@@ -55,7 +55,7 @@ func TestLeftoverRowsOnTheWire(t *testing.T) {
 				if rows := w.rows("anna"); !maps.Equal(rows, two) {
 					t.Errorf("after the timeout: rows %v", rows)
 				}
-				for _, line := range w.logged("qlik1") {
+				for _, line := range w.logged() {
 					if strings.Contains(line["Message"], "OperationType: 'Timedout'") && strings.HasPrefix(line["Message"], "Professional access usages.") {
 						ended--
 					}
@@ -73,7 +73,7 @@ func TestRemovedLeftoverRowDoesNotTimeOut(t *testing.T) {
 	w.AddLeftoverRow("LAB", "anna")
 	w.RemoveLeftoverRows("LAB", "anna")
 	w.clock.Advance(2 * time.Hour)
-	if lines := w.logged("qlik1"); w.UsageRows("LAB", "anna") != 0 || len(lines) != 0 {
+	if lines := w.logged(); w.UsageRows("LAB", "anna") != 0 || len(lines) != 0 {
 		t.Errorf("%d rows, log %v", w.UsageRows("LAB", "anna"), lines)
 	}
 }

@@ -1,6 +1,7 @@
 package qliktest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -10,7 +11,7 @@ import (
 type License string
 
 // The kinds of access. Professional, Analyzer and UserAccess are allocated to users. LoginAccess and AnalyzerCapacity are for all users
-// without an allocation. See Config.CapacityMinutes.
+// without an allocation, CoreBased is for everybody. Config.CapacityMinutes, Config.Tokens and Config.Cores say which a site has.
 const (
 	Unlicensed       License = ""
 	Professional     License = "Professional"
@@ -18,10 +19,11 @@ const (
 	UserAccess       License = "User"
 	LoginAccess      License = "Login"
 	AnalyzerCapacity License = "AnalyzerTime"
+	CoreBased        License = "Core" // not in the repository; only Site.AllUsageRows has such rows
 )
 
 // licenses are the kinds of access with usage rows. If a user holds several, the first one counts.
-var licenses = []License{Professional, Analyzer, UserAccess, LoginAccess, AnalyzerCapacity}
+var licenses = []License{Professional, Analyzer, UserAccess, LoginAccess, AnalyzerCapacity, CoreBased}
 
 // quarantine is how long a deallocated access stays unavailable after its last use (docs/qlik.md, "License models").
 const quarantine = 7 * 24 * time.Hour
@@ -37,7 +39,29 @@ func (l allocation) quarantined() bool { return !l.quarantineEnd.IsZero() }
 
 // personal reports whether the site's license lets administrators allocate this kind of access to a user.
 func (c Config) personal(license License) bool {
-	return license == Professional || license == Analyzer
+	switch license {
+	case Professional, Analyzer:
+		return c.Tokens == 0 && c.Cores == 0
+	case UserAccess:
+		return c.Tokens > 0
+	default:
+		return false
+	}
+}
+
+// checkLicense returns an error if no license has these parts together.
+func (c Config) checkLicense() error {
+	switch {
+	case c.CapacityMinutes > 0 && c.SerialNumber:
+		return errors.New("qliktest: analyzer capacity requires a signed key")
+	case c.Tokens > 0 && (c.CapacityMinutes > 0 || c.ProfessionalSeats > 0 || c.AnalyzerSeats > 0):
+		return errors.New("qliktest: a license with tokens has no other accesses")
+	case c.Cores > 0 && (c.Tokens > 0 || c.CapacityMinutes > 0 || c.ProfessionalSeats > 0 || c.AnalyzerSeats > 0):
+		return errors.New("qliktest: a license for cores has no accesses")
+	case c.LoginAccessTokens > c.Tokens:
+		return errors.New("qliktest: more tokens for login access than tokens")
+	}
+	return nil
 }
 
 // held returns the allocation that counts for the user, or nil if the user holds none.
@@ -111,10 +135,14 @@ func (a *account) endQuarantines(now time.Time) {
 func (s *Site) accessFor(a *account, device string, now time.Time) (License, bool) {
 	held := a.held()
 	switch {
+	case s.config.Cores > 0:
+		return CoreBased, true
 	case held != nil:
 		return held.license, !s.licenseServiceFails
 	case a.Admin:
 		return Unlicensed, true
+	case s.config.LoginAccessTokens > 0:
+		return LoginAccess, !s.licenseServiceFails && s.passFor(a, now)
 	case s.config.CapacityMinutes > 0:
 		return AnalyzerCapacity, !s.licenseServiceFails && s.capacityFor(a, device, now)
 	}
@@ -133,7 +161,14 @@ func (s *Site) SetLicenseServiceFails(fails bool) {
 
 // limited reports whether the session limit applies to a kind of access.
 func (c Config) limited(license License) bool {
-	return license != AnalyzerCapacity || !c.NoLimitForCapacity
+	switch license {
+	case AnalyzerCapacity:
+		return !c.NoLimitForCapacity
+	case CoreBased:
+		return !c.NoLimitForCores
+	default:
+		return true
+	}
 }
 
 // checkLicense runs the license check for a session.
@@ -169,17 +204,32 @@ func (s *Site) use(each *session, license License, now time.Time) {
 		held.lastUsed = now
 	case license == AnalyzerCapacity:
 		s.useCapacity(each.account, each.Device, now)
+	case license == LoginAccess:
+		s.usePass(each.account, now)
+		each.row.pass = each.account.pass
+		if each.secondRow != nil {
+			each.secondRow.pass = each.account.pass
+		}
 	}
 }
 
-// renew checks at an activity whether a granted session still has access, because minutes run out. Without access the session loses its
-// slot, and the license check runs again.
+// renew checks at an activity whether a granted session still has access, because minutes and passes run out. Without access the session
+// loses its slot, and the license check runs again.
 func (s *Site) renew(each *session, now time.Time) {
-	if each.row == nil || each.row.license != AnalyzerCapacity {
+	if each.row == nil {
 		return
 	}
-	if _, available := s.accessFor(each.account, each.Device, now); available && s.capacityFor(each.account, each.Device, now) {
-		s.useCapacity(each.account, each.Device, now)
+	var available bool
+	switch each.row.license {
+	case AnalyzerCapacity:
+		available = s.capacityFor(each.account, each.Device, now)
+	case LoginAccess:
+		available = s.passFor(each.account, now)
+	default:
+		return
+	}
+	if available && !s.licenseServiceFails {
+		s.use(each, each.row.license, now)
 		return
 	}
 	for _, row := range []*usageRow{each.row, each.secondRow} {

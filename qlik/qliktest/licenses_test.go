@@ -40,6 +40,9 @@ func TestLicensesAreGivenAndTaken(t *testing.T) {
 	}
 
 	w.opens("bert", "laptop", true)
+	if rows := w.rows("bert"); !maps.Equal(rows, map[string]int{qlik.LicenseAnalyzer: 1}) {
+		t.Errorf("rows %v", rows)
+	}
 	if !w.TakeLicense("LAB", "bert", qliktest.Analyzer) || w.TakeLicense("LAB", "bert", qliktest.Analyzer) || w.TakeLicense("LAB", "nobody", qliktest.Analyzer) {
 		t.Error("a license is taken once, from somebody who holds it")
 	}

@@ -60,5 +60,6 @@ func (s *Site) openAgain(each *session, what opened, now time.Time) Session {
 	}
 	each.opened |= what
 	each.secondRow = s.addRow(a, license, each, now)
+	each.secondRow.pass = each.row.pass
 	return each.Session
 }

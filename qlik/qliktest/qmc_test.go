@@ -9,7 +9,7 @@ import (
 )
 
 // opensQMC opens the QMC on a device and checks whether access is granted.
-func (w *world) opensQMC(id, device string, want bool) qliktest.Session {
+func (w *world) opensQMC(id, device string, want bool) {
 	w.t.Helper()
 	session, err := w.OpenQMC("LAB", id, device, "", "")
 	if err != nil {
@@ -18,7 +18,6 @@ func (w *world) opensQMC(id, device string, want bool) qliktest.Session {
 	if session.Granted != want {
 		w.t.Errorf("QMC of %s on %s: granted %v", id, device, session.Granted)
 	}
-	return session
 }
 
 // keys returns the sessions of the usage rows.

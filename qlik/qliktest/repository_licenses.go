@@ -26,28 +26,35 @@ var licenseLists = map[string]struct {
 
 // licenseAnswer responds to a request under /qrs/license. It returns false for an unknown path.
 func (s *Site) licenseAnswer(path string) (answer, bool) {
-	switch list, found := licenseLists[path]; {
-	case found && list.usage && list.license == AnalyzerCapacity:
-		return ok(s.sharedUsageAnswer(list.license)), true
-	case found && list.usage:
-		return answer{http.StatusOK, contentJSON, s.usageAnswer(list.license)}, true
-	case found && list.license == AnalyzerCapacity:
-		return ok(s.capacityRules()), true
-	case found:
-		return ok(s.accessObjects(list.license)), true
-	case path == "/qrs/license":
+	switch path {
+	case "/qrs/license":
 		return ok(s.licenseObject()), true
-	case path == "/qrs/license/accesstypeoverview":
+	case "/qrs/license/accesstypeoverview":
 		return ok(s.overviewObject()), true
 	}
-	return answer{}, false
+	list, found := licenseLists[path]
+	shared := list.license == LoginAccess || list.license == AnalyzerCapacity
+	switch {
+	case !found:
+		return answer{}, false
+	case list.usage && shared:
+		return ok(s.sharedUsageObjects(list.license)), true
+	case list.usage:
+		return answer{http.StatusOK, contentJSON, s.usageAnswer(list.license)}, true
+	case shared:
+		return ok(s.rules(list.license)), true
+	}
+	return ok(s.accessObjects(list.license)), true
 }
 
 func (s *Site) licenseObject() object {
 	expiry := s.config.LicenseExpiry
 	end := expiry.UTC().Format(time.DateOnly)
-	allotments := fmt.Sprintf("Allotment professional:%d; overage:0;\r\nAllotment analyzer:%d; overage:0;\r\n",
-		s.seats(Professional).total, s.seats(Analyzer).total)
+	allotments := ""
+	if s.config.personal(Professional) {
+		allotments = fmt.Sprintf("Allotment professional:%d; overage:0;\r\nAllotment analyzer:%d; overage:0;\r\n",
+			s.seats(Professional).total, s.seats(Analyzer).total)
+	}
 	if s.config.CapacityMinutes > 0 {
 		allotments += fmt.Sprintf("Allotment analyzer_time:%d; overage:0;\r\n", s.config.CapacityMinutes)
 	}
@@ -64,8 +71,14 @@ func (s *Site) licenseObject() object {
 		"isExpired": expired, "expiredReason": reason, "isBlacklisted": false, "isInvalid": false, "isSubscription": true,
 		"isCloudServices": false, "isElastic": false, "updated": date(s.started), "schemaPath": "License",
 	})
+	if s.config.Cores > 0 {
+		license["numberOfCores"] = s.config.Cores
+	}
 	if s.config.SerialNumber {
 		lef := fmt.Sprintf("9999000000001000\r\nAcme\r\nPRODUCTLEVEL;50;;%s\r\nTIMELIMIT;;;%s\r\n", end, end)
+		if s.config.Tokens > 0 {
+			lef += fmt.Sprintf("TOKENS;%d;;\r\n", s.config.Tokens)
+		}
 		return license.with(object{"lef": lef, "key": "", "keyDetails": "", "isSubscription": false})
 	}
 	return license
@@ -75,7 +88,9 @@ func (s *Site) licenseObject() object {
 type seatCount struct{ total, allocated, used, quarantined int }
 
 func (s *Site) seats(license License) seatCount {
-	count := seatCount{total: map[License]int{Professional: s.config.ProfessionalSeats, Analyzer: s.config.AnalyzerSeats}[license]}
+	count := seatCount{total: map[License]int{
+		Professional: s.config.ProfessionalSeats, Analyzer: s.config.AnalyzerSeats, UserAccess: s.config.Tokens - s.config.LoginAccessTokens,
+	}[license]}
 	for _, a := range s.accesses(license) {
 		if a.quarantined() {
 			count.quarantined++
@@ -86,7 +101,7 @@ func (s *Site) seats(license License) seatCount {
 			count.used++
 		}
 	}
-	if count.total == 0 {
+	if count.total == 0 && license != UserAccess {
 		count.total = (count.allocated + count.quarantined + 9) / 10 * 10
 	}
 	return count
@@ -97,22 +112,20 @@ func (s *Site) overviewObject() object {
 		c := s.seats(license)
 		unavailable := c.allocated + c.quarantined
 		return object{
-			"enabled": true, "total": c.total, "allocated": c.allocated, "used": c.used,
+			"enabled": s.config.personal(license), "total": c.total, "allocated": c.allocated, "used": c.used,
 			"available": max(0, c.total-unavailable), "excess": max(0, unavailable-c.total), "quarantined": c.quarantined,
 		}
 	}
 	s.mu.Lock()
 	used := s.capacityUsed(s.now())
 	s.mu.Unlock()
-	return object{
+	return s.tokenOverview().with(object{
 		"professionalAccess": access(Professional), "analyzerAccess": access(Analyzer),
-		"userAccess":  object{"enabled": false, "tokenCost": 1, "allocatedTokens": 0, "usedTokens": 0, "quarantinedTokens": 0},
-		"loginAccess": object{"enabled": false, "tokenCost": 0.1, "allocatedTokens": 0, "usedTokens": 0, "unavailableTokens": 0},
 		"analyzerTimeAccess": object{
 			"enabled": s.config.CapacityMinutes > 0, "allocatedMinutes": s.config.CapacityMinutes, "usedMinutes": used, "unavailableMinutes": 0,
 		},
-		"tokensEnabled": false, "totalTokens": 0, "availableTokens": 0, "schemaPath": "AccessTypeOverview",
-	}
+		"schemaPath": "AccessTypeOverview",
+	})
 }
 
 // access is an allocation with the data of its user.
@@ -149,38 +162,69 @@ func (s *Site) accessObjects(license License) []object {
 	return all
 }
 
-// capacityRules returns the rule that lets all users use the analyzer capacity.
-func (s *Site) capacityRules() []object {
-	if s.config.CapacityMinutes == 0 {
-		return []object{}
+// rules returns the rule that lets all users use the login access or the analyzer capacity.
+func (s *Site) rules(license License) []object {
+	rule := envelope(ruleID(license), s.started, s.started).with(object{"schemaPath": "License." + string(license) + "AccessType"})
+	switch {
+	case license == AnalyzerCapacity && s.config.CapacityMinutes > 0:
+		return []object{rule.with(object{"name": "Analyzer capacity rule"})}
+	case license == LoginAccess && s.config.LoginAccessTokens > 0:
+		passes := s.config.LoginAccessTokens * passesPerToken
+		return []object{rule.with(object{"name": "Login access for everybody", "assignedTokens": s.config.LoginAccessTokens, "numberOfPasses": passes})}
 	}
-	return []object{envelope(stableID("rule", "capacity"), s.started, s.started).with(object{
-		"name": "Analyzer capacity rule", "schemaPath": "License.AnalyzerTimeAccessType",
-	})}
+	return []object{}
 }
 
-// sharedUsageAnswer renders the rows of an access that is not allocated to users. Such a row has its user and a list of sessions
-// (docs/qlik.md, "Usage rows").
-func (s *Site) sharedUsageAnswer(license License) []object {
+func ruleID(license License) string { return stableID("rule", string(license)) }
+
+// sharedUsageObjects returns the rows of an access that is not allocated to users. Such a row has its user and a list of sessions
+// (docs/qlik.md, "Usage rows"). A row of login access is a pass with its sessions, and it exists as long as the pass or a session.
+func (s *Site) sharedUsageObjects(license License) []object {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.advance()
+	now := s.advance()
 	all := []object{}
 	if s.config.NoUsageRows {
 		return all
 	}
+	ofPass := map[*pass]object{}
+	add := func(id string, a *account, p *pass, started, latest time.Time) object {
+		stop := time.Time{}
+		if p != nil {
+			started, stop = p.started, p.started.Add(passTime)
+		}
+		user := a.data()
+		row := envelope(id, started, latest).with(object{
+			"modifiedByUserName": a.Directory + `\` + a.ID, "user": user.condensed(),
+			"useStartTime": date(started), "useStopTime": date(stop), "sessions": []object{},
+			strings.ToLower(string(license[:1])) + string(license[1:]) + "AccessType": object{"id": ruleID(license), "privileges": nil},
+			"schemaPath": "License." + string(license) + "AccessUsage",
+		})
+		if p != nil {
+			ofPass[p] = row
+		}
+		all = append(all, row)
+		return row
+	}
+	for _, p := range s.passes {
+		if license == LoginAccess && !p.ended(now) {
+			add(p.id, p.account, p, p.started, p.started)
+		}
+	}
 	for row := range values[*usageRow](s.usage[license]) {
 		latest := row.latest()
-		user := row.account.data()
-		all = append(all, envelope(row.id, row.started, latest).with(object{
-			"modifiedByUserName": row.account.Directory + `\` + row.account.ID, "user": user.condensed(),
-			"useStartTime": date(row.started), "useStopTime": noDate,
-			"sessions": []object{{
-				"sessionID": row.sessionID, "latestActivity": date(latest), "serverNodeConfigurationId": row.node.id, "privileges": nil,
-			}},
-			strings.ToLower(string(license[:1])) + string(license[1:]) + "AccessType": object{"id": stableID("rule", "capacity"), "privileges": nil},
-			"schemaPath": "License." + string(license) + "AccessUsage",
-		}))
+		record := ofPass[row.pass]
+		if record == nil {
+			id := row.id
+			if row.pass != nil {
+				id = row.pass.id
+			}
+			record = add(id, row.account, row.pass, row.started, latest)
+		}
+		sessions, _ := record["sessions"].([]object)
+		record["sessions"] = append(sessions, object{
+			"sessionID": row.sessionID, "latestActivity": date(latest), "serverNodeConfigurationId": row.node.id, "privileges": nil,
+		})
 	}
 	return all
 }

@@ -57,6 +57,7 @@ type account struct {
 
 	allocations []allocation         // replaces User.License and User.Second
 	unitEnds    map[string]time.Time // ends of the units of analyzer capacity, by device
+	pass        *pass                // the last pass of login access; nil without one
 }
 
 // cookie identifies a cookie of a browser. A device has one cookie per virtual proxy and host, and another one for the QMC with

@@ -39,6 +39,7 @@ type Site struct {
 	due            queue[due]
 	logins         uint64
 	capacity       capacityUse
+	passes         []*pass // of login access, those that have not returned, oldest first
 
 	licenseServiceFails bool
 

@@ -19,7 +19,8 @@ type usageRow struct {
 	// latestActivity is the latest activity of an ended session. While the session exists, its own value counts.
 	latestActivity time.Time
 	session        *session
-	timesOut       bool // a leftover row that ends by a timeout of its own
+	pass           *pass // of login access; nil for a row that was added without a session
+	timesOut       bool  // a leftover row that ends by a timeout of its own
 	element        *list.Element
 	json           []byte // everything except the dates of the latest activity and the closing brace
 }
