@@ -17,15 +17,22 @@ type Config struct {
 	// Users are the users that the repository knows at the start. Other users can log in too, but they hold no license.
 	Users []User
 
+	// DataConnections are the data connections in the repository.
+	DataConnections []DataConnection
+
 	// SessionLimit is the maximum number of concurrent sessions of a licensed user; 0 means 5 (docs/qlik.md, "The limit").
 	SessionLimit int
 	// CoolingTime is how long a slot stays taken after its session ended at the limit; 0 means 5 minutes (docs/qlik.md, "Five-minute tail").
 	CoolingTime time.Duration
 	// Tail defines which slots stay taken after their sessions ended.
 	Tail Tail
-	// KeepRowsOnRestart keeps the usage rows of sessions that ended with a restart of their proxy. They take slots until
-	// RemoveLeftoverRows is called.
+	// QMC defines what happens if a browser opens both the hub and the QMC; see Site.OpenQMC.
+	QMC QMC
+	// KeepRowsOnRestart keeps the usage rows of sessions that ended with a restart of their proxy. They are left over.
 	KeepRowsOnRestart bool
+	// LeftoverTime is how long a leftover usage row takes a slot before it ends by a timeout of its own; 0 means until
+	// RemoveLeftoverRows is called. The real timeout is unknown (docs/qlik.md, "Usage rows").
+	LeftoverTime time.Duration
 	// NoUsageRows simulates a release that writes no usage rows: their lists are empty, but the limit is enforced.
 	NoUsageRows bool
 
@@ -36,6 +43,13 @@ type Config struct {
 
 	// AuditLogDir is an existing folder for the repositories' audit security logs; "" writes none.
 	AuditLogDir string
+	// TraceLogDir is an existing folder for the trace logs of the services, in subfolders as on a node: Repository/Trace, Proxy/Trace and
+	// Scheduler/Trace; "" writes none.
+	TraceLogDir string
+	// ServiceUser is the account that the services of all nodes run as, such as LAB\svc; "" means the local system. Trace logs contain it.
+	ServiceUser string
+	// Denials is the form of refused logins in the audit logs.
+	Denials Denials
 	// InMemory opens no sockets: the site is reachable only through DialContext, with real TLS and HTTP. This allows a site and its
 	// client to share a testing/synctest bubble.
 	InMemory bool
@@ -51,6 +65,29 @@ type Config struct {
 	// ProfessionalSeats and AnalyzerSeats are the numbers of purchased seats; 0 means the number of allocated seats, rounded up to the
 	// next ten.
 	ProfessionalSeats, AnalyzerSeats int
+	// SerialNumber is a license with a serial number and a license file instead of a signed key. It quarantines deallocated accesses
+	// (docs/qlik.md, "License models").
+	SerialNumber bool
+	// CapacityMinutes is the analyzer capacity of a month in minutes; 0 means none. All users without a license use it, in units of six
+	// minutes. When less than a unit is left, they are refused until the next month. It requires a signed key.
+	CapacityMinutes int
+	// CapacityUsed is the number of minutes used in the current month before the start of the site.
+	CapacityUsed int
+	// NoLimitForCapacity exempts users with analyzer capacity from the session limit. Whether the real limit applies to them is unknown
+	// (docs/qlik.md, "The limit").
+	NoLimitForCapacity bool
+	// Tokens is the number of tokens of a license with tokens; 0 means that it has none. It has a serial number, and only user access and
+	// login access. User access needs a token for each user.
+	Tokens int
+	// LoginAccessTokens are the tokens allocated to login access, ten passes each. All users without user access use them. A pass lasts 60
+	// minutes and returns after 28 days.
+	LoginAccessTokens int
+	// Cores is the number of cores of a license for cores; 0 means that it is for users. It has no accesses, so all lists of accesses and
+	// usage rows are empty, and everybody is granted access.
+	Cores int
+	// NoLimitForCores turns off the session limit with a license for cores. Whether the real limit applies is unknown (docs/qlik.md,
+	// "Licenses").
+	NoLimitForCores bool
 	// LicenseExpiry is the end of the license; zero means one year after the start.
 	LicenseExpiry time.Time
 }
@@ -87,26 +124,18 @@ type VirtualProxy struct {
 // User is a user in the repository.
 type User struct {
 	Directory, ID, Name string
-	License             License
+	// License is Professional or Analyzer, UserAccess on a site with tokens, or Unlicensed. Site.GiveLicense and Site.TakeLicense change it.
+	License License
+	// Second is another license that the user holds in addition. It is never used.
+	Second License
 	// Admin marks a root administrator. Without a license, an administrator has no usage rows and is never refused
 	// (docs/qlik.md, "Usage rows"). With a license the limit applies, so Qlik advises against it (docs/qlik.md, "What counts").
 	Admin bool
 	// UnusedFor is the time between the last use of the license and the start of the site; 0 means never used.
 	UnusedFor time.Duration
+	// Inactive and RemovedExternally mark a user that left the user directory. Licenses stay allocated.
+	Inactive, RemovedExternally bool
 }
-
-// License is the kind of access that is allocated to a user.
-type License string
-
-// The kinds of access.
-const (
-	Unlicensed   License = ""
-	Professional License = "Professional"
-	Analyzer     License = "Analyzer"
-)
-
-// licenses are the kinds of access with usage rows.
-var licenses = []License{Professional, Analyzer}
 
 // Tail defines which slots stay taken for Config.CoolingTime after their session ended (docs/qlik.md, "Five-minute tail"). Qlik's
 // documentation describes TailAtLimit. The real behavior was never measured.
@@ -181,6 +210,15 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if err := c.checkLicense(); err != nil {
+		return c, err
+	}
+	if c.Tokens > 0 {
+		c.SerialNumber = true
+	}
+	if c.ServiceUser == "" {
+		c.ServiceUser = `NT AUTHORITY\SYSTEM`
 	}
 	if c.LicenseExpiry.IsZero() {
 		c.LicenseExpiry = c.Now().AddDate(1, 0, 0)

@@ -15,6 +15,10 @@
 //	site.Login("LAB", "goran", "laptop", "", "")
 //	response, err := site.Client().Do(request) // to https://qlik1:4243/qps/session?Xrfkey=...
 //
+// Config also chooses the license model, and between possible behaviors where the real one is unknown. Methods of Site cause trouble
+// while it runs: GiveLicense and TakeLicense, SetLicenseServiceFails, LoseSession, RestartProxy, SetProxyFault. docs/qlik.md, "License
+// models", says what is known of each model and what the simulation assumes.
+//
 // Config.Now is the clock of the site. The site uses no timers. It processes timeouts and releases of slots at the next request or
 // method call, in the order of their times. A test can therefore move a Clock by hours, or run in a testing/synctest bubble with
 // Config.InMemory.

@@ -34,8 +34,11 @@ type session struct {
 	link    *link
 	element *list.Element // in link.sessions
 	row     *usageRow     // nil without a slot
-	json    []byte        // element of the session list; it never changes
-	ended   bool
+	opened  opened        // hub, QMC, or both
+
+	secondRow *usageRow // of the hub and the QMC with QMCSecondRow; nil without one
+	json      []byte    // element of the session list; it never changes
+	ended     bool
 }
 
 func (s *session) expiry() time.Time {
@@ -45,19 +48,28 @@ func (s *session) expiry() time.Time {
 // account is the state of one user, independent of the spelling.
 type account struct {
 	User
-	key      string
-	id       string
-	known    bool // the user is in the repository's table of users
-	created  time.Time
-	lastUsed time.Time // last use of the license
-	cookies  map[cookie]*session
-	rows     int // number of usage rows, including cooling slots
+	key     string
+	id      string
+	known   bool // the user is in the repository's table of users
+	created time.Time
+	cookies map[cookie]*session
+	rows    int // number of usage rows, including cooling slots
+
+	allocations []allocation         // replaces User.License and User.Second
+	unitEnds    map[string]time.Time // ends of the units of analyzer capacity, by device
+	pass        *pass                // the last pass of login access; nil without one
 }
 
-// cookie identifies a cookie of a browser. A device has one cookie per virtual proxy and host.
+// cookie identifies a cookie of a browser. A device has one cookie per virtual proxy and host, and another one for the QMC with
+// QMCOwnSession.
 type cookie struct {
 	device, prefix string
 	node           *node
+	console        bool
+}
+
+func (s *Site) cookieFor(device string, l *link, what opened) cookie {
+	return cookie{device, l.virtualProxy.Prefix, l.node, what == console && s.config.QMC == QMCOwnSession}
 }
 
 // accountKey identifies a user. It is the same for all spellings.
@@ -67,17 +79,24 @@ func accountKey(directory, id string) string {
 
 // addUser adds a user of the configuration to the repository.
 func (s *Site) addUser(u User) error {
-	switch u.License {
-	case Unlicensed, Professional, Analyzer:
-	default:
-		return fmt.Errorf(`qliktest: user %s\%s has the unknown license %q`, u.Directory, u.ID, u.License)
+	for _, license := range []License{u.License, u.Second} {
+		if license != Unlicensed && !s.config.personal(license) {
+			return fmt.Errorf(`qliktest: user %s\%s cannot hold the license %q on this site`, u.Directory, u.ID, license)
+		}
 	}
 	if s.accounts[accountKey(u.Directory, u.ID)] != nil {
 		return fmt.Errorf(`qliktest: user %s\%s is given twice`, u.Directory, u.ID)
 	}
 	a := s.newAccount(u)
-	if u.UnusedFor > 0 && u.License != Unlicensed {
-		a.lastUsed = s.started.Add(-u.UnusedFor)
+	if u.License != Unlicensed {
+		first := allocation{license: u.License}
+		if u.UnusedFor > 0 {
+			first.lastUsed = s.started.Add(-u.UnusedFor)
+		}
+		a.allocations = append(a.allocations, first)
+	}
+	if u.Second != Unlicensed && u.Second != u.License {
+		a.allocations = append(a.allocations, allocation{license: u.Second})
 	}
 	return nil
 }
@@ -116,6 +135,11 @@ func (s *Site) forget(a *account) {
 // session list, and causes a line in the audit log. For the node "" a load balancer with sticky sessions chooses a running node. Login
 // returns an error only if the virtual proxy does not exist or is not linked, or if the proxy is stopped.
 func (s *Site) Login(directory, id, device, prefix, node string) (Session, error) {
+	return s.open(directory, id, device, prefix, node, hub)
+}
+
+// open opens the hub or the QMC.
+func (s *Site) open(directory, id, device, prefix, node string, what opened) (Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.advance()
@@ -124,10 +148,9 @@ func (s *Site) Login(directory, id, device, prefix, node string) (Session, error
 		return Session{}, err
 	}
 	a := s.account(directory, id)
-	key := cookie{device, prefix, l.node}
+	key := s.cookieFor(device, l, what)
 	if live := a.cookies[key]; live != nil {
-		s.touch(live, now)
-		return live.Session, nil
+		return s.openAgain(live, what, now), nil
 	}
 	s.logins++
 	each := &session{
@@ -135,7 +158,7 @@ func (s *Site) Login(directory, id, device, prefix, node string) (Session, error
 			ID: s.newID(), Directory: directory, UserID: id, VirtualProxy: prefix, Node: l.node.Name, Device: device,
 			Started: now, LastActivity: now,
 		},
-		number: s.logins, account: a, link: l,
+		number: s.logins, account: a, link: l, opened: what,
 	}
 	s.describe(each)
 	a.cookies[key] = each
@@ -205,41 +228,6 @@ func (s *Site) describe(each *session) {
 	each.json, _ = json.Marshal(data) // strings cannot fail
 }
 
-// checkLicense runs the license check for a session.
-func (s *Site) checkLicense(each *session, now time.Time) {
-	a := each.account
-	switch {
-	case a.License == Unlicensed:
-		anonymous := !a.known && each.link.virtualProxy.AnonymousAccess > 0
-		each.Granted = a.Admin || anonymous
-		if !each.Granted {
-			each.link.node.auditLog.denyLicense(each, now)
-		}
-	case a.rows >= s.config.SessionLimit:
-		each.link.node.auditLog.denyLimit(each, a.rows, now)
-	default:
-		each.Granted = true
-		each.row = s.addRow(a, each, now)
-		a.lastUsed = now
-		each.link.node.auditLog.grant(each, now)
-	}
-}
-
-// CanOpen reports whether the license check would grant the next login of the user.
-func (s *Site) CanOpen(directory, id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.advance()
-	a := s.accounts[accountKey(directory, id)]
-	switch {
-	case a == nil:
-		return false
-	case a.License == Unlicensed:
-		return a.Admin
-	}
-	return a.rows < s.config.SessionLimit
-}
-
 // Touch simulates activity in a session and reports whether the session exists. For a refused session the license check runs again.
 func (s *Site) Touch(sessionID string) bool {
 	s.mu.Lock()
@@ -264,7 +252,9 @@ func (s *Site) alive(sessionID string) bool {
 func (s *Site) touch(each *session, now time.Time) {
 	// The due time in the queue is now too early. advance corrects it later, which keeps activity cheap.
 	each.LastActivity = now
-	if !each.Granted {
+	if each.Granted {
+		s.renew(each, now)
+	} else {
 		s.checkLicense(each, now)
 	}
 }
@@ -278,36 +268,49 @@ func (s *Site) Logout(sessionID string) bool {
 	if each == nil {
 		return false
 	}
-	s.end(each, now, false)
+	s.end(each, now, endByItself)
 	return true
 }
 
-// end ends a session at a time. lost means that it ended with its proxy.
-func (s *Site) end(each *session, at time.Time, lost bool) {
+// How a session ends.
+type ending int
+
+const (
+	endByItself    ending = iota // by a logout, a timeout, or an administrator
+	endWithProxy                 // with its proxy
+	endLeavingRows               // its usage rows are left over
+)
+
+// end ends a session at a time.
+func (s *Site) end(each *session, at time.Time, how ending) {
 	each.ended = true
 	delete(s.sessions, each.ID)
-	delete(each.account.cookies, cookie{each.Device, each.VirtualProxy, each.link.node})
+	delete(each.account.cookies, s.cookieFor(each.Device, each.link, each.opened))
 	each.link.sessions.Remove(each.element)
-	if row := each.row; row != nil {
-		each.row = nil
+	for _, row := range []*usageRow{each.row, each.secondRow} {
+		if row == nil {
+			continue
+		}
 		row.latestActivity = each.LastActivity
 		row.session = nil
 		switch {
-		case lost && s.config.KeepRowsOnRestart:
+		case how == endLeavingRows, how == endWithProxy && s.config.KeepRowsOnRestart:
+			s.leave(row, at)
 		case s.config.Tail == TailAlways, each.account.rows >= s.config.SessionLimit:
 			s.due.push(at.Add(s.config.CoolingTime), due{row: row})
 		default:
 			s.removeRow(row)
 		}
 	}
+	each.row, each.secondRow = nil, nil
 	s.forget(each.account)
 }
 
 // endAll ends sessions, oldest first. The order determines which of them end at the limit.
-func (s *Site) endAll(ended []*session, at time.Time, lost bool) {
+func (s *Site) endAll(ended []*session, at time.Time, how ending) {
 	sortByAge(ended)
 	for _, each := range ended {
-		s.end(each, at, lost)
+		s.end(each, at, how)
 	}
 }
 
@@ -372,13 +375,16 @@ func (s *Site) advance() time.Time {
 		case !ok:
 			return now
 		case next.row != nil:
+			if next.row.element != nil && next.row.timesOut {
+				next.row.node.auditLog.timeOut(next.row, at)
+			}
 			s.removeRow(next.row)
 			s.forget(next.row.account)
 		case next.session.ended:
 		case next.session.expiry().After(at):
 			s.due.push(next.session.expiry(), next)
 		default:
-			s.end(next.session, at, false)
+			s.end(next.session, at, endByItself)
 		}
 	}
 }

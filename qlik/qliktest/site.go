@@ -38,6 +38,10 @@ type Site struct {
 	usage          map[License]*list.List // of *usageRow, oldest first
 	due            queue[due]
 	logins         uint64
+	capacity       capacityUse
+	passes         []*pass // of login access, those that have not returned, oldest first
+
+	licenseServiceFails bool
 
 	repositoryAnswers map[string][]byte // set by SetRepositoryAnswer, by path in lower case
 }
@@ -51,6 +55,8 @@ type node struct {
 	links    map[string]*link
 	answers  map[string][]byte // set by SetAnswer, by prefix
 	auditLog *auditLog
+
+	traceLines int // number of lines in its trace logs
 }
 
 // virtualProxy is an entry point of the site.
@@ -86,6 +92,8 @@ func Start(config Config) (*Site, error) {
 
 		repositoryAnswers: map[string][]byte{},
 	}
+	s.capacityUsed(now)
+	s.capacity.minutes = config.CapacityUsed
 	for _, license := range licenses {
 		s.usage[license] = list.New()
 	}
@@ -116,10 +124,16 @@ func Start(config Config) (*Site, error) {
 	}
 	if config.AuditLogDir != "" {
 		for _, n := range s.nodes {
-			if n.auditLog, err = newAuditLog(config.AuditLogDir, n.Name, now); err != nil {
+			if n.auditLog, err = newAuditLog(config, n.Name, now); err != nil {
 				s.Close()
 				return nil, err
 			}
+		}
+	}
+	if config.TraceLogDir != "" {
+		if err := s.startTraceLogs(); err != nil {
+			s.Close()
+			return nil, err
 		}
 	}
 	var ctx context.Context
@@ -232,7 +246,7 @@ func (s *Site) SetVirtualProxies(virtualProxies []VirtualProxy) {
 			}
 		}
 	}
-	s.endAll(ended, now, false)
+	s.endAll(ended, now, endByItself)
 	s.requeue()
 }
 
@@ -308,9 +322,10 @@ func (s *Site) setRunning(name string, running bool) {
 	defer s.mu.Unlock()
 	n := s.node(name)
 	n.running = running
-	n.states["Proxy"] = stateRunning
-	if !running {
-		n.states["Proxy"] = stateNoCommunication
+	n.states["Proxy"] = stateNoCommunication
+	if running {
+		n.states["Proxy"] = stateRunning
+		s.traceStart(n, "Proxy")
 	}
 }
 
@@ -324,7 +339,7 @@ func (s *Site) endSessionsOfNode(name string, running bool) {
 	for _, l := range n.links {
 		ended = append(ended, sessionsOf(l)...)
 	}
-	s.endAll(ended, now, true)
+	s.endAll(ended, now, endWithProxy)
 }
 
 // SetServiceState sets the state that the repository reports for a service of a node. The service is Repository, Proxy, Scheduler,

@@ -19,16 +19,14 @@ type usageRow struct {
 	// latestActivity is the latest activity of an ended session. While the session exists, its own value counts.
 	latestActivity time.Time
 	session        *session
+	pass           *pass // of login access; nil for a row that was added without a session
+	timesOut       bool  // a leftover row that ends by a timeout of its own
 	element        *list.Element
 	json           []byte // everything except the dates of the latest activity and the closing brace
 }
 
 // addRow adds a usage row of the user. The session is nil for a leftover row.
-func (s *Site) addRow(a *account, each *session, now time.Time) *usageRow {
-	license := a.License
-	if license == Unlicensed {
-		license = Analyzer
-	}
+func (s *Site) addRow(a *account, license License, each *session, now time.Time) *usageRow {
 	row := &usageRow{id: s.newID(), account: a, license: license, started: now, latestActivity: now, session: each}
 	if each != nil {
 		row.sessionID, row.node = each.ID, each.link.node
@@ -40,6 +38,14 @@ func (s *Site) addRow(a *account, each *session, now time.Time) *usageRow {
 	return row
 }
 
+// latest returns the time of the latest activity.
+func (r *usageRow) latest() time.Time {
+	if r.session != nil {
+		r.latestActivity = r.session.LastActivity
+	}
+	return r.latestActivity
+}
+
 func (s *Site) removeRow(row *usageRow) {
 	if row.element == nil {
 		return
@@ -47,37 +53,6 @@ func (s *Site) removeRow(row *usageRow) {
 	s.usage[row.license].Remove(row.element)
 	row.element = nil
 	row.account.rows--
-}
-
-// AddLeftoverRow adds a usage row without a session, as on real sites (docs/qlik.md, "Usage rows"). It takes a slot until
-// RemoveLeftoverRows.
-func (s *Site) AddLeftoverRow(directory, id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.advance()
-	s.addRow(s.account(directory, id), nil, now)
-}
-
-// RemoveLeftoverRows removes the rows of a user without a session, including cooling slots, and returns their number.
-func (s *Site) RemoveLeftoverRows(directory, id string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.advance()
-	a := s.accounts[accountKey(directory, id)]
-	if a == nil {
-		return 0
-	}
-	removed := 0
-	for _, rows := range s.usage {
-		for row := range values[*usageRow](rows) {
-			if row.account == a && row.session == nil {
-				s.removeRow(row)
-				removed++
-			}
-		}
-	}
-	s.forget(a)
-	return removed
 }
 
 // UsageRows returns the number of slots that the user takes: sessions with a slot, cooling slots, and leftover rows.
@@ -114,11 +89,7 @@ func (s *Site) AllUsageRows() []UsageRow {
 	all := make([]UsageRow, 0, n)
 	for _, license := range licenses {
 		for row := range values[*usageRow](s.usage[license]) {
-			latest := row.latestActivity
-			if row.session != nil {
-				latest = row.session.LastActivity
-			}
-			all = append(all, UsageRow{row.sessionID, row.account.Directory, row.account.ID, license, latest})
+			all = append(all, UsageRow{row.sessionID, row.account.Directory, row.account.ID, license, row.latest()})
 		}
 	}
 	return all
@@ -137,9 +108,7 @@ func (s *Site) usageAnswer(license License) []byte {
 	body := make([]byte, 0, 2+rows.Len()*800)
 	body = append(body, '[')
 	for row := range values[*usageRow](rows) {
-		if row.session != nil {
-			row.latestActivity = row.session.LastActivity
-		}
+		latest := row.latest().UTC()
 		if row.json == nil {
 			row.render()
 		}
@@ -147,9 +116,9 @@ func (s *Site) usageAnswer(license License) []byte {
 			body = append(body, ',')
 		}
 		body = append(body, row.json...)
-		body = row.latestActivity.UTC().AppendFormat(body, dateLayout)
+		body = latest.AppendFormat(body, dateLayout)
 		body = append(body, `","modifiedDate":"`...)
-		body = row.latestActivity.UTC().AppendFormat(body, dateLayout)
+		body = latest.AppendFormat(body, dateLayout)
 		body = append(body, `"}`...)
 	}
 	return append(body, ']')

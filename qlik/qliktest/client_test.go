@@ -1,0 +1,159 @@
+package qliktest_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// world is a simulated site with a client of the exporter.
+type world struct {
+	*qliktest.Site
+	t      *testing.T
+	clock  *qliktest.Clock
+	client *qlik.Client
+}
+
+// monday is the first day of a week and not of a month.
+var monday = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+func newWorld(t *testing.T, config qliktest.Config) *world {
+	t.Helper()
+	clock := qliktest.NewClock(monday)
+	config.Now, config.InMemory = clock.Now, true
+	site, err := qliktest.Start(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(site.Close)
+	certificates := t.TempDir()
+	if err := site.WriteCertificates(certificates); err != nil {
+		t.Fatal(err)
+	}
+	client, err := qlik.NewClient(qlik.Config{
+		Hosts: []string{"qlik1"}, CertDir: certificates, Now: clock.Now, DialContext: site.DialContext,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	if err := client.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	return &world{site, t, clock, client}
+}
+
+// opens logs in on a device and checks whether access is granted.
+func (w *world) opens(id, device string, want bool) qliktest.Session {
+	w.t.Helper()
+	session, err := w.Login("LAB", id, device, "", "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if session.Granted != want {
+		w.t.Errorf("%s on %s: granted %v", id, device, session.Granted)
+	}
+	return session
+}
+
+// granted reports the access of a session after an activity.
+func (w *world) granted(session qliktest.Session) bool {
+	w.t.Helper()
+	if !w.Touch(session.ID) {
+		w.t.Errorf("the session of %s ended", session.UserID)
+	}
+	for _, s := range w.Sessions() {
+		if s.ID == session.ID {
+			return s.Granted
+		}
+	}
+	return false
+}
+
+// logged returns the lines of the audit log, as fields by column.
+func (w *world) logged() []map[string]string {
+	w.t.Helper()
+	content, err := os.ReadFile(w.AuditLogPath("qlik1"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(content), "\r\n"), "\r\n")
+	columns := strings.Split(lines[0], "\t")
+	var all []map[string]string
+	for _, line := range lines[1:] {
+		fields := map[string]string{}
+		for i, value := range strings.Split(line, "\t") {
+			fields[columns[i]] = value
+		}
+		all = append(all, fields)
+	}
+	return all
+}
+
+// denials counts the refused logins in the audit log by user and reason.
+func (w *world) denials() map[string]int {
+	w.t.Helper()
+	count := map[string]int{}
+	for _, line := range w.logged() {
+		switch {
+		case !strings.Contains(line["Message"], "UsageDenied"):
+		case strings.Contains(line["Message"], "SessionCount"):
+			count[line["UserId"]+": limit"]++
+		default:
+			count[line["UserId"]+": no license"]++
+		}
+	}
+	return count
+}
+
+// ask reads from the repository without the client of the exporter.
+func (w *world) ask(path string, into any) {
+	w.t.Helper()
+	const key = "0123456789abcdef"
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "https://qlik1:4242/qrs/"+path+"?Xrfkey="+key, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	request.Header.Set("X-Qlik-Xrfkey", key)
+	client := w.Client()
+	defer client.CloseIdleConnections()
+	response, err := client.Do(request)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil || response.StatusCode != http.StatusOK {
+		w.t.Fatalf("GET %s: status %d, error %v", path, response.StatusCode, err)
+	}
+}
+
+func (w *world) licenses() *qlik.Licenses {
+	w.t.Helper()
+	licenses, err := w.client.Licenses(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return licenses
+}
+
+// rows returns the number of usage rows of a user, by license.
+func (w *world) rows(id string) map[string]int {
+	w.t.Helper()
+	rows, err := w.client.UsageRows(w.t.Context(), w.licenses())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, row := range rows {
+		if row.User == qlik.NewUser("LAB", id) {
+			count[row.License]++
+		}
+	}
+	return count
+}

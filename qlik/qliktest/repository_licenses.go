@@ -1,0 +1,230 @@
+package qliktest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// licenseLists are the paths of the lists of accesses and usage rows of each kind of access (docs/qlik.md, "Licenses").
+var licenseLists = map[string]struct {
+	license License
+	usage   bool
+}{
+	"/qrs/license/professionalaccesstype/full":  {Professional, false},
+	"/qrs/license/analyzeraccesstype/full":      {Analyzer, false},
+	"/qrs/license/useraccesstype/full":          {UserAccess, false},
+	"/qrs/license/loginaccesstype/full":         {LoginAccess, false},
+	"/qrs/license/analyzertimeaccesstype/full":  {AnalyzerCapacity, false},
+	"/qrs/license/professionalaccessusage/full": {Professional, true},
+	"/qrs/license/analyzeraccessusage/full":     {Analyzer, true},
+	"/qrs/license/useraccessusage/full":         {UserAccess, true},
+	"/qrs/license/loginaccessusage/full":        {LoginAccess, true},
+	"/qrs/license/analyzertimeaccessusage/full": {AnalyzerCapacity, true},
+}
+
+// licenseAnswer responds to a request under /qrs/license. It returns false for an unknown path.
+func (s *Site) licenseAnswer(path string) (answer, bool) {
+	switch path {
+	case "/qrs/license":
+		return ok(s.licenseObject()), true
+	case "/qrs/license/accesstypeoverview":
+		return ok(s.overviewObject()), true
+	}
+	list, found := licenseLists[path]
+	shared := list.license == LoginAccess || list.license == AnalyzerCapacity
+	switch {
+	case !found:
+		return answer{}, false
+	case list.usage && shared:
+		return ok(s.sharedUsageObjects(list.license)), true
+	case list.usage:
+		return answer{http.StatusOK, contentJSON, s.usageAnswer(list.license)}, true
+	case shared:
+		return ok(s.rules(list.license)), true
+	}
+	return ok(s.accessObjects(list.license)), true
+}
+
+func (s *Site) licenseObject() object {
+	expiry := s.config.LicenseExpiry
+	end := expiry.UTC().Format(time.DateOnly)
+	allotments := ""
+	if s.config.personal(Professional) {
+		allotments = fmt.Sprintf("Allotment professional:%d; overage:0;\r\nAllotment analyzer:%d; overage:0;\r\n",
+			s.seats(Professional).total, s.seats(Analyzer).total)
+	}
+	if s.config.CapacityMinutes > 0 {
+		allotments += fmt.Sprintf("Allotment analyzer_time:%d; overage:0;\r\n", s.config.CapacityMinutes)
+	}
+	expired := !s.now().Before(expiry)
+	reason := ""
+	if expired {
+		reason = "License has expired"
+	}
+	license := envelope(stableID("license", ""), s.started, s.started).with(object{
+		"lef": "", "serial": "9999000000001000", "check": "", "name": "Acme", "organization": "Acme", "product": 1, "numberOfCores": -1,
+		// docs/qlik.md, "Licenses"
+		"key": "eyJ.simulated.key", "keyDetails": "License Number: 9999000000001000\r\nValid From: 0001-01-01 12:00:00 AM\r\nValid To: " + end +
+			" 12:00:00 AM\r\n" + allotments,
+		"isExpired": expired, "expiredReason": reason, "isBlacklisted": false, "isInvalid": false, "isSubscription": true,
+		"isCloudServices": false, "isElastic": false, "updated": date(s.started), "schemaPath": "License",
+	})
+	if s.config.Cores > 0 {
+		license["numberOfCores"] = s.config.Cores
+	}
+	if s.config.SerialNumber {
+		lef := fmt.Sprintf("9999000000001000\r\nAcme\r\nPRODUCTLEVEL;50;;%s\r\nTIMELIMIT;;;%s\r\n", end, end)
+		if s.config.Tokens > 0 {
+			lef += fmt.Sprintf("TOKENS;%d;;\r\n", s.config.Tokens)
+		}
+		return license.with(object{"lef": lef, "key": "", "keyDetails": "", "isSubscription": false})
+	}
+	return license
+}
+
+// seatCount holds the numbers of purchased and allocated seats of one kind of access.
+type seatCount struct{ total, allocated, used, quarantined int }
+
+func (s *Site) seats(license License) seatCount {
+	count := seatCount{total: map[License]int{
+		Professional: s.config.ProfessionalSeats, Analyzer: s.config.AnalyzerSeats, UserAccess: s.config.Tokens - s.config.LoginAccessTokens,
+	}[license]}
+	for _, a := range s.accesses(license) {
+		if a.quarantined() {
+			count.quarantined++
+			continue
+		}
+		count.allocated++
+		if !a.lastUsed.IsZero() {
+			count.used++
+		}
+	}
+	if count.total == 0 && license != UserAccess {
+		count.total = (count.allocated + count.quarantined + 9) / 10 * 10
+	}
+	return count
+}
+
+func (s *Site) overviewObject() object {
+	access := func(license License) object {
+		c := s.seats(license)
+		unavailable := c.allocated + c.quarantined
+		return object{
+			"enabled": s.config.personal(license), "total": c.total, "allocated": c.allocated, "used": c.used,
+			"available": max(0, c.total-unavailable), "excess": max(0, unavailable-c.total), "quarantined": c.quarantined,
+		}
+	}
+	s.mu.Lock()
+	used := s.capacityUsed(s.now())
+	s.mu.Unlock()
+	return s.tokenOverview().with(object{
+		"professionalAccess": access(Professional), "analyzerAccess": access(Analyzer),
+		"analyzerTimeAccess": object{
+			"enabled": s.config.CapacityMinutes > 0, "allocatedMinutes": s.config.CapacityMinutes, "usedMinutes": used, "unavailableMinutes": 0,
+		},
+		"schemaPath": "AccessTypeOverview",
+	})
+}
+
+// access is an allocation with the data of its user.
+type access struct {
+	userData
+	allocation
+}
+
+// accesses returns the allocations of a license, those in quarantine included.
+func (s *Site) accesses(license License) []access {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	var all []access
+	for _, a := range s.accountOrder {
+		a.endQuarantines(now)
+		if held := a.allocation(license); held != nil {
+			all = append(all, access{a.data(), *held})
+		}
+	}
+	return all
+}
+
+func (s *Site) accessObjects(license License) []object {
+	total := s.seats(license).total
+	all := []object{}
+	for i, a := range s.accesses(license) {
+		all = append(all, envelope(stableID("access", a.id), a.created, a.lastUsed).with(object{
+			"user": a.condensed(), "deletedUserId": "", "deletedUserDirectory": "", "lastUsed": date(a.lastUsed),
+			"excess": i >= total, "quarantined": a.quarantined(), "quarantineEnd": date(a.quarantineEnd),
+			"schemaPath": "License." + string(license) + "AccessType",
+		}))
+	}
+	return all
+}
+
+// rules returns the rule that lets all users use the login access or the analyzer capacity.
+func (s *Site) rules(license License) []object {
+	rule := envelope(ruleID(license), s.started, s.started).with(object{"schemaPath": "License." + string(license) + "AccessType"})
+	switch {
+	case license == AnalyzerCapacity && s.config.CapacityMinutes > 0:
+		return []object{rule.with(object{"name": "Analyzer capacity rule"})}
+	case license == LoginAccess && s.config.LoginAccessTokens > 0:
+		passes := s.config.LoginAccessTokens * passesPerToken
+		return []object{rule.with(object{"name": "Login access for everybody", "assignedTokens": s.config.LoginAccessTokens, "numberOfPasses": passes})}
+	}
+	return []object{}
+}
+
+func ruleID(license License) string { return stableID("rule", string(license)) }
+
+// sharedUsageObjects returns the rows of an access that is not allocated to users. Such a row has its user and a list of sessions
+// (docs/qlik.md, "Usage rows"). A row of login access is a pass with its sessions, and it exists as long as the pass or a session.
+func (s *Site) sharedUsageObjects(license License) []object {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.advance()
+	all := []object{}
+	if s.config.NoUsageRows {
+		return all
+	}
+	ofPass := map[*pass]object{}
+	add := func(id string, a *account, p *pass, started, latest time.Time) object {
+		stop := time.Time{}
+		if p != nil {
+			started, stop = p.started, p.started.Add(passTime)
+		}
+		user := a.data()
+		row := envelope(id, started, latest).with(object{
+			"modifiedByUserName": a.Directory + `\` + a.ID, "user": user.condensed(),
+			"useStartTime": date(started), "useStopTime": date(stop), "sessions": []object{},
+			strings.ToLower(string(license[:1])) + string(license[1:]) + "AccessType": object{"id": ruleID(license), "privileges": nil},
+			"schemaPath": "License." + string(license) + "AccessUsage",
+		})
+		if p != nil {
+			ofPass[p] = row
+		}
+		all = append(all, row)
+		return row
+	}
+	for _, p := range s.passes {
+		if license == LoginAccess && !p.ended(now) {
+			add(p.id, p.account, p, p.started, p.started)
+		}
+	}
+	for row := range values[*usageRow](s.usage[license]) {
+		latest := row.latest()
+		record := ofPass[row.pass]
+		if record == nil {
+			id := row.id
+			if row.pass != nil {
+				id = row.pass.id
+			}
+			record = add(id, row.account, row.pass, row.started, latest)
+		}
+		sessions, _ := record["sessions"].([]object)
+		record["sessions"] = append(sessions, object{
+			"sessionID": row.sessionID, "latestActivity": date(latest), "serverNodeConfigurationId": row.node.id, "privileges": nil,
+		})
+	}
+	return all
+}
