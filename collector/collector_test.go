@@ -181,7 +181,7 @@ func config(change func(*collector.UsersConfig)) collector.Config {
 		{Time: day("2026-01-01"), User: qlik.NewUser("LAB", "old"), Reason: auditlog.NoLicense},
 		{Time: day("2026-03-01"), Reason: auditlog.NoLicense},
 	} {
-		c.Denials.Denied(denial)
+		c.Denials.Denied(denial, qlik.LicenseUnknown)
 	}
 	if change != nil {
 		change(&c.Users)

@@ -73,6 +73,11 @@ func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 		Terminal: terminal.Is(streams.In) && terminal.Is(streams.Out),
 		Color:    terminal.Colors(streams.Out),
 	}
+	if settings.Enabled("denials") {
+		for _, log := range settings.AuditLog {
+			asked.AuditLogs = append(asked.AuditLogs, log.Glob)
+		}
+	}
 	if labels.Key != nil {
 		asked.Hash = func(user qlik.User) string { return collector.HashUser(labels.Key, user) }
 	}

@@ -304,6 +304,12 @@ func (r *repository) status() (links []qlik.Link, refreshed map[string]time.Time
 	return r.known.links, maps.Clone(r.known.refreshed)
 }
 
+func (r *repository) lastLicenses() *qlik.Licenses {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known.licenses
+}
+
 // reloadCertificates reads the certificate files again. If they are on a network share
 // that hangs, it stops waiting, and the last valid certificates stay in use.
 func (r *repository) reloadCertificates() {

@@ -124,6 +124,9 @@ func (s *Site) Status() collector.Status {
 	}
 }
 
+// Licenses returns the last licenses, or nil if they have not been read.
+func (s *Site) Licenses() *qlik.Licenses { return s.repository.lastLicenses() }
+
 // repositories returns the status of the repositories with the node names of the
 // links. If a node has several repositories, the name of the others is their address.
 func repositories(hosts []qlik.RepositoryStatus, links []qlik.Link) []collector.RepositoryStatus {

@@ -13,12 +13,12 @@ import (
 )
 
 // Reason is the reason of a refused login. It is the value of a label.
-type Reason string
+type Reason = qlik.RefusalReason
 
 // The reasons that the log distinguishes.
 const (
-	SessionLimit Reason = "session_limit" // the user is at the session limit
-	NoLicense    Reason = "no_license"    // the user has no license
+	SessionLimit = qlik.RefusedSessionLimit
+	NoLicense    = qlik.RefusedNoLicense
 )
 
 // Denial is a refused login. It contains neither the session id nor the address,

@@ -39,7 +39,7 @@ func (o *observation) snapshot() *Snapshot {
 		Tracking: o.after.tracking(), Ended: o.lifetimes,
 		Licenses: o.round.Licenses, LicensesStale: o.licensesStale,
 		UsageKnown: o.rows != nil, UsagePlausible: o.plausible,
-		soonest: fullSecond(o.now.Add(o.coolingTime)),
+		limits: o.limits, soonest: fullSecond(o.now.Add(o.coolingTime)),
 	}
 	if o.round.Services != nil {
 		s.Services = o.round.Services.States

@@ -26,6 +26,7 @@ type Snapshot struct {
 	UsagePlausible bool           // the usage rows reflect the sessions
 	Services       []qlik.ServiceState
 
+	limits  *limits   // nil: the limit applies to all users
 	usage   *Usage    // usage rows; nil if UsageKnown is false
 	soonest time.Time // when a slot becomes free if a session of a user at the limit ends now
 }
@@ -54,6 +55,25 @@ func (s *Snapshot) Wait(user *UserStatus) time.Time {
 		return user.NextSlot
 	}
 	return time.Time{}
+}
+
+// Of returns the state of a user, also of one without sessions.
+func (s *Snapshot) Of(user qlik.User) UserStatus {
+	i, known := slices.BinarySearchFunc(s.Users, user, func(u UserStatus, user qlik.User) int { return u.User.Compare(user) })
+	if known {
+		return s.Users[i]
+	}
+	status := UserStatus{User: user, Limited: user != qlik.AnonymousUser}
+	if s.limits != nil {
+		status.Limited = s.limits.apply(user)
+	}
+	if status.Limited {
+		status.Headroom, status.EffectiveHeadroom = s.Limit, s.Limit
+	}
+	if s.Licenses != nil {
+		status.License = s.Licenses.Of(user)
+	}
+	return status
 }
 
 // UserStatus is the state of one user at one time. All anonymous users are one.
