@@ -51,6 +51,17 @@ type Config struct {
 	// ProfessionalSeats and AnalyzerSeats are the numbers of purchased seats; 0 means the number of allocated seats, rounded up to the
 	// next ten.
 	ProfessionalSeats, AnalyzerSeats int
+	// SerialNumber is a license with a serial number and a license file instead of a signed key. It quarantines deallocated accesses
+	// (docs/qlik.md, "License models").
+	SerialNumber bool
+	// CapacityMinutes is the analyzer capacity of a month in minutes; 0 means none. All users without a license use it, in units of six
+	// minutes. When less than a unit is left, they are refused until the next month. It requires a signed key.
+	CapacityMinutes int
+	// CapacityUsed is the number of minutes used in the current month before the start of the site.
+	CapacityUsed int
+	// NoLimitForCapacity exempts users with analyzer capacity from the session limit. Whether the real limit applies to them is unknown
+	// (docs/qlik.md, "The limit").
+	NoLimitForCapacity bool
 	// LicenseExpiry is the end of the license; zero means one year after the start.
 	LicenseExpiry time.Time
 }
@@ -87,26 +98,18 @@ type VirtualProxy struct {
 // User is a user in the repository.
 type User struct {
 	Directory, ID, Name string
-	License             License
+	// License is Professional or Analyzer, or Unlicensed. Site.GiveLicense and Site.TakeLicense change it.
+	License License
+	// Second is another license that the user holds in addition. It is never used.
+	Second License
 	// Admin marks a root administrator. Without a license, an administrator has no usage rows and is never refused
 	// (docs/qlik.md, "Usage rows"). With a license the limit applies, so Qlik advises against it (docs/qlik.md, "What counts").
 	Admin bool
 	// UnusedFor is the time between the last use of the license and the start of the site; 0 means never used.
 	UnusedFor time.Duration
+	// Inactive and RemovedExternally mark a user that left the user directory. Licenses stay allocated.
+	Inactive, RemovedExternally bool
 }
-
-// License is the kind of access that is allocated to a user.
-type License string
-
-// The kinds of access.
-const (
-	Unlicensed   License = ""
-	Professional License = "Professional"
-	Analyzer     License = "Analyzer"
-)
-
-// licenses are the kinds of access with usage rows.
-var licenses = []License{Professional, Analyzer}
 
 // Tail defines which slots stay taken for Config.CoolingTime after their session ended (docs/qlik.md, "Five-minute tail"). Qlik's
 // documentation describes TailAtLimit. The real behavior was never measured.
@@ -181,6 +184,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.CapacityMinutes > 0 && c.SerialNumber {
+		return c, errors.New("qliktest: analyzer capacity requires a signed key")
 	}
 	if c.LicenseExpiry.IsZero() {
 		c.LicenseExpiry = c.Now().AddDate(1, 0, 0)

@@ -29,7 +29,7 @@ func census(site *Site) (total int, refused int, users map[int]int) {
 		}
 		sessions[accountKey(s.Directory, s.UserID)]++
 		site.mu.Lock()
-		if !s.Granted && site.account(s.Directory, s.UserID).License != Unlicensed {
+		if !s.Granted && site.account(s.Directory, s.UserID).held() != nil {
 			refused++
 		}
 		site.mu.Unlock()

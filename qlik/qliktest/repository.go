@@ -1,7 +1,6 @@
 package qliktest
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"strings"
@@ -91,22 +90,9 @@ func (s *Site) answerRepository(r *http.Request) answer {
 		return ok(s.proxyObjects())
 	case "/qrs/virtualproxyconfig/full":
 		return ok(s.virtualProxyObjects())
-	case "/qrs/license":
-		return ok(s.licenseObject())
-	case "/qrs/license/accesstypeoverview":
-		return ok(s.overviewObject())
-	case "/qrs/license/professionalaccesstype/full":
-		return ok(s.accessObjects(Professional))
-	case "/qrs/license/analyzeraccesstype/full":
-		return ok(s.accessObjects(Analyzer))
-	case "/qrs/license/professionalaccessusage/full":
-		return answer{http.StatusOK, contentJSON, s.usageAnswer(Professional)}
-	case "/qrs/license/analyzeraccessusage/full":
-		return answer{http.StatusOK, contentJSON, s.usageAnswer(Analyzer)}
-	case "/qrs/license/useraccesstype/full", "/qrs/license/loginaccesstype/full", "/qrs/license/analyzertimeaccesstype/full",
-		"/qrs/license/useraccessusage/full", "/qrs/license/loginaccessusage/full", "/qrs/license/analyzertimeaccessusage/full":
-		// Licenses with tokens or capacity do not include professional and analyzer access.
-		return answer{http.StatusOK, contentJSON, []byte("[]")}
+	}
+	if a, found := s.licenseAnswer(path); found {
+		return a
 	}
 	return text(http.StatusNotFound, "Not found")
 }
@@ -231,88 +217,21 @@ func (s *Site) virtualProxyObjects() []object {
 	return all
 }
 
-func (s *Site) licenseObject() object {
-	expiry := s.config.LicenseExpiry
-	professional, analyzer := s.seats()
-	expired := !s.now().Before(expiry)
-	reason := ""
-	if expired {
-		reason = "License has expired"
-	}
-	return envelope(stableID("license", ""), s.started, s.started).with(object{
-		"lef": "", "serial": "9999000000001000", "check": "", "name": "Acme", "organization": "Acme", "product": 1, "numberOfCores": -1,
-		// docs/qlik.md, "Licenses"
-		"key": "eyJ.simulated.key", "keyDetails": fmt.Sprintf("License Number: 9999000000001000\r\nValid From: 0001-01-01 12:00:00 AM\r\nValid To: %s 12:00:00 AM\r\n"+
-			"Allotment professional:%d; overage:0;\r\nAllotment analyzer:%d; overage:0;\r\n",
-			expiry.UTC().Format(time.DateOnly), professional.total, analyzer.total),
-		"isExpired": expired, "expiredReason": reason, "isBlacklisted": false, "isInvalid": false, "isSubscription": true,
-		"isCloudServices": false, "isElastic": false, "updated": date(s.started), "schemaPath": "License",
-	})
-}
-
-// seatCount holds the numbers of purchased and allocated seats of one kind of access.
-type seatCount struct{ total, allocated, used int }
-
-func (s *Site) seats() (professional, analyzer seatCount) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, a := range s.accountOrder {
-		var c *seatCount
-		switch a.License {
-		case Unlicensed:
-			continue
-		case Professional:
-			c = &professional
-		case Analyzer:
-			c = &analyzer
-		}
-		c.allocated++
-		if !a.lastUsed.IsZero() {
-			c.used++
-		}
-	}
-	for _, c := range []struct {
-		count  *seatCount
-		bought int
-	}{{&professional, s.config.ProfessionalSeats}, {&analyzer, s.config.AnalyzerSeats}} {
-		c.count.total = c.bought
-		if c.bought == 0 {
-			c.count.total = (c.count.allocated + 9) / 10 * 10
-		}
-	}
-	return professional, analyzer
-}
-
-func (s *Site) overviewObject() object {
-	professional, analyzer := s.seats()
-	access := func(c seatCount) object {
-		return object{
-			"enabled": true, "total": c.total, "allocated": c.allocated, "used": c.used,
-			"available": max(0, c.total-c.allocated), "excess": max(0, c.allocated-c.total), "quarantined": 0,
-		}
-	}
-	return object{
-		"professionalAccess": access(professional), "analyzerAccess": access(analyzer),
-		"userAccess":         object{"enabled": false, "tokenCost": 1, "allocatedTokens": 0, "usedTokens": 0, "quarantinedTokens": 0},
-		"loginAccess":        object{"enabled": false, "tokenCost": 0.1, "allocatedTokens": 0, "usedTokens": 0, "unavailableTokens": 0},
-		"analyzerTimeAccess": object{"enabled": false, "allocatedMinutes": 0, "usedMinutes": 0, "unavailableMinutes": 0},
-		"tokensEnabled":      false, "totalTokens": 0, "availableTokens": 0, "schemaPath": "AccessTypeOverview",
-	}
-}
-
 // userData is a copy of the data of an account, so that responses are rendered without the lock.
 type userData struct {
 	User
-	id                string
-	created, lastUsed time.Time
+	id      string
+	created time.Time
 }
+
+func (a *account) data() userData { return userData{a.User, a.id, a.created} }
 
 func (s *Site) users() []userData {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make([]userData, 0, len(s.accountOrder))
 	for _, a := range s.accountOrder {
-		all = append(all, userData{a.User, a.id, a.created, a.lastUsed})
+		all = append(all, a.data())
 	}
 	return all
 }
@@ -340,27 +259,12 @@ func (s *Site) userObjects(matches func(object) bool, full bool) []object {
 			roles = append(roles, "RootAdmin")
 		}
 		all = append(all, envelope(u.id, u.created, u.created).with(condensed).with(object{
-			"customProperties": []object{}, "roles": roles, "inactive": false, "removedExternally": false, "blacklisted": false,
+			"customProperties": []object{}, "roles": roles, "inactive": u.Inactive, "removedExternally": u.RemovedExternally, "blacklisted": false,
 			"deleteProhibited": false, "tags": []object{}, "schemaPath": "User",
 			"attributes": []object{{
 				"id": stableID("attribute", u.id), "attributeType": "email", "attributeValue": strings.ToLower(u.ID) + "@example.com",
 				"externalId": "", "createdDate": date(u.created), "modifiedDate": date(u.created), "schemaPath": "UserAttribute",
 			}},
-		}))
-	}
-	return all
-}
-
-func (s *Site) accessObjects(license License) []object {
-	all := []object{}
-	for _, u := range s.users() {
-		if u.License != license {
-			continue
-		}
-		all = append(all, envelope(stableID("access", u.id), u.created, u.lastUsed).with(object{
-			"user": u.condensed(), "deletedUserId": "", "deletedUserDirectory": "", "lastUsed": date(u.lastUsed),
-			"excess": false, "quarantined": false, "quarantineEnd": noDate,
-			"schemaPath": "License." + string(license) + "AccessType",
 		}))
 	}
 	return all

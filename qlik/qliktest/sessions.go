@@ -45,13 +45,15 @@ func (s *session) expiry() time.Time {
 // account is the state of one user, independent of the spelling.
 type account struct {
 	User
-	key      string
-	id       string
-	known    bool // the user is in the repository's table of users
-	created  time.Time
-	lastUsed time.Time // last use of the license
-	cookies  map[cookie]*session
-	rows     int // number of usage rows, including cooling slots
+	key     string
+	id      string
+	known   bool // the user is in the repository's table of users
+	created time.Time
+	cookies map[cookie]*session
+	rows    int // number of usage rows, including cooling slots
+
+	allocations []allocation         // replaces User.License and User.Second
+	unitEnds    map[string]time.Time // ends of the units of analyzer capacity, by device
 }
 
 // cookie identifies a cookie of a browser. A device has one cookie per virtual proxy and host.
@@ -67,17 +69,24 @@ func accountKey(directory, id string) string {
 
 // addUser adds a user of the configuration to the repository.
 func (s *Site) addUser(u User) error {
-	switch u.License {
-	case Unlicensed, Professional, Analyzer:
-	default:
-		return fmt.Errorf(`qliktest: user %s\%s has the unknown license %q`, u.Directory, u.ID, u.License)
+	for _, license := range []License{u.License, u.Second} {
+		if license != Unlicensed && !s.config.personal(license) {
+			return fmt.Errorf(`qliktest: user %s\%s cannot hold the license %q on this site`, u.Directory, u.ID, license)
+		}
 	}
 	if s.accounts[accountKey(u.Directory, u.ID)] != nil {
 		return fmt.Errorf(`qliktest: user %s\%s is given twice`, u.Directory, u.ID)
 	}
 	a := s.newAccount(u)
-	if u.UnusedFor > 0 && u.License != Unlicensed {
-		a.lastUsed = s.started.Add(-u.UnusedFor)
+	if u.License != Unlicensed {
+		first := allocation{license: u.License}
+		if u.UnusedFor > 0 {
+			first.lastUsed = s.started.Add(-u.UnusedFor)
+		}
+		a.allocations = append(a.allocations, first)
+	}
+	if u.Second != Unlicensed && u.Second != u.License {
+		a.allocations = append(a.allocations, allocation{license: u.Second})
 	}
 	return nil
 }
@@ -205,41 +214,6 @@ func (s *Site) describe(each *session) {
 	each.json, _ = json.Marshal(data) // strings cannot fail
 }
 
-// checkLicense runs the license check for a session.
-func (s *Site) checkLicense(each *session, now time.Time) {
-	a := each.account
-	switch {
-	case a.License == Unlicensed:
-		anonymous := !a.known && each.link.virtualProxy.AnonymousAccess > 0
-		each.Granted = a.Admin || anonymous
-		if !each.Granted {
-			each.link.node.auditLog.denyLicense(each, now)
-		}
-	case a.rows >= s.config.SessionLimit:
-		each.link.node.auditLog.denyLimit(each, a.rows, now)
-	default:
-		each.Granted = true
-		each.row = s.addRow(a, each, now)
-		a.lastUsed = now
-		each.link.node.auditLog.grant(each, now)
-	}
-}
-
-// CanOpen reports whether the license check would grant the next login of the user.
-func (s *Site) CanOpen(directory, id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.advance()
-	a := s.accounts[accountKey(directory, id)]
-	switch {
-	case a == nil:
-		return false
-	case a.License == Unlicensed:
-		return a.Admin
-	}
-	return a.rows < s.config.SessionLimit
-}
-
 // Touch simulates activity in a session and reports whether the session exists. For a refused session the license check runs again.
 func (s *Site) Touch(sessionID string) bool {
 	s.mu.Lock()
@@ -264,7 +238,9 @@ func (s *Site) alive(sessionID string) bool {
 func (s *Site) touch(each *session, now time.Time) {
 	// The due time in the queue is now too early. advance corrects it later, which keeps activity cheap.
 	each.LastActivity = now
-	if !each.Granted {
+	if each.Granted {
+		s.renew(each, now)
+	} else {
 		s.checkLicense(each, now)
 	}
 }

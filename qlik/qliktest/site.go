@@ -38,6 +38,7 @@ type Site struct {
 	usage          map[License]*list.List // of *usageRow, oldest first
 	due            queue[due]
 	logins         uint64
+	capacity       capacityUse
 
 	repositoryAnswers map[string][]byte // set by SetRepositoryAnswer, by path in lower case
 }
@@ -86,6 +87,8 @@ func Start(config Config) (*Site, error) {
 
 		repositoryAnswers: map[string][]byte{},
 	}
+	s.capacityUsed(now)
+	s.capacity.minutes = config.CapacityUsed
 	for _, license := range licenses {
 		s.usage[license] = list.New()
 	}

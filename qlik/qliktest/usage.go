@@ -24,11 +24,7 @@ type usageRow struct {
 }
 
 // addRow adds a usage row of the user. The session is nil for a leftover row.
-func (s *Site) addRow(a *account, each *session, now time.Time) *usageRow {
-	license := a.License
-	if license == Unlicensed {
-		license = Analyzer
-	}
+func (s *Site) addRow(a *account, license License, each *session, now time.Time) *usageRow {
 	row := &usageRow{id: s.newID(), account: a, license: license, started: now, latestActivity: now, session: each}
 	if each != nil {
 		row.sessionID, row.node = each.ID, each.link.node
@@ -38,6 +34,14 @@ func (s *Site) addRow(a *account, each *session, now time.Time) *usageRow {
 	row.element = s.usage[license].PushBack(row)
 	a.rows++
 	return row
+}
+
+// latest returns the time of the latest activity.
+func (r *usageRow) latest() time.Time {
+	if r.session != nil {
+		r.latestActivity = r.session.LastActivity
+	}
+	return r.latestActivity
 }
 
 func (s *Site) removeRow(row *usageRow) {
@@ -55,7 +59,12 @@ func (s *Site) AddLeftoverRow(directory, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.advance()
-	s.addRow(s.account(directory, id), nil, now)
+	a := s.account(directory, id)
+	license, _ := s.accessFor(a, "", now)
+	if license == Unlicensed {
+		license = Analyzer
+	}
+	s.addRow(a, license, nil, now)
 }
 
 // RemoveLeftoverRows removes the rows of a user without a session, including cooling slots, and returns their number.
@@ -114,11 +123,7 @@ func (s *Site) AllUsageRows() []UsageRow {
 	all := make([]UsageRow, 0, n)
 	for _, license := range licenses {
 		for row := range values[*usageRow](s.usage[license]) {
-			latest := row.latestActivity
-			if row.session != nil {
-				latest = row.session.LastActivity
-			}
-			all = append(all, UsageRow{row.sessionID, row.account.Directory, row.account.ID, license, latest})
+			all = append(all, UsageRow{row.sessionID, row.account.Directory, row.account.ID, license, row.latest()})
 		}
 	}
 	return all
@@ -137,9 +142,7 @@ func (s *Site) usageAnswer(license License) []byte {
 	body := make([]byte, 0, 2+rows.Len()*800)
 	body = append(body, '[')
 	for row := range values[*usageRow](rows) {
-		if row.session != nil {
-			row.latestActivity = row.session.LastActivity
-		}
+		latest := row.latest().UTC()
 		if row.json == nil {
 			row.render()
 		}
@@ -147,9 +150,9 @@ func (s *Site) usageAnswer(license License) []byte {
 			body = append(body, ',')
 		}
 		body = append(body, row.json...)
-		body = row.latestActivity.UTC().AppendFormat(body, dateLayout)
+		body = latest.AppendFormat(body, dateLayout)
 		body = append(body, `","modifiedDate":"`...)
-		body = row.latestActivity.UTC().AppendFormat(body, dateLayout)
+		body = latest.AppendFormat(body, dateLayout)
 		body = append(body, `"}`...)
 	}
 	return append(body, ']')
