@@ -1,6 +1,8 @@
 package qliktest_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +72,42 @@ func (w *world) granted(session qliktest.Session) bool {
 		}
 	}
 	return false
+}
+
+// logged returns the lines of the audit log of a node, as fields by column.
+func (w *world) logged(node string) []map[string]string {
+	w.t.Helper()
+	content, err := os.ReadFile(w.AuditLogPath(node))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(content), "\r\n"), "\r\n")
+	columns := strings.Split(lines[0], "\t")
+	var all []map[string]string
+	for _, line := range lines[1:] {
+		fields := map[string]string{}
+		for i, value := range strings.Split(line, "\t") {
+			fields[columns[i]] = value
+		}
+		all = append(all, fields)
+	}
+	return all
+}
+
+// denials counts the refused logins in the audit log by user and reason.
+func (w *world) denials() map[string]int {
+	w.t.Helper()
+	count := map[string]int{}
+	for _, line := range w.logged("qlik1") {
+		switch {
+		case !strings.Contains(line["Message"], "UsageDenied"):
+		case strings.Contains(line["Message"], "SessionCount"):
+			count[line["UserId"]+": limit"]++
+		default:
+			count[line["UserId"]+": no license"]++
+		}
+	}
+	return count
 }
 
 func (w *world) licenses() *qlik.Licenses {

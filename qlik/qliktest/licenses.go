@@ -112,13 +112,23 @@ func (s *Site) accessFor(a *account, device string, now time.Time) (License, boo
 	held := a.held()
 	switch {
 	case held != nil:
-		return held.license, true
+		return held.license, !s.licenseServiceFails
 	case a.Admin:
 		return Unlicensed, true
 	case s.config.CapacityMinutes > 0:
-		return AnalyzerCapacity, s.capacityFor(a, device, now)
+		return AnalyzerCapacity, !s.licenseServiceFails && s.capacityFor(a, device, now)
 	}
 	return Unlicensed, false
+}
+
+// SetLicenseServiceFails makes the license service of the site fail or work again. While it fails, everybody who needs a license is
+// refused for want of one, holders of a license too. Sessions that were granted stay granted, except that nobody gets more minutes of
+// analyzer capacity. The repository still lists licenses and usage rows, and has no state of this service (docs/qlik.md, "Denial").
+func (s *Site) SetLicenseServiceFails(fails bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance()
+	s.licenseServiceFails = fails
 }
 
 // limited reports whether the session limit applies to a kind of access.
@@ -165,7 +175,7 @@ func (s *Site) renew(each *session, now time.Time) {
 	if each.row == nil || each.row.license != AnalyzerCapacity {
 		return
 	}
-	if s.capacityFor(each.account, each.Device, now) {
+	if _, available := s.accessFor(each.account, each.Device, now); available && s.capacityFor(each.account, each.Device, now) {
 		s.useCapacity(each.account, each.Device, now)
 		return
 	}

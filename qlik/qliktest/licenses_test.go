@@ -75,6 +75,35 @@ func TestSerialNumberQuarantinesAccess(t *testing.T) {
 	}
 }
 
+func TestLicenseServiceFails(t *testing.T) {
+	logs := t.TempDir()
+	w := newWorld(t, qliktest.Config{AuditLogDir: logs, CapacityMinutes: 600, Users: []qliktest.User{
+		{Directory: "LAB", ID: "anna", License: qliktest.Professional}, {Directory: "LAB", ID: "root", Admin: true},
+	}})
+	first := w.opens("anna", "laptop", true)
+	capacity := w.opens("bert", "laptop", true)
+	w.SetLicenseServiceFails(true)
+	if !w.granted(first) || w.CanOpen("LAB", "anna") || !w.CanOpen("LAB", "root") {
+		t.Error("a granted session stays granted, and only holders of a license are refused")
+	}
+	second := w.opens("anna", "phone", false)
+	w.opens("root", "laptop", true)
+	w.clock.Advance(6 * time.Minute)
+	if w.granted(capacity) {
+		t.Error("minutes without the license service")
+	}
+	if got, want := w.denials(), (map[string]int{"anna: no license": 1, "bert: no license": 1}); !maps.Equal(got, want) {
+		t.Errorf("denials %v, want %v", got, want)
+	}
+	if got := w.licenses().Of(anna); got != qlik.LicenseProfessional {
+		t.Errorf("anna holds %s", got)
+	}
+	w.SetLicenseServiceFails(false)
+	if !w.granted(second) || !w.granted(capacity) {
+		t.Error("refused although the license service works again")
+	}
+}
+
 func TestTwoLicensesAndExcess(t *testing.T) {
 	w := newWorld(t, qliktest.Config{AnalyzerSeats: 1, Users: []qliktest.User{
 		{Directory: "LAB", ID: "anna", License: qliktest.Professional, Second: qliktest.Analyzer},

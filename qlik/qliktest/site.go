@@ -40,6 +40,8 @@ type Site struct {
 	logins         uint64
 	capacity       capacityUse
 
+	licenseServiceFails bool
+
 	repositoryAnswers map[string][]byte // set by SetRepositoryAnswer, by path in lower case
 }
 
