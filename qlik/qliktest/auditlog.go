@@ -32,6 +32,7 @@ const (
 type auditLog struct {
 	node    string
 	path    string
+	denials Denials
 	file    *os.File
 	size    int64
 	created time.Time
@@ -43,8 +44,8 @@ func auditLogPath(dir, node string) string {
 	return filepath.Join(dir, node+"_AuditSecurity_Repository.txt")
 }
 
-func newAuditLog(dir, node string, now time.Time) (*auditLog, error) {
-	l := &auditLog{node: node, path: auditLogPath(dir, node)}
+func newAuditLog(config Config, node string, now time.Time) (*auditLog, error) {
+	l := &auditLog{node: node, path: auditLogPath(config.AuditLogDir, node), denials: config.Denials}
 	l.open(now)
 	return l, l.err
 }
@@ -98,60 +99,33 @@ func (l *auditLog) roll(now time.Time) {
 
 // auditEntry is the variable part of a line.
 type auditEntry struct {
-	result  int
-	text    string // text of the result
-	message string
+	directory, userID, accountID string
+	// sessionID is the real id. The line contains a hash of it.
+	sessionID                string
+	command, origin, context string
+	result                   int
+	message                  string
 }
 
-func (l *auditLog) add(each *session, entry auditEntry, now time.Time) {
+func (l *auditLog) add(entry auditEntry, now time.Time) {
 	if l.size >= auditMaxSize || now.Sub(l.created) >= auditMaxAge {
 		l.roll(now)
 	}
 	l.number++
-	// Newer releases write a salted hash instead of the session id, so the log cannot be joined with session lists.
-	hash := sha256.Sum256([]byte("salt\x00" + each.ID))
-	const command = "License user access"
-	a := each.account
+	resultText := "Success"
+	if entry.result != 0 {
+		resultText = "Error: Access denied"
+	}
 	fields := []string{
 		strconv.Itoa(l.number), productVersion, now.Format(auditTimestamp), l.node, stableID("line", fmt.Sprint(l.node, now.UnixNano(), l.number)),
-		fmt.Sprintf("Command=%s;Result=%d;ResultText=%s", command, entry.result, entry.text),
-		base64.StdEncoding.EncodeToString(hash[:]), "0", "0", each.Directory, each.UserID, stableID("access", a.id),
-		"Not available", "License", "::1", "Repository", "Not available", "Not available", command, strconv.Itoa(entry.result),
+		fmt.Sprintf("Command=%s;Result=%d;ResultText=%s", entry.command, entry.result, resultText),
+		l.denials.proxySessionID(entry.sessionID), "0", "0", entry.directory, entry.userID, stableID("access", entry.accountID),
+		"Not available", "License", "::1", "Repository", entry.origin, entry.context, entry.command, strconv.Itoa(entry.result),
 		entry.message,
 	}
 	line := strings.Join(fields, "\t")
 	checksum := sha256.Sum256([]byte(line))
 	l.write(line + "\t" + base64.StdEncoding.EncodeToString(checksum[:]))
-}
-
-// denyLimit writes the refusal of a user at the limit, in Qlik's words (docs/qlik.md, "Audit log").
-func (l *auditLog) denyLimit(each *session, rows int, now time.Time) {
-	if l == nil {
-		return
-	}
-	l.add(each, auditEntry{403, "Error: Access denied", fmt.Sprintf(
-		`Access was denied for User: '%s\%s', with AccessID '%s', SessionID: '%s', SessionCount: '%d', Hostname: '::1', OperationType: 'UsageDenied'`,
-		each.Directory, each.UserID, stableID("access", each.account.id), each.ID, rows)}, now)
-}
-
-// denyLicense writes the refusal of a user without license, in Qlik's words (docs/qlik.md, "Audit log").
-func (l *auditLog) denyLicense(each *session, now time.Time) {
-	if l == nil {
-		return
-	}
-	l.add(each, auditEntry{403, "Error: Access denied", fmt.Sprintf(
-		`Login access denied for SessionID: '%s', Hostname: "::1", OperationType: 'UsageDenied'`, each.ID)}, now)
-}
-
-// grant writes a line for a session that got a slot. The text is a guess, because docs/qlik.md, "Audit log", has none. It only has to
-// differ from the lines of refused logins.
-func (l *auditLog) grant(each *session, now time.Time) {
-	if l == nil {
-		return
-	}
-	l.add(each, auditEntry{0, "Success", fmt.Sprintf(
-		`Access was granted for User: '%s\%s', with AccessID '%s', SessionID: '%s', Hostname: '::1', OperationType: 'UsageGranted'`,
-		each.Directory, each.UserID, stableID("access", each.account.id), each.ID)}, now)
 }
 
 // AuditLogPath returns the path of the audit log of a node, or "" without Config.AuditLogDir.

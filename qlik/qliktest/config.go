@@ -23,9 +23,11 @@ type Config struct {
 	CoolingTime time.Duration
 	// Tail defines which slots stay taken after their sessions ended.
 	Tail Tail
-	// KeepRowsOnRestart keeps the usage rows of sessions that ended with a restart of their proxy. They take slots until
-	// RemoveLeftoverRows is called.
+	// KeepRowsOnRestart keeps the usage rows of sessions that ended with a restart of their proxy. They are left over.
 	KeepRowsOnRestart bool
+	// LeftoverTime is how long a leftover usage row takes a slot before it ends by a timeout of its own; 0 means until
+	// RemoveLeftoverRows is called. The real timeout is unknown (docs/qlik.md, "Usage rows").
+	LeftoverTime time.Duration
 	// NoUsageRows simulates a release that writes no usage rows: their lists are empty, but the limit is enforced.
 	NoUsageRows bool
 
@@ -36,6 +38,8 @@ type Config struct {
 
 	// AuditLogDir is an existing folder for the repositories' audit security logs; "" writes none.
 	AuditLogDir string
+	// Denials is the form of refused logins in the audit logs.
+	Denials Denials
 	// InMemory opens no sockets: the site is reachable only through DialContext, with real TLS and HTTP. This allows a site and its
 	// client to share a testing/synctest bubble.
 	InMemory bool

@@ -148,9 +148,12 @@ func (s *Site) checkLicense(each *session, now time.Time) {
 		each.link.node.auditLog.denyLicense(each, now)
 	case license == Unlicensed:
 		each.Granted = true
+		if a.Admin && s.config.Denials == Denials2025 {
+			each.link.node.auditLog.denyLicense(each, now)
+		}
 	case a.rows >= s.config.SessionLimit && s.config.limited(license):
 		each.Granted = false
-		each.link.node.auditLog.denyLimit(each, a.rows, now)
+		each.link.node.auditLog.denyLimit(each, license, a.rows, now)
 	default:
 		each.Granted = true
 		each.row = s.addRow(a, license, each, now)

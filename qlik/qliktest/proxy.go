@@ -118,13 +118,13 @@ func (s *Site) answerProxy(n *node) func(*http.Request) answer {
 				return text(http.StatusNotFound, "Not found")
 			}
 			if deletes {
-				s.end(each, now, false)
+				s.end(each, now, endByItself)
 			}
 			return answer{http.StatusOK, contentJSON, each.json}
 		default:
 			all := s.sessionsOfUser(path.values[0], path.values[1], l)
 			if deletes {
-				s.endAll(all, now, false)
+				s.endAll(all, now, endByItself)
 			}
 			return listOf(all)
 		}

@@ -254,12 +254,21 @@ func (s *Site) Logout(sessionID string) bool {
 	if each == nil {
 		return false
 	}
-	s.end(each, now, false)
+	s.end(each, now, endByItself)
 	return true
 }
 
-// end ends a session at a time. lost means that it ended with its proxy.
-func (s *Site) end(each *session, at time.Time, lost bool) {
+// How a session ends.
+type ending int
+
+const (
+	endByItself    ending = iota // by a logout, a timeout, or an administrator
+	endWithProxy                 // with its proxy
+	endLeavingRows               // its usage rows are left over
+)
+
+// end ends a session at a time.
+func (s *Site) end(each *session, at time.Time, how ending) {
 	each.ended = true
 	delete(s.sessions, each.ID)
 	delete(each.account.cookies, cookie{each.Device, each.VirtualProxy, each.link.node})
@@ -269,7 +278,8 @@ func (s *Site) end(each *session, at time.Time, lost bool) {
 		row.latestActivity = each.LastActivity
 		row.session = nil
 		switch {
-		case lost && s.config.KeepRowsOnRestart:
+		case how == endLeavingRows, how == endWithProxy && s.config.KeepRowsOnRestart:
+			s.leave(row, at)
 		case s.config.Tail == TailAlways, each.account.rows >= s.config.SessionLimit:
 			s.due.push(at.Add(s.config.CoolingTime), due{row: row})
 		default:
@@ -280,10 +290,10 @@ func (s *Site) end(each *session, at time.Time, lost bool) {
 }
 
 // endAll ends sessions, oldest first. The order determines which of them end at the limit.
-func (s *Site) endAll(ended []*session, at time.Time, lost bool) {
+func (s *Site) endAll(ended []*session, at time.Time, how ending) {
 	sortByAge(ended)
 	for _, each := range ended {
-		s.end(each, at, lost)
+		s.end(each, at, how)
 	}
 }
 
@@ -348,13 +358,16 @@ func (s *Site) advance() time.Time {
 		case !ok:
 			return now
 		case next.row != nil:
+			if next.row.element != nil && next.row.timesOut {
+				next.row.node.auditLog.timeOut(next.row, at)
+			}
 			s.removeRow(next.row)
 			s.forget(next.row.account)
 		case next.session.ended:
 		case next.session.expiry().After(at):
 			s.due.push(next.session.expiry(), next)
 		default:
-			s.end(next.session, at, false)
+			s.end(next.session, at, endByItself)
 		}
 	}
 }

@@ -121,7 +121,7 @@ func Start(config Config) (*Site, error) {
 	}
 	if config.AuditLogDir != "" {
 		for _, n := range s.nodes {
-			if n.auditLog, err = newAuditLog(config.AuditLogDir, n.Name, now); err != nil {
+			if n.auditLog, err = newAuditLog(config, n.Name, now); err != nil {
 				s.Close()
 				return nil, err
 			}
@@ -237,7 +237,7 @@ func (s *Site) SetVirtualProxies(virtualProxies []VirtualProxy) {
 			}
 		}
 	}
-	s.endAll(ended, now, false)
+	s.endAll(ended, now, endByItself)
 	s.requeue()
 }
 
@@ -329,7 +329,7 @@ func (s *Site) endSessionsOfNode(name string, running bool) {
 	for _, l := range n.links {
 		ended = append(ended, sessionsOf(l)...)
 	}
-	s.endAll(ended, now, true)
+	s.endAll(ended, now, endWithProxy)
 }
 
 // SetServiceState sets the state that the repository reports for a service of a node. The service is Repository, Proxy, Scheduler,

@@ -19,6 +19,7 @@ type usageRow struct {
 	// latestActivity is the latest activity of an ended session. While the session exists, its own value counts.
 	latestActivity time.Time
 	session        *session
+	timesOut       bool // a leftover row that ends by a timeout of its own
 	element        *list.Element
 	json           []byte // everything except the dates of the latest activity and the closing brace
 }
@@ -51,42 +52,6 @@ func (s *Site) removeRow(row *usageRow) {
 	s.usage[row.license].Remove(row.element)
 	row.element = nil
 	row.account.rows--
-}
-
-// AddLeftoverRow adds a usage row without a session, as on real sites (docs/qlik.md, "Usage rows"). It takes a slot until
-// RemoveLeftoverRows.
-func (s *Site) AddLeftoverRow(directory, id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.advance()
-	a := s.account(directory, id)
-	license, _ := s.accessFor(a, "", now)
-	if license == Unlicensed {
-		license = Analyzer
-	}
-	s.addRow(a, license, nil, now)
-}
-
-// RemoveLeftoverRows removes the rows of a user without a session, including cooling slots, and returns their number.
-func (s *Site) RemoveLeftoverRows(directory, id string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.advance()
-	a := s.accounts[accountKey(directory, id)]
-	if a == nil {
-		return 0
-	}
-	removed := 0
-	for _, rows := range s.usage {
-		for row := range values[*usageRow](rows) {
-			if row.account == a && row.session == nil {
-				s.removeRow(row)
-				removed++
-			}
-		}
-	}
-	s.forget(a)
-	return removed
 }
 
 // UsageRows returns the number of slots that the user takes: sessions with a slot, cooling slots, and leftover rows.
