@@ -44,8 +44,9 @@ func Start() (*Demo, error) {
 	company := qliktest.Company(users)
 	company.Now = clock.Now
 	company.Seed = seed
-	company.AuditLogDir = filepath.Join(dir, "logs")
-	if err := os.Mkdir(company.AuditLogDir, 0o700); err != nil {
+	company.TraceLogDir = filepath.Join(dir, "logs")
+	company.AuditLogDir = filepath.Join(company.TraceLogDir, "Repository", "Audit")
+	if err := os.MkdirAll(company.AuditLogDir, 0o700); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	site, err := qliktest.Start(company)

@@ -10,9 +10,12 @@ import (
 const (
 	// CompanyDirectory is the user directory of the company.
 	CompanyDirectory = "ACME"
-	// CompanyServiceAccount is the account that reloads the monitoring apps. It holds a license although it should not: each reload
-	// is a separate session (docs/qlik.md, "Service accounts").
+	// CompanyServiceAccount is the account that reloads the monitoring apps, as their data connections say. It holds a license although it
+	// should not: each reload is a separate session (docs/qlik.md, "Service accounts").
 	CompanyServiceAccount = "svc_qlik_reload"
+	// CompanyServiceUser is the account that the services run as, as their trace logs say. It is not a user of the site and holds no
+	// license.
+	CompanyServiceUser = "svc_qlik"
 	// CompanyAdmin is a root administrator without a license, as Qlik recommends (docs/qlik.md, "What counts").
 	CompanyAdmin = "adm.kessler"
 )
@@ -27,7 +30,7 @@ var familyNames = strings.Fields(`Albers Bauer Castro Dietrich Eriksen Fischer G
 	Zeller Arnold Berg Conrad Demir Ebert Farkas Gruber`)
 
 // Company returns the site of a company: three nodes, eight virtual proxies of the usual kinds, the given number of people, a service
-// account and an administrator. Most people hold analyzer access, one in eight professional access, and one in fifty no license.
+// account with the data connections of the monitoring apps, and an administrator. Most people hold analyzer access, one in eight professional access, and one in fifty no license.
 func Company(users int) Config {
 	config := Config{
 		Nodes: []Node{{Name: "qlik-central", Central: true}, {Name: "qlik-node2"}, {Name: "qlik-node3"}},
@@ -42,6 +45,16 @@ func Company(users int) Config {
 			{Prefix: "public", Description: "Public figures", AnonymousAccess: 2, InactivityTimeout: 10 * time.Minute, Nodes: []string{"qlik-node3"}},
 		},
 	}
+	config.ServiceUser = CompanyDirectory + `\` + CompanyServiceUser
+	for _, name := range strings.Fields("app appobject event license_access license_analyzer license_overview task user_condensed") {
+		config.DataConnections = append(config.DataConnections, DataConnection{
+			Name: "monitor_apps_REST_" + name, Username: CompanyDirectory + `\` + CompanyServiceAccount, Password: "simulated password",
+		})
+	}
+	config.DataConnections = append(config.DataConnections,
+		DataConnection{Name: "Data warehouse", Username: "qlik_reader", Password: "simulated password"},
+		DataConnection{Name: "Budget files"},
+	)
 	taken := map[string]bool{}
 	for i := range users {
 		given := givenNames[i%len(givenNames)]

@@ -17,6 +17,9 @@ type Config struct {
 	// Users are the users that the repository knows at the start. Other users can log in too, but they hold no license.
 	Users []User
 
+	// DataConnections are the data connections in the repository.
+	DataConnections []DataConnection
+
 	// SessionLimit is the maximum number of concurrent sessions of a licensed user; 0 means 5 (docs/qlik.md, "The limit").
 	SessionLimit int
 	// CoolingTime is how long a slot stays taken after its session ended at the limit; 0 means 5 minutes (docs/qlik.md, "Five-minute tail").
@@ -38,6 +41,11 @@ type Config struct {
 
 	// AuditLogDir is an existing folder for the repositories' audit security logs; "" writes none.
 	AuditLogDir string
+	// TraceLogDir is an existing folder for the trace logs of the services, in subfolders as on a node: Repository/Trace, Proxy/Trace and
+	// Scheduler/Trace; "" writes none.
+	TraceLogDir string
+	// ServiceUser is the account that the services of all nodes run as, such as LAB\svc; "" means the local system. Trace logs contain it.
+	ServiceUser string
 	// Denials is the form of refused logins in the audit logs.
 	Denials Denials
 	// InMemory opens no sockets: the site is reachable only through DialContext, with real TLS and HTTP. This allows a site and its
@@ -191,6 +199,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.CapacityMinutes > 0 && c.SerialNumber {
 		return c, errors.New("qliktest: analyzer capacity requires a signed key")
+	}
+	if c.ServiceUser == "" {
+		c.ServiceUser = `NT AUTHORITY\SYSTEM`
 	}
 	if c.LicenseExpiry.IsZero() {
 		c.LicenseExpiry = c.Now().AddDate(1, 0, 0)

@@ -16,7 +16,7 @@ func filterOf(r *http.Request) string {
 	return ""
 }
 
-var comparison = regexp.MustCompile(`(?i)^(\w+) (eq|so) '([^']*)'(?: or |$)`)
+var comparison = regexp.MustCompile(`(?i)^(\w+) (eq|so|sw) '([^']*)'(?: or |$)`)
 
 // parseFilter reads comparisons joined by or: userId so 'berg' or name so 'berg'. It ignores case (docs/qlik.md, "Repository"). It
 // returns an error for invalid filters and for all filters that it does not support.
@@ -35,7 +35,7 @@ func parseFilter(expression string) (matches func(object) bool, ok bool) {
 		for _, t := range tests {
 			value, _ := o[t.field].(string)
 			value = strings.ToLower(value)
-			if value == t.value || t.operator == "so" && strings.Contains(value, t.value) {
+			if value == t.value || t.operator == "so" && strings.Contains(value, t.value) || t.operator == "sw" && strings.HasPrefix(value, t.value) {
 				return true
 			}
 		}

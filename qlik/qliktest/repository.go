@@ -65,16 +65,19 @@ func (s *Site) answerRepository(r *http.Request) answer {
 		return answer{http.StatusOK, contentJSON, body}
 	}
 	expression := filterOf(r)
-	switch {
-	case path == "/qrs/user", path == "/qrs/user/full":
+	switch entity, full := strings.CutSuffix(path, "/full"); {
+	case entity == "/qrs/user", entity == "/qrs/dataconnection":
 		matches, readable := parseFilter(expression)
 		if !readable {
 			return text(http.StatusBadRequest, "400::Cannot parse the expression: "+expression) // docs/qlik.md, "Error bodies"
 		}
-		return ok(s.userObjects(matches, path == "/qrs/user/full"))
+		if entity == "/qrs/user" {
+			return ok(s.userObjects(matches, full))
+		}
+		return ok(s.dataConnectionObjects(matches, full))
 	case expression != "":
 		// Returning all entities would hide that filters are not supported here.
-		return text(http.StatusBadRequest, "400::The simulated repository filters users only")
+		return text(http.StatusBadRequest, "400::The simulated repository filters users and data connections only")
 	}
 	switch path {
 	case aboutPath:

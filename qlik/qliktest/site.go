@@ -54,6 +54,8 @@ type node struct {
 	links    map[string]*link
 	answers  map[string][]byte // set by SetAnswer, by prefix
 	auditLog *auditLog
+
+	traceLines int // number of lines in its trace logs
 }
 
 // virtualProxy is an entry point of the site.
@@ -125,6 +127,12 @@ func Start(config Config) (*Site, error) {
 				s.Close()
 				return nil, err
 			}
+		}
+	}
+	if config.TraceLogDir != "" {
+		if err := s.startTraceLogs(); err != nil {
+			s.Close()
+			return nil, err
 		}
 	}
 	var ctx context.Context
@@ -313,9 +321,10 @@ func (s *Site) setRunning(name string, running bool) {
 	defer s.mu.Unlock()
 	n := s.node(name)
 	n.running = running
-	n.states["Proxy"] = stateRunning
-	if !running {
-		n.states["Proxy"] = stateNoCommunication
+	n.states["Proxy"] = stateNoCommunication
+	if running {
+		n.states["Proxy"] = stateRunning
+		s.traceStart(n, "Proxy")
 	}
 }
 
