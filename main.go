@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -201,7 +202,7 @@ func (e *exporter) sessionsPage(set *sites.Set, responses *server.Responses) htt
 			}
 			return page.Site{
 				Recent:          site.Recent,
-				ServiceAccounts: site.Config.ServiceAccount,
+				ServiceAccounts: slices.Concat(site.Config.ServiceAccount, site.Client.ServiceUsers()),
 				NamesHidden:     site.Config.NamesHidden(),
 			}, done, true
 		},

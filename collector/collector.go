@@ -29,7 +29,20 @@ type Status struct {
 	Skipped         map[string]uint64 // skipped elements, by source
 	SharedSnapshots uint64            // snapshots that shared requests in progress
 	Certificates    qlik.Certificates
+	Candidates      []Candidate // users that look like service accounts
 }
+
+// Candidate is a user that looks like a service account.
+type Candidate struct {
+	User   qlik.User
+	Source string // CandidateServices or CandidateDataConnections
+}
+
+// The sources of candidates. They are values of the label source.
+const (
+	CandidateServices        = "services"         // the services run as the user
+	CandidateDataConnections = "data_connections" // the reloads of the monitoring apps log in as the user
+)
 
 // RepositoryStatus is the outcome of the last request to a repository.
 type RepositoryStatus struct {

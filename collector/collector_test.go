@@ -120,9 +120,15 @@ func company() *site {
 				Requests: map[qlik.API]uint64{qlik.APIProxy: 4, qlik.APIRepository: 6},
 				Errors:   map[qlik.API]map[qlik.Kind]uint64{qlik.APIProxy: {qlik.KindTimeout: 1}, qlik.APIRepository: {qlik.KindRefused: 3}},
 			},
-			Skipped:         map[string]uint64{"topology": 1, "licenses": 0, "services": 0, "usage": 2, "users": 0},
+			Skipped:         map[string]uint64{"topology": 1, "licenses": 0, "services": 0, "usage": 2, "users": 0, "data_connections": 1},
 			SharedSnapshots: 2,
 			Certificates:    qlik.Certificates{ClientExpiry: day("2033-01-01"), RootExpiry: day("2034-01-01")},
+			Candidates: []collector.Candidate{
+				{User: qlik.NewUser("APPS", "robot"), Source: collector.CandidateServices}, // configured as a service account
+				{User: qlik.NewUser("LAB", "svc"), Source: collector.CandidateServices},
+				{User: qlik.NewUser("LAB", "bert"), Source: collector.CandidateDataConnections},
+				{User: qlik.NewUser("LAB", "svc"), Source: collector.CandidateDataConnections},
+			},
 		},
 	}
 	s.snapshot.Tracking = headroom.Tracking{Since: day("2026-01-01"), Totals: headroom.Totals{
@@ -143,6 +149,7 @@ func company() *site {
 		Capacity: &qlik.Capacity{Allocated: new(10 * time.Hour), Used: new(time.Hour), Unavailable: new(6 * time.Minute)},
 		Valid:    new(true),
 		Expiry:   day("2027-05-15"),
+		Holders:  map[qlik.User]qlik.LicenseSet{qlik.NewUser("LAB", "svc"): qlik.NewLicenseSet("professional")},
 	}
 	s.list(0, "LAB", "anna", 2)
 	s.list(1, "lab", "Anna", 1)
@@ -182,7 +189,7 @@ func config(change func(*collector.UsersConfig)) collector.Config {
 		{Time: day("2026-01-01"), User: qlik.NewUser("LAB", "old"), Reason: auditlog.NoLicense},
 		{Time: day("2026-03-01"), Reason: auditlog.NoLicense},
 	} {
-		c.Denials.Denied(denial)
+		c.Denials.Denied(denial, qlik.LicenseUnknown)
 	}
 	if change != nil {
 		change(&c.Users)

@@ -22,6 +22,9 @@ const (
 	keptDenied = maxDenied - maxDenied/10
 	// maxDeniedNames is the maximum number of bytes of their names.
 	maxDeniedNames = 4 << 20
+	// maxRefusals is the number of times that are kept for each user and reason, the last
+	// ones.
+	maxRefusals = 10
 )
 
 var (
@@ -64,8 +67,9 @@ type deniedUser struct {
 }
 
 type deniedCount struct {
-	times uint64
-	last  time.Time
+	times    uint64
+	last     time.Time
+	refusals []qlik.Refusal // the last ones, oldest first
 }
 
 // NewDenials returns counts of zero. The keys of logs are the registered host
@@ -78,8 +82,9 @@ func NewDenials(logs map[string]AuditLog) *Denials {
 	return d
 }
 
-// Denied counts a denial.
-func (d *Denials) Denied(denial auditlog.Denial) {
+// Denied counts a denial. The license is the license of the user before the denial, as
+// returned by qlik.Licenses.Before.
+func (d *Denials) Denied(denial auditlog.Denial, license string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.counts[denial.Reason]++
@@ -95,10 +100,44 @@ func (d *Denials) Denied(denial auditlog.Denial) {
 	if denial.Time.After(count.last) {
 		count.last = denial.Time
 	}
+	count.refuse(qlik.Refusal{At: denial.Time, Reason: denial.Reason, License: license})
 	d.users[key] = count
 	if len(d.users) > maxDenied || d.names > maxDeniedNames {
 		d.forgetOldest()
 	}
+}
+
+// refuse adds a refusal. The logs of several nodes can report them out of order.
+func (c *deniedCount) refuse(refusal qlik.Refusal) {
+	at := len(c.refusals)
+	for at > 0 && c.refusals[at-1].At.After(refusal.At) {
+		at--
+	}
+	c.refusals = slices.Insert(c.refusals, at, refusal)
+	if len(c.refusals) > maxRefusals {
+		c.refusals = slices.Delete(c.refusals, 0, len(c.refusals)-maxRefusals)
+	}
+}
+
+// Refused returns the denials of the last 24 hours before a time by user, the last ones
+// of each reason. The caller may keep the result.
+func (d *Denials) Refused(now time.Time) qlik.Refusals {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	refused := make(qlik.Refusals)
+	for user, count := range d.users {
+		for _, refusal := range count.refusals {
+			if now.Sub(refusal.At) < rememberDenial {
+				refused[user.user] = append(refused[user.user], refusal)
+			}
+		}
+	}
+	for _, refusals := range refused {
+		slices.SortStableFunc(refusals, func(a, b qlik.Refusal) int {
+			return cmp.Or(b.At.Compare(a.At), strings.Compare(string(a.Reason), string(b.Reason)))
+		})
+	}
+	return refused
 }
 
 func (u *deniedUser) size() int { return len(u.user.Directory) + len(u.user.ID) }

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ func TestOldestDenialsAreForgotten(t *testing.T) {
 	denials := NewDenials(nil)
 	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	denied := func(id string, at time.Time) {
-		denials.Denied(auditlog.Denial{Time: at, User: qlik.NewUser("LAB", id), Reason: auditlog.SessionLimit})
+		denials.Denied(auditlog.Denial{Time: at, User: qlik.NewUser("LAB", id), Reason: auditlog.SessionLimit}, "")
 	}
 	kept := func(id string) bool {
 		_, kept := denials.users[deniedUser{auditlog.SessionLimit, qlik.NewUser("LAB", id)}]
@@ -53,7 +54,7 @@ func TestNamesOfDenialsAreBounded(t *testing.T) {
 	long := strings.Repeat("x", 500)
 	most := 0
 	for i := range maxDenied {
-		denials.Denied(auditlog.Denial{Time: noon.Add(time.Duration(i)), User: qlik.NewUser("LAB", fmt.Sprint(long, i)), Reason: auditlog.NoLicense})
+		denials.Denied(auditlog.Denial{Time: noon.Add(time.Duration(i)), User: qlik.NewUser("LAB", fmt.Sprint(long, i)), Reason: auditlog.NoLicense}, "")
 		most = max(most, denials.names)
 	}
 	size := 0
@@ -66,5 +67,34 @@ func TestNamesOfDenialsAreBounded(t *testing.T) {
 	denials.remembered(noon.Add(2 * rememberDenial))
 	if denials.names != 0 || len(denials.users) != 0 {
 		t.Errorf("%d bytes of %d users are left", denials.names, len(denials.users))
+	}
+}
+
+// TestRefused checks the view of the refusals: the last ones of each reason within a day,
+// the last one first, whatever the order of the logs.
+func TestRefused(t *testing.T) {
+	denials := NewDenials(nil)
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	anna, bert := qlik.NewUser("LAB", "anna"), qlik.NewUser("LAB", "bert")
+	for i := range 2 * maxRefusals {
+		denials.Denied(auditlog.Denial{Time: noon.Add(time.Duration(i^1) * time.Minute), User: anna, Reason: auditlog.SessionLimit}, qlik.LicenseAnalyzer)
+	}
+	denials.Denied(auditlog.Denial{Time: noon.Add(time.Hour), User: anna, Reason: auditlog.NoLicense}, qlik.LicenseUnknown)
+	denials.Denied(auditlog.Denial{Time: noon.Add(-24 * time.Hour), User: bert, Reason: auditlog.NoLicense}, qlik.LicenseNone)
+	denials.Denied(auditlog.Denial{Time: noon, Reason: auditlog.NoLicense}, qlik.LicenseUnknown)
+	refused := denials.Refused(noon.Add(time.Hour))
+	want := []qlik.Refusal{{At: noon.Add(time.Hour), Reason: qlik.RefusedNoLicense, License: qlik.LicenseUnknown}}
+	for i := 2*maxRefusals - 1; i >= maxRefusals; i-- {
+		want = append(want, qlik.Refusal{At: noon.Add(time.Duration(i) * time.Minute), Reason: qlik.RefusedSessionLimit, License: qlik.LicenseAnalyzer})
+	}
+	if !slices.Equal(refused[anna], want) || len(refused) != 1 {
+		t.Errorf("got %v, want %v", refused, want)
+	}
+	refused[anna][0].Reason = "changed"
+	if got := denials.Refused(noon.Add(time.Hour))[anna]; !slices.Equal(got, want) {
+		t.Errorf("a view changes the refusals: %v", got)
+	}
+	if got := denials.Refused(noon.Add(25 * time.Hour)); len(got) != 0 {
+		t.Errorf("after a day: %v", got)
 	}
 }

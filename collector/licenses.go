@@ -22,8 +22,11 @@ var (
 	leftoverUsageRowsDesc = gaugeDesc("qlik_leftover_usage_rows",
 		"Usage rows without a session for longer than the inactivity timeout and the cooling time. They take slots until Qlik removes them. Absent while a node does not respond or the rows are unknown.")
 	serviceAccountLicensedDesc = gaugeDesc("qlik_service_account_licensed",
-		"1 if the service account holds a license of this type, which makes its sessions subject to the session limit; 0 if not."+refreshedFromRepository,
+		"1 if the service account, configured or found, holds a license of this type, which makes its sessions subject to the session limit; 0 if not."+refreshedFromRepository,
 		"user_directory", "user_id", "license")
+	serviceAccountCandidateDesc = gaugeDesc("qlik_service_account_candidate",
+		"Always 1. User that looks like a service account and is not configured as one, by source: services (the services of the exporter's node run as the user) or data_connections (the reloads of the monitoring apps log in as the user)."+refreshedFromRepository,
+		"user_directory", "user_id", "source")
 
 	licenseSeatsDesc = gaugeDesc("qlik_license_seats",
 		"Purchased seats of the license."+refreshedFromRepository, "license")
@@ -51,12 +54,13 @@ var (
 
 type licensesCollector struct {
 	serviceAccounts []qlik.User
+	users           *userSelection
 }
 
-func newLicensesCollector(config Config, _ *userSelection) Collector {
+func newLicensesCollector(config Config, users *userSelection) Collector {
 	accounts := slices.Clone(config.ServiceAccounts)
 	slices.SortFunc(accounts, qlik.User.Compare)
-	return &licensesCollector{serviceAccounts: slices.Compact(accounts)}
+	return &licensesCollector{serviceAccounts: slices.Compact(accounts), users: users}
 }
 
 var errNoLicenses = errors.New("the licenses have not been read from the repository yet")
@@ -79,13 +83,39 @@ func (c *licensesCollector) Update(v *view, w *writer) error {
 		}
 	}
 	for _, account := range c.serviceAccounts {
-		for _, license := range qlik.AllocatedLicenses() {
-			w.write(serviceAccountLicensedDesc, boolean(known.Holds(account, license)), account.Directory, account.ID, license)
-		}
+		writeServiceAccount(known, account, account.ID, w)
 	}
+	c.writeCandidates(v.status.Candidates, known, w)
 	writeSeats(known, w)
 	writeLicense(known, w)
 	return nil
+}
+
+// writeServiceAccount writes which licenses a service account holds.
+func writeServiceAccount(known *qlik.Licenses, account qlik.User, id string, w *writer) {
+	for _, license := range qlik.AllocatedLicenses() {
+		w.write(serviceAccountLicensedDesc, boolean(known.Holds(account, license)), account.Directory, id, license)
+	}
+}
+
+// writeCandidates writes the candidates and which licenses they hold. A candidate can be a
+// person, so it is named like other users.
+func (c *licensesCollector) writeCandidates(candidates []Candidate, known *qlik.Licenses, w *writer) {
+	if !c.users.perUser {
+		return
+	}
+	written := make(map[qlik.User]bool)
+	for _, candidate := range candidates {
+		if slices.Contains(c.serviceAccounts, candidate.User) {
+			continue
+		}
+		id := c.users.namer.id(candidate.User)
+		w.write(serviceAccountCandidateDesc, 1, candidate.User.Directory, id, candidate.Source)
+		if !written[candidate.User] {
+			written[candidate.User] = true
+			writeServiceAccount(known, candidate.User, id, w)
+		}
+	}
 }
 
 func writeUserLicense(v *view, user *userRow, w *writer) {

@@ -72,11 +72,14 @@ type Licenses struct {
 }
 
 // LicenseSet is the set of licenses of one user. It has a bit for each of
-// licenseTypes and one bit for a quarantined access, which the user neither holds nor
-// certainly lacks.
+// licenseTypes, one bit for a quarantined access, which the user neither holds nor
+// certainly lacks, and one bit for an access in excess of the seats.
 type LicenseSet uint8
 
-const quarantined LicenseSet = 1 << 7
+const (
+	quarantined LicenseSet = 1 << 7
+	excess      LicenseSet = 1 << 6
+)
 
 // NewLicenseSet returns the set of the named licenses.
 func NewLicenseSet(names ...string) LicenseSet {
@@ -121,11 +124,22 @@ func (l *Licenses) Holds(user User, license string) bool {
 	return l.Holders[user]&NewLicenseSet(license) != 0
 }
 
+// Before returns the license of a user at a time. It is LicenseUnknown if the lists were
+// read later, or if an access of the user is in excess of the seats, so that Qlik may
+// refuse it.
+func (l *Licenses) Before(at time.Time, user User) string {
+	if l == nil || !l.ReadAt.Before(at) || l.Holders[user]&excess != 0 {
+		return LicenseUnknown
+	}
+	return l.Of(user)
+}
+
 type accessRecord struct {
 	User        userRef             `json:"user"`
 	DeletedID   optional[name]      `json:"deletedUserId"`
 	LastUsed    optional[time.Time] `json:"lastUsed"`
 	Quarantined optional[bool]      `json:"quarantined"`
+	Excess      optional[bool]      `json:"excess"`
 }
 
 func (r accessRecord) usable() bool { return r.User == (userRef{}) || r.User.complete() }
@@ -252,6 +266,9 @@ func (c *Client) readAccess(ctx context.Context, index int, l *Licenses, left le
 			set := LicenseSet(1) << index
 			if access.Quarantined.odd || access.Quarantined.value { // deallocated, but not yet available to others
 				set = quarantined
+			}
+			if access.Excess.odd || access.Excess.value {
+				set |= excess
 			}
 			user := access.User.user()
 			if room.take(user.Directory, user.ID) {

@@ -383,3 +383,27 @@ type everyPath string
 func (p everyPath) RoundTrip(request *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(string(p))), Request: request}, nil
 }
+
+// TestLicenseBefore checks that only lists from before a time say what a user held then,
+// and that an access in excess of the seats says nothing.
+func TestLicenseBefore(t *testing.T) {
+	l, err := answers{"/analyzeraccesstype": list(access("anna", 0, `,"excess":false`), access("bert", 0, `,"excess":true`), access("carl", 0, `,"excess":"?"`))}.client().Licenses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for user, want := range map[string]string{"anna": LicenseAnalyzer, "bert": LicenseUnknown, "carl": LicenseUnknown, "dora": l.Of(NewUser("LAB", "dora"))} {
+		if got := l.Before(l.ReadAt.Add(1), NewUser("LAB", user)); got != want {
+			t.Errorf("%s: %s, want %s", user, got, want)
+		}
+		if got := l.Before(l.ReadAt, NewUser("LAB", user)); got != LicenseUnknown {
+			t.Errorf("%s, list read later: %s", user, got)
+		}
+	}
+	if l.Of(NewUser("LAB", "bert")) != LicenseAnalyzer {
+		t.Error("an access in excess is none")
+	}
+	var unread *Licenses
+	if got := unread.Before(time.Now(), NewUser("LAB", "anna")); got != LicenseUnknown {
+		t.Errorf("without lists: %s", got)
+	}
+}

@@ -13,11 +13,13 @@ const (
 	SourceServices = "services"
 	SourceUsage    = "usage"
 	SourceUsers    = "users"
+
+	SourceDataConnections = "data_connections"
 )
 
 // Sources lists every source.
 func Sources() []string {
-	return []string{SourceTopology, SourceLicenses, SourceServices, SourceUsage, SourceUsers}
+	return []string{SourceTopology, SourceLicenses, SourceServices, SourceUsage, SourceUsers, SourceDataConnections}
 }
 
 // skipped counts the elements and fields of the repository's responses that could not

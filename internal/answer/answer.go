@@ -78,7 +78,7 @@ func New(q *Question) *Answer {
 	if facts == nil {
 		facts = &headroom.Facts{Now: q.Snapshot.Heard, Limit: q.Snapshot.Limit, EffectiveHeadroom: q.Snapshot.Limit, Complete: a.Complete}
 	} else {
-		row.UserStatus = *q.Snapshot.User(q.User)
+		row.UserStatus = q.Snapshot.Of(q.User)
 		a.describe(facts, &row.UserStatus)
 	}
 	say := q.judge(a, facts, &row)

@@ -61,7 +61,7 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		}
 	case row.EffectiveHeadroom > 0 && !facts.Complete && !facts.RowsKnown:
 		return q.unknown(fmt.Sprintf("%s: at most %s free, but a node does not answer, so there may be more sessions.", name, free(row.EffectiveHeadroom)))
-	case row.User != (qlik.User{}) && q.Snapshot.User(q.User) == nil:
+	case q.Snapshot.Facts(q.User) == nil:
 		if !facts.Complete {
 			return q.unknown(name + " has no session on the nodes that answer. The other nodes may have some.")
 		}

@@ -33,12 +33,21 @@ func licensedAccounts(s *site) []string {
 		return nil
 	}
 	var advice []string
-	accounts := slices.Clone(s.ServiceAccounts)
-	slices.SortFunc(accounts, qlik.User.Compare)
-	for _, account := range slices.Compact(accounts) {
+	for _, a := range s.accounts {
 		for _, license := range qlik.AllocatedLicenses() {
-			if s.licenses.Holds(account, license) {
-				advice = append(advice, fmt.Sprintf("service account %s holds %s access, so the session limit applies to it, and reloads fail at the limit: exclude the account in the license rule, and then remove this access in the QMC under License management", account, license))
+			if !s.licenses.Holds(a.user, license) {
+				continue
+			}
+			switch {
+			case a.named:
+				advice = append(advice, fmt.Sprintf("service account %s holds %s access, so the session limit applies to it, and reloads fail at the limit: exclude the account in the license rule, and then remove this access in the QMC under License management", a.user, license))
+			case a.services:
+				advice = append(advice, fmt.Sprintf("%s runs the services of this machine and holds %s access, so the session limit applies to it, and reloads fail at the limit: exclude the account in the license rule, and then remove this access in the QMC under License management", a.user, license))
+			default:
+				advice = append(advice, fmt.Sprintf("%s is the user of the monitoring apps' data connections and holds %s access, so each reload of these apps takes one of the user's sessions: "+
+					"if it is a service account, remove this access in the QMC under License management, and name the account with %s; "+
+					"if it is a person who needs the access, enter another root administrator without a license in the data connections that begin with monitor_apps_REST_",
+					a.user, license, s.Setting("qlik.service-account")))
 			}
 		}
 	}

@@ -1,6 +1,8 @@
 package check_test
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +51,86 @@ func TestAdvice(t *testing.T) {
 		time.Sleep(3 * 24 * time.Hour)
 		if got := run(t, config).Advice; !slices.Contains(got, "the license expired on 2000-01-02: renew it") {
 			t.Errorf("got\n\t%s", strings.Join(got, "\n\t"))
+		}
+	})
+}
+
+// TestServiceAccounts checks that accounts are found without a setting, and that the advice
+// depends on how an account was found.
+func TestServiceAccounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		simulated := twoNodes()
+		for _, id := range []string{"svc_reload", "Svc_Reload", "clara"} {
+			simulated.DataConnections = append(simulated.DataConnections, qliktest.DataConnection{
+				Name: "monitor_apps_REST_" + id, Username: `LAB\` + id, Password: "s3cret",
+			})
+		}
+		simulated.DataConnections = append(simulated.DataConnections, qliktest.DataConnection{Name: "sales", Username: `LAB\anna`, Password: "s3cret"})
+		_, config := start(t, simulated)
+		running := func() ([]qlik.User, error) { return []qlik.User{qlik.NewUser("LAB", "svc_reload")}, nil }
+		remedy := func(held string) string {
+			return " holds " + held + " access, so the session limit applies to it, and reloads fail at the limit: remove this access in the QMC under License management"
+		}
+		for _, test := range []struct {
+			name    string
+			change  func()
+			results []string
+			advice  string
+		}{
+			{
+				"by connections", func() {},
+				[]string{`LAB\clara (in the data connections of the monitoring apps): holds no license`, `LAB\svc_reload (in the data connections of the monitoring apps): holds analyzer access`},
+				`LAB\svc_reload is the user of the monitoring apps' data connections and holds analyzer access, so each reload of these apps takes one of the user's sessions: ` +
+					"if it is a service account, remove this access in the QMC under License management, and name the account with --qlik.service-account; " +
+					"if it is a person who needs the access, enter another root administrator without a license in the data connections that begin with monitor_apps_REST_",
+			},
+			{
+				"by services", func() { config.ServiceUsers = running },
+				[]string{
+					`LAB\clara (in the data connections of the monitoring apps): holds no license`,
+					`LAB\svc_reload (runs the services of this machine, by their Trace logs; in the data connections of the monitoring apps): holds analyzer access`,
+				},
+				`LAB\svc_reload runs the services of this machine and` + remedy("analyzer"),
+			},
+			{
+				"named", func() { config.ServiceAccounts = []qlik.User{qlik.NewUser("LAB", "svc_reload")} },
+				[]string{
+					`LAB\clara (in the data connections of the monitoring apps): holds no license`,
+					`LAB\svc_reload (named with --qlik.service-account; runs the services of this machine, by their Trace logs; in the data connections of the monitoring apps): holds analyzer access`,
+				},
+				`service account LAB\svc_reload` + remedy("analyzer"),
+			},
+			{
+				"without licenses", func() {
+					config.Licenses, config.ServiceUsers = false, func() ([]qlik.User, error) { return nil, errors.New("broken") }
+				},
+				[]string{"a Trace log of this machine cannot be read (broken)", `LAB\svc_reload (named with --qlik.service-account): its licenses are unknown`}, "",
+			},
+			{
+				"none", func() { config.ServiceAccounts, config.ServiceUsers = nil, nil },
+				[]string{"turned off by --no-collector.licenses"}, "",
+			},
+		} {
+			test.change()
+			report := run(t, config)
+			var results []string
+			for _, r := range report.Results {
+				if r.Step == "service account" {
+					results = append(results, r.Text)
+				}
+			}
+			var advice string
+			for _, a := range report.Advice {
+				if strings.Contains(a, "svc_reload") || strings.Contains(a, "clara") {
+					advice += a
+				}
+			}
+			if !slices.Equal(results, test.results) || advice != test.advice {
+				t.Errorf("%s: got %q, %q", test.name, results, advice)
+			}
+			if strings.Contains(fmt.Sprint(report), "s3cret") {
+				t.Errorf("%s: contains a password", test.name)
+			}
 		}
 	})
 }

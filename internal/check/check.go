@@ -20,6 +20,8 @@ type Config struct {
 	Licenses        bool              // read license holders and usage rows; needs a repository
 	AuditLogs       map[string]string // file patterns by node
 	ServiceAccounts []qlik.User
+	// ServiceUsers finds the users that the services of this machine run as. It may be nil.
+	ServiceUsers func() ([]qlik.User, error)
 
 	// Setting returns the name of a setting for a remedy. Its argument is the flag
 	// without dashes, such as "qlik.host" or "no-collector.licenses". If Setting is
@@ -56,6 +58,8 @@ var siteSteps = []step[*site]{
 		needs: siteNeeds{configuredRepository, wantedLicenses, answeringRepository, rights, knownLicenses}, run: (*site).readUsageRows,
 	},
 	leftOut("usage rows", qlik.SourceUsage),
+	{name: "service account", when: hasRepositoryOrAccounts, run: (*site).findAccounts},
+	leftOut("data connections", qlik.SourceDataConnections),
 	{name: "audit log", needs: siteNeeds{configuredAuditLog}, run: (*site).checkAuditLogs},
 	{name: "clock", needs: siteNeeds{datedAnswer}, run: (*site).compareClocks},
 }
@@ -93,6 +97,7 @@ type site struct {
 	links    []qlik.Link           // configured links or links read (repository.go)
 	results  []headroom.LinkResult // sessions of the links (links.go)
 	licenses *qlik.Licenses        // nil while unknown (licenses.go)
+	accounts []*account            // service accounts, named or found (accounts.go)
 }
 
 var errInterrupted = errors.New("interrupted")

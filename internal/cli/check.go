@@ -76,6 +76,7 @@ func checkSite(ctx context.Context, configuration *config.Configuration, setting
 		Licenses:        run.Licenses,
 		AuditLogs:       settings.AuditLogs(),
 		ServiceAccounts: settings.ServiceAccount,
+		ServiceUsers:    settings.FindServiceUsers,
 		Setting:         func(flag string) string { return configuration.Name(settings.Name, flag) },
 	})
 	if err != nil {

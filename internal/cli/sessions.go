@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/go-kit/log/level"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
@@ -72,6 +75,16 @@ func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 		In: streams.In, Out: streams.Out, Err: streams.Err,
 		Terminal: terminal.Is(streams.In) && terminal.Is(streams.Out),
 		Color:    terminal.Colors(streams.Out),
+	}
+	running, err := settings.FindServiceUsers()
+	if err != nil {
+		_ = level.Warn(logger).Log("msg", "Cannot read a Trace log to find the account that the services run as", "err", err)
+	}
+	asked.ServiceAccounts = slices.Concat(settings.ServiceAccount, running)
+	if settings.Enabled("denials") {
+		for _, log := range settings.AuditLog {
+			asked.AuditLogs = append(asked.AuditLogs, log.Glob)
+		}
 	}
 	if labels.Key != nil {
 		asked.Hash = func(user qlik.User) string { return collector.HashUser(labels.Key, user) }

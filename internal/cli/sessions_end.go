@@ -82,7 +82,7 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	if !snapshot.Complete() {
 		incomplete = ErrIncomplete
 	}
-	row, err := c.one(ctx, sessions.Rows(snapshot), &options)
+	row, err := c.one(ctx, c.rows(ctx, snapshot), &options)
 	switch {
 	case err != nil:
 		return err
@@ -103,6 +103,8 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	ending := plan.Ending()
 	what := text.Count(len(ending), "session") + " of " + text.Visible(row.User.String())
 	switch {
+	case plan.Unlicensed != "":
+		return cmp.Or(c.printf("Nothing to end. %s\nTo end sessions anyway, choose them with --all, --keep, --idle-for, --virtual-proxy, or --node.\n", plan.Unlicensed.Advice()), incomplete)
 	case !plan.Wait.IsZero():
 		return cmp.Or(c.sayWait(row, plan, snapshot), incomplete)
 	case len(ending) == 0:

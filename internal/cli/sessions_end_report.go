@@ -119,7 +119,7 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 		fmt.Fprintf(b, "Not ended: %s that started in the meantime.\n", text.Count(began, "session"))
 	}
 	row := sessions.Row{UserStatus: headroom.UserStatus{EffectiveHeadroom: after.Limit}}
-	rows := sessions.Rows(after)
+	rows := sessions.Rows(after, nil)
 	if i := slices.IndexFunc(rows, func(r sessions.Row) bool { return r.User == user }); i >= 0 {
 		row = rows[i]
 	}

@@ -46,7 +46,7 @@ func (c *openSite) List(ctx context.Context, query Query, atLeast int, format st
 	if err != nil {
 		return err
 	}
-	rows, _, err := c.match(ctx, sessions.Rows(snapshot), query.User)
+	rows, _, err := c.match(ctx, c.rows(ctx, snapshot), query.User)
 	if err != nil {
 		return err
 	}
@@ -83,16 +83,24 @@ const (
 
 func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) error {
 	if len(rows) == 0 {
-		_, err := fmt.Fprintf(c.Out, "No match among %s with sessions or taken slots.\n", text.Count(len(sessions.Rows(snapshot)), "user"))
+		_, err := fmt.Fprintf(c.Out, "No match among %s with sessions or taken slots.\n", text.Count(len(sessions.Rows(snapshot, nil)), "user"))
 		return err
 	}
 	var table bytes.Buffer
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "FREE\tUSER\tSESSIONS\tCOOLING OR LEFT OVER\tLICENSE\tIDLE\tNEXT SLOT BY\tWHERE")
+	columns := []string{"FREE", "USER", "SESSIONS", "COOLING OR LEFT OVER", "LICENSE", "IDLE", "NEXT SLOT BY", "WHERE"}
+	refused := slices.ContainsFunc(rows, func(row sessions.Row) bool { return row.RefusedText(snapshot.Time) != "" })
+	if refused {
+		columns = append(columns, "REFUSED")
+	}
+	_, _ = fmt.Fprintln(w, strings.Join(columns, "\t"))
 	for i := range rows {
 		row := &rows[i]
 		free, without, idle, next := "no limit", "", "", ""
-		if row.Limited {
+		switch {
+		case row.Unlicensed != "":
+			free = row.Unlicensed.Label()
+		case row.Limited:
 			free = strconv.Itoa(max(row.EffectiveHeadroom, 0)) // as on the page
 		}
 		if slots, known := takenWithout(row, snapshot); !known {
@@ -110,6 +118,9 @@ func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) 
 			free, text.Visible(row.User.String()), sessionsText(row, snapshot), without,
 			strings.ReplaceAll(row.License, "_", " "), idle, next, where(row.Places),
 		}
+		if refused {
+			cells = append(cells, strings.TrimPrefix(row.RefusedText(snapshot.Time), "refused: "))
+		}
 		for i := range cells {
 			cells[i] = cmp.Or(cells[i], "-")
 		}
@@ -119,7 +130,10 @@ func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) 
 	for i, line := range strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n") {
 		line = strings.TrimRight(line, " ")
 		switch {
-		case !c.Color || i == 0 || !rows[i-1].Limited:
+		case !c.Color || i == 0:
+		case rows[i-1].Unlicensed != "":
+			line = red + line + plain
+		case !rows[i-1].Limited:
 		case rows[i-1].EffectiveHeadroom <= 0:
 			line = red + line + plain
 		case rows[i-1].EffectiveHeadroom == 1:
@@ -180,12 +194,26 @@ type listedUser struct {
 	LastActivity        time.Time        `json:"last_activity,omitzero"`
 	NextSlot            time.Time        `json:"next_slot,omitzero"`
 	Places              []sessions.Place `json:"places"`
+	// Refused lists the refused logins of the last day, the last one first.
+	Refused []refusedLogin `json:"refused,omitempty"`
+	// Unlicensed is why the user cannot log in although slots are free.
+	Unlicensed sessions.Unlicensed `json:"unlicensed,omitempty"`
+}
+
+// refusedLogin is a refused login in the JSON output.
+type refusedLogin struct {
+	At     time.Time          `json:"at"`
+	Reason qlik.RefusalReason `json:"reason"`
 }
 
 func newListedUser(row *sessions.Row, snapshot *headroom.Snapshot) listedUser {
 	user := listedUser{
 		Directory: row.User.Directory, ID: row.User.ID, Sessions: row.Sessions, License: row.License,
 		LastActivity: row.LastActivity.UTC(), NextSlot: row.NextSlot.UTC(), Places: append([]sessions.Place{}, row.Places...),
+		Unlicensed: row.Unlicensed,
+	}
+	for _, refusal := range row.Refused {
+		user.Refused = append(user.Refused, refusedLogin{refusal.At.UTC(), refusal.Reason})
 	}
 	if row.Limited {
 		user.EffectiveHeadroom, user.Headroom = &row.EffectiveHeadroom, &row.Headroom
@@ -224,7 +252,7 @@ func (c *openSite) writeCSV(snapshot *headroom.Snapshot, rows []sessions.Row) er
 	w := csv.NewWriter(c.Out)
 	_ = w.Write([]string{ // w.Error returns any error
 		"user_directory", "user_id", "effective_headroom", "headroom", "sessions", "sessions_with_slot", "slots_without_session",
-		"license", "last_activity", "next_slot", "places",
+		"license", "last_activity", "next_slot", "places", "last_refused", "last_refused_reason", "unlicensed",
 	})
 	number := func(n *int) string {
 		if n == nil {
@@ -240,10 +268,14 @@ func (c *openSite) writeCSV(snapshot *headroom.Snapshot, rows []sessions.Row) er
 	}
 	for i := range rows {
 		user := newListedUser(&rows[i], snapshot)
+		var last refusedLogin
+		if len(user.Refused) > 0 {
+			last = user.Refused[0]
+		}
 		_ = w.Write([]string{
 			text.Cell(user.Directory), text.Cell(user.ID), number(user.EffectiveHeadroom), number(user.Headroom), strconv.Itoa(user.Sessions),
 			number(user.SessionsWithSlot), number(user.SlotsWithoutSession), text.Cell(user.License), at(user.LastActivity), at(user.NextSlot),
-			text.Cell(where(user.Places)),
+			text.Cell(where(user.Places)), at(last.At), string(last.Reason), string(user.Unlicensed),
 		})
 	}
 	w.Flush()

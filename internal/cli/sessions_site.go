@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -17,6 +18,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
@@ -27,6 +29,9 @@ type openSite struct {
 	Logger log.Logger
 	// ServiceAccounts are users whose sessions are never ended.
 	ServiceAccounts []qlik.User
+	// AuditLogs are the glob patterns of the audit security logs. The commands read the
+	// refused logins of the last day from them.
+	AuditLogs []string
 	// Hash returns the hash of a user in labels. It is nil if no key is known.
 	Hash func(qlik.User) string
 
@@ -63,6 +68,42 @@ func (c *openSite) read(ctx context.Context) (*headroom.Snapshot, error) {
 		}
 		return snapshot, fmt.Errorf("the sessions are unknown: no virtual proxy responded (%s)", strings.Join(causes, "; "))
 	}
+}
+
+// rows returns the users of a snapshot. It includes refused logins if an audit log can be
+// read.
+func (c *openSite) rows(ctx context.Context, snapshot *headroom.Snapshot) []sessions.Row {
+	return sessions.Rows(snapshot, c.refused(ctx, snapshot))
+}
+
+// maxRefusals is the maximum number of refusals of a user in the output.
+const maxRefusals = 20
+
+// refused reads the refused logins of the last day before a snapshot. It logs which logs
+// cannot be read.
+func (c *openSite) refused(ctx context.Context, snapshot *headroom.Snapshot) qlik.Refusals {
+	refused := make(qlik.Refusals)
+	for _, glob := range c.AuditLogs {
+		denials, err := auditlog.Past(ctx, glob, snapshot.Time.Add(-24*time.Hour))
+		if err != nil {
+			_ = level.Warn(c.Logger).Log("msg", "Cannot read the audit log; some refused logins are not shown", "file", glob, "err", err)
+		}
+		for _, denial := range denials {
+			if denial.Time.After(snapshot.Time) { // since then, or by another clock
+				denial.Time = snapshot.Time
+			}
+			if user := denial.User.Counted(); user != (qlik.User{}) {
+				refused[user] = append(refused[user], qlik.Refusal{
+					At: denial.Time, Reason: denial.Reason, License: snapshot.Licenses.Before(denial.Time, user),
+				})
+			}
+		}
+	}
+	for user, refusals := range refused {
+		slices.SortStableFunc(refusals, func(a, b qlik.Refusal) int { return b.At.Compare(a.At) })
+		refused[user] = refusals[:min(len(refusals), maxRefusals)]
+	}
+	return refused
 }
 
 // readFor queries the site and checks that the places of the query exist.

@@ -310,6 +310,61 @@ To end sessions anyway, choose them with --all, --keep, --idle-for, --virtual-pr
 	})
 }
 
+// TestListRefused checks that the list tells why users were refused, also of those who
+// are gone, and that a refusal for want of a license does not look healthy.
+func TestListRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		dir := t.TempDir()
+		server, site := sessionstest.Start(t, func(config *qliktest.Config, _ *site.Config) {
+			config.AuditLogDir, config.Now = dir, time.Now
+		})
+		for i := range 6 {
+			sessionstest.Login(t, server, "bert", fmt.Sprint("device", i), "", "qlik3")
+		}
+		sessionstest.Login(t, server, "stranger", "laptop", "", "qlik1")
+		gone := sessionstest.Login(t, server, "visitor", "laptop", "", "qlik1")
+		if !server.Logout(gone.ID) {
+			t.Fatal("no session of visitor")
+		}
+		time.Sleep(3 * time.Minute)
+		c := commands(site)
+		c.AuditLogs = []string{filepath.Join(dir, "qlik1_*.txt"), filepath.Join(dir, "qlik2_*.txt"), filepath.Join(dir, "qlik3_*.txt")}
+		at := began.Format("15:04:05 MST") + " (3 min ago)"
+		compare(t, c.list(t, Query{}, 0, formatTable), strings.ReplaceAll(fmt.Sprintf(
+			`FREE        USER          SESSIONS              COOLING OR LEFT OVER  LICENSE   IDLE   NEXT SLOT BY              WHERE        REFUSED
+0           LAB\bert      6, 5 hold a slot      -                     analyzer  3 min  %s  / qlik3 (6)  too many sessions, AT
+no license  LAB\stranger  1, none holds a slot  -                     none      -      -                         / qlik1      no license, AT
+no license  LAB\visitor   0                     -                     none      -      -                         -            no license, AT
+`, minutes(32)), "AT", at))
+		text := c.list(t, Query{User: "visitor"}, 0, formatJSON)
+		when := began.UTC().Format(time.RFC3339)
+		for _, want := range []string{`"at": "` + when + `"`, `"reason": "no_license"`, `"unlicensed": "no_license"`} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %s in %s", want, text)
+			}
+		}
+		if text := c.list(t, Query{User: "visitor"}, 0, formatCSV); !strings.HasSuffix(text, "\nLAB,visitor,5,5,0,0,0,none,,,,"+when+",no_license,no_license\n") {
+			t.Error(text)
+		}
+		text, err := c.end(t, "stranger", nil)
+		if err != nil || !strings.Contains(text, "Nothing to end. Qlik refused the user because of a missing license. Ending sessions does not help.") {
+			t.Errorf("%v: %s", err, text)
+		}
+
+		time.Sleep(sessions.RecentlyRefused)
+		text = c.list(t, Query{}, 0, formatTable)
+		if strings.Contains(text, "visitor") || strings.Contains(text, "too many") || !strings.Contains(text, `no license  LAB\stranger`) {
+			t.Errorf("a quarter of an hour later:\n%s", text)
+		}
+
+		c.AuditLogs = append(c.AuditLogs, filepath.Join(dir, "nosuch.txt"))
+		if text := c.list(t, Query{}, 0, formatTable); !strings.Contains(text, `no license  LAB\stranger`) || !strings.Contains(c.log.String(), "nosuch.txt") {
+			t.Errorf("a log is missing:\n%s%s", text, &c.log)
+		}
+	})
+}
+
 // TestListWithoutRows checks that unknown values are not shown as known ones.
 func TestListWithoutRows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -322,8 +377,8 @@ func TestListWithoutRows(t *testing.T) {
 Without usage rows, FREE is calculated from sessions alone. It misses cooling and leftover slots.
 `)
 		compare(t, c.list(t, Query{}, 0, formatCSV),
-			"user_directory,user_id,effective_headroom,headroom,sessions,sessions_with_slot,slots_without_session,license,last_activity,next_slot,places\n"+
-				"LAB,anna,4,4,1,,,,,,/ qlik1\n")
+			"user_directory,user_id,effective_headroom,headroom,sessions,sessions_with_slot,slots_without_session,license,last_activity,next_slot,places,last_refused,last_refused_reason,unlicensed\n"+
+				"LAB,anna,4,4,1,,,,,,/ qlik1,,,\n")
 
 		for i := range 7 {
 			sessionstest.Login(t, server, "bert", fmt.Sprint("device", i), "", "qlik1")
@@ -345,9 +400,9 @@ func TestListForPrograms(t *testing.T) {
 		c := commands(site)
 		next := time.Now().Add(35 * time.Minute).UTC().Format(time.RFC3339)
 		compare(t, c.list(t, Query{}, 0, formatCSV),
-			"user_directory,user_id,effective_headroom,headroom,sessions,sessions_with_slot,slots_without_session,license,last_activity,next_slot,places\n"+
-				"LAB,anna,0,-1,6,5,0,analyzer,"+began+","+next+",/ qlik1 (6)\n"+
-				"LAB,robot,,,1,1,0,analyzer,"+began+",,/qmc qlik2\n")
+			"user_directory,user_id,effective_headroom,headroom,sessions,sessions_with_slot,slots_without_session,license,last_activity,next_slot,places,last_refused,last_refused_reason,unlicensed\n"+
+				"LAB,anna,0,-1,6,5,0,analyzer,"+began+","+next+",/ qlik1 (6),,,\n"+
+				"LAB,robot,,,1,1,0,analyzer,"+began+",,/qmc qlik2,,,\n")
 
 		server.SetProxyFault("qlik3", qliktest.Refused)
 		compare(t, c.list(t, Query{User: "robot"}, 0, formatJSON), `{

@@ -81,7 +81,7 @@ func (c *openSite) oneUser(ctx context.Context, snapshot *headroom.Snapshot, sea
 	}
 	known, _ := c.Site.FindUsers(ctx, searched) // match reports an error
 	for _, user := range known {
-		if snapshot.User(user.User) == nil {
+		if snapshot.Facts(user.User) == nil {
 			users = append(users, sessions.Row{UserStatus: headroom.UserStatus{User: user.User}})
 		}
 	}

@@ -300,11 +300,11 @@ func TestUseLocalNode(t *testing.T) {
 		given, want Site
 		found       int
 	}{
-		{"nothing given", Site{}, Site{Host: []string{name}, CertDir: certificates, AuditLog: []AuditLog{log}}, 3},
+		{"nothing given", Site{}, Site{Host: []string{name}, CertDir: certificates, AuditLog: []AuditLog{log}, LocalLogs: filepath.Join(sense, "Log")}, 3},
 		{
 			"this node given",
 			Site{Host: []string{"qliknode1.ACME.example:4242"}},
-			Site{Host: []string{"qliknode1.ACME.example:4242"}, CertDir: certificates, AuditLog: []AuditLog{log}},
+			Site{Host: []string{"qliknode1.ACME.example:4242"}, CertDir: certificates, AuditLog: []AuditLog{log}, LocalLogs: filepath.Join(sense, "Log")},
 			2,
 		},
 		{"another node's log is not this one's", Site{Host: []string{"other"}, CertDir: "c"}, Site{Host: []string{"other"}, CertDir: "c"}, 0},

@@ -40,6 +40,9 @@ func (s *Site) UseLocalNode(programData string) []string {
 		host, _, _ = strings.Cut(host, ":")
 		return strings.EqualFold(host, name)
 	})
+	if isOfSite && exists(logs) {
+		s.LocalLogs = filepath.Join(dir, "Log")
+	}
 	if len(s.AuditLog) == 0 && isOfSite && exists(logs) {
 		log := AuditLog{name, filepath.Join(logs, "*_AuditSecurity_Repository.txt")}
 		s.AuditLog = []AuditLog{log}

@@ -11,6 +11,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 	"github.com/qlik-exporter/qlik_exporter/qlik/textfile"
 )
@@ -39,6 +40,10 @@ type Site struct {
 	MaxUsers          int
 	ExcludeUser       []string
 	Collectors        []Collector // all of them
+
+	// LocalLogs is the folder of all logs of Qlik Sense if this machine is a node of the
+	// site, otherwise "". It is no setting; UseLocalNode finds it.
+	LocalLogs string
 }
 
 // Collector is the setting that enables a collector.
@@ -90,6 +95,8 @@ func (s *Site) Run() site.Config {
 		},
 		Headroom: headroom.Config{Limit: s.SessionLimit, CoolingTime: s.CoolingTime, Unlimited: s.UnlimitedUser},
 		Licenses: s.Enabled("licenses"),
+
+		ServiceUsers: s.FindServiceUsers,
 	}
 }
 
@@ -114,6 +121,15 @@ func (s *Site) Metrics() (collector.Config, error) {
 			ExcludeUsers: s.ExcludeUser,
 		},
 	}, nil
+}
+
+// FindServiceUsers returns the users that the services of this machine run as, from their
+// Trace logs. It returns none if this machine is no node of the site.
+func (s *Site) FindServiceUsers() ([]qlik.User, error) {
+	if s.LocalLogs == "" {
+		return nil, nil
+	}
+	return auditlog.ServiceUsers(s.LocalLogs)
 }
 
 // Enabled returns whether a collector runs: it is enabled, and the repository or the

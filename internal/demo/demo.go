@@ -82,6 +82,7 @@ func (d *Demo) Site(site config.Site) config.Site {
 	site.CertDir = d.dir
 	site.KeyPassphraseFile, site.ServerName = "", ""
 	site.NodeAddress, site.AuditLog = nil, nil
+	site.LocalLogs = filepath.Join(d.dir, "logs")
 	for _, node := range d.nodes {
 		host, port, _ := net.SplitHostPort(d.site.ProxyAddress(node))
 		site.NodeAddress = append(site.NodeAddress, config.NodeAddress{Node: node, NodeAddress: qlik.NodeAddress{Host: host, Port: port}})

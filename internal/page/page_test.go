@@ -252,6 +252,60 @@ func TestRowSaysWhatIsKnown(t *testing.T) {
 	}
 }
 
+// TestRefusedUsers checks that the page tells a refusal for want of a license from one for
+// the limit, also for users without sessions, and offers no command that does not help.
+func TestRefusedUsers(t *testing.T) {
+	snapshot := sessionstest.Snapshot(map[string]int{`A\anna`: 2, `A\ben`: 2, `A\carl`: 5})
+	refusals := func(reason qlik.RefusalReason, before string) []qlik.Refusal {
+		return []qlik.Refusal{{At: sessionstest.Noon.Add(-4 * time.Minute), Reason: reason, License: before}}
+	}
+	dora, emil := qlik.NewUser("A", "dora"), qlik.NewUser("A", "emil")
+	snapshot.Licenses = &qlik.Licenses{Holders: map[qlik.User]qlik.LicenseSet{
+		qlik.NewUser("A", "ben"): qlik.NewLicenseSet("analyzer"), emil: qlik.NewLicenseSet("analyzer"),
+	}}
+	snapshot.Users[1].License = qlik.LicenseAnalyzer
+	recent := NewRecent(&answers{snapshot: snapshot})
+	recent.Refused = func(now time.Time) qlik.Refusals {
+		if !now.Equal(snapshot.Time) {
+			t.Errorf("asked for %s", now)
+		}
+		return qlik.Refusals{
+			qlik.NewUser("A", "anna"): refusals(qlik.RefusedNoLicense, qlik.LicenseNone),
+			qlik.NewUser("A", "ben"):  refusals(qlik.RefusedNoLicense, qlik.LicenseAnalyzer),
+			qlik.NewUser("A", "carl"): refusals(qlik.RefusedSessionLimit, qlik.LicenseAnalyzer),
+			dora:                      refusals(qlik.RefusedNoLicense, qlik.LicenseNone),
+			emil:                      refusals(qlik.RefusedSessionLimit, qlik.LicenseAnalyzer),
+		}
+	}
+	page := New(Config{
+		Names: func() []string { return []string{""} },
+		Use:   func(string) (Site, func(), bool) { return Site{Recent: recent}, func() {}, true },
+		Now:   func() time.Time { return sessionstest.Noon },
+	})
+	for name, test := range map[string]struct{ want, not []string }{
+		"anna": {[]string{"no license A", "refused: no license, 11:56:00 UTC (4 min ago)", "Ending sessions does not help. Allocate a license"}, []string{"free A", "--user"}},
+		"ben":  {[]string{"license service A", "although the user holds one", "Look at the license service."}, []string{"free A", "--user"}},
+		"carl": {[]string{"0 free A", "refused: too many sessions, 11:56:00 UTC (4 min ago)", "--user"}, []string{"does not help"}},
+		"dora": {[]string{"no license A", "refused: no license, 11:56:00 UTC (4 min ago)"}, []string{"free A", "--user", "shell"}},
+		"emil": {[]string{"5 free A", "refused: too many sessions, 11:56:00 UTC (4 min ago)", "Sessions 0 of 5"}, []string{"--user", "shell"}},
+	} {
+		text := row(t, request(t, page, "/sessions?q="+name).Body.String())
+		for _, want := range test.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %q in: %s", name, want, text)
+			}
+		}
+		for _, not := range test.not {
+			if strings.Contains(text, not) {
+				t.Errorf("%s: %q in: %s", name, not, text)
+			}
+		}
+	}
+	if got, want := users(request(t, page, "/sessions").Body.String()), `A\carl A\anna A\ben A\dora A\emil`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // TestUserWithManyPlaces checks that a user with sessions everywhere does not make the
 // page much longer.
 func TestUserWithManyPlaces(t *testing.T) {
@@ -426,7 +480,7 @@ func BenchmarkPage(b *testing.B) {
 	b.Run("rows", func(b *testing.B) {
 		snapshot := sessionstest.Crowd(10_000)
 		for b.Loop() {
-			sessions.Rows(snapshot)
+			sessions.Rows(snapshot, nil)
 		}
 	})
 }

@@ -63,7 +63,7 @@ func (q query) filtered() bool {
 // slotsLeft returns "0" or "1" for a user near the limit and "" for other users.
 func slotsLeft(row *sessions.Row) string {
 	switch {
-	case !row.Limited || row.EffectiveHeadroom > 1:
+	case !row.Limited || row.EffectiveHeadroom > 1 || row.Unlicensed != "":
 		return ""
 	case row.EffectiveHeadroom == 1:
 		return "1"

@@ -16,8 +16,8 @@ type rowView struct {
 	Name          string // identifies the row for the script
 	Directory, ID string
 	Anonymous     bool     // the row stands for all anonymous users
-	Level         string   // CSS class: full, near, free or unlimited
-	Slots         string   // such as "0 free"
+	Level         string   // CSS class: full, near, free, unlimited or unlicensed
+	Slots         string   // such as "0 free"; "no license" for a user whose free slots are of no use
 	Meter         []string // CSS class of each slot; nil if there are too many to draw
 	Sessions      string   // such as "5 of 5"
 	Notes         []note
@@ -30,6 +30,7 @@ type rowView struct {
 	NextUnknown   bool    // the user has no free slot and the time of the next is unknown
 	Wait          bool    // ending sessions would not free a slot sooner than Next
 	NeverEnded    string  // kind of user, if its sessions are never ended
+	Advice        string  // what to do in place of ending sessions; "" if ending them may help
 	Command       string  // command that ends sessions; "" if the name is not safe to paste
 }
 
@@ -72,6 +73,15 @@ func newRowView(row *sessions.Row, snapshot *headroom.Snapshot, now time.Time) r
 	}
 	if !row.LastActivity.IsZero() {
 		r.Idle = text.Duration(now.Sub(row.LastActivity))
+	}
+	refusal := row.RefusedText(now)
+	if r.Advice = row.Unlicensed.Advice(); r.Advice != "" {
+		r.Level, r.Slots = "unlicensed", row.Unlicensed.Label()
+		r.Notes = append(r.Notes, note{"unlicensed", refusal})
+		return r
+	}
+	if refusal != "" {
+		r.Notes = append(r.Notes, note{"refused", refusal})
 	}
 	if !row.Limited {
 		return r

@@ -92,7 +92,7 @@ func newView(snapshot *headroom.Snapshot, rows []sessions.Row, q query, serviceA
 	v.paginate(len(matching))
 	for _, row := range matching[v.From:v.To] {
 		r := newRowView(row, snapshot, now)
-		if r.NeverEnded = sessions.NeverEnded(row, serviceAccounts); r.NeverEnded == "" {
+		if r.NeverEnded = sessions.NeverEnded(row, serviceAccounts); r.NeverEnded == "" && r.Advice == "" {
 			r.Command = sessions.EndCommand(row.User, q.Site)
 		}
 		v.Rows = append(v.Rows, r)

@@ -31,6 +31,9 @@ type Plan struct {
 	// NeverEnded is the kind of a user whose sessions are never ended, such as "a
 	// service account". It is "" for other users.
 	NeverEnded string
+	// Unlicensed is why the user cannot log in although slots are free, if no session ends
+	// because ending one would not help. Otherwise it is "".
+	Unlicensed Unlicensed
 	// Undecided is ErrIdleUnknown or ErrRecentUnknown if the selection cannot be
 	// applied. Then all sessions stay. Otherwise it is nil.
 	Undecided error
@@ -55,6 +58,7 @@ type Reason string
 // The reasons why a session stays.
 const (
 	StaysNeverEnded  Reason = "sessions of this user are never ended"
+	StaysUnlicensed  Reason = "the user was refused for want of a license"
 	StaysWaiting     Reason = "a slot becomes free by itself as soon"
 	StaysUndecided   Reason = "the data is not sufficient for a decision"
 	StaysElsewhere   Reason = "its virtual proxy or node is not selected"
@@ -78,6 +82,11 @@ func NewPlan(row *Row, snapshot *headroom.Snapshot, selection Selection, service
 	}
 	if plan.NeverEnded != "" {
 		plan.keepAll(StaysNeverEnded)
+		return plan
+	}
+	if row.Unlicensed != "" && !selection.Chosen {
+		plan.Unlicensed = row.Unlicensed
+		plan.keepAll(StaysUnlicensed)
 		return plan
 	}
 	if plan.Wait = snapshot.Wait(&row.UserStatus); !plan.Wait.IsZero() && !selection.Chosen {

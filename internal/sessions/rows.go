@@ -23,12 +23,18 @@ type Row struct {
 	// LastActivity is the last activity of the user's most recently active session. It
 	// is zero if no usage row contains it.
 	LastActivity time.Time
+	// Refused are the refused logins of the last day, the last one first. It is empty if no
+	// audit log is read.
+	Refused []qlik.Refusal
+	// Unlicensed is the reason why the user cannot log in although slots are free. It is ""
+	// for other users.
+	Unlicensed Unlicensed
 }
 
 // Rows returns the users of a snapshot that have sessions, cooling slots or usage
-// rows. Users with the least effective headroom come first. Users without a limit
-// come last.
-func Rows(snapshot *headroom.Snapshot) []Row {
+// rows, and the users who were refused recently. Users with the least effective headroom
+// come first. Users without a limit come last. Refused may be nil.
+func Rows(snapshot *headroom.Snapshot, refused qlik.Refusals) []Row {
 	rows := make([]Row, 0, len(snapshot.Users))
 	index := make(map[qlik.User]int, len(snapshot.Users))
 	for i := range snapshot.Users {
@@ -50,14 +56,24 @@ func Rows(snapshot *headroom.Snapshot) []Row {
 			}
 		}
 	}
+	rows = addRefused(rows, snapshot, refused)
 	slices.SortFunc(rows, func(a, b Row) int {
 		return cmp.Or(
 			cmp.Compare(rank(&a), rank(&b)),
-			cmp.Compare(a.EffectiveHeadroom, b.EffectiveHeadroom),
+			cmp.Compare(a.usable(snapshot.Time), b.usable(snapshot.Time)),
 			cmp.Compare(b.Sessions, a.Sessions),
 			a.User.Compare(b.User))
 	})
 	return rows
+}
+
+// usable returns the slots that the user can use. Those of a user who was just refused for
+// want of a license are of no use.
+func (r *Row) usable(now time.Time) int {
+	if r.Unlicensed != "" && r.refusedRecently(now) {
+		return 0
+	}
+	return r.EffectiveHeadroom
 }
 
 // rank sorts users without a limit last.

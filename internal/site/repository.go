@@ -12,6 +12,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
+	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
@@ -36,6 +37,8 @@ type repository struct {
 	now      func() time.Time
 	licenses bool // read licenses and usage rows
 
+	findServiceUsers func() ([]qlik.User, error)
+
 	mu             sync.Mutex // guards the fields below
 	known          known
 	loading        map[string]chan struct{} // by source that is being read; closed when the read is done
@@ -53,6 +56,9 @@ type known struct {
 	named     *headroom.Services   // services with the node names of the links
 	usage     *headroom.Usage      // also nil after a failure, because old rows are useless
 	refreshed map[string]time.Time // time of the last success by source
+
+	serviceUsers    []qlik.User // that the services of this machine run as
+	monitoringUsers []qlik.User // that the reloads of the monitoring apps log in as
 }
 
 func newRepository(client *qlik.Client, work *work, changes *changes, licenses bool) *repository {
@@ -61,6 +67,8 @@ func newRepository(client *qlik.Client, work *work, changes *changes, licenses b
 		licenses: licenses && len(client.Config().Hosts) > 0,
 		known:    known{links: client.ConfiguredLinks(), refreshed: make(map[string]time.Time)},
 		loading:  make(map[string]chan struct{}),
+
+		findServiceUsers: func() ([]qlik.User, error) { return nil, nil },
 	}
 }
 
@@ -86,6 +94,8 @@ func (r *repository) refresh() {
 	}
 	if licenses {
 		reading.Go(func() { <-r.load(qlik.SourceLicenses, r.loadLicenses) })
+		reading.Go(func() { <-r.load("service users", r.loadServiceUsers) })
+		reading.Go(func() { <-r.load(qlik.SourceDataConnections, r.loadMonitoringUsers) })
 	}
 	reading.Wait()
 }
@@ -198,6 +208,45 @@ func (r *repository) loadLicenses() {
 	})
 }
 
+// loadServiceUsers finds the users that the services of this machine run as. After a
+// failure those that were found before stay.
+func (r *repository) loadServiceUsers() {
+	users, err := r.findServiceUsers()
+	r.changes.log("service users", textOf(err), nil, func(logger log.Logger) {
+		_ = level.Warn(logger).Log("msg", "Cannot read a Trace log to find the account that the services run as", "err", err)
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil || len(users) > 0 {
+		r.known.serviceUsers = users
+	}
+}
+
+// loadMonitoringUsers reads the users of the data connections of the monitoring apps.
+// After a failure the last ones stay.
+func (r *repository) loadMonitoringUsers() {
+	users, err := r.client.MonitoringUsers(r.work.ctx)
+	r.store(qlik.SourceDataConnections, err, func(k *known) {
+		if err == nil {
+			k.monitoringUsers = users
+		}
+	})
+}
+
+// candidates returns the users that look like service accounts.
+func (r *repository) candidates() []collector.Candidate {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []collector.Candidate
+	for _, user := range r.known.serviceUsers {
+		all = append(all, collector.Candidate{User: user, Source: collector.CandidateServices})
+	}
+	for _, user := range r.known.monitoringUsers {
+		all = append(all, collector.Candidate{User: user, Source: collector.CandidateDataConnections})
+	}
+	return all
+}
+
 // refreshUsage starts a read of the usage rows if they are due. If the licenses are
 // unknown, it reads them first. The channel is closed when the read is done. The read
 // does not depend on a caller, so that the short deadline of a caller does not count as
@@ -302,6 +351,12 @@ func (r *repository) status() (links []qlik.Link, refreshed map[string]time.Time
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.known.links, maps.Clone(r.known.refreshed)
+}
+
+func (r *repository) lastLicenses() *qlik.Licenses {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known.licenses
 }
 
 // reloadCertificates reads the certificate files again. If they are on a network share

@@ -23,6 +23,9 @@ type Config struct {
 	Client   qlik.Config // its Now is the clock of the whole site
 	Headroom headroom.Config
 	Licenses bool // read license holders and usage rows if a repository is configured
+	// ServiceUsers finds the users that the services of this machine run as. It is called
+	// whenever the licenses are read. It may be nil.
+	ServiceUsers func() ([]qlik.User, error)
 
 	Logger log.Logger // nil disables logging
 	// SessionEnded is called with the lifetime of each ended session whose start was
@@ -64,6 +67,9 @@ func New(config Config) (*Site, error) {
 	}
 	s := &Site{client: client, work: newWork(), changes: &changes{logger: config.Logger}}
 	s.repository = newRepository(client, s.work, s.changes, config.Licenses)
+	if config.ServiceUsers != nil {
+		s.repository.findServiceUsers = config.ServiceUsers
+	}
 	s.rounds = newRounds(s.repository, newLinks(client, s.work), s.changes, headroom.New(config.Headroom), config.SessionEnded)
 	return s, nil
 }
@@ -121,8 +127,24 @@ func (s *Site) Status() collector.Status {
 		Skipped:         s.client.Skipped(),
 		SharedSnapshots: s.rounds.shared.Load(),
 		Certificates:    s.client.Certificates(),
+		Candidates:      s.repository.candidates(),
 	}
 }
+
+// ServiceUsers returns the users that the services of this machine run as. Their sessions
+// must not be ended.
+func (s *Site) ServiceUsers() []qlik.User {
+	var users []qlik.User
+	for _, candidate := range s.repository.candidates() {
+		if candidate.Source == collector.CandidateServices {
+			users = append(users, candidate.User)
+		}
+	}
+	return users
+}
+
+// Licenses returns the last licenses, or nil if they have not been read.
+func (s *Site) Licenses() *qlik.Licenses { return s.repository.lastLicenses() }
 
 // repositories returns the status of the repositories with the node names of the
 // links. If a node has several repositories, the name of the others is their address.

@@ -62,6 +62,7 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	}
 	metrics.Ran = s.Client.CollectorRan
 	s.Recent = page.NewRecent(s.Client)
+	s.Recent.Refused = s.denials.Refused
 	if s.Exporter, err = collector.NewExporter(s.Recent, metrics); err != nil {
 		s.Client.Close()
 		return nil, err
@@ -78,8 +79,13 @@ func (s *Site) start() {
 		return
 	}
 	for _, follower := range s.followers {
-		s.background.Go(func() { follower.Run(ctx, s.denials.Denied) })
+		s.background.Go(func() { follower.Run(ctx, s.denied) })
 	}
+}
+
+// denied counts a refused login.
+func (s *Site) denied(denial auditlog.Denial) {
+	s.denials.Denied(denial, s.Client.Licenses().Before(denial.Time, denial.User.Counted()))
 }
 
 // close waits for the requests in progress, so that they return correct numbers, and

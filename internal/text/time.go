@@ -23,6 +23,16 @@ func Moment(t, now time.Time) string {
 // (in 34 min)".
 func Coming(t, now time.Time) string { return Moment(t, now) + " (" + In(t, now) + ")" }
 
+// Gone returns a past time together with the time since then, such as "13:03:00 CET (4
+// min ago)". A time to come is "now".
+func Gone(t, now time.Time) string {
+	ago := "now"
+	if now.After(t) {
+		ago = Duration(now.Sub(t)) + " ago"
+	}
+	return Moment(t, now) + " (" + ago + ")"
+}
+
 // In returns the time from now until t, such as "in 34 min", rounded to the nearest unit. A
 // past time is "now".
 func In(t, now time.Time) string {

@@ -13,12 +13,12 @@ import (
 )
 
 // Reason is the reason of a refused login. It is the value of a label.
-type Reason string
+type Reason = qlik.RefusalReason
 
 // The reasons that the log distinguishes.
 const (
-	SessionLimit Reason = "session_limit" // the user is at the session limit
-	NoLicense    Reason = "no_license"    // the user has no license
+	SessionLimit = qlik.RefusedSessionLimit
+	NoLicense    = qlik.RefusedNoLicense
 )
 
 // Denial is a refused login. It contains neither the session id nor the address,
@@ -30,26 +30,31 @@ type Denial struct {
 	Reason Reason
 }
 
-// columns are the indexes of the required columns. The first line of the file defines
-// them, because the spelling of most columns is not documented and their order may
-// change (docs/qlik.md, "Audit log").
+// columns are the indexes of the columns. The first line of the file defines them,
+// because the spelling of most columns is not documented and their order may change
+// (docs/qlik.md, "Audit log").
 type columns struct {
-	time, directory, id, message int
-	last                         int // the largest of these indexes
+	time, directory, id, message int // required
+	command, result              int // -1 if the file has no such column
+	required                     int // the largest index of the required columns
+	last                         int // the largest of all indexes
 }
 
 // parseHeader parses the first line of a file.
 func parseHeader(line []byte) (columns, error) {
 	line = bytes.TrimPrefix(line, []byte("\uFEFF"))
-	c := columns{time: -1, directory: -1, id: -1, message: -1}
+	c := columns{time: -1, directory: -1, id: -1, message: -1, command: -1, result: -1}
 	wanted := []struct {
-		name   string
-		column *int
+		name     string
+		column   *int
+		required bool
 	}{
-		{"Timestamp", &c.time},
-		{"UserDirectory", &c.directory},
-		{"UserId", &c.id},
-		{"Message", &c.message},
+		{"Timestamp", &c.time, true},
+		{"UserDirectory", &c.directory, true},
+		{"UserId", &c.id, true},
+		{"Message", &c.message, true},
+		{"Command", &c.command, false},
+		{"Result", &c.result, false},
 	}
 	index := 0
 	for field := range bytes.SplitSeq(line, []byte("\t")) {
@@ -58,13 +63,16 @@ func parseHeader(line []byte) (columns, error) {
 			if *w.column < 0 && strings.EqualFold(name, w.name) {
 				*w.column = index
 				c.last = index
+				if w.required {
+					c.required = index
+				}
 			}
 		}
 		index++
 	}
 	var missing []string
 	for _, w := range wanted {
-		if *w.column < 0 {
+		if w.required && *w.column < 0 {
 			missing = append(missing, w.name)
 		}
 	}
@@ -94,10 +102,12 @@ var (
 	errLong    = fmt.Errorf("the line is longer than %d bytes", maxLine)
 )
 
-// Patterns of the two kinds of refused logins (docs/qlik.md, "Audit log"). Only they
-// read the message. They accept both kinds of quotes, because Qlik mixes them.
+// Patterns of the forms of refused logins (docs/qlik.md, "Audit log"). Only they read
+// texts. They accept both kinds of quotes, because Qlik mixes them.
 var (
-	denied       = regexp.MustCompile(`OperationType:\s*['"]UsageDenied['"]`)
+	operation    = regexp.MustCompile(`OperationType:\s*['"]([A-Za-z]+)['"]`)
+	accessDenied = regexp.MustCompile(`^\s*(?:Access was denied for User: .*\bSession(?:ID|Id): |Login access denied for Session(?:ID|Id): )`)
+	licenseCheck = regexp.MustCompile(`^\s*License (?:[a-z]+ )+access\s*$`)
 	sessionCount = regexp.MustCompile(`SessionCount:\s*['"][0-9]+['"]`)
 	messageUser  = regexp.MustCompile(`\bUser:\s*['"]([^\\]+)\\(.+?)['"](?:,|$)`)
 )
@@ -109,7 +119,7 @@ func (c columns) parse(line []byte) (Denial, bool, error) {
 	if !ok {
 		return Denial{}, false, errColumns
 	}
-	if !bytes.Contains(fields.message, []byte("UsageDenied")) || !denied.Match(fields.message) {
+	if !fields.denied() {
 		return Denial{}, false, nil
 	}
 	at, ok := parseTime(fields.time)
@@ -126,8 +136,8 @@ func (c columns) parse(line []byte) (Denial, bool, error) {
 	return d, true, nil
 }
 
-// fields are the required fields of a line. They share the memory of the line.
-type fields struct{ time, directory, id, message []byte }
+// fields are the fields of a line. They share the memory of the line.
+type fields struct{ time, directory, id, message, command, result []byte }
 
 // split returns the fields of a line. It returns false if the line has too few columns.
 func (c columns) split(line []byte) (fields, bool) {
@@ -143,8 +153,12 @@ func (c columns) split(line []byte) (fields, bool) {
 			f.id = field
 		case c.message:
 			f.message = field
+		case c.command:
+			f.command = field
+		case c.result:
+			f.result = field
 		}
-		if index == c.last {
+		if index == c.last || !more && index >= c.required {
 			return f, true
 		}
 		if !more {
@@ -154,16 +168,32 @@ func (c columns) split(line []byte) (fields, bool) {
 	}
 }
 
-// user returns the user from the columns or, if they are empty, from the message. The
-// message contains no user if the login was refused for lack of a license.
+// denied reports whether the line is a refused login. The type of the operation
+// decides. A line without one is a refused login if its message has the form of one, or
+// if it is the result of a license check.
+func (f fields) denied() bool {
+	forbidden := bytes.Equal(bytes.TrimSpace(f.result), []byte("403"))
+	if !forbidden && !bytes.Contains(f.message, []byte("enied")) {
+		return false
+	}
+	if match := operation.FindSubmatch(f.message); match != nil {
+		return string(match[1]) == "UsageDenied"
+	}
+	return accessDenied.Match(f.message) || forbidden && licenseCheck.Match(f.command)
+}
+
+// user returns the user from the columns or, if they contain none or a service, from
+// the message. Some messages contain no user.
 func (f fields) user() qlik.User {
 	directory, id := bytes.TrimSpace(f.directory), bytes.TrimSpace(f.id)
-	if !isName(directory) || !isName(id) {
-		match := messageUser.FindSubmatch(f.message)
-		if match == nil {
-			return qlik.User{}
+	named := isName(directory) && isName(id)
+	if !named || bytes.EqualFold(directory, []byte("INTERNAL")) {
+		if match := messageUser.FindSubmatch(f.message); match != nil {
+			directory, id, named = match[1], match[2], true
 		}
-		directory, id = match[1], match[2]
+	}
+	if !named {
+		return qlik.User{}
 	}
 	return qlik.NewUser(string(directory), string(id))
 }

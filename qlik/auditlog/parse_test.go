@@ -20,6 +20,22 @@ const (
 	grantedMessage = `Access was granted for User: 'LAB\goran', with AccessID '264ff070', SessionID: 'e3cd957b', Hostname: '::1', OperationType: 'UsageGranted'`
 )
 
+// Messages of newer releases. The session ids in them are not those of session lists.
+const (
+	limit2021 = `Access was denied for User: 'LAB\goran', with AccessID '264ff070-6306-4f1b-85db-21a8468939b5', SessionId: 'c0de41d2-7a0c-4c1e-9a55-0d0b6a2f1e77', SessionCount: '5', Hostname: '10.0.0.7', OperationType: 'UsageDenied'`
+	third2025 = `Access was denied for User: 'LAB\goran', SessionId: 'c0de41d2-7a0c-4c1e-9a55-0d0b6a2f1e77', Hostname: '10.0.0.7'`
+	timedOut  = `Professional access usages. User: 'LAB\goran', OperationType: 'Timedout', UsageID: '264ff070-6306-4f1b-85db-21a8468939b5', SessionID: 'c0de41d2-7a0c-4c1e-9a55-0d0b6a2f1e77'`
+)
+
+// checked is the line of a refused license check as newer releases write it.
+func checked(command, directory, id, message string) string {
+	return strings.Join([]string{
+		"4711", "14.20.5.0", "20240514T091502.113+0200", "QLIKNODE1", "3f0c", "Command=" + command + ";Result=403;ResultText=Error: Access denied",
+		"c0de41d2-7a0c-4c1e-9a55-0d0b6a2f1e77", "0", "0", directory, id, "Not available", "Not available", "Not available", "10.0.0.7", "Repository",
+		"AppAccess", "/qrs/requestaccesstype", command, "403", message, "checksum",
+	}, "\t")
+}
+
 // line is a line of a log with the columns of header.
 func line(timestamp, directory, id, message string) string {
 	return strings.Join([]string{
@@ -63,7 +79,7 @@ func TestParse(t *testing.T) {
 		"not UTF-8":            {line(at, "LAB", "gor\xffan", limitMessage), &Denial{when, qlik.User{Directory: "LAB", ID: "gor\uFFFDan"}, SessionLimit}, nil},
 		"granted":              {line(at, "LAB", "goran", grantedMessage), nil, nil},
 		"words in other place": {line(at, "LAB", "UsageDenied", grantedMessage), nil, nil},
-		"only the word":        {line(at, "LAB", "goran", "UsageDenied"), nil, nil},
+		"only the word":        {strings.ReplaceAll(line(at, "LAB", "goran", "UsageDenied"), "403", "0"), nil, nil},
 		"granted at odd time":  {line("yesterday", "LAB", "goran", grantedMessage), nil, nil},
 		"denied at odd time":   {line("yesterday", "LAB", "goran", limitMessage), nil, errTime},
 		"no offset":            {line("20240514T091502.113", "LAB", "goran", limitMessage), nil, errTime},
@@ -72,6 +88,23 @@ func TestParse(t *testing.T) {
 		"without checksum":     {strings.TrimSuffix(line(at, "LAB", "goran", limitMessage), "\tchecksum"), &Denial{when, goran, SessionLimit}, nil},
 		"without message":      {strings.TrimSuffix(line(at, "LAB", "goran", ""), "\t\tchecksum"), nil, errColumns},
 		"empty":                {"", nil, errColumns},
+
+		"analyzer, 2021":     {checked("License analyzer access", "LAB", "goran", limit2021), &Denial{when, goran, SessionLimit}, nil},
+		"professional, 2021": {checked("License professional access", "LAB", "goran", limit2021), &Denial{when, goran, SessionLimit}, nil},
+		"third form, 2025":   {checked("License professional access", "LAB", "goran", third2025), &Denial{when, goran, NoLicense}, nil},
+		"third form with operation": {
+			checked("License professional access", "LAB", "goran", third2025+", OperationType: 'UsageDenied'"), &Denial{when, goran, NoLicense}, nil,
+		},
+		"third form, user in the message": {checked("License professional access", "", "", third2025), &Denial{when, goran, NoLicense}, nil},
+		"asked by a service":              {checked("License analyzer access", "INTERNAL", "sa_proxy", third2025), &Denial{when, goran, NoLicense}, nil},
+		"service without user in message": {checked("License analyzer access", "INTERNAL", "sa_proxy", licenseMessage), &Denial{when, qlik.User{Directory: "INTERNAL", ID: "sa_proxy"}, NoLicense}, nil},
+		"root administrator":              {checked("License professional access", "LAB", "admin", strings.Replace(third2025, "goran", "admin", 1)), &Denial{when, qlik.User{Directory: "LAB", ID: "admin"}, NoLicense}, nil},
+		"no license, 2021":                {checked("License user access", "LAB", "goran", strings.Replace(licenseMessage, "SessionID", "SessionId", 1)), &Denial{when, goran, NoLicense}, nil},
+		"another message":                 {checked("License analyzer access", "LAB", "goran", "No access pass"), &Denial{when, goran, NoLicense}, nil},
+		"allowed license check":           {strings.ReplaceAll(checked("License analyzer access", "LAB", "goran", "Pass"), "403", "0"), nil, nil},
+		"forbidden for another reason":    {checked("Open app", "LAB", "goran", "Your account is inactive. (HTTP code: 403)"), nil, nil},
+		"another operation":               {checked("License professional access", "LAB", "goran", timedOut), nil, nil},
+		"denied to open a stream":         {checked("Open app", "LAB", "goran", "Access was denied for User: 'LAB\\goran', resource 'Stream'"), nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, is, err := c.parse([]byte(test.line))
@@ -104,6 +137,15 @@ func TestParseHeader(t *testing.T) {
 		t.Error(got, is, err)
 	}
 
+	// Without the columns Command and Result, only the message decides. Columns after the
+	// required ones can be missing in a line.
+	c = mustParseHeader(t, "Timestamp\tUserDirectory\tUserId\tMessage\tCommand\tResult")
+	for _, row := range []string{limitMessage, limit2021, third2025, licenseMessage, "No access pass\tLicense user access\t403", limit2021 + "\t"} {
+		if _, is, err := c.parse([]byte("20240514T071502.113Z\tLAB\tgoran\t" + row)); err != nil || !is {
+			t.Errorf("%q: %t, %v", row, is, err)
+		}
+	}
+
 	for broken, missing := range map[string]string{
 		"": "Timestamp, UserDirectory, UserId, Message",
 		strings.ReplaceAll(header, "UserId", "Who"):          "UserId",
@@ -120,6 +162,10 @@ func TestParseHeader(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(header, line("20240514T091502.113+0200", "LAB", "goran", limitMessage))
 	f.Add("\uFEFF#"+header+"\r", line("20240514T091502.113Z", "", "", licenseMessage)+"\r")
+	f.Add(header, checked("License analyzer access", "LAB", "goran", limit2021))
+	f.Add(header, checked("License professional access", "", "", third2025))
+	f.Add(header, checked("License professional access", "LAB", "goran", timedOut))
+	f.Add("Timestamp\tUserDirectory\tUserId\tMessage\tCommand\tResult", "20240514T071502.113Z\tLAB\tgoran\tNo access pass\tLicense user access\t403")
 	f.Add("Message\tUserId\tUserDirectory\tTimestamp", "\t\t\t")
 	f.Fuzz(func(t *testing.T, header, line string) {
 		c, err := parseHeader([]byte(header))

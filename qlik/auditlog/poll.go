@@ -62,7 +62,7 @@ func (f *Follower) openLive() (*os.File, head, error) {
 	}
 	if len(live) == 0 {
 		f.polled = true
-		return nil, head{}, errors.New("there is no such file")
+		return nil, head{}, errNoFile
 	}
 	return f.openFile(live[0])
 }
@@ -103,6 +103,8 @@ func openRegular(name string) (*os.File, error) {
 	}
 	return file, nil
 }
+
+var errNoFile = errors.New("there is no such file")
 
 var errNotRegular = errors.New("is not a regular file")
 

@@ -43,6 +43,7 @@ func (o *observation) snapshot() *Snapshot {
 		Licenses: o.round.Licenses, LicensesStale: o.licensesStale,
 		UsageKnown: o.rows != nil, UsagePlausible: o.plausible,
 		LeftoverRows: o.leftoverRows,
+		limits:       o.limits,
 		soonest:      fullSecond(o.now.Add(o.coolingTime)),
 		observed:     o,
 	}

@@ -29,6 +29,7 @@ type Snapshot struct {
 	LeftoverRows *int // usage rows that are left over, on the whole site; nil if unknown
 
 	observed *observation
+	limits   *limits   // nil: the limit applies to all users
 	usage    *Usage    // usage rows; nil if UsageKnown is false
 	soonest  time.Time // when a slot becomes free if a session of a user at the limit ends now
 }
@@ -59,13 +60,23 @@ func (s *Snapshot) Wait(user *UserStatus) time.Time {
 	return time.Time{}
 }
 
-// User returns the status of a user. It returns nil if the user is not in the snapshot.
-func (s *Snapshot) User(user qlik.User) *UserStatus {
-	i, found := slices.BinarySearchFunc(s.Users, user, func(status UserStatus, user qlik.User) int { return status.User.Compare(user) })
-	if !found {
-		return nil
+// Of returns the state of a user, also of one without sessions.
+func (s *Snapshot) Of(user qlik.User) UserStatus {
+	i, known := slices.BinarySearchFunc(s.Users, user, func(u UserStatus, user qlik.User) int { return u.User.Compare(user) })
+	if known {
+		return s.Users[i]
 	}
-	return &s.Users[i]
+	status := UserStatus{User: user, Limited: user != qlik.AnonymousUser}
+	if s.limits != nil {
+		status.Limited = s.limits.apply(user)
+	}
+	if status.Limited {
+		status.Headroom, status.EffectiveHeadroom = s.Limit, s.Limit
+	}
+	if s.Licenses != nil {
+		status.License = s.Licenses.Of(user)
+	}
+	return status
 }
 
 // UserStatus is the state of one user at one time. All anonymous users are one.

@@ -53,3 +53,27 @@ func TestUsageOfSessions(t *testing.T) {
 	snapshot.UsagePlausible = true
 	compare(t, "usage", snapshot.Usage(), map[qlik.SessionID]SessionUsage{"1": {1, morning}, "3": {Slots: 1}})
 }
+
+// TestOf checks the state of users with and without sessions.
+func TestOf(t *testing.T) {
+	robot, anna, zoe := qlik.NewUser("LAB", "robot"), qlik.NewUser("LAB", "anna"), qlik.NewUser("LAB", "zoe")
+	link := qlik.Link{Node: "qlik1", VirtualProxy: "/"}
+	s, _ := New(Config{Limit: 5, Unlimited: []qlik.User{robot}}).Observe(Round{
+		Links:    []LinkResult{{Link: link, Sessions: []qlik.Session{{ID: "1", User: anna, Link: &link}}}},
+		Licenses: &qlik.Licenses{Certain: true},
+	})
+	for _, test := range []struct {
+		user               qlik.User
+		limited            bool
+		sessions, headroom int
+		license            string
+	}{
+		{anna, true, 1, 4, qlik.LicenseNone}, {zoe, true, 0, 5, qlik.LicenseNone},
+		{robot, false, 0, 0, qlik.LicenseNone}, {qlik.AnonymousUser, false, 0, 0, qlik.LicenseUnknown},
+	} {
+		got := s.Of(test.user)
+		if got.User != test.user || got.Limited != test.limited || got.Sessions != test.sessions || got.EffectiveHeadroom != test.headroom || got.License != test.license {
+			t.Errorf("%+v, want %+v", got, test)
+		}
+	}
+}
