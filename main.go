@@ -43,6 +43,9 @@ func main() {
 	os.Exit(service.Run(context.Background(), run))
 }
 
+// flagsFile is the file with the flags of the installed exporter. Tests replace it.
+var flagsFile = config.FlagsFile
+
 // run is main without os.Exit, so that deferred calls run.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	args, places, err := config.ExpandFiles(args)
@@ -51,6 +54,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
 	var command string
+	if err == nil {
+		args, err = flags.Add(args, flagsFile(), cli.UsesFlagsFile, stderr)
+	}
 	if err == nil {
 		command, err = flags.Parse(args)
 	}

@@ -34,6 +34,9 @@ import (
 //	site USERS SESSIONS
 //		Starts a simulated site of three nodes. Lines of the files are
 //		USER LICENSE NAME and USER DEVICE VIRTUAL-PROXY NODE IDLE.
+//	flags FILE MORE
+//		Moves the flags that reach the site from the environment to a file, and adds
+//		those of another file.
 //	crowd N
 //		Logs in N other users.
 //	fault NODE FAULT
@@ -75,6 +78,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"site":          scriptSite,
+			"flags":         scriptFlags,
 			"crowd":         scriptCrowd,
 			"fault":         scriptFault,
 			"on-delete":     scriptOnDelete,
@@ -177,6 +181,19 @@ func scriptSite(ts *testscript.TestScript, neg bool, args []string) {
 		addresses = append(addresses, node.Name+"="+server.ProxyAddress(node.Name))
 	}
 	ts.Setenv("QLIK_EXPORTER_QLIK_NODE_ADDRESS", strings.Join(addresses, "\n"))
+}
+
+func scriptFlags(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2)
+	var lines strings.Builder
+	for _, flag := range []string{"qlik.host", "qlik.cert-dir", "qlik.node-address"} {
+		variable := "QLIK_EXPORTER_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flag))
+		for line := range strings.Lines(ts.Getenv(variable)) {
+			lines.WriteString("--" + flag + "=" + strings.TrimSpace(line) + "\n")
+		}
+		ts.Setenv(variable, "")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(lines.String()+ts.ReadFile(args[1])), 0o600))
 }
 
 // scriptLogin logs in a user: USER DEVICE VIRTUAL-PROXY NODE.
