@@ -107,7 +107,7 @@ func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	app.Command("demo", "Start a simulated Qlik Sense site on the loopback interface and serve its metrics.")
 	commands := cli.Commands{"serve": e.serve, "demo": e.demo}
 	for _, more := range []cli.Commands{
-		cli.Check(app, flags), cli.Sessions(app, flags), cli.Assets(app), cli.Service(app, flags, args),
+		cli.Check(app, flags), cli.Sessions(app, flags), cli.Assets(app), cli.Service(app, flags, args, flagsFile()),
 	} {
 		maps.Copy(commands, more)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -32,8 +33,8 @@ func FlagsFile() string {
 // already describe a site. A flag in the arguments replaces the same flag in the file.
 // If the file contains flags, Add names it on out.
 //
-// The command check tests everything in the file, because the service would refuse a
-// mistake. To other commands, the log of the service does not matter, nor does the file
+// The commands check and service install test everything in the file, because the
+// service would refuse a mistake. To other commands, the log of the service does not matter, nor does the file
 // of --web.config.file, which often only the service can read.
 func (f *Flags) Add(args []string, file string, uses func(command string) bool, out io.Writer) ([]string, error) {
 	parsed, err := f.app.ParseContext(args)
@@ -51,7 +52,8 @@ func (f *Flags) Add(args []string, file string, uses func(command string) bool, 
 		return nil, err
 	}
 	var flags []placed
-	all := parsed.SelectedCommand.FullCommand() == "check"
+	command := parsed.SelectedCommand.FullCommand()
+	all := command == "check" || command == "service install"
 	known, follows, left := f.known(), false, false // follows: the line is the value of the flag before it
 	for _, line := range lines {
 		name, isFlag := strings.CutPrefix(line.text, "--")
@@ -91,4 +93,32 @@ func (f *Flags) describesSite(parsed *kingpin.ParseContext) bool {
 		}
 	}
 	return false
+}
+
+// Write writes flags to the file from which a service is to read them. It keeps a file
+// that has the same flags, and one with other flags if none are given. It returns an
+// error if it would replace other flags.
+func (f *Flags) Write(path string, flags []string) error {
+	for _, flag := range flags {
+		if read, err := argument(flag); err != nil || read != flag {
+			return fmt.Errorf("%s: cannot be written to %s; write this file yourself", flag, path)
+		}
+	}
+	old, _, err := ExpandFiles([]string{"@" + path})
+	switch {
+	case err == nil && len(old) > 0:
+		if old, err = f.Given(old); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if len(flags) == 0 || slices.Equal(slices.Sorted(slices.Values(old)), slices.Sorted(slices.Values(flags))) {
+			return nil
+		}
+		return fmt.Errorf("%s: has other flags; change them there, and leave the flags out here", path)
+	case err == nil && len(flags) == 0: // only comments
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	const comment = "# Flags of qlik_exporter, one per line. The service and its commands use them.\n"
+	return os.WriteFile(path, []byte(comment+strings.Join(append(flags, ""), "\n")), 0o600)
 }
