@@ -19,7 +19,6 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
-	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 func (c *sessionsCommand) listFlags(list *kingpin.CmdClause) {
@@ -38,40 +37,54 @@ func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
 	return site.List(ctx, c.query, c.atLeast, c.output)
 }
 
-// List writes users with their sessions and free slots. It omits users with fewer
-// than atLeast sessions or taken slots. It returns ErrIncomplete if some links did
+// List queries the site and writes its users. It returns ErrIncomplete if some links did
 // not respond.
 func (c *openSite) List(ctx context.Context, query Query, atLeast int, format string) error {
-	snapshot, err := c.readFor(ctx, &query)
+	snapshot, err := c.read(ctx)
 	if err != nil {
 		return err
 	}
-	rows, _, err := c.match(ctx, sessions.Rows(snapshot), query.User)
+	return c.write(ctx, sessions.NewList(snapshot, sessions.Rows(snapshot)), query, atLeast, format)
+}
+
+// write writes the users of a list that match a query, with their sessions and free
+// slots. It omits users with fewer than atLeast sessions or taken slots. It returns
+// ErrIncomplete if the list is incomplete.
+func (c *openSite) write(ctx context.Context, list *sessions.List, query Query, atLeast int, format string) error {
+	if err := checkPlaces(&query, list); err != nil {
+		return err
+	}
+	var users []qlik.User
+	for i := range list.Users {
+		users = append(users, list.Users[i].User())
+	}
+	matching, _, err := c.match(ctx, users, query.User)
 	if err != nil {
 		return err
 	}
-	rows = slices.DeleteFunc(rows, func(row sessions.Row) bool {
-		return max(row.Sessions+row.CoolingSlots, row.LicensedSessions) < atLeast || !query.anywhere(&row)
+	all := len(list.Users)
+	list.Users = slices.DeleteFunc(list.Users, func(user sessions.Listed) bool {
+		return !matching[user.User()] || user.Taken() < atLeast || !query.anywhere(&user)
 	})
 	switch format {
 	case formatJSON:
-		err = c.writeJSON(snapshot, rows)
+		err = c.writeJSON(list)
 	case formatCSV:
 		// The first line of a CSV file must be its header.
-		err = cmp.Or(sayIncomplete(c.Err, snapshot), c.writeCSV(snapshot, rows))
+		err = cmp.Or(sayIncomplete(c.Err, list), c.writeCSV(list))
 	default:
-		err = cmp.Or(sayIncomplete(c.Out, snapshot), c.writeTable(snapshot, rows))
+		err = cmp.Or(sayIncomplete(c.Out, list), c.writeTable(list, all))
 	}
-	if err == nil && !snapshot.Complete() {
+	if err == nil && !list.Complete {
 		err = ErrIncomplete
 	}
 	return err
 }
 
 // anywhere returns whether a user has sessions at a selected place.
-func (q *Query) anywhere(row *sessions.Row) bool {
+func (q *Query) anywhere(user *sessions.Listed) bool {
 	return q.Everywhere() ||
-		slices.ContainsFunc(row.Places, func(p sessions.Place) bool { return q.Matches(p.VirtualProxy, p.Node) })
+		slices.ContainsFunc(user.Places, func(p sessions.Place) bool { return q.Matches(p.VirtualProxy, p.Node) })
 }
 
 // Colors of lines on a terminal.
@@ -81,34 +94,36 @@ const (
 	plain  = "\x1b[0m"
 )
 
-func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) error {
-	if len(rows) == 0 {
-		_, err := fmt.Fprintf(c.Out, "No match among %s with sessions or taken slots.\n", text.Count(len(sessions.Rows(snapshot)), "user"))
+// writeTable writes the users of a list. All is the number of users before the selection.
+func (c *openSite) writeTable(list *sessions.List, all int) error {
+	if len(list.Users) == 0 {
+		_, err := fmt.Fprintf(c.Out, "No match among %s with sessions or taken slots.\n", text.Count(all, "user"))
 		return err
 	}
+	at := list.Time.In(time.Local)
 	var table bytes.Buffer
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "FREE\tUSER\tSESSIONS\tCOOLING OR LEFT OVER\tLICENSE\tIDLE\tNEXT SLOT BY\tWHERE")
-	for i := range rows {
-		row := &rows[i]
+	for i := range list.Users {
+		user := &list.Users[i]
 		free, without, idle, next := "no limit", "", "", ""
-		if row.Limited {
-			free = strconv.Itoa(row.EffectiveHeadroom)
+		if user.EffectiveHeadroom != nil {
+			free = strconv.Itoa(*user.EffectiveHeadroom)
 		}
-		if slots, known := takenWithout(row, snapshot); !known {
+		if user.SlotsWithoutSession == nil {
 			without = "?"
-		} else if slots > 0 {
+		} else if slots := *user.SlotsWithoutSession; slots > 0 {
 			without = strconv.Itoa(slots)
 		}
-		if !row.LastActivity.IsZero() {
-			idle = text.Duration(snapshot.Time.Sub(row.LastActivity))
+		if !user.LastActivity.IsZero() {
+			idle = text.Duration(at.Sub(user.LastActivity))
 		}
-		if !row.NextSlot.IsZero() {
-			next = text.Coming(row.NextSlot, snapshot.Time)
+		if !user.NextSlot.IsZero() {
+			next = text.Coming(user.NextSlot, at)
 		}
 		cells := []string{
-			free, text.Visible(row.User.String()), sessionsText(row, snapshot), without,
-			strings.ReplaceAll(row.License, "_", " "), idle, next, where(row.Places),
+			free, text.Visible(user.User().String()), sessionsText(user), without,
+			text.Visible(strings.ReplaceAll(user.License, "_", " ")), idle, next, where(user.Places),
 		}
 		for i := range cells {
 			cells[i] = cmp.Or(cells[i], "-")
@@ -119,17 +134,17 @@ func (c *openSite) writeTable(snapshot *headroom.Snapshot, rows []sessions.Row) 
 	for i, line := range strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n") {
 		line = strings.TrimRight(line, " ")
 		switch {
-		case !c.Color || i == 0 || !rows[i-1].Limited:
-		case rows[i-1].EffectiveHeadroom <= 0:
+		case !c.Color || i == 0 || list.Users[i-1].EffectiveHeadroom == nil:
+		case *list.Users[i-1].EffectiveHeadroom <= 0:
 			line = red + line + plain
-		case rows[i-1].EffectiveHeadroom == 1:
+		case *list.Users[i-1].EffectiveHeadroom == 1:
 			line = yellow + line + plain
 		}
 		if _, err := fmt.Fprintln(c.Out, line); err != nil {
 			return err
 		}
 	}
-	if !rowsCount(snapshot) {
+	if !list.UsageKnown {
 		_, err := fmt.Fprintln(c.Out, "\nWithout usage rows, FREE is calculated from sessions alone. It misses cooling and leftover slots.")
 		return err
 	}
@@ -149,70 +164,8 @@ func where(places []sessions.Place) string {
 	return strings.Join(all, ", ")
 }
 
-// list is the JSON output.
-type list struct {
-	Time       time.Time    `json:"time"`
-	Complete   bool         `json:"complete"`
-	Missing    []missing    `json:"missing"`
-	Limit      int          `json:"limit"`
-	UsageKnown bool         `json:"usage_known"` // effective headroom is based on usage rows
-	Users      []listedUser `json:"users"`
-}
-
-// missing is a link that did not respond.
-type missing struct {
-	VirtualProxy string    `json:"virtual_proxy"`
-	Node         string    `json:"node"`
-	Kind         qlik.Kind `json:"kind"`
-}
-
-// listedUser is a user in the JSON and CSV output. Values that are unknown or do not
-// apply are absent.
-type listedUser struct {
-	Directory           string           `json:"user_directory"`
-	ID                  string           `json:"user_id"`
-	EffectiveHeadroom   *int             `json:"effective_headroom,omitempty"`
-	Headroom            *int             `json:"headroom,omitempty"`
-	Sessions            int              `json:"sessions"`
-	SessionsWithSlot    *int             `json:"sessions_with_slot,omitempty"`
-	SlotsWithoutSession *int             `json:"slots_without_session,omitempty"` // they cool, or are left over
-	License             string           `json:"license,omitempty"`
-	LastActivity        time.Time        `json:"last_activity,omitzero"`
-	NextSlot            time.Time        `json:"next_slot,omitzero"`
-	Places              []sessions.Place `json:"places"`
-}
-
-func newListedUser(row *sessions.Row, snapshot *headroom.Snapshot) listedUser {
-	user := listedUser{
-		Directory: row.User.Directory, ID: row.User.ID, Sessions: row.Sessions, License: row.License,
-		LastActivity: row.LastActivity.UTC(), NextSlot: row.NextSlot.UTC(), Places: append([]sessions.Place{}, row.Places...),
-	}
-	if row.Limited {
-		user.EffectiveHeadroom, user.Headroom = &row.EffectiveHeadroom, &row.Headroom
-	}
-	if rowsCount(snapshot) {
-		user.SessionsWithSlot = &row.WithSlot
-	}
-	if without, known := takenWithout(row, snapshot); known {
-		user.SlotsWithoutSession = &without
-	}
-	return user
-}
-
-func (c *openSite) writeJSON(snapshot *headroom.Snapshot, rows []sessions.Row) error {
-	answer := list{
-		Time: snapshot.Time.UTC(), Complete: snapshot.Complete(), Missing: []missing{}, Limit: snapshot.Limit,
-		UsageKnown: rowsCount(snapshot), Users: []listedUser{},
-	}
-	for i := range snapshot.Links {
-		if link := &snapshot.Links[i]; link.Err != nil && !link.Stopped {
-			answer.Missing = append(answer.Missing, missing{link.VirtualProxy, link.Node, qlik.KindOf(link.Err)})
-		}
-	}
-	for i := range rows {
-		answer.Users = append(answer.Users, newListedUser(&rows[i], snapshot))
-	}
-	document, err := json.MarshalIndent(answer, "", "  ")
+func (c *openSite) writeJSON(list *sessions.List) error {
+	document, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -220,7 +173,7 @@ func (c *openSite) writeJSON(snapshot *headroom.Snapshot, rows []sessions.Row) e
 	return err
 }
 
-func (c *openSite) writeCSV(snapshot *headroom.Snapshot, rows []sessions.Row) error {
+func (c *openSite) writeCSV(list *sessions.List) error {
 	w := csv.NewWriter(c.Out)
 	_ = w.Write([]string{ // w.Error returns any error
 		"user_directory", "user_id", "effective_headroom", "headroom", "sessions", "sessions_with_slot", "slots_without_session",
@@ -238,8 +191,8 @@ func (c *openSite) writeCSV(snapshot *headroom.Snapshot, rows []sessions.Row) er
 		}
 		return t.Format(time.RFC3339)
 	}
-	for i := range rows {
-		user := newListedUser(&rows[i], snapshot)
+	for i := range list.Users {
+		user := &list.Users[i]
 		_ = w.Write([]string{
 			text.Cell(user.Directory), text.Cell(user.ID), number(user.EffectiveHeadroom), number(user.Headroom), strconv.Itoa(user.Sessions),
 			number(user.SessionsWithSlot), number(user.SlotsWithoutSession), text.Cell(user.License), at(user.LastActivity), at(user.NextSlot),

@@ -345,27 +345,45 @@ func TestListForPrograms(t *testing.T) {
 		server.SetProxyFault("qlik3", qliktest.Refused)
 		compare(t, c.list(t, Query{User: "robot"}, 0, formatJSON), `{
   "time": "`+time.Now().UTC().Format(time.RFC3339)+`",
+  "tracking_since": "`+began+`",
   "complete": false,
+  "virtual_proxies": [
+    "/",
+    "/portal",
+    "/qmc",
+    "/sales"
+  ],
+  "nodes": [
+    "qlik1",
+    "qlik2",
+    "qlik3"
+  ],
+  "links": 12,
+  "links_answered": 8,
   "missing": [
     {
       "virtual_proxy": "/",
       "node": "qlik3",
-      "kind": "refused"
+      "kind": "refused",
+      "cause": "refused: dial tcp qlik3:4243: connect: connection refused"
     },
     {
       "virtual_proxy": "/portal",
       "node": "qlik3",
-      "kind": "refused"
+      "kind": "refused",
+      "cause": "refused: dial tcp qlik3:4243: connect: connection refused"
     },
     {
       "virtual_proxy": "/qmc",
       "node": "qlik3",
-      "kind": "refused"
+      "kind": "refused",
+      "cause": "refused: dial tcp qlik3:4243: connect: connection refused"
     },
     {
       "virtual_proxy": "/sales",
       "node": "qlik3",
-      "kind": "refused"
+      "kind": "refused",
+      "cause": "refused: dial tcp qlik3:4243: connect: connection refused"
     }
   ],
   "limit": 5,
@@ -376,7 +394,11 @@ func TestListForPrograms(t *testing.T) {
       "user_id": "robot",
       "sessions": 1,
       "sessions_with_slot": 1,
+      "slots_of_sessions": 1,
+      "cooling_slots": 0,
+      "usage_rows": 1,
       "license": "analyzer",
+      "first_seen": "`+began+`",
       "last_activity": "`+began+`",
       "places": [
         {
