@@ -205,11 +205,7 @@ func (e *exporter) sessionsPage(set *sites.Set, responses *server.Responses) htt
 			if !found {
 				return page.Site{}, nil, false
 			}
-			return page.Site{
-				Recent:          site.Recent,
-				ServiceAccounts: site.Config.ServiceAccount,
-				NamesHidden:     site.Config.NamesHidden(),
-			}, done, true
+			return site.Page(), done, true
 		},
 		Respond:       responses.Respond,
 		Authenticated: func() bool { return server.Authenticates(*e.flags.Web.WebConfigFile) },

@@ -44,7 +44,12 @@ func (c *openSite) List(ctx context.Context, query Query, atLeast int, format st
 	if err != nil {
 		return err
 	}
-	return c.write(ctx, sessions.NewList(snapshot, sessions.Rows(snapshot)), query, atLeast, format)
+	rows := sessions.Rows(snapshot)
+	all := make([]*sessions.Row, len(rows))
+	for i := range rows {
+		all[i] = &rows[i]
+	}
+	return c.write(ctx, sessions.NewList(snapshot, all), query, atLeast, format)
 }
 
 // write writes the users of a list that match a query, with their sessions and free

@@ -68,7 +68,7 @@ func (l *Listed) Taken() int {
 }
 
 // NewList returns the list of the rows of a snapshot.
-func NewList(snapshot *headroom.Snapshot, rows []Row) *List {
+func NewList(snapshot *headroom.Snapshot, rows []*Row) *List {
 	list := &List{
 		Time: snapshot.Time.UTC(), TrackingSince: snapshot.Tracking.Since.UTC(),
 		Complete: snapshot.Complete(), Links: len(snapshot.Links), Missing: []Missing{},
@@ -86,7 +86,7 @@ func NewList(snapshot *headroom.Snapshot, rows []Row) *List {
 	}
 	list.VirtualProxies, list.Nodes = names(list.VirtualProxies), names(list.Nodes)
 	for i := range rows {
-		list.Users = append(list.Users, NewListed(&rows[i], snapshot))
+		list.Users = append(list.Users, NewListed(rows[i], snapshot))
 	}
 	return list
 }

@@ -92,3 +92,13 @@ func (s *Site) close() {
 	s.background.Wait()
 	s.Client.Close()
 }
+
+// Page returns the site for the sessions page.
+func (s *Site) Page() page.Site {
+	return page.Site{
+		Recent:          s.Recent,
+		Hosts:           s.Config.Hosts(),
+		ServiceAccounts: s.Config.ServiceAccount,
+		NamesHidden:     s.Config.NamesHidden(),
+	}
+}
