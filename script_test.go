@@ -43,6 +43,8 @@ import (
 //		Causes a fault of the proxy of a node.
 //	on-delete USER DEVICE VIRTUAL-PROXY NODE
 //		Logs in a user while the first session is being ended.
+//	exporter FLAG...
+//		Starts an exporter with these flags. Commands ask it at the URL in $EXPORTER.
 //	left
 //		Prints the sessions of the site.
 //	cat FILE
@@ -73,6 +75,7 @@ func TestScript(t *testing.T) {
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv(asExporter, "1")
+			env.Setenv("QLIK_EXPORTER_DIRECT", "true") // no other exporter on this machine
 			env.Values[scripted] = new(scriptedSite)
 			return nil
 		},
@@ -82,6 +85,7 @@ func TestScript(t *testing.T) {
 			"crowd":         scriptCrowd,
 			"fault":         scriptFault,
 			"on-delete":     scriptOnDelete,
+			"exporter":      scriptRunning,
 			"left":          scriptLeft,
 			"cat":           scriptCat,
 			"ls":            scriptLs,
@@ -242,6 +246,32 @@ func scriptOnDelete(ts *testscript.TestScript, neg bool, args []string) {
 		stop()
 		waiting.Wait()
 	})
+}
+
+func scriptRunning(ts *testscript.TestScript, neg bool, args []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	address := listener.Addr().String()
+	ts.Check(listener.Close()) // for the exporter to take
+	running := exec.Command(os.Args[0], append(args, "--web.listen-address="+address)...)
+	for _, name := range []string{asExporter, "QLIK_EXPORTER_QLIK_HOST", "QLIK_EXPORTER_QLIK_CERT_DIR", "QLIK_EXPORTER_QLIK_NODE_ADDRESS"} {
+		running.Env = append(running.Env, name+"="+ts.Getenv(name))
+	}
+	running.Dir = ts.MkAbs(".")
+	ts.Check(running.Start())
+	ts.Defer(func() {
+		_ = running.Process.Kill()
+		_ = running.Wait()
+	})
+	for range 1000 {
+		if connection, err := net.Dial("tcp", address); err == nil {
+			ts.Check(connection.Close())
+			ts.Setenv("EXPORTER", address)
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("the exporter does not listen")
 }
 
 func scriptLeft(ts *testscript.TestScript, neg bool, args []string) {

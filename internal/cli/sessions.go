@@ -14,6 +14,7 @@ import (
 // sessionsCommand lists sessions, or ends sessions of one user.
 type sessionsCommand struct {
 	flags     *config.Flags
+	exporter  runningExporter
 	site      string
 	query     Query
 	atLeast   int
@@ -42,13 +43,19 @@ func Sessions(app *kingpin.Application, flags *config.Flags) Commands {
 	return Commands{"sessions list": c.list, "sessions end": c.endSessions}
 }
 
-// open opens the selected site. The caller must close it.
-func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
+// settings returns the settings of the selected site.
+func (c *sessionsCommand) settings() (*config.Configuration, *config.Site, error) {
 	configuration, err := c.flags.Load()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	settings, err := configuration.Choose(c.site)
+	return configuration, settings, err
+}
+
+// open opens the selected site. The caller must close it.
+func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
+	configuration, settings, err := c.settings()
 	if err != nil {
 		return nil, err
 	}
@@ -67,14 +74,19 @@ func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 	if err != nil {
 		return nil, configuration.Explain(settings.Name, err)
 	}
-	asked := &openSite{
-		Site: opened, Logger: logger, ServiceAccounts: settings.ServiceAccount,
-		In: streams.In, Out: streams.Out, Err: streams.Err,
-		Terminal: terminal.Is(streams.In) && terminal.Is(streams.Out),
-		Color:    terminal.Colors(streams.Out),
-	}
+	asked := withoutSite(streams)
+	asked.Site, asked.Logger, asked.ServiceAccounts = opened, logger, settings.ServiceAccount
 	if labels.Key != nil {
 		asked.Hash = func(user qlik.User) string { return collector.HashUser(labels.Key, user) }
 	}
 	return asked, nil
+}
+
+// withoutSite returns the terminal of the operator for an answer that needs no site.
+func withoutSite(streams Streams) *openSite {
+	return &openSite{
+		In: streams.In, Out: streams.Out, Err: streams.Err,
+		Terminal: terminal.Is(streams.In) && terminal.Is(streams.Out),
+		Color:    terminal.Colors(streams.Out),
+	}
 }

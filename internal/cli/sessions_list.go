@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/internal/exporter"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -25,15 +26,40 @@ func (c *sessionsCommand) listFlags(list *kingpin.CmdClause) {
 	config.Number(list.Flag("at-least", "Only users with at least this many sessions or taken slots.").NoEnvar(), &c.atLeast, 0)
 	config.Choice(list.Flag("output", "Output format: table, json, or csv.").Default(formatTable).NoEnvar(),
 		&c.output, formatTable, formatJSON, formatCSV)
+	c.exporter.add(list)
 }
 
-// list lists users and their sessions.
+// list lists users and their sessions. It asks the running exporter first.
 func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
-	site, err := c.open(streams)
+	var list *sessions.List
+	answered, err := c.exporter.ask(streams.Err, c.flags, func(client *exporter.Client) (err error) {
+		if list, err = client.Sessions(ctx, c.site); err != nil {
+			return err
+		}
+		_, settings, _ := c.settings() // the exporter needs none
+		return sameSite(settings, list.Hosts)
+	})
 	if err != nil {
 		return err
 	}
-	defer site.Site.Close()
+	if answered && c.query.User == "" {
+		return withoutSite(streams).write(ctx, list, c.query, c.atLeast, c.output)
+	}
+	site, err := c.open(streams)
+	if err == nil {
+		defer site.Site.Close()
+	}
+	switch {
+	case answered && err != nil: // only display names and hashes cannot be searched
+		return withoutSite(streams).write(ctx, list, c.query, c.atLeast, c.output)
+	case answered:
+		return site.write(ctx, list, c.query, c.atLeast, c.output)
+	case err != nil:
+		return err
+	}
+	if err := sayDirect(streams.Err); err != nil {
+		return err
+	}
 	return site.List(ctx, c.query, c.atLeast, c.output)
 }
 
@@ -56,7 +82,7 @@ func (c *openSite) List(ctx context.Context, query Query, atLeast int, format st
 // slots. It omits users with fewer than atLeast sessions or taken slots. It returns
 // ErrIncomplete if the list is incomplete.
 func (c *openSite) write(ctx context.Context, list *sessions.List, query Query, atLeast int, format string) error {
-	if err := checkPlaces(&query, list); err != nil {
+	if err := cmp.Or(noData(list), checkPlaces(&query, list)); err != nil {
 		return err
 	}
 	var users []qlik.User

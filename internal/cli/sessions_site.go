@@ -49,19 +49,25 @@ type Query struct {
 func (c *openSite) read(ctx context.Context) (*headroom.Snapshot, error) {
 	c.Site.ReadAhead(ctx)
 	snapshot := c.Site.Snapshot(ctx)
-	switch {
-	case snapshot.Up():
-		return snapshot, nil
-	case errors.Is(ctx.Err(), context.Canceled):
+	if !snapshot.Up() && errors.Is(ctx.Err(), context.Canceled) {
 		return snapshot, errors.New("interrupted")
-	case len(snapshot.Links) == 0:
-		return snapshot, errors.New("the sessions are unknown: no virtual proxy was found; run qlik_exporter check to find the cause")
+	}
+	return snapshot, noData(sessions.NewList(snapshot, nil))
+}
+
+// noData returns an error if no link responded, so that all sessions are unknown.
+func noData(list *sessions.List) error {
+	switch {
+	case list.LinksAnswered > 0:
+		return nil
+	case list.Links == 0:
+		return errors.New("the sessions are unknown: no virtual proxy was found; run qlik_exporter check to find the cause")
 	default:
 		var causes []string
-		for _, failure := range sessions.NewState(snapshot).Failures {
+		for _, failure := range list.Failures() {
 			causes = append(causes, failure.Node+": "+failure.Cause)
 		}
-		return snapshot, fmt.Errorf("the sessions are unknown: no virtual proxy responded (%s)", strings.Join(causes, "; "))
+		return fmt.Errorf("the sessions are unknown: no virtual proxy responded (%s)", strings.Join(causes, "; "))
 	}
 }
 
