@@ -44,7 +44,8 @@ import (
 //	on-delete USER DEVICE VIRTUAL-PROXY NODE
 //		Logs in a user while the first session is being ended.
 //	exporter FLAG...
-//		Starts an exporter with these flags. Commands ask it at the URL in $EXPORTER.
+//		Starts an exporter with these flags. It listens at $EXPORTER, and listen.txt
+//		contains the flag for that. Commands ask it.
 //	left
 //		Prints the sessions of the site.
 //	cat FILE
@@ -267,6 +268,8 @@ func scriptRunning(ts *testscript.TestScript, neg bool, args []string) {
 		if connection, err := net.Dial("tcp", address); err == nil {
 			ts.Check(connection.Close())
 			ts.Setenv("EXPORTER", address)
+			ts.Setenv("QLIK_EXPORTER_DIRECT", "")
+			ts.Check(os.WriteFile(ts.MkAbs("listen.txt"), []byte("--web.listen-address="+address), 0o600))
 			return
 		}
 		time.Sleep(10 * time.Millisecond)

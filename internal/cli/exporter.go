@@ -57,10 +57,12 @@ func (e *runningExporter) ask(out io.Writer, flags *config.Flags, question func(
 	case errors.Is(err, context.Canceled):
 		return false, errors.New("interrupted")
 	case !refused:
-		_, err = fmt.Fprintf(out, "No answer of an exporter at %s: %s.\n", client, strings.TrimSuffix(err.Error(), "."))
+		_, err = fmt.Fprintf(out, "No answer from an exporter at %s: %s.\n", client, strings.TrimSuffix(err.Error(), "."))
 		return false, err
 	case len(refusal.Sites) > 0:
 		return false, &config.Error{Flag: "site", Err: fmt.Errorf("must be one of %s, which the exporter at %s serves; to ask Qlik instead, add --direct", strings.Join(refusal.Sites, ", "), client)}
+	case refusal.UnknownSite():
+		return false, &config.Error{Flag: "site", Err: fmt.Errorf("the exporter at %s serves one site, which has no name; remove the flag, or add --direct to ask Qlik instead", client)}
 	case refusal.NeedsPassword():
 		return false, fmt.Errorf("the exporter at %s requires a password: %w; set --%s, or add --direct to ask Qlik instead", client, refusal, httpConfigFlag)
 	default:

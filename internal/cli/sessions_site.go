@@ -135,6 +135,7 @@ func (c *openSite) matchName(ctx context.Context, users []qlik.User, searched st
 // settings of a site cannot search there.
 func (c *openSite) displayed(ctx context.Context, searched string) map[qlik.User]bool {
 	if c.Site == nil {
+		_, _ = fmt.Fprintln(c.Err, "Display names and hashes are not searched, because the flags do not describe the site.")
 		return nil
 	}
 	named := make(map[qlik.User]bool)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -65,9 +66,12 @@ func New(base *url.URL, file string) (*Client, error) {
 	return &Client{base, client}, nil
 }
 
-// oneLine returns the error of a library about a file as one line.
+// quoted matches a value of a file in an error. It could be a password.
+var quoted = regexp.MustCompile("`[^`]*`")
+
+// oneLine returns the error of a library about a file as one line without values.
 func oneLine(file string, err error) error {
-	words := strings.Join(strings.Fields(err.Error()), " ")
+	words := quoted.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "a value")
 	if strings.Contains(words, file) {
 		return errors.New(words)
 	}
@@ -84,6 +88,9 @@ type RefusedError struct {
 	Text   string
 	Sites  []string // if the request must name one of them
 }
+
+// UnknownSite reports whether the exporter has no site with the name in the request.
+func (e *RefusedError) UnknownSite() bool { return e.Status == http.StatusNotFound }
 
 // NeedsPassword reports whether the exporter requires a password.
 func (e *RefusedError) NeedsPassword() bool { return e.Status == http.StatusUnauthorized }
@@ -166,7 +173,7 @@ func refused(status int, body []byte, isJSON bool) error {
 		failure.Error = ""
 		_ = json.Unmarshal(body, &failure) // the status says enough
 	}
-	err := &RefusedError{Status: status, Text: text.Visible(cut(failure.Error))}
+	err := &RefusedError{Status: status, Text: strings.TrimSuffix(text.Visible(cut(failure.Error)), ".")}
 	if err.Text == http.StatusText(status) {
 		err.Text = ""
 	}
