@@ -43,9 +43,10 @@ LABEL org.opencontainers.image.title="qlik_exporter" \
       org.opencontainers.image.created="$DATE"
 COPY --from=build /root-of-image /
 COPY LICENSE THIRD_PARTY_NOTICES /
-COPY --from=build /qlik_exporter /qlik_exporter
+# In PATH, for commands such as docker exec NAME qlik_exporter check.
+COPY --from=build /qlik_exporter /bin/qlik_exporter
 
 # A numeric user, so that Kubernetes can check runAsNonRoot.
 USER 65532:65532
 EXPOSE 9986
-ENTRYPOINT ["/qlik_exporter"]
+ENTRYPOINT ["/bin/qlik_exporter"]

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,6 +43,9 @@ func main() {
 	os.Exit(service.Run(context.Background(), run))
 }
 
+// flagsFile is the file with the flags of the installed exporter. Tests replace it.
+var flagsFile = config.FlagsFile
+
 // run is main without os.Exit, so that deferred calls run.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	args, places, err := config.ExpandFiles(args)
@@ -52,6 +54,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
 	var command string
+	if err == nil {
+		args, err = flags.Add(args, flagsFile(), cli.UsesFlagsFile, stderr)
+	}
 	if err == nil {
 		command, err = flags.Parse(args)
 	}
@@ -102,7 +107,7 @@ func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	app.Command("demo", "Start a simulated Qlik Sense site on the loopback interface and serve its metrics.")
 	commands := cli.Commands{"serve": e.serve, "demo": e.demo}
 	for _, more := range []cli.Commands{
-		cli.Check(app, flags), cli.Sessions(app, flags), cli.Why(app, flags), cli.Assets(app), cli.Service(app, flags, args),
+		cli.Check(app, flags), cli.Sessions(app, flags), cli.Why(app, flags), cli.Assets(app), cli.Service(app, flags, args, flagsFile()),
 	} {
 		maps.Copy(commands, more)
 	}
@@ -200,11 +205,7 @@ func (e *exporter) sessionsPage(set *sites.Set, responses *server.Responses) htt
 			if !found {
 				return page.Site{}, nil, false
 			}
-			return page.Site{
-				Recent:          site.Recent,
-				ServiceAccounts: slices.Concat(site.Config.ServiceAccount, site.Client.ServiceUsers()),
-				NamesHidden:     site.Config.NamesHidden(),
-			}, done, true
+			return site.Page(), done, true
 		},
 		Respond:       responses.Respond,
 		Authenticated: func() bool { return server.Authenticates(*e.flags.Web.WebConfigFile) },

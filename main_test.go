@@ -36,7 +36,12 @@ var update = flag.Bool("update", false, "write the tables of the documents and t
 // qlik_exporter, so that tests can start it as a process like users do.
 const asExporter = "QLIK_EXPORTER_TEST_AS_EXPORTER"
 
+// flagsFileOf is an environment variable with the path of the flags file of the program
+// that asExporter starts. Without it, the program has none, whatever is installed here.
+const flagsFileOf = "QLIK_EXPORTER_TEST_FLAGS_FILE"
+
 func TestMain(m *testing.M) {
+	flagsFile = func() string { return os.Getenv(flagsFileOf) }
 	if os.Getenv(asExporter) != "" {
 		main()
 	}

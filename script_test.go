@@ -34,12 +34,18 @@ import (
 //	site USERS SESSIONS
 //		Starts a simulated site of three nodes. Lines of the files are
 //		USER LICENSE NAME and USER DEVICE VIRTUAL-PROXY NODE IDLE.
+//	flags FILE MORE
+//		Moves the flags that reach the site from the environment to a file, and adds
+//		those of another file.
 //	crowd N
 //		Logs in N other users.
 //	fault NODE FAULT
 //		Causes a fault of the proxy of a node.
 //	on-delete USER DEVICE VIRTUAL-PROXY NODE
 //		Logs in a user while the first session is being ended.
+//	exporter FLAG...
+//		Starts an exporter with these flags. It listens at $EXPORTER, and listen.txt
+//		contains the flag for that. Commands ask it.
 //	left
 //		Prints the sessions of the site.
 //	cat FILE
@@ -70,14 +76,17 @@ func TestScript(t *testing.T) {
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv(asExporter, "1")
+			env.Setenv("QLIK_EXPORTER_DIRECT", "true") // no other exporter on this machine
 			env.Values[scripted] = new(scriptedSite)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"site":          scriptSite,
+			"flags":         scriptFlags,
 			"crowd":         scriptCrowd,
 			"fault":         scriptFault,
 			"on-delete":     scriptOnDelete,
+			"exporter":      scriptRunning,
 			"left":          scriptLeft,
 			"cat":           scriptCat,
 			"ls":            scriptLs,
@@ -179,6 +188,19 @@ func scriptSite(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("QLIK_EXPORTER_QLIK_NODE_ADDRESS", strings.Join(addresses, "\n"))
 }
 
+func scriptFlags(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2)
+	var lines strings.Builder
+	for _, flag := range []string{"qlik.host", "qlik.cert-dir", "qlik.node-address"} {
+		variable := "QLIK_EXPORTER_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flag))
+		for line := range strings.Lines(ts.Getenv(variable)) {
+			lines.WriteString("--" + flag + "=" + strings.TrimSpace(line) + "\n")
+		}
+		ts.Setenv(variable, "")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(lines.String()+ts.ReadFile(args[1])), 0o600))
+}
+
 // scriptLogin logs in a user: USER DEVICE VIRTUAL-PROXY NODE.
 func scriptLogin(ts *testscript.TestScript, words []string) {
 	directory, id := splitUser(words[0])
@@ -225,6 +247,34 @@ func scriptOnDelete(ts *testscript.TestScript, neg bool, args []string) {
 		stop()
 		waiting.Wait()
 	})
+}
+
+func scriptRunning(ts *testscript.TestScript, neg bool, args []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	address := listener.Addr().String()
+	ts.Check(listener.Close()) // for the exporter to take
+	running := exec.Command(os.Args[0], append(args, "--web.listen-address="+address)...)
+	for _, name := range []string{asExporter, "QLIK_EXPORTER_QLIK_HOST", "QLIK_EXPORTER_QLIK_CERT_DIR", "QLIK_EXPORTER_QLIK_NODE_ADDRESS"} {
+		running.Env = append(running.Env, name+"="+ts.Getenv(name))
+	}
+	running.Dir = ts.MkAbs(".")
+	ts.Check(running.Start())
+	ts.Defer(func() {
+		_ = running.Process.Kill()
+		_ = running.Wait()
+	})
+	for range 1000 {
+		if connection, err := net.Dial("tcp", address); err == nil {
+			ts.Check(connection.Close())
+			ts.Setenv("EXPORTER", address)
+			ts.Setenv("QLIK_EXPORTER_DIRECT", "")
+			ts.Check(os.WriteFile(ts.MkAbs("listen.txt"), []byte("--web.listen-address="+address), 0o600))
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("the exporter does not listen")
 }
 
 func scriptLeft(ts *testscript.TestScript, neg bool, args []string) {

@@ -50,7 +50,11 @@ func record(ts *testscript.TestScript, p printed) {
 	}
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	ts.Check(err)
-	_, err = file.WriteString(strings.ReplaceAll(text.String(), ts.Getenv("WORK"), "$WORK"))
+	shown := strings.ReplaceAll(text.String(), ts.Getenv("WORK"), "$WORK")
+	if exporter := ts.Getenv("EXPORTER"); exporter != "" {
+		shown = strings.ReplaceAll(shown, exporter, "$EXPORTER")
+	}
+	_, err = file.WriteString(shown)
 	ts.Check(errors.Join(err, file.Close()))
 }
 

@@ -43,8 +43,8 @@ type Answer struct {
 
 // Refusal is a refused login.
 type Refusal struct {
-	At     time.Time `json:"at"`
-	Reason string    `json:"reason"` // session_limit or no_license
+	At     time.Time          `json:"at"`
+	Reason qlik.RefusalReason `json:"reason"`
 }
 
 // Slot is a session or a slot of the user.
@@ -97,8 +97,8 @@ func (a *Answer) describe(facts *headroom.Facts, status *headroom.UserStatus) {
 	}
 	a.Sessions, a.License, a.NextSlotAt = status.Sessions, status.License, known(status.NextSlot)
 	a.Cause, a.Certainty, a.Since = status.Judgment.Cause, status.Judgment.Certainty, known(status.Judgment.Since)
-	for i := len(facts.Refusals) - 1; i >= 0; i-- {
-		a.Refused = append(a.Refused, Refusal{facts.Refusals[i].At.UTC(), reason(&facts.Refusals[i])})
+	for _, refusal := range facts.Refusals {
+		a.Refused = append(a.Refused, Refusal{refusal.At.UTC(), refusal.Reason})
 	}
 	for i := range facts.Slots {
 		slot := &facts.Slots[i]
@@ -112,13 +112,6 @@ func (a *Answer) describe(facts *headroom.Facts, status *headroom.UserStatus) {
 			HoldsSlot: status.Limited && state != headroom.SlotRefused, State: state,
 		})
 	}
-}
-
-func reason(r *headroom.Refusal) string {
-	if r.NoLicense {
-		return "no_license"
-	}
-	return "session_limit"
 }
 
 // known returns nil for the zero time.

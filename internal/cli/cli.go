@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 )
 
 // Streams holds the input and the outputs of a command.
@@ -21,6 +22,12 @@ type Run func(ctx context.Context, streams Streams) error
 
 // Commands maps full names, such as "sessions end", to commands.
 type Commands map[string]Run
+
+// UsesFlagsFile reports whether a command uses the flags of the installed exporter if
+// its own flags describe no site.
+func UsesFlagsFile(command string) bool {
+	return command == "check" || command == "service install" || strings.HasPrefix(command, "sessions ")
+}
 
 var (
 	// ErrFailed means that the command found a failure and has already reported it.

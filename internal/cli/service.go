@@ -17,15 +17,16 @@ const accountFlag = "service.account"
 type installCommand struct {
 	flags   *config.Flags
 	args    []string // of the command line; the service runs with these flags
+	file    string   // the file for these flags
 	account string
 }
 
 // Service adds the commands for the Windows service. The installed service runs with
-// the flags in args.
-func Service(app *kingpin.Application, flags *config.Flags, args []string) Commands {
+// the flags in a file. The command that installs it writes the flags in args there.
+func Service(app *kingpin.Application, flags *config.Flags, args []string, file string) Commands {
 	command := app.Command("service", "Install, start, stop, or uninstall the Windows service.")
-	c := &installCommand{flags: flags, args: args}
-	install := command.Command("install", "Install the service. It runs with the other flags on this command line.")
+	c := &installCommand{flags: flags, args: args, file: file}
+	install := command.Command("install", "Install the service. It runs with the flags in flags.txt beside the program. If this file has no flags, the command writes the other flags on this command line to it.")
 	config.Text(install.Flag(accountFlag, "Account that runs the service: a virtual, managed, or built-in account, which has no password.").
 		Default(service.DefaultAccount), &c.account, nil)
 	command.Command("start", "Start the service.")
@@ -55,11 +56,14 @@ func (c *installCommand) run(_ context.Context, streams Streams) error {
 		return err
 	}
 	account := strings.ReplaceAll(c.account, "/", `\`) // no account contains a slash, but shells remove backslashes
-	if err := service.Install(account, flags); err != nil {
+	if err := c.flags.Write(c.file, flags); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(streams.Out, "Installed the service %s. It runs as %s with these flags: %s. "+
+	if err := service.Install(account, []string{"@" + c.file}); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(streams.Out, "Installed the service %s. It runs as %s with the flags in %s. "+
 		"Next, allow this account to read the certificates, then start the service (see docs/windows.md).\n",
-		service.Name, account, strings.Join(flags, " "))
+		service.Name, account, c.file)
 	return err
 }

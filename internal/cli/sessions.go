@@ -17,6 +17,7 @@ import (
 // sessionsCommand lists sessions, or ends sessions of one user.
 type sessionsCommand struct {
 	flags     *config.Flags
+	exporter  runningExporter
 	site      string
 	query     Query
 	atLeast   int
@@ -45,13 +46,19 @@ func Sessions(app *kingpin.Application, flags *config.Flags) Commands {
 	return Commands{"sessions list": c.list, "sessions end": c.endSessions}
 }
 
-// open opens the selected site. The caller must close it.
-func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
+// settings returns the settings of the selected site.
+func (c *sessionsCommand) settings() (*config.Configuration, *config.Site, error) {
 	configuration, err := c.flags.Load()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	settings, err := configuration.Choose(c.site)
+	return configuration, settings, err
+}
+
+// open opens the selected site. The caller must close it.
+func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
+	configuration, settings, err := c.settings()
 	if err != nil {
 		return nil, err
 	}
@@ -66,28 +73,35 @@ func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 	}
 	run := settings.Run()
 	run.Logger, _ = logging.New(streams.Err, ofSite, c.flags.LogFormat)
+	if settings.Enabled("denials") {
+		var globs []string
+		for _, log := range settings.AuditLog {
+			globs = append(globs, log.Glob)
+		}
+		run.Refused = PastRefusals(globs, logger)
+	}
 	opened, err := site.New(run)
 	if err != nil {
 		return nil, configuration.Explain(settings.Name, err)
 	}
-	asked := &openSite{
-		Site: opened, Logger: logger, ServiceAccounts: settings.ServiceAccount,
-		In: streams.In, Out: streams.Out, Err: streams.Err,
-		Terminal: terminal.Is(streams.In) && terminal.Is(streams.Out),
-		Color:    terminal.Colors(streams.Out),
-	}
+	asked := withoutSite(streams)
+	asked.Site, asked.Logger = opened, logger
 	running, err := settings.FindServiceUsers()
 	if err != nil {
 		_ = level.Warn(logger).Log("msg", "Cannot read a Trace log to find the account that the services run as", "err", err)
 	}
 	asked.ServiceAccounts = slices.Concat(settings.ServiceAccount, running)
-	if settings.Enabled("denials") {
-		for _, log := range settings.AuditLog {
-			asked.AuditLogs = append(asked.AuditLogs, log.Glob)
-		}
-	}
 	if labels.Key != nil {
 		asked.Hash = func(user qlik.User) string { return collector.HashUser(labels.Key, user) }
 	}
 	return asked, nil
+}
+
+// withoutSite returns the terminal of the operator for an answer that needs no site.
+func withoutSite(streams Streams) *openSite {
+	return &openSite{
+		In: streams.In, Out: streams.Out, Err: streams.Err,
+		Terminal: terminal.Is(streams.In) && terminal.Is(streams.Out),
+		Color:    terminal.Colors(streams.Out),
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,18 +72,19 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	if options.User == "" {
 		return errors.New("--user: is missing; set it to the user whose sessions are to end")
 	}
-	snapshot, err := c.readFor(ctx, &options.Query)
+	snapshot, err := c.read(ctx)
 	if err != nil {
 		return err
 	}
-	if err := sayIncomplete(c.Out, snapshot); err != nil {
+	site := sessions.NewList(snapshot, nil)
+	if err := cmp.Or(checkPlaces(&options.Query, site), sayIncomplete(c.Out, site)); err != nil {
 		return err
 	}
 	incomplete := error(nil)
 	if !snapshot.Complete() {
 		incomplete = ErrIncomplete
 	}
-	row, err := c.one(ctx, c.rows(ctx, snapshot), &options)
+	row, err := c.one(ctx, sessions.Rows(snapshot), &options)
 	switch {
 	case err != nil:
 		return err
@@ -134,12 +136,17 @@ func (c *openSite) printf(format string, args ...any) error {
 // one returns the row of the selected user. It returns nil if the user was specified
 // in full and has no sessions.
 func (c *openSite) one(ctx context.Context, rows []sessions.Row, options *EndOptions) (*sessions.Row, error) {
-	matching, whole, err := c.match(ctx, rows, options.User)
+	var users []qlik.User
+	for i := range rows {
+		users = append(users, rows[i].User)
+	}
+	those, whole, err := c.match(ctx, users, options.User)
 	if err != nil {
 		return nil, err
 	}
+	matching := slices.DeleteFunc(slices.Clone(rows), func(r sessions.Row) bool { return !those[r.User] })
 	id := qlik.NewUser("", options.User).ID
-	if exactly := only(matching, func(u qlik.User) bool { return u.ID == id }); len(exactly) > 0 {
+	if exactly := slices.DeleteFunc(slices.Clone(matching), func(r sessions.Row) bool { return r.User.ID != id }); len(exactly) > 0 {
 		matching, whole = exactly, true
 	}
 	switch {

@@ -17,11 +17,12 @@ import (
 
 // show prints the user's sessions and the planned action for each.
 func (c *openSite) show(row *sessions.Row, plan *sessions.Plan, snapshot *headroom.Snapshot) error {
+	listed := sessions.NewListed(row, snapshot)
 	heading := text.Visible(row.User.String()) + ": " + free(row.EffectiveHeadroom)
-	if slots, known := takenWithout(row, snapshot); known && slots > 0 {
+	if slots := withoutSession(&listed); slots > 0 {
 		heading += fmt.Sprintf(", %d cooling or left over", slots)
 	}
-	heading += "; sessions: " + sessionsText(row, snapshot)
+	heading += "; sessions: " + sessionsText(&listed)
 	if row.License != "" {
 		heading += "; license: " + strings.ReplaceAll(row.License, "_", " ")
 	}
@@ -40,7 +41,7 @@ func (c *openSite) show(row *sessions.Row, plan *sessions.Plan, snapshot *headro
 		if !session.LastActivity.IsZero() {
 			active = text.Duration(snapshot.Time.Sub(session.LastActivity)) + " ago"
 		}
-		if rowsCount(snapshot) {
+		if listed.SessionsWithSlot != nil {
 			slot = map[bool]string{true: "yes", false: "no"}[session.HoldsSlot]
 		}
 		_, _ = fmt.Fprintln(w, strings.Join([]string{action, text.Visible(session.Link.VirtualProxy), text.Visible(session.Link.Node), active, slot}, "\t"))
@@ -53,7 +54,7 @@ func (c *openSite) show(row *sessions.Row, plan *sessions.Plan, snapshot *headro
 func (c *openSite) sayWait(row *sessions.Row, plan *sessions.Plan, snapshot *headroom.Snapshot) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Nothing to end. Wait until %s: a slot becomes free by itself", text.Coming(plan.Wait, snapshot.Time))
-	if without, known := takenWithout(row, snapshot); known && without > 0 {
+	if listed := sessions.NewListed(row, snapshot); withoutSession(&listed) > 0 {
 		b.WriteString(", unless it is left over")
 	}
 	b.WriteString(".")
@@ -101,7 +102,7 @@ func (c *openSite) report(ctx context.Context, user qlik.User, plan *sessions.Pl
 
 // outlook prints which sessions keep working, and when the user can start a new one.
 func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Plan, left []sessions.UserSession, after *headroom.Snapshot) {
-	began := 0
+	began, usageKnown := 0, sessions.NewList(after, nil).UsageKnown
 	for i := range left {
 		session := &left[i]
 		switch {
@@ -109,7 +110,7 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 			began++
 		case session.HoldsSlot:
 			fmt.Fprintf(b, "The session on %s keeps working.\n", place(session.Link))
-		case rowsCount(after):
+		case usageKnown:
 			fmt.Fprintf(b, "The session on %s holds no slot. It works as soon as a slot is free.\n", place(session.Link))
 		default:
 			fmt.Fprintf(b, "The session on %s keeps working, unless it was refused before.\n", place(session.Link))
@@ -119,12 +120,13 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 		fmt.Fprintf(b, "Not ended: %s that started in the meantime.\n", text.Count(began, "session"))
 	}
 	row := sessions.Row{UserStatus: headroom.UserStatus{EffectiveHeadroom: after.Limit}}
-	rows := sessions.Rows(after, nil)
+	rows := sessions.Rows(after)
 	if i := slices.IndexFunc(rows, func(r sessions.Row) bool { return r.User == user }); i >= 0 {
 		row = rows[i]
 	}
 	next := text.Coming(row.NextSlot, after.Time)
-	without, known := takenWithout(&row, after)
+	listed := sessions.NewListed(&row, after)
+	without := withoutSession(&listed)
 	switch {
 	case row.License == qlik.LicenseNone:
 		b.WriteString("The user holds no license, so the limit does not apply.\n")
@@ -135,12 +137,12 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 		b.WriteString("The user cannot start a new session now. It is unknown when this will be possible.\n")
 	case row.CoolingSlots > 0:
 		fmt.Fprintf(b, "The user can start a new session from %s on. Until then, slots that were freed at the limit stay taken.\n", next)
-	case known && without > 0:
+	case without > 0:
 		fmt.Fprintf(b, "The user can start a new session at %s at the latest, unless slots are left over. Slots taken without a session: %d.\n", next, without)
 	default:
 		fmt.Fprintf(b, "The user can start a new session at %s at the latest, when a session has timed out.\n", next)
 	}
-	if !rowsCount(after) {
+	if !usageKnown {
 		b.WriteString("Without usage rows, this is calculated from sessions alone. It misses slots that were freed earlier or are left over.\n")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/internal/answer"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
-	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
@@ -75,29 +75,26 @@ const maxNamed = 10
 // oneUser returns the user that a text names: one with sessions or slots, or one whom the
 // repository knows.
 func (c *openSite) oneUser(ctx context.Context, snapshot *headroom.Snapshot, searched string) (qlik.User, error) {
-	users := make([]sessions.Row, len(snapshot.Users))
+	users := make([]qlik.User, len(snapshot.Users))
 	for i := range snapshot.Users {
-		users[i] = sessions.Row{UserStatus: snapshot.Users[i]}
+		users[i] = snapshot.Users[i].User
 	}
 	known, _ := c.Site.FindUsers(ctx, searched) // match reports an error
 	for _, user := range known {
-		if snapshot.Facts(user.User) == nil {
-			users = append(users, sessions.Row{UserStatus: headroom.UserStatus{User: user.User}})
-		}
+		users = append(users, user.User)
 	}
 	matching, _, err := c.match(ctx, users, searched)
 	if err != nil {
 		return qlik.User{}, err
 	}
+	found := slices.SortedFunc(maps.Keys(matching), qlik.User.Compare)
 	var names []string
-	for i := range matching {
-		names = append(names, text.Visible(matching[i].User.String()))
+	for _, user := range found {
+		names = append(names, text.Visible(user.String()))
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
 	switch {
 	case len(names) == 1:
-		return matching[0].User, nil
+		return found[0], nil
 	case len(names) == 0:
 		return qlik.User{}, fmt.Errorf("%s: nobody with this name has sessions, was refused, or is in the repository", text.Visible(searched))
 	case len(names) > maxNamed:
@@ -152,7 +149,7 @@ func writeAnswer(c *openSite, a *answer.Answer, now time.Time) error {
 	return err
 }
 
-var reasons = map[string]string{"no_license": "no license", "session_limit": "too many sessions"}
+var reasons = map[qlik.RefusalReason]string{qlik.RefusedNoLicense: "no license", qlik.RefusedSessionLimit: "too many sessions"}
 
 func colored(s, color string) string {
 	if color == "" {

@@ -35,9 +35,15 @@ func ExpandFiles(args []string) ([]string, Places, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	expanded, places := make([]string, 0, len(given)), make(map[string][]placed)
-	for _, arg := range given {
-		expanded = append(expanded, arg.text)
+	expanded, places := placesOf(given)
+	return expanded, places, nil
+}
+
+// placesOf returns the texts of arguments, and the places of flags among them.
+func placesOf(args []placed) ([]string, Places) {
+	texts, places := make([]string, 0, len(args)), make(map[string][]placed)
+	for _, arg := range args {
+		texts = append(texts, arg.text)
 		if name, isFlag := strings.CutPrefix(arg.text, "--"); isFlag {
 			name, _, _ = strings.Cut(strings.TrimPrefix(name, "no-"), "=")
 			places[name] = append(places[name], arg)
@@ -49,7 +55,7 @@ func ExpandFiles(args []string) ([]string, Places, error) {
 			named[name] = place
 		}
 	}
-	return expanded, named, nil
+	return texts, named
 }
 
 // placeOf returns what the places of a flag have in common: a line, a file, or nothing.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -34,6 +35,9 @@ func Text(flag *kingpin.FlagClause, to *string, check func(text string) error) {
 
 // Path is for the path of a file.
 func Path(flag *kingpin.FlagClause, to *string) { set(flag, filePath(to)) }
+
+// URL is for a URL such as http://qlik1:9986, or one with a path.
+func URL(flag *kingpin.FlagClause, to **url.URL) { set(flag, scalar(to, externalURL, showURL)) }
 
 // VirtualProxies is for prefixes of virtual proxies.
 func VirtualProxies(flag *kingpin.FlagClause, to *[]string) {

@@ -45,6 +45,8 @@ type Flags struct {
 	// Places are those of the flags on the command line that ExpandFiles returned.
 	Places Places
 
+	skipWeb bool // the file of --web.config.file is not read, see Add
+
 	app   *kingpin.Application
 	site  Site // the only one, without a configuration file
 	names flagNames
@@ -158,6 +160,8 @@ func (f *Flags) mistyped(args []string) error {
 			flag = known[strings.TrimPrefix(name, "no-")]
 		}
 		switch {
+		case flag == nil && f.Places[strings.TrimPrefix(name, "no-")] != "":
+			return fmt.Errorf("--%s (%s): there is no such flag, try --help", name, f.Places[strings.TrimPrefix(name, "no-")])
 		case flag == nil: // kingpin says so
 		case given[flag.Name] && !isCumulative(flag):
 			return fmt.Errorf("--%s: is given twice, on the command line or in a file of arguments", flag.Name)
@@ -304,6 +308,9 @@ func (f *Flags) validate(parsed *kingpin.ParseContext) error {
 		(*f.Web.WebListenAddresses)[i] = address
 	}
 	*f.Web.WebConfigFile = clean(*f.Web.WebConfigFile)
+	if f.skipWeb {
+		return nil
+	}
 	if err := web.Validate(*f.Web.WebConfigFile); err != nil {
 		return errorf("web.config.file", "%s", oneLine(*f.Web.WebConfigFile, err))
 	}
@@ -343,7 +350,7 @@ func (f *Flags) Load() (*Configuration, error) {
 		return c, f.Explain(err)
 	}
 	site, names := f.site, maps.Clone(f.names)
-	found := site.UseLocalNode(os.Getenv("ProgramData"))
+	found := append(site.UseLocalNode(os.Getenv("ProgramData")), site.usePackage(os.Getenv("CREDENTIALS_DIRECTORY"), packageCertificates())...)
 	before := f.site.settings()
 	for i, row := range site.settings() {
 		if row.value.String() != before[i].value.String() {

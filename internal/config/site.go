@@ -72,6 +72,15 @@ func Default() Site {
 	return site
 }
 
+// Hosts returns the hosts that tell the site from others: those of its repositories, or
+// of its proxies.
+func (s *Site) Hosts() []string {
+	if len(s.Host) > 0 {
+		return s.Host
+	}
+	return s.Proxy
+}
+
 // NamesHidden reports whether the metrics do not contain the names of users.
 func (s *Site) NamesHidden() bool { return s.UserLabels != collector.UserLabelsPlain }
 
@@ -93,7 +102,7 @@ func (s *Site) Run() site.Config {
 			VirtualProxies:    s.VirtualProxy,
 			Timeout:           s.Timeout,
 		},
-		Headroom: headroom.Config{Limit: s.SessionLimit, CoolingTime: s.CoolingTime, Unlimited: s.UnlimitedUser},
+		Headroom: headroom.Config{Limit: s.SessionLimit, CoolingTime: s.CoolingTime, Unlimited: s.UnlimitedUser, ServiceAccounts: s.ServiceAccount},
 		Licenses: s.Enabled("licenses"),
 
 		ServiceUsers: s.FindServiceUsers,

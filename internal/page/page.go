@@ -1,5 +1,5 @@
-// Package page serves the HTML page that lists users and their sessions. The page is
-// read-only.
+// Package page serves the page that lists users and their sessions, as HTML or as JSON.
+// The page is read-only.
 package page
 
 import (
@@ -36,6 +36,8 @@ type Config struct {
 type Site struct {
 	*Recent
 
+	// Hosts are the configured hosts of the site. A client recognizes the site by them.
+	Hosts []string
 	// ServiceAccounts are users whose sessions are never ended.
 	ServiceAccounts []qlik.User
 	// NamesHidden means that the metrics of the site do not contain user names. The
@@ -102,19 +104,28 @@ func asset(name, contentType string) http.Handler {
 
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := parseQuery(r.URL.Query())
+	w.Header().Add("Vary", "Accept")
+	fail, build := http.Error, h.build
 	names := h.config.Names()
+	q := parseQuery(r.URL.Query())
+	if wantsJSON(r) {
+		fail, build = failJSON(names), h.buildJSON
+		if q.Site == "" && len(names) > 1 { // a program must not take one site for another
+			fail(w, "The parameter site is missing.", http.StatusBadRequest)
+			return
+		}
+	}
 	if q.Site == "" && len(names) > 0 {
 		q.Site = names[0]
 	}
 	site, done, found := h.config.Use(q.Site)
 	if !found {
-		http.Error(w, "There is no site with this name.", http.StatusNotFound)
+		fail(w, "There is no site with this name.", http.StatusNotFound)
 		return
 	}
 	defer done()
 	if site.NamesHidden && !h.config.Authenticated() {
-		http.Error(w, "The metrics of this site hide user names, but this page shows them. Therefore it requires authentication. "+
+		fail(w, "The metrics of this site hide user names, but this page shows them. Therefore it requires authentication. "+
 			"Set basic_auth_users, or client_auth_type: RequireAndVerifyClientCert, in the file of --web.config.file.", http.StatusForbidden)
 		return
 	}
@@ -124,7 +135,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer built()
 	h.config.Respond(w, r, func(w http.ResponseWriter, r *http.Request) {
-		h.build(w, r, names, q, site, newest())
+		build(w, r, names, q, site, newest())
 		built()
 	})
 }

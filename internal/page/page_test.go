@@ -264,19 +264,14 @@ func TestRefusedUsers(t *testing.T) {
 		qlik.NewUser("A", "ben"): qlik.NewLicenseSet("analyzer"), emil: qlik.NewLicenseSet("analyzer"),
 	}}
 	snapshot.Users[1].License = qlik.LicenseAnalyzer
-	recent := NewRecent(&answers{snapshot: snapshot})
-	recent.Refused = func(now time.Time) qlik.Refusals {
-		if !now.Equal(snapshot.Time) {
-			t.Errorf("asked for %s", now)
-		}
-		return qlik.Refusals{
-			qlik.NewUser("A", "anna"): refusals(qlik.RefusedNoLicense, qlik.LicenseNone),
-			qlik.NewUser("A", "ben"):  refusals(qlik.RefusedNoLicense, qlik.LicenseAnalyzer),
-			qlik.NewUser("A", "carl"): refusals(qlik.RefusedSessionLimit, qlik.LicenseAnalyzer),
-			dora:                      refusals(qlik.RefusedNoLicense, qlik.LicenseNone),
-			emil:                      refusals(qlik.RefusedSessionLimit, qlik.LicenseAnalyzer),
-		}
+	snapshot.Refusals = qlik.Refusals{
+		qlik.NewUser("A", "anna"): refusals(qlik.RefusedNoLicense, qlik.LicenseNone),
+		qlik.NewUser("A", "ben"):  refusals(qlik.RefusedNoLicense, qlik.LicenseAnalyzer),
+		qlik.NewUser("A", "carl"): refusals(qlik.RefusedSessionLimit, qlik.LicenseAnalyzer),
+		dora:                      refusals(qlik.RefusedNoLicense, qlik.LicenseNone),
+		emil:                      refusals(qlik.RefusedSessionLimit, qlik.LicenseAnalyzer),
 	}
+	recent := NewRecent(&answers{snapshot: snapshot})
 	page := New(Config{
 		Names: func() []string { return []string{""} },
 		Use:   func(string) (Site, func(), bool) { return Site{Recent: recent}, func() {}, true },
@@ -480,7 +475,7 @@ func BenchmarkPage(b *testing.B) {
 	b.Run("rows", func(b *testing.B) {
 		snapshot := sessionstest.Crowd(10_000)
 		for b.Loop() {
-			sessions.Rows(snapshot, nil)
+			sessions.Rows(snapshot)
 		}
 	})
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
-	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
@@ -37,8 +36,6 @@ type Source interface {
 // a recent scrape instead of sending new requests to Qlik Sense.
 type Recent struct {
 	Source
-	// Refused returns the refused logins of the last day before a time. It may be nil.
-	Refused func(now time.Time) qlik.Refusals
 
 	refreshes singleflight.Group
 	mu        sync.Mutex
@@ -135,11 +132,7 @@ func (r *Recent) cachedNow() *cachedSnapshot {
 // store caches a snapshot until cacheTime has passed.
 func (r *Recent) store(snapshot *headroom.Snapshot) *cachedSnapshot {
 	stored := &cachedSnapshot{snapshot, sync.OnceValue(func() []sessions.Row {
-		var refused qlik.Refusals
-		if r.Refused != nil {
-			refused = r.Refused(snapshot.Time)
-		}
-		return sessions.Rows(snapshot, refused)
+		return sessions.Rows(snapshot)
 	})}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
-	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // Place is a virtual proxy on a node with the number of the user's sessions there.
@@ -46,21 +45,21 @@ func isVirtualProxy(prefix, virtualProxy string) bool {
 	return strings.Trim(prefix, "/") == strings.Trim(virtualProxy, "/")
 }
 
-// UnknownNode returns the first node of the filter that none of the links has, or "".
-func (f *PlaceFilter) UnknownNode(links []headroom.LinkResult) string {
+// UnknownNode returns the first node of the filter that is not among the nodes, or "".
+func (f *PlaceFilter) UnknownNode(nodes []string) string {
 	for _, name := range f.Nodes {
-		if !slices.ContainsFunc(links, func(l headroom.LinkResult) bool { return strings.EqualFold(name, l.Node) }) {
+		if !slices.ContainsFunc(nodes, func(node string) bool { return strings.EqualFold(name, node) }) {
 			return name
 		}
 	}
 	return ""
 }
 
-// UnknownVirtualProxy returns the first virtual proxy of the filter that none of the
-// links has, or "".
-func (f *PlaceFilter) UnknownVirtualProxy(links []headroom.LinkResult) string {
+// UnknownVirtualProxy returns the first virtual proxy of the filter that is not among
+// the virtual proxies, or "".
+func (f *PlaceFilter) UnknownVirtualProxy(virtualProxies []string) string {
 	for _, prefix := range f.VirtualProxies {
-		if !slices.ContainsFunc(links, func(l headroom.LinkResult) bool { return isVirtualProxy(prefix, l.VirtualProxy) }) {
+		if !slices.ContainsFunc(virtualProxies, func(virtualProxy string) bool { return isVirtualProxy(prefix, virtualProxy) }) {
 			return prefix
 		}
 	}

@@ -104,7 +104,7 @@ func FuzzPlan(f *testing.F) {
 			selection.Nodes = []string{[]string{"qlik1", "QLIK2", "qlik3"}[c.of(3)]}
 		}
 		snapshot := inventedSite(&c)
-		for _, row := range sessions.Rows(snapshot, nil) {
+		for _, row := range sessions.Rows(snapshot) {
 			checkPlan(t, &row, snapshot, selection, serviceAccounts)
 		}
 	})

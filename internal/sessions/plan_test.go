@@ -160,7 +160,7 @@ func TestNeverEnded(t *testing.T) {
 		if name == `LAB\robot` {
 			snapshot.Users[0].Limited = false
 		}
-		row := &sessions.Rows(snapshot, nil)[0]
+		row := &sessions.Rows(snapshot)[0]
 		if got := sessions.NeverEnded(row, serviceAccounts); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}

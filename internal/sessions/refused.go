@@ -66,18 +66,30 @@ func (r *Row) RefusedText(now time.Time) string {
 	if len(r.Refused) == 0 {
 		return ""
 	}
-	last := &r.Refused[0]
+	return refusedText(RefusedLogin{r.Refused[0].At, r.Refused[0].Reason}, r.Unlicensed, now)
+}
+
+// RefusedText is the same as that of Row.
+func (l *Listed) RefusedText(now time.Time) string {
+	if len(l.Refused) == 0 {
+		return ""
+	}
+	return refusedText(l.Refused[0], l.Unlicensed, now)
+}
+
+func refusedText(last RefusedLogin, unlicensed Unlicensed, now time.Time) string {
+	recent := now.Sub(last.At) < RecentlyRefused
 	what := "too many sessions"
 	switch {
 	case last.Reason != qlik.RefusedNoLicense:
-		if !r.refusedRecently(now) {
+		if !recent {
 			return ""
 		}
-	case r.Unlicensed == LicenseService:
+	case unlicensed == LicenseService:
 		what = "no license, although the user holds one"
-	case r.Unlicensed == NoLicense:
+	case unlicensed == NoLicense:
 		what = "no license"
-	case r.refusedRecently(now):
+	case recent:
 		what = "no license then"
 	default:
 		return ""
@@ -111,7 +123,8 @@ func (u Unlicensed) Label() string {
 
 // addRefused adds the refusals to the rows. It appends a row for each user without
 // sessions who was refused recently.
-func addRefused(rows []Row, snapshot *headroom.Snapshot, refused qlik.Refusals) []Row {
+func addRefused(rows []Row, snapshot *headroom.Snapshot) []Row {
+	refused := snapshot.Refusals
 	listed := make(map[qlik.User]bool, len(refused))
 	for i := range rows {
 		if refusals := refused[rows[i].User]; len(refusals) > 0 {

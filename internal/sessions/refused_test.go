@@ -58,7 +58,8 @@ func TestRefused(t *testing.T) {
 				user.License, user.LicensedSessions = test.license, test.rows
 			}
 		}
-		rows := sessions.Rows(snapshot, qlik.Refusals{anna: test.refused})
+		snapshot.Refusals = qlik.Refusals{anna: test.refused}
+		rows := sessions.Rows(snapshot)
 		row, at := (*sessions.Row)(nil), 0
 		for i := range rows {
 			if rows[i].User == anna {

@@ -33,8 +33,8 @@ type Row struct {
 
 // Rows returns the users of a snapshot that have sessions, cooling slots or usage
 // rows, and the users who were refused recently. Users with the least effective headroom
-// come first. Users without a limit come last. Refused may be nil.
-func Rows(snapshot *headroom.Snapshot, refused qlik.Refusals) []Row {
+// come first. Users without a limit come last.
+func Rows(snapshot *headroom.Snapshot) []Row {
 	rows := make([]Row, 0, len(snapshot.Users))
 	index := make(map[qlik.User]int, len(snapshot.Users))
 	for i := range snapshot.Users {
@@ -56,7 +56,7 @@ func Rows(snapshot *headroom.Snapshot, refused qlik.Refusals) []Row {
 			}
 		}
 	}
-	rows = addRefused(rows, snapshot, refused)
+	rows = addRefused(rows, snapshot)
 	slices.SortFunc(rows, func(a, b Row) int {
 		return cmp.Or(
 			cmp.Compare(rank(&a), rank(&b)),

@@ -43,7 +43,7 @@ func TestRows(t *testing.T) {
 		server.AddLeftoverRow("LAB", "carla")
 
 		var got []string
-		for _, row := range sessions.Rows(snapshotOf(t, site), nil) {
+		for _, row := range sessions.Rows(snapshotOf(t, site)) {
 			active := "unknown"
 			if !row.LastActivity.IsZero() {
 				active = row.LastActivity.Sub(began).String()

@@ -33,28 +33,29 @@ type Failure struct {
 func NewState(snapshot *headroom.Snapshot) State {
 	s := State{Known: snapshot.Up(), Complete: snapshot.Complete(), Links: len(snapshot.Links)}
 	for i := range snapshot.Links {
-		switch link := &snapshot.Links[i]; {
-		case link.Err == nil:
-			s.Answered++
-		case link.Stopped:
+		if link := &snapshot.Links[i]; link.Err != nil && link.Stopped {
 			s.Stopped++
-		default:
-			s.fail(link)
 		}
 	}
+	list := NewList(snapshot, nil)
+	s.Answered, s.Failures = list.LinksAnswered, list.Failures()
 	return s
 }
 
-// fail records the failure of a link. Links of a node with the same cause share one
-// Failure.
-func (s *State) fail(link *headroom.LinkResult) {
-	node, cause := text.Visible(link.Node), causeOf(link.Err)
-	at := slices.IndexFunc(s.Failures, func(f Failure) bool { return f.Node == node && f.Cause == cause })
-	if at < 0 {
-		at = len(s.Failures)
-		s.Failures = append(s.Failures, Failure{Node: node, Cause: cause})
+// Failures returns the causes why links are missing. Links of a node with the same cause
+// share one Failure.
+func (l *List) Failures() []Failure {
+	var failures []Failure
+	for _, link := range l.Missing {
+		node, cause := text.Visible(link.Node), text.Visible(link.Cause)
+		at := slices.IndexFunc(failures, func(f Failure) bool { return f.Node == node && f.Cause == cause })
+		if at < 0 {
+			at = len(failures)
+			failures = append(failures, Failure{Node: node, Cause: cause})
+		}
+		failures[at].VirtualProxies = append(failures[at].VirtualProxies, text.Visible(link.VirtualProxy))
 	}
-	s.Failures[at].VirtualProxies = append(s.Failures[at].VirtualProxies, text.Visible(link.VirtualProxy))
+	return failures
 }
 
 // causeOf returns the cause without the URL of the request. The node and the virtual

@@ -38,6 +38,7 @@ type repository struct {
 	licenses bool // read licenses and usage rows
 
 	findServiceUsers func() ([]qlik.User, error)
+	refused          func(now time.Time, licenses *qlik.Licenses) qlik.Refusals
 
 	mu             sync.Mutex // guards the fields below
 	known          known
@@ -69,6 +70,7 @@ func newRepository(client *qlik.Client, work *work, changes *changes, licenses b
 		loading:  make(map[string]chan struct{}),
 
 		findServiceUsers: func() ([]qlik.User, error) { return nil, nil },
+		refused:          func(time.Time, *qlik.Licenses) qlik.Refusals { return nil },
 	}
 }
 
@@ -338,12 +340,21 @@ func (r *repository) expectedLinks(over <-chan struct{}) []qlik.Link {
 
 // round returns the answers of the links together with the known data.
 func (r *repository) round(asked time.Time, links []headroom.LinkResult) headroom.Round {
+	refusals := r.refused(asked, r.lastLicenses())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return headroom.Round{
+	round := headroom.Round{
 		Asked: asked, Heard: r.now(), Links: links,
 		Usage: r.known.usage, Licenses: r.known.licenses, Services: r.known.named,
+		Refusals: refusals, ServiceAccounts: make(map[qlik.User]headroom.ServiceAccount),
 	}
+	for _, user := range r.known.monitoringUsers {
+		round.ServiceAccounts[user] = headroom.ConnectsReloads
+	}
+	for _, user := range r.known.serviceUsers {
+		round.ServiceAccounts[user] = headroom.RunsServices
+	}
+	return round
 }
 
 // status returns the links and the time of the last successful read of each source.

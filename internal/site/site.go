@@ -26,6 +26,9 @@ type Config struct {
 	// ServiceUsers finds the users that the services of this machine run as. It is called
 	// whenever the licenses are read. It may be nil.
 	ServiceUsers func() ([]qlik.User, error)
+	// Refused returns the refused logins of the last day before a time. The licenses are the
+	// last ones that are known, or nil. It may be nil.
+	Refused func(now time.Time, licenses *qlik.Licenses) qlik.Refusals
 
 	Logger log.Logger // nil disables logging
 	// SessionEnded is called with the lifetime of each ended session whose start was
@@ -69,6 +72,9 @@ func New(config Config) (*Site, error) {
 	s.repository = newRepository(client, s.work, s.changes, config.Licenses)
 	if config.ServiceUsers != nil {
 		s.repository.findServiceUsers = config.ServiceUsers
+	}
+	if config.Refused != nil {
+		s.repository.refused = config.Refused
 	}
 	s.rounds = newRounds(s.repository, newLinks(client, s.work), s.changes, headroom.New(config.Headroom), config.SessionEnded)
 	return s, nil

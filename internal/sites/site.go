@@ -6,6 +6,7 @@ package sites
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/go-kit/log"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/page"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
 
@@ -57,12 +59,12 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	metrics.Lifetimes = collector.NewSessionDuration()
 	run.Logger = logger
 	run.SessionEnded = metrics.Lifetimes.Ended
+	run.Refused = func(now time.Time, _ *qlik.Licenses) qlik.Refusals { return s.denials.Refused(now) }
 	if s.Client, err = site.New(run); err != nil {
 		return nil, err
 	}
 	metrics.Ran = s.Client.CollectorRan
 	s.Recent = page.NewRecent(s.Client)
-	s.Recent.Refused = s.denials.Refused
 	if s.Exporter, err = collector.NewExporter(s.Recent, metrics); err != nil {
 		s.Client.Close()
 		return nil, err
@@ -97,4 +99,14 @@ func (s *Site) close() {
 	}
 	s.background.Wait()
 	s.Client.Close()
+}
+
+// Page returns the site for the sessions page.
+func (s *Site) Page() page.Site {
+	return page.Site{
+		Recent:          s.Recent,
+		Hosts:           s.Config.Hosts(),
+		ServiceAccounts: s.Config.ServiceAccount,
+		NamesHidden:     s.Config.NamesHidden(),
+	}
 }

@@ -97,12 +97,6 @@ const (
 	NamedServiceAccount                // named in the configuration, or of the directory INTERNAL
 )
 
-// Refusal is a refused login.
-type Refusal struct {
-	At        time.Time
-	NoLicense bool // for want of a license; otherwise because of the session limit
-}
-
 // SlotState is what a slot, or a session without one, does.
 type SlotState string
 
@@ -152,12 +146,11 @@ type Facts struct {
 	Complete          bool // every link answered, so no session is missing
 	RowsKnown         bool // usage rows decide effective headroom and show activity
 
-	License        string    // one of the license constants; "" if licenses were not read
-	Unusable       bool      // the license is quarantined, or more are allocated than there are
-	LicensesReadAt time.Time // zero if licenses were not read
-	Administrator  bool      // has an administrator's role, which needs no license
+	License        string // one of the license constants; "" if licenses were not read
+	Unusable       bool   // the license is quarantined, or more are allocated than there are
+	Administrator  bool   // has an administrator's role, which needs no license
 	ServiceAccount ServiceAccount
-	Refusals       []Refusal // oldest first
+	Refusals       []qlik.Refusal // of the last day, the last one first
 
 	Slots      []Slot
 	Starts     []Start         // of the last hour, oldest first
@@ -184,7 +177,7 @@ var unknownCause = Judgment{Cause: CauseUnknown, Certainty: Uncertain}
 // license judges refusals for want of a license. Only the latest refusal counts.
 func (f *Facts) license() Judgment {
 	last, since := f.lastRefusal()
-	if last == nil || !last.NoLicense {
+	if last == nil || last.Reason != qlik.RefusedNoLicense {
 		return Judgment{}
 	}
 	switch {
@@ -192,21 +185,26 @@ func (f *Facts) license() Judgment {
 		return Judgment{} // an administrator is refused the hub, and works in the QMC
 	case f.License == qlik.LicenseNone:
 		return Judgment{CauseNoLicense, Certain, since}
-	case f.License == "" || f.License == qlik.LicenseUnknown || f.Unusable:
+	case !holds(f.License) || f.Unusable:
 		return unknownCause
-	case f.LicensesReadAt.After(last.At):
+	case !holds(last.License):
 		return Judgment{} // the license may have been given after the refusal
 	default:
 		return Judgment{CauseLicenseService, Certain, since}
 	}
 }
 
+// holds reports whether a license is one that a user holds.
+func holds(license string) bool {
+	return license != "" && license != qlik.LicenseNone && license != qlik.LicenseUnknown
+}
+
 // lastRefusal returns the latest refusal if it is recent, and when the recent refusals for
 // its reason began.
-func (f *Facts) lastRefusal() (last *Refusal, since time.Time) {
-	for i := len(f.Refusals) - 1; i >= 0; i-- {
+func (f *Facts) lastRefusal() (last *qlik.Refusal, since time.Time) {
+	for i := range f.Refusals {
 		refusal := &f.Refusals[i]
-		if f.Now.Sub(refusal.At) > RecentRefusal || last != nil && refusal.NoLicense != last.NoLicense {
+		if f.Now.Sub(refusal.At) > RecentRefusal || last != nil && refusal.Reason != last.Reason {
 			break
 		}
 		if last == nil {

@@ -41,7 +41,7 @@ func begun(virtualProxy string, used bool, minutesAgo ...float64) []Start {
 func busyUser() Facts {
 	return Facts{
 		Now: morning, Limit: 5, Complete: true, RowsKnown: true,
-		License: qlik.LicenseAnalyzer, LicensesReadAt: ago(3), Reached: ago(20),
+		License: qlik.LicenseAnalyzer, Reached: ago(20),
 		Slots: []Slot{inUse("/", 100), inUse("/", 80), inUse("/", 60), inUse("/", 40), inUse("/", 20)},
 	}
 }
@@ -67,7 +67,11 @@ func situations() []situation {
 	refused := func(noLicense bool, minutes ...float64) func(f *Facts) {
 		return func(f *Facts) {
 			for _, at := range minutes {
-				f.Refusals = append(f.Refusals, Refusal{ago(at), noLicense})
+				refusal := qlik.Refusal{At: ago(at), Reason: qlik.RefusedSessionLimit, License: f.License}
+				if noLicense {
+					refusal.Reason = qlik.RefusedNoLicense
+				}
+				f.Refusals = append([]qlik.Refusal{refusal}, f.Refusals...)
 			}
 		}
 	}
@@ -98,8 +102,8 @@ func situations() []situation {
 			refused(true, 12, 2)(f)
 		},
 			Judgment{CauseNoLicense, Certain, ago(12)}, []change{
-				{"refused long ago", func(f *Facts) { f.Refusals = []Refusal{{ago(16), true}} }, CauseUnknown},
-				{"refused because of the limit", func(f *Facts) { f.Refusals = []Refusal{{ago(2), false}} }, CauseUnknown},
+				{"refused long ago", func(f *Facts) { f.Refusals[0].At, f.Refusals[1].At = ago(16), ago(17) }, CauseUnknown},
+				{"refused because of the limit", func(f *Facts) { f.Refusals[0].Reason = qlik.RefusedSessionLimit }, CauseUnknown},
 				{"an administrator", func(f *Facts) { f.Administrator = true }, CauseUnknown},
 				{"the license is unknown", func(f *Facts) { f.License = qlik.LicenseUnknown }, CauseUnknown},
 				{"licenses are not read", func(f *Facts) { f.License = "" }, CauseUnknown},
@@ -111,12 +115,12 @@ func situations() []situation {
 
 		{"the license service fails", func(f *Facts) { f.EffectiveHeadroom, f.Slots = 5, nil; refused(true, 2, 1)(f) },
 			Judgment{CauseLicenseService, Certain, ago(2)}, []change{
-				{"the licenses were read since", func(f *Facts) { f.LicensesReadAt = ago(0.5) }, CauseUnknown},
+				{"the licenses were not known then", func(f *Facts) { f.Refusals[0].License = qlik.LicenseUnknown }, CauseUnknown},
 				{"the access is quarantined", func(f *Facts) { f.Unusable = true }, CauseUnknown},
 				{"no license", func(f *Facts) { f.License = qlik.LicenseNone }, CauseNoLicense},
 			}},
-		{"a license that was given after the refusal", func(f *Facts) { f.LicensesReadAt = ago(0.5); refused(true, 2)(f) },
-			Judgment{CauseSeveralWindows, Likely, ago(20)}, []change{{"read before", func(f *Facts) { f.LicensesReadAt = ago(4) }, CauseLicenseService}}},
+		{"a license that was given after the refusal", func(f *Facts) { refused(true, 2)(f); f.Refusals[0].License = qlik.LicenseNone },
+			Judgment{CauseSeveralWindows, Likely, ago(20)}, []change{{"held before", func(f *Facts) { f.Refusals[0].License = qlik.LicenseAnalyzer }, CauseLicenseService}}},
 		{"denied and licensed: which of the two is true is unknown", func(f *Facts) { f.License = qlik.LicenseUnknown; refused(true, 2)(f) }, noAnswer, nil},
 		{"a quarantined access", func(f *Facts) { f.Unusable = true; refused(true, 2)(f) }, noAnswer, nil},
 

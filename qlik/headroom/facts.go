@@ -26,7 +26,7 @@ func (o *observation) judgeCauses() {
 
 func (o *observation) refusedLately(user qlik.User) bool {
 	refusals := o.round.Refusals[user]
-	return len(refusals) > 0 && o.now.Sub(refusals[len(refusals)-1].At) <= RecentRefusal
+	return len(refusals) > 0 && o.now.Sub(refusals[0].At) <= RecentRefusal
 }
 
 // Facts returns what is known of a user. It returns nil if the user is not in the snapshot.
@@ -90,15 +90,12 @@ func (o *observation) factsOf(number int32, notSticky map[string]bool) *Facts {
 	user := &o.users[o.status[number]]
 	f := &Facts{
 		Now: o.now, Limit: o.limit, EffectiveHeadroom: user.EffectiveHeadroom, Complete: o.complete, RowsKnown: o.useRows,
-		License: user.License, ServiceAccount: o.round.ServiceAccounts[user.User], Administrator: o.round.Administrators[user.User],
+		License: user.License, ServiceAccount: o.serviceAccount(user.User), Administrator: o.round.Administrators[user.User],
 		Refusals: o.round.Refusals[user.User], AboveSince: o.after.history.above[user.User], NotSticky: notSticky,
 		Reached: user.LastLimitReached,
 	}
-	if user.User.Directory == internalDirectory {
-		f.ServiceAccount = NamedServiceAccount
-	}
 	if licenses := o.round.Licenses; licenses != nil {
-		f.LicensesReadAt, f.Unusable = licenses.ReadAt, licenses.Unusable(user.User)
+		f.Unusable = licenses.Unusable(user.User)
 	}
 	if !o.useRows {
 		remembered := o.after.remembered[user.User]
@@ -121,6 +118,14 @@ func (o *observation) factsOf(number int32, notSticky map[string]bool) *Facts {
 		f.Starts = append(f.Starts, begun)
 	}
 	return f
+}
+
+// serviceAccount returns how a user is known to run programs.
+func (o *observation) serviceAccount(user qlik.User) ServiceAccount {
+	if user.Directory == internalDirectory || o.limits.serviceAccounts[user] {
+		return NamedServiceAccount
+	}
+	return o.round.ServiceAccounts[user]
 }
 
 // internalDirectory is the directory of Qlik's own accounts.

@@ -185,7 +185,7 @@ func TestRefusedUsersAreShown(t *testing.T) {
 	at := s.now
 	refused := func() UserStatus {
 		round := s.round()
-		round.Refusals = map[qlik.User][]Refusal{lab("eve"): {{At: at, NoLicense: true}}}
+		round.Refusals = qlik.Refusals{lab("eve"): {{At: at, Reason: qlik.RefusedNoLicense}}}
 		s.snapshot, s.state = s.state.Observe(round)
 		return s.user("eve")
 	}

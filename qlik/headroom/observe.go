@@ -42,6 +42,7 @@ func (o *observation) snapshot() *Snapshot {
 		Tracking: o.after.tracking(), Ended: o.lifetimes,
 		Licenses: o.round.Licenses, LicensesStale: o.licensesStale,
 		UsageKnown: o.rows != nil, UsagePlausible: o.plausible,
+		Refusals:     o.round.Refusals,
 		LeftoverRows: o.leftoverRows,
 		limits:       o.limits,
 		soonest:      fullSecond(o.now.Add(o.coolingTime)),

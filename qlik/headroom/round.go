@@ -18,7 +18,7 @@ type Round struct {
 	Services *Services      // nil while unknown
 
 	// What other sources say of users.
-	Refusals        map[qlik.User][]Refusal // refused logins of the last day, oldest first
+	Refusals        qlik.Refusals // refused logins of the last day
 	ServiceAccounts map[qlik.User]ServiceAccount
 	Administrators  map[qlik.User]bool // users with an administrator's role
 }

@@ -26,6 +26,8 @@ type Snapshot struct {
 	UsagePlausible bool           // the usage rows reflect the sessions
 	Services       []qlik.ServiceState
 
+	Refusals qlik.Refusals // refused logins of the last day
+
 	LeftoverRows *int // usage rows that are left over, on the whole site; nil if unknown
 
 	observed *observation

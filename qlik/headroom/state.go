@@ -30,6 +30,8 @@ type Config struct {
 	Limit       int           // maximum number of concurrent sessions of a user
 	CoolingTime time.Duration // how long a slot stays taken after a session ended at the limit
 	Unlimited   []qlik.User   // users without a limit
+
+	ServiceAccounts []qlik.User // named in the configuration
 }
 
 // limits is a Config with a set of users instead of a list.
@@ -37,6 +39,8 @@ type limits struct {
 	limit       int
 	coolingTime time.Duration
 	unlimited   map[qlik.User]bool
+
+	serviceAccounts map[qlik.User]bool
 }
 
 // apply reports whether the limit applies to a user.
@@ -65,7 +69,10 @@ type State struct {
 
 // New returns the state before the first round.
 func New(config Config) *State {
-	l := &limits{limit: config.Limit, coolingTime: config.CoolingTime, unlimited: make(map[qlik.User]bool)}
+	l := &limits{limit: config.Limit, coolingTime: config.CoolingTime, unlimited: make(map[qlik.User]bool), serviceAccounts: make(map[qlik.User]bool)}
+	for _, user := range config.ServiceAccounts {
+		l.serviceAccounts[user] = true
+	}
 	for _, user := range config.Unlimited {
 		l.unlimited[user] = true
 	}

@@ -90,15 +90,20 @@ func startPod(t *testing.T, m *manifests) *pod {
 		"passphrase": "not needed", "key": "sixteen bytes or more",
 		"web-config.yml": webConfig(t), "tls.pem": certificate, "tls_key.pem": key,
 	}
+	ofConfiguration := strings.NewReplacer("/etc/qlik_exporter", root+"/etc/qlik_exporter", "--web.listen-address=:9986", "--web.listen-address="+p.address)
 	paths := make(map[string]string)
 	for _, mount := range p.container.VolumeMounts {
+		if mount.SubPath != "" { // a single file of the ConfigMap
+			write(mount.MountPath, ofConfiguration.Replace(m.configuration.Data[mount.SubPath]))
+			continue
+		}
 		paths[mount.Name] = mount.MountPath
 	}
 	for _, volume := range m.deployment.Spec.Template.Spec.Volumes {
 		switch {
-		case volume.ConfigMap != nil:
+		case volume.ConfigMap != nil && paths[volume.Name] != "":
 			for name, content := range m.configuration.Data {
-				write(filepath.Join(paths[volume.Name], name), strings.ReplaceAll(content, "/etc/qlik_exporter", root+"/etc/qlik_exporter"))
+				write(filepath.Join(paths[volume.Name], name), ofConfiguration.Replace(content))
 			}
 		case volume.Projected != nil:
 			for _, source := range volume.Projected.Sources {
@@ -118,8 +123,7 @@ func startPod(t *testing.T, m *manifests) *pod {
 	}
 	var arguments []string
 	for _, argument := range p.container.Args {
-		argument = strings.ReplaceAll(argument, "=/etc/qlik_exporter", "="+root+"/etc/qlik_exporter")
-		arguments = append(arguments, strings.ReplaceAll(argument, "--web.listen-address=:9986", "--web.listen-address="+p.address))
+		arguments = append(arguments, ofConfiguration.Replace(argument))
 	}
 	command := exec.Command(exporter, arguments...)
 	command.Env = append(os.Environ(), "TMPDIR="+root)

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
+)
+
+// maxRefusals is the maximum number of refusals of a user in the output.
+const maxRefusals = 20
+
+// PastRefusals returns a function that reads the refused logins of the last day from audit
+// security logs. It logs which logs cannot be read.
+func PastRefusals(globs []string, logger log.Logger) func(now time.Time, licenses *qlik.Licenses) qlik.Refusals {
+	return func(now time.Time, licenses *qlik.Licenses) qlik.Refusals {
+		return pastRefusals(globs, logger, now, licenses)
+	}
+}
+
+func pastRefusals(globs []string, logger log.Logger, now time.Time, licenses *qlik.Licenses) qlik.Refusals {
+	refused := make(qlik.Refusals)
+	for _, glob := range globs {
+		denials, err := auditlog.Past(context.Background(), glob, now.Add(-24*time.Hour))
+		if err != nil {
+			_ = level.Warn(logger).Log("msg", "Cannot read the audit log; some refused logins are not shown", "file", glob, "err", err)
+		}
+		for _, denial := range denials {
+			if denial.Time.After(now) { // since then, or by another clock
+				denial.Time = now
+			}
+			if user := denial.User.Counted(); user != (qlik.User{}) {
+				refused[user] = append(refused[user], qlik.Refusal{
+					At: denial.Time, Reason: denial.Reason, License: licenses.Before(denial.Time, user),
+				})
+			}
+		}
+	}
+	for user, refusals := range refused {
+		slices.SortStableFunc(refusals, func(a, b qlik.Refusal) int { return b.At.Compare(a.At) })
+		refused[user] = refusals[:min(len(refusals), maxRefusals)]
+	}
+	return refused
+}
