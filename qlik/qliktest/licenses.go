@@ -130,6 +130,38 @@ func (a *account) endQuarantines(now time.Time) {
 	})
 }
 
+// boughtSeats returns the number of seats of a license in the configuration; 0 means enough.
+func (c Config) boughtSeats(license License) int {
+	switch license {
+	case Professional:
+		return c.ProfessionalSeats
+	case Analyzer:
+		return c.AnalyzerSeats
+	case UserAccess:
+		return c.Tokens - c.LoginAccessTokens
+	default:
+		return 0
+	}
+}
+
+// inExcess reports whether a user's access is beyond the number of seats, in the order of the repository's table of users.
+func (s *Site) inExcess(a *account, license License, now time.Time) bool {
+	left := s.config.boughtSeats(license)
+	if left == 0 && license != UserAccess {
+		return false
+	}
+	for _, each := range s.accountOrder {
+		each.endQuarantines(now)
+		if each.allocation(license) == nil {
+			continue
+		}
+		if left--; each == a {
+			return left < 0
+		}
+	}
+	return false
+}
+
 // accessFor returns the kind of access that the license check uses for a user on a device. It is Unlicensed for users that need none. It
 // returns false if the user has no access.
 func (s *Site) accessFor(a *account, device string, now time.Time) (License, bool) {
@@ -138,7 +170,7 @@ func (s *Site) accessFor(a *account, device string, now time.Time) (License, boo
 	case s.config.Cores > 0:
 		return CoreBased, true
 	case held != nil:
-		return held.license, !s.licenseServiceFails
+		return held.license, !s.licenseServiceFails && !s.inExcess(a, held.license, now)
 	case a.Admin:
 		return Unlicensed, true
 	case s.config.LoginAccessTokens > 0:

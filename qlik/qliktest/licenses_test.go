@@ -120,9 +120,20 @@ func TestTwoLicensesAndExcess(t *testing.T) {
 	if rows := w.rows("anna"); !maps.Equal(rows, map[string]int{qlik.LicenseProfessional: 1}) {
 		t.Errorf("rows %v", rows)
 	}
+	var access []struct {
+		User   struct{ UserID string }
+		Excess bool
+	}
+	w.ask("license/analyzeraccesstype/full", &access)
+	if len(access) != 2 || access[0].Excess || !access[1].Excess || access[1].User.UserID != "bert" {
+		t.Errorf("%+v", access)
+	}
+	w.opens("bert", "laptop", false)
 	w.TakeLicense("LAB", "anna", qliktest.Professional)
 	w.opens("anna", "phone", true)
 	if rows := w.rows("anna"); rows[qlik.LicenseAnalyzer] != 1 {
 		t.Errorf("the second license is not used: %v", rows)
 	}
+	w.TakeLicense("LAB", "anna", qliktest.Analyzer)
+	w.opens("bert", "laptop", true)
 }

@@ -88,9 +88,7 @@ func (s *Site) licenseObject() object {
 type seatCount struct{ total, allocated, used, quarantined int }
 
 func (s *Site) seats(license License) seatCount {
-	count := seatCount{total: map[License]int{
-		Professional: s.config.ProfessionalSeats, Analyzer: s.config.AnalyzerSeats, UserAccess: s.config.Tokens - s.config.LoginAccessTokens,
-	}[license]}
+	count := seatCount{total: s.config.boughtSeats(license)}
 	for _, a := range s.accesses(license) {
 		if a.quarantined() {
 			count.quarantined++

@@ -46,6 +46,15 @@ func TestUserAccess(t *testing.T) {
 		!o.LoginAccess.Enabled || o.LoginAccess.AllocatedTokens != 1 || o.LoginAccess.TokenCost != 0.1 || o.ProfessionalAccess.Enabled {
 		t.Errorf("%+v", o)
 	}
+	for _, id := range []string{"carla", "dora"} {
+		w.GiveLicense("LAB", id, qliktest.UserAccess)
+	}
+	w.opens("carla", "laptop", true)
+	w.opens("dora", "laptop", false) // there is no token left
+	w.TakeLicense("LAB", "carla", qliktest.UserAccess)
+	w.TakeLicense("LAB", "dora", qliktest.UserAccess)
+	w.clock.Advance(7 * 24 * time.Hour)
+	w.opens("anna", "laptop", true)
 	w.TakeLicense("LAB", "anna", qliktest.UserAccess)
 	w.TakeLicense("LAB", "bert", qliktest.UserAccess) // it was never used
 	if o := w.tokens(); o.UserAccess.QuarantinedTokens != 1 || o.UserAccess.AllocatedTokens != 0 || o.AvailableTokens != 2 {
