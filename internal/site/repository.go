@@ -44,8 +44,9 @@ type repository struct {
 	known          known
 	loading        map[string]chan struct{} // by source that is being read; closed when the read is done
 	usage          usageSchedule
-	wantLicenses   bool // a snapshot needs newer licenses
-	licensesFailed bool // the last read of the licenses failed
+	wantLicenses   bool      // a snapshot needs newer licenses
+	licensesFailed bool      // the last read of the licenses failed
+	accountsSought time.Time // last time that service accounts were sought
 }
 
 // known is the last data of each source. The data behind its pointers is immutable.
@@ -96,8 +97,6 @@ func (r *repository) refresh() {
 	}
 	if licenses {
 		reading.Go(func() { <-r.load(qlik.SourceLicenses, r.loadLicenses) })
-		reading.Go(func() { <-r.load("service users", r.loadServiceUsers) })
-		reading.Go(func() { <-r.load(qlik.SourceDataConnections, r.loadMonitoringUsers) })
 	}
 	reading.Wait()
 }
@@ -208,6 +207,21 @@ func (r *repository) loadLicenses() {
 			r.wantLicenses = false
 		}
 	})
+}
+
+// refreshAccounts finds the users that look like service accounts if they are due. While
+// the licenses cannot be read, it does nothing, because nobody knows what they hold.
+func (r *repository) refreshAccounts() {
+	r.mu.Lock()
+	due := r.known.licenses != nil && !r.licensesFailed && r.now().Sub(r.accountsSought) >= licensesInterval
+	if due {
+		r.accountsSought = r.now()
+	}
+	r.mu.Unlock()
+	if due {
+		r.loadServiceUsers()
+		<-r.load(qlik.SourceDataConnections, r.loadMonitoringUsers)
+	}
 }
 
 // loadServiceUsers finds the users that the services of this machine run as. After a

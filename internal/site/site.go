@@ -24,7 +24,7 @@ type Config struct {
 	Headroom headroom.Config
 	Licenses bool // read license holders and usage rows if a repository is configured
 	// ServiceUsers finds the users that the services of this machine run as. It is called
-	// whenever the licenses are read. It may be nil.
+	// by Refresh, as often as the licenses are read. It may be nil.
 	ServiceUsers func() ([]qlik.User, error)
 	// Refused returns the refused logins of the last day before a time. The licenses are the
 	// last ones that are known, or nil. It may be nil.
@@ -104,8 +104,11 @@ func (s *Site) Run(ctx context.Context) {
 }
 
 // Refresh reads the service states from the repository. It also reads the topology and
-// the licenses if they are due.
-func (s *Site) Refresh() { s.repository.refresh() }
+// the licenses if they are due, and then finds service accounts.
+func (s *Site) Refresh() {
+	s.repository.refresh()
+	s.repository.refreshAccounts()
+}
 
 // ReadAhead reads the due data and the usage rows from the repository and waits for
 // them without a limit of its own. It is for programs that need one snapshot, because
