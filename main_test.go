@@ -398,7 +398,7 @@ func TestCheck(t *testing.T) {
 	check(1, "qlik_exporter: error: --site: requires --config.file", append(flags, "--site=production")...)
 	_, others := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik9"}}})
 	several := "--config.file=" + writeSites(t, map[string][]string{"apac": flags, "emea": others})
-	check(0, "1 skipped\n\nSite emea\n", several)
+	check(0, "2 skipped\n\nSite emea\n", several)
 	check(0, "open at", several, "--site=emea")
 	check(0, `"site": "apac"`, several, "--output=json")
 	check(1, "--site: must be one of apac, emea", several, "--site=us")

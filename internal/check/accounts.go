@@ -68,7 +68,7 @@ func (s *site) findAccounts(ctx context.Context) ([]Result, error) {
 	case missing != "":
 		results = append(results, Result{Mark: Skipped, Text: missing})
 	default:
-		results = append(results, Result{Mark: Skipped, Text: fmt.Sprintf(`none is named and none was found: if an account runs the services or the reloads of this site, name it with %s=DIR\id, so that a license that it holds is noticed`,
+		results = append(results, Result{Mark: Skipped, Text: fmt.Sprintf(`none is named and none was found: if an account runs the services or the reloads of this site, set %s to its name as DIR\id, so that a license that it holds is noticed`,
 			s.Setting("qlik.service-account"))})
 	}
 	return results, nil

@@ -104,11 +104,13 @@ func TestServiceAccounts(t *testing.T) {
 				"without licenses", func() {
 					config.Licenses, config.ServiceUsers = false, func() ([]qlik.User, error) { return nil, errors.New("broken") }
 				},
-				[]string{"a Trace log of this machine cannot be read (broken)", `LAB\svc_reload (named with --qlik.service-account): its licenses are unknown`}, "",
+				[]string{"a Trace log of this machine cannot be read (broken)", `LAB\svc_reload (named with --qlik.service-account): its licenses are unknown`},
+				"",
 			},
 			{
 				"none", func() { config.ServiceAccounts, config.ServiceUsers = nil, nil },
-				[]string{"turned off by --no-collector.licenses"}, "",
+				[]string{"turned off by --no-collector.licenses"},
+				"",
 			},
 		} {
 			test.change()

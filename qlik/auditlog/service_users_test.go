@@ -48,7 +48,7 @@ func TestServiceUsers(t *testing.T) {
 			"Proxy/Trace/5.log": log(traceHeader, trace(`LAB\archived`)),
 		}, `[LAB\new]`, false},
 		{"other folders", files{
-			"Repository/Audit/a.txt": log(traceHeader, trace(`LAB\audit`)), "Other/Trace/a.txt": log(traceHeader, trace(`LAB\other`)),
+			"Repository/Audit/a.txt": log(traceHeader, trace(`LAB\audit`)), "Other/Trace/a.txt": log(traceHeader, trace(`LAB\someone`)),
 		}, "[]", false},
 		{"endless lines", files{
 			"Repository/Trace/a.txt": strings.Repeat("x\t", bufferSize),

@@ -68,8 +68,10 @@ func TestOf(t *testing.T) {
 		sessions, headroom int
 		license            string
 	}{
-		{anna, true, 1, 4, qlik.LicenseNone}, {zoe, true, 0, 5, qlik.LicenseNone},
-		{robot, false, 0, 0, qlik.LicenseNone}, {qlik.AnonymousUser, false, 0, 0, qlik.LicenseUnknown},
+		{anna, true, 1, 4, qlik.LicenseNone},
+		{zoe, true, 0, 5, qlik.LicenseNone},
+		{robot, false, 0, 0, qlik.LicenseNone},
+		{qlik.AnonymousUser, false, 0, 0, qlik.LicenseUnknown},
 	} {
 		got := s.Of(test.user)
 		if got.User != test.user || got.Limited != test.limited || got.Sessions != test.sessions || got.EffectiveHeadroom != test.headroom || got.License != test.license {
