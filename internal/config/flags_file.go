@@ -37,9 +37,9 @@ func FlagsFile() string {
 // service would refuse a mistake. To other commands, the log of the service does not matter, nor does the file
 // of --web.config.file, which often only the service can read.
 func (f *Flags) Add(args []string, file string, uses func(command string) bool, out io.Writer) ([]string, error) {
-	parsed, err := f.app.ParseContext(args)
+	parsed, wrong := f.app.ParseContext(args) // Parse reports an error
 	switch {
-	case file == "" || err != nil || parsed.SelectedCommand == nil || len(givenTo(parsed, "help")) > 0: // Parse reports an error
+	case file == "" || wrong != nil || parsed.SelectedCommand == nil || len(givenTo(parsed, "help")) > 0:
 		return args, nil
 	case !uses(parsed.SelectedCommand.FullCommand()) || f.describesSite(parsed):
 		return args, nil
