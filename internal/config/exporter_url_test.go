@@ -10,7 +10,9 @@ import (
 // TestExporterURL checks where a command looks for the exporter on this machine.
 func TestExporterURL(t *testing.T) {
 	dir := t.TempDir()
-	file := func(name, content string) string { return "--web.config.file=" + write(t, filepath.Join(dir, name), content) }
+	file := func(name, content string) string {
+		return "--web.config.file=" + write(t, filepath.Join(dir, name), content)
+	}
 	passwords := file("passwords.yml", "basic_auth_users: {}\n")
 	tls := file("tls.yml", "\ufefftls_server_config: {cert_file: a.pem, key_file: b.pem}\n")
 	for _, test := range []struct {

@@ -37,9 +37,12 @@ func FlagsFile() string {
 // service would refuse a mistake. To other commands, the log of the service does not matter, nor does the file
 // of --web.config.file, which often only the service can read.
 func (f *Flags) Add(args []string, file string, uses func(command string) bool, out io.Writer) ([]string, error) {
-	parsed, wrong := f.app.ParseContext(args) // Parse reports an error
+	parsed, err := f.app.ParseContext(args)
+	if err != nil {
+		return args, nil //nolint:nilerr // Parse reports it
+	}
 	switch {
-	case file == "" || wrong != nil || parsed.SelectedCommand == nil || len(givenTo(parsed, "help")) > 0:
+	case file == "", parsed.SelectedCommand == nil, len(givenTo(parsed, "help")) > 0:
 		return args, nil
 	case !uses(parsed.SelectedCommand.FullCommand()) || f.describesSite(parsed):
 		return args, nil
