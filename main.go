@@ -207,6 +207,7 @@ func (e *exporter) sessionsPage(set *sites.Set, responses *server.Responses) htt
 			}
 			return site.Page(), done, true
 		},
+		Program:       e.flags.Command,
 		Respond:       responses.Respond,
 		Authenticated: func() bool { return server.Authenticates(*e.flags.Web.WebConfigFile) },
 	})
@@ -229,6 +230,9 @@ func (e *exporter) demo(ctx context.Context, streams cli.Streams) (err error) {
 	program := os.Args[0]
 	if strings.Contains(program, "go-build") {
 		program = "go run ." // the command that the user typed
+	}
+	if e.flags.Command == config.DefaultCommand {
+		e.flags.Command = program + " @" + d.FlagsFile()
 	}
 	if err := d.Introduce(streams.Out, program, (*e.flags.Web.WebListenAddresses)[0], e.flags.TelemetryPath); err != nil {
 		return err

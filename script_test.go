@@ -249,7 +249,7 @@ func scriptOnDelete(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-func scriptRunning(ts *testscript.TestScript, neg bool, args []string) {
+func scriptRunning(ts *testscript.TestScript, _ bool, args []string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
 	address := listener.Addr().String()

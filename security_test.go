@@ -26,6 +26,9 @@ const (
 	webHash     = "$2a$04$5Q1qxyr7R67MJ.s3QXzunORpBU8qe8RxrXxpns6P7ouFGl8QQgAMG"
 )
 
+// sessionsJSON is the path of the sessions page for a program.
+const sessionsJSON = "/sessions?slots="
+
 // everyEndpoint lists the endpoints of the exporter with all features enabled.
 var everyEndpoint = []string{
 	"/", "/metrics", "/probe?target=emea", "/sd", "/config", "/sessions", "/-/healthy", "/-/ready",
@@ -135,12 +138,15 @@ func TestSecretsStaySecret(t *testing.T) {
 	awaitListener(t, address)
 	look := func(about string) {
 		t.Helper()
-		for _, path := range append(everyEndpoint, "/debug/pprof/goroutine?debug=2") {
+		for _, path := range append(everyEndpoint, "/debug/pprof/goroutine?debug=2", sessionsJSON) {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, http.NoBody)
 			if err != nil {
 				t.Fatal(err)
 			}
 			request.SetBasicAuth("prometheus", webPassword)
+			if path == sessionsJSON {
+				request.Header.Set("Accept", "application/json")
+			}
 			response, err := client.Do(request)
 			if err != nil {
 				t.Fatal(err)
@@ -152,6 +158,9 @@ func TestSecretsStaySecret(t *testing.T) {
 			}
 			if path == "/metrics" && !strings.Contains(string(text), "qlik_up ") {
 				t.Errorf("%s: no scrape", about)
+			}
+			if path == sessionsJSON && !strings.Contains(string(text), `"missing":`) {
+				t.Errorf("%s: no JSON: %s", about, text)
 			}
 			leaks(about+": "+path, string(text))
 		}

@@ -63,6 +63,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"config.file":                     {{"/nowhere", "open /nowhere: no such file or directory"}},
 		"web.telemetry-path":              {{"metrics", `must start with a slash, not "metrics"`}, {"/m{", `"/m{" is not a plain path; use a path such as /metrics`}, {"/sd", `"/sd" is reserved; use a path such as /metrics`}, {"/probe", "is reserved"}, {"/config", "is reserved"}, {"/sessions", "is reserved"}, {"/sessions/page.js", "is reserved"}, {"/-/ready", "is reserved"}, {"/debug/pprof/x", "is reserved"}},
 		"web.external-url":                {{"monitoring.example", `"monitoring.example": must be a URL such as https://monitoring.example/qlik`}, {"https://a/?b", `"https://a/?b": must be a URL`}, {"https://a/../b", `"https://a/../b": "/../b" is not a plain path`}, {"https://a/metrics", `"https://a/metrics": has the same path as the metrics`}, {"https://a/sessions", `"https://a/sessions": "/sessions" is reserved`}, {"https://u:secret@a", "must be a URL such as https://monitoring.example/qlik"}, {"http://a:99999", `"http://a:99999": must be a URL`}},
+		"web.command":                     {{"docker exec -it qlik; reboot", `"docker exec -it qlik; reboot": must be the start of a command line`}, {`"C:\qlik_exporter.exe`, "must be the start of a command line"}, {"--qlik.host=a", "must be the start of a command line"}},
 		"web.max-connections":             {{"9", "must be at least 10, not 9"}},
 		"web.enable-lifecycle":            onOff,
 		"web.enable-pprof":                onOff,

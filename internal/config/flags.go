@@ -26,6 +26,7 @@ type Program struct {
 	ConfigCheck   bool
 	TelemetryPath string
 	ExternalURL   *url.URL // nil if not set
+	Command       string
 	Lifecycle     bool
 	Pprof         bool
 	TimeoutOffset time.Duration
@@ -36,6 +37,9 @@ type Program struct {
 
 	Web *web.FlagConfig // listen addresses, TLS, authentication
 }
+
+// DefaultCommand is the default of --web.command.
+const DefaultCommand = "qlik_exporter"
 
 // Flags holds the settings from the command line and the environment. The command
 // line takes precedence.
@@ -56,7 +60,7 @@ type Flags struct {
 func Register(app *kingpin.Application) *Flags {
 	f := &Flags{app: app, site: Default()}
 	program := &f.Program
-	*program = Program{TelemetryPath: "/metrics", TimeoutOffset: 250 * time.Millisecond, LogLevel: "info", LogFormat: "logfmt", MaxConnections: 512}
+	*program = Program{TelemetryPath: "/metrics", Command: DefaultCommand, TimeoutOffset: 250 * time.Millisecond, LogLevel: "info", LogFormat: "logfmt", MaxConnections: 512}
 	register(app, f.site.settings())
 	register(app, program.settings())
 	f.Web = kingpinflag.AddFlags(app, ":9986")

@@ -38,8 +38,11 @@ func FlagsFile() string {
 // of --web.config.file, which often only the service can read.
 func (f *Flags) Add(args []string, file string, uses func(command string) bool, out io.Writer) ([]string, error) {
 	parsed, err := f.app.ParseContext(args)
+	if err != nil {
+		return args, nil //nolint:nilerr // Parse reports it
+	}
 	switch {
-	case file == "" || err != nil || parsed.SelectedCommand == nil || len(givenTo(parsed, "help")) > 0: // Parse reports an error
+	case file == "", parsed.SelectedCommand == nil, len(givenTo(parsed, "help")) > 0:
 		return args, nil
 	case !uses(parsed.SelectedCommand.FullCommand()) || f.describesSite(parsed):
 		return args, nil

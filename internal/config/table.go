@@ -152,6 +152,10 @@ func (p *Program) settings() []setting {
 			help: "URL under which the exporter is externally reachable, for example through a reverse proxy. /sd returns it, and requests below its path are also answered.",
 		},
 		{
+			flag: "web.command", value: scalar(&p.Command, commandWords, plainly),
+			help: "Words that start the program in the commands on the sessions page, such as docker exec -it NAME qlik_exporter.",
+		},
+		{
 			flag: "web.max-connections", value: number(&p.MaxConnections, 10),
 			help: "Maximum number of simultaneous connections across all listeners. If there are more, one of them is closed, an idle one first.",
 		},

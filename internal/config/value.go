@@ -404,6 +404,18 @@ func externalURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
+// commandWord matches the characters that no shell interprets. Quotes are for a path with
+// blanks.
+var commandWord = regexp.MustCompile(`^["\w][\w./:=@"\\ -]*$`)
+
+// commandWords checks the start of a command line.
+func commandWords(text string) (string, error) {
+	if !commandWord.MatchString(text) || strings.Count(text, `"`)%2 != 0 {
+		return "", fmt.Errorf("%q: must be the start of a command line without characters that a shell interprets, such as docker exec -it NAME qlik_exporter", text)
+	}
+	return text, nil
+}
+
 func showURL(u *url.URL) string {
 	if u == nil {
 		return ""

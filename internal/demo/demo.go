@@ -57,7 +57,7 @@ func Start() (*Demo, error) {
 	for _, node := range company.Nodes {
 		d.nodes = append(d.nodes, node.Name)
 	}
-	if err := errors.Join(site.WriteCertificates(dir), os.WriteFile(d.flagsFile(), []byte(d.flags()), 0o600)); err != nil {
+	if err := errors.Join(site.WriteCertificates(dir), os.WriteFile(d.FlagsFile(), []byte(d.flags()), 0o600)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	d.people.WarmUp(clock, now)
@@ -98,9 +98,9 @@ func (d *Demo) repository() string {
 	return net.JoinHostPort(d.nodes[0], port)
 }
 
-// flagsFile returns the path of a file with the flags that reach the site, for use
+// FlagsFile returns the path of a file with the flags that reach the site, for use
 // as @FILE.
-func (d *Demo) flagsFile() string { return filepath.Join(d.dir, "flags") }
+func (d *Demo) FlagsFile() string { return filepath.Join(d.dir, "flags") }
 
 func (d *Demo) flags() string {
 	lines := []string{"--qlik.host=" + d.repository(), "--qlik.cert-dir=" + d.dir}
@@ -141,6 +141,6 @@ Send a request of the exporter to Qlik manually:
 Start another exporter for the same site, with flags from a file:
   %[8]s --web.listen-address=:9987 @%[7]s
 
-`, strings.Join(d.nodes, ", "), d.dir, net.JoinHostPort(host, port), metricsPath, d.nodes[0], proxyPort, d.flagsFile(), program)
+`, strings.Join(d.nodes, ", "), d.dir, net.JoinHostPort(host, port), metricsPath, d.nodes[0], proxyPort, d.FlagsFile(), program)
 	return err
 }

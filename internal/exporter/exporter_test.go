@@ -43,7 +43,7 @@ func TestSessions(t *testing.T) {
 			t.Errorf("asked for %s, %s", r.URL, r.Header)
 		}
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		fmt.Fprint(w, `{"time": "2026-11-20T12:00:00Z", "users": [{"user_id": "anna", "future": 1}]}`)
+		_, _ = fmt.Fprint(w, `{"time": "2026-11-20T12:00:00Z", "users": [{"user_id": "anna", "future": 1}]}`)
 	})
 	if err != nil || users != 1 {
 		t.Errorf("got %d users, error %v", users, err)
@@ -80,7 +80,7 @@ func TestOtherAnswers(t *testing.T) {
 		_, err := asked(t, "", "", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", test.kind)
 			w.WriteHeader(test.status)
-			fmt.Fprint(w, test.body)
+			_, _ = fmt.Fprint(w, test.body)
 		})
 		if err == nil || !strings.Contains(err.Error(), test.words) {
 			t.Errorf("%d %s: error %v, want %s", test.status, test.body, err, test.words)

@@ -29,6 +29,9 @@ type Config struct {
 	// Respond calls build when the page may be built, and sends what build writes. It
 	// limits how many pages are built at once. Nil means no limit.
 	Respond func(w http.ResponseWriter, r *http.Request, build http.HandlerFunc)
+	// Program is the words that start the program in the commands on the page. "" means
+	// qlik_exporter.
+	Program string
 	Now     func() time.Time // nil means time.Now; the page shows times in its time zone
 }
 
@@ -64,6 +67,9 @@ func New(config Config) http.Handler {
 	}
 	if config.Respond == nil {
 		config.Respond = func(w http.ResponseWriter, r *http.Request, build http.HandlerFunc) { build(w, r) }
+	}
+	if config.Program == "" {
+		config.Program = "qlik_exporter"
 	}
 	h := &handler{config: config, template: template.Must(template.ParseFS(files, "page.html"))}
 	mux := http.NewServeMux()
@@ -146,7 +152,7 @@ func (h *handler) build(w http.ResponseWriter, r *http.Request, names []string, 
 	if r.Context().Err() != nil {
 		return
 	}
-	v := newView(answer.Snapshot, rows, q, site.ServiceAccounts, h.config.Now())
+	v := newView(answer.Snapshot, rows, q, site.ServiceAccounts, h.config.Program, h.config.Now())
 	if len(names) > 1 {
 		for _, name := range names {
 			v.Sites = append(v.Sites, choice{Value: query{Site: name}.url(), Text: text.Visible(name), Selected: name == q.Site})

@@ -26,6 +26,7 @@ type view struct {
 	Total   int    // all sessions
 	Limit   int    // session limit
 	Since   moment // start of tracking; sessions that existed then are older than their age
+	Program string // words that start the program in commands
 	Caveat  string // why free slots are computed differently than usual; "" if they are not
 
 	Filters  []filter
@@ -57,16 +58,17 @@ func newMoment(t, now time.Time) moment {
 }
 
 // newView returns the view of a snapshot and its rows.
-func newView(snapshot *headroom.Snapshot, rows []sessions.Row, q query, serviceAccounts []qlik.User, now time.Time) *view {
+func newView(snapshot *headroom.Snapshot, rows []sessions.Row, q query, serviceAccounts []qlik.User, program string, now time.Time) *view {
 	v := &view{
-		Query:  q,
-		ReadAt: newMoment(snapshot.Time, now),
-		State:  sessions.NewState(snapshot),
-		Users:  len(rows),
-		Total:  len(snapshot.Sessions),
-		Limit:  snapshot.Limit,
-		Since:  newMoment(snapshot.Tracking.Since, now),
-		Caveat: caveat(snapshot),
+		Query:   q,
+		ReadAt:  newMoment(snapshot.Time, now),
+		State:   sessions.NewState(snapshot),
+		Users:   len(rows),
+		Total:   len(snapshot.Sessions),
+		Limit:   snapshot.Limit,
+		Since:   newMoment(snapshot.Tracking.Since, now),
+		Program: program,
+		Caveat:  caveat(snapshot),
 
 		Filters:  filters(snapshot.Links, q),
 		Filtered: q.filtered(),
@@ -93,7 +95,7 @@ func newView(snapshot *headroom.Snapshot, rows []sessions.Row, q query, serviceA
 	for _, row := range matching[v.From:v.To] {
 		r := newRowView(row, snapshot, now)
 		if r.NeverEnded = sessions.NeverEnded(row, serviceAccounts); r.NeverEnded == "" && r.Advice == "" {
-			r.Command = sessions.EndCommand(row.User, q.Site)
+			r.Command = sessions.EndCommand(program, row.User, q.Site)
 		}
 		v.Rows = append(v.Rows, r)
 	}

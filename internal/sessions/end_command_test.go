@@ -22,8 +22,12 @@ func TestEndCommand(t *testing.T) {
 		{`ÄCME\anna`, "", ""},
 	} {
 		directory, id, _ := strings.Cut(test.user, `\`)
-		if got := sessions.EndCommand(qlik.NewUser(directory, id), test.site); got != test.want {
+		if got := sessions.EndCommand("qlik_exporter", qlik.NewUser(directory, id), test.site); got != test.want {
 			t.Errorf("%q: got %s, want %s", test.user, got, test.want)
 		}
+	}
+	const want = `docker exec -it qlik qlik_exporter sessions end --user "ACME\anna"`
+	if got := sessions.EndCommand("docker exec -it qlik qlik_exporter", qlik.NewUser("ACME", "anna"), ""); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
