@@ -182,6 +182,15 @@ func (c *connections) closed(conn net.Conn) {
 	c.notify()
 }
 
+// closeAll closes all connections.
+func (c *connections) closeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.open {
+		conn.disconnect()
+	}
+}
+
 // remove removes a connection. The caller holds the mutex.
 func (c *connections) remove(conn net.Conn) {
 	if i := c.index(conn); i >= 0 {

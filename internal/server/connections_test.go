@@ -26,6 +26,8 @@ type pipes struct {
 	close    sync.Once
 }
 
+func newPipes() *pipes { return &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})} }
+
 func (p *pipes) Accept() (net.Conn, error) {
 	select {
 	case conn := <-p.accepted:
@@ -99,7 +101,7 @@ type limitedServer struct {
 
 func newLimitedServer(t *testing.T, limit int) *limitedServer {
 	t.Helper()
-	p := &limitedServer{pipes: &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}}
+	p := &limitedServer{pipes: newPipes()}
 	server := newHTTPServer(Config{Slog: slog.New(slog.DiscardHandler)}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/slow":

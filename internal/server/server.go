@@ -90,9 +90,10 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
+	open := newConnections(maxConnections(config, maxFiles()))
 	server := newHTTPServer(config, handler)
 	newPasswords().configure(server)
-	newConnections(maxConnections(config, maxFiles())).configure(server)
+	open.configure(server)
 	served := make(chan error, 1)
 	go func() { served <- web.ListenAndServe(server, config.Web, config.Slog) }()
 	select {
@@ -101,14 +102,25 @@ func Run(ctx context.Context, config Config) error {
 	case <-ctx.Done():
 	}
 	_ = level.Info(config.Logger).Log("msg", "Stopping; waiting for requests in progress")
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	if err = server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
-		_ = level.Warn(config.Logger).Log("msg", "Closing connections although requests are in progress", "waited", drainTimeout)
-		err = server.Close()
-	}
+	err = stop(ctx, server, open, config.Logger)
 	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// stop stops a server after its requests in progress, but at most after drainTimeout.
+func stop(ctx context.Context, server *http.Server, open *connections, logger log.Logger) error {
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	// Shutdown and Close wait five seconds for each client with TLS that does not read,
+	// unless its connection is closed.
+	defer context.AfterFunc(drain, open.closeAll)()
+	err := server.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		_ = level.Warn(logger).Log("msg", "Closing connections although requests are in progress", "waited", drainTimeout)
+		open.closeAll()
+		err = server.Close()
 	}
 	return err
 }

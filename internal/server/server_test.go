@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bufio"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -313,6 +315,44 @@ func TestRunSaysWhyItCannotListen(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), missing) || errors.Is(err, http.ErrServerClosed) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// certificate returns a certificate for TLS.
+func certificate() tls.Certificate {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	return server.TLS.Certificates[0]
+}
+
+// TestStopDoesNotWaitForClients checks that the server stops in time although it cannot
+// tell a client that does not read that it closes the TLS connection.
+func TestStopDoesNotWaitForClients(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{certificate()}}
+	synctest.Test(t, func(t *testing.T) {
+		server := newHTTPServer(Config{Slog: slog.New(slog.DiscardHandler)}, say("served"))
+		server.TLSConfig = config
+		open := newConnections(100)
+		open.configure(server)
+		p := newPipes()
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.ServeTLS(p, "", "") }) // always ends with an error: closed
+		raw := p.dial("10.0.0.1")
+		defer func() { _ = raw.Close() }()
+		encrypted := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+		idle := &peer{encrypted, bufio.NewReader(encrypted)}
+		if got := idle.get("/"); got != "200 OK" {
+			t.Errorf("got %s", got)
+		}
+		synctest.Wait() // until the response is sent
+		begin := time.Now()
+		if err := stop(t.Context(), server, open, log.NewNopLogger()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > drainTimeout {
+			t.Errorf("stopped after %s", took)
+		}
+		serving.Wait()
+	})
 }
 
 // stuck is a connection to a client that does not read.
