@@ -25,6 +25,7 @@ import (
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -90,37 +91,74 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	open := newConnections(maxConnections(config, maxFiles()))
-	server := newHTTPServer(config, handler)
-	newPasswords().configure(server)
-	open.configure(server)
-	served := make(chan error, 1)
-	go func() { served <- web.ListenAndServe(server, config.Web, config.Slog) }()
-	select {
-	case err := <-served:
-		return &FlagError{Flag: flagOf(config.Web, err), Err: err}
-	case <-ctx.Done():
+	open, guesses := newConnections(maxConnections(config, maxFiles())), newPasswords()
+	var servers []*http.Server
+	served := make(chan error)
+	for _, flags := range oneAddressEach(config.Web) {
+		server := newHTTPServer(config, handler)
+		if *flags.WebConfigFile != "" {
+			guesses.configure(server)
+		}
+		open.configure(server)
+		servers = append(servers, server)
+		go func() { served <- web.ListenAndServe(server, flags, config.Slog) }()
 	}
-	_ = level.Info(config.Logger).Log("msg", "Stopping; waiting for requests in progress")
-	err = stop(ctx, server, open, config.Logger)
-	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
+	running := len(servers)
+	select {
+	case err = <-served:
+		running--
+		err = &FlagError{Flag: flagOf(config.Web, err), Err: err}
+		for _, server := range servers {
+			_ = server.Close()
+		}
+	case <-ctx.Done():
+		_ = level.Info(config.Logger).Log("msg", "Stopping; waiting for requests in progress")
+		err = stop(ctx, servers, open, config.Logger)
+	}
+	for range running {
+		if served := <-served; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
 	}
 	return err
 }
 
-// stop stops a server after its requests in progress, but at most after drainTimeout.
-func stop(ctx context.Context, server *http.Server, open *connections, logger log.Logger) error {
+// oneAddressEach splits flags by listen address. Each address has a server of its own,
+// because exporter-toolkit changes a server for each address, although it may already
+// serve another one.
+func oneAddressEach(flags *web.FlagConfig) []*web.FlagConfig {
+	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket {
+		return []*web.FlagConfig{flags}
+	}
+	var each []*web.FlagConfig
+	for _, address := range *flags.WebListenAddresses {
+		one := *flags
+		one.WebListenAddresses = &[]string{address}
+		each = append(each, &one)
+	}
+	return each
+}
+
+// stop stops the servers after their requests in progress, but at most after
+// drainTimeout.
+func stop(ctx context.Context, servers []*http.Server, open *connections, logger log.Logger) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	// Shutdown and Close wait five seconds for each client with TLS that does not read,
 	// unless its connection is closed.
 	defer context.AfterFunc(drain, open.closeAll)()
-	err := server.Shutdown(drain)
+	var stopping errgroup.Group
+	for _, server := range servers {
+		stopping.Go(func() error { return server.Shutdown(drain) })
+	}
+	err := stopping.Wait()
 	if errors.Is(err, context.DeadlineExceeded) {
 		_ = level.Warn(logger).Log("msg", "Closing connections although requests are in progress", "waited", drainTimeout)
+		err = nil
 		open.closeAll()
-		err = server.Close()
+		for _, server := range servers {
+			err = errors.Join(err, server.Close())
+		}
 	}
 	return err
 }

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -317,6 +319,86 @@ func TestRunSaysWhyItCannotListen(t *testing.T) {
 	}
 }
 
+// listening is a log that sends each address that the server listens on, which waits
+// for its receiver.
+type listening struct {
+	slog.Handler
+
+	addresses chan<- string
+}
+
+func (l listening) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l listening) Handle(_ context.Context, record slog.Record) error {
+	record.Attrs(func(attribute slog.Attr) bool {
+		if record.Message == "Listening on" && attribute.Key == "address" {
+			l.addresses <- attribute.Value.String()
+		}
+		return true
+	})
+	return nil
+}
+
+// TestSeveralAddresses checks that the server can begin to listen on an address while
+// it serves requests on another one. The race detector must find nothing.
+func TestSeveralAddresses(t *testing.T) {
+	const hash = "$2a$04$5Q1qxyr7R67MJ.s3QXzunORpBU8qe8RxrXxpns6P7ouFGl8QQgAMG"
+	for _, content := range []string{"", "basic_auth_users: {prometheus: " + hash + "}\n"} {
+		file := ""
+		if content != "" {
+			file = filepath.Join(t.TempDir(), "web.yml")
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		addresses := make(chan string)
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := Run(ctx, Config{
+				Sites:         nothing,
+				Sessions:      http.NotFoundHandler(),
+				Responses:     NewResponses(),
+				TelemetryPath: "/metrics",
+				Connections:   10,
+				Web:           &web.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0", "127.0.0.1:0"}, WebConfigFile: &file},
+				Logger:        log.NewNopLogger(),
+				Slog:          slog.New(listening{slog.DiscardHandler, addresses}),
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		ask := func(address string) {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/-/healthy", http.NoBody)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			request.SetBasicAuth("prometheus", "marker-web-password")
+			answer, err := client.Do(request)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			answer.Body.Close()
+			if answer.StatusCode != http.StatusOK {
+				t.Errorf("got %s", answer.Status)
+			}
+		}
+		first := <-addresses
+		var asking sync.WaitGroup
+		for range 10 {
+			asking.Go(func() { ask(first) })
+		}
+		second := <-addresses
+		asking.Wait()
+		ask(second)
+		stop()
+		running.Wait()
+	}
+}
+
 // certificate returns a certificate for TLS.
 func certificate() tls.Certificate {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
@@ -345,7 +427,7 @@ func TestStopDoesNotWaitForClients(t *testing.T) {
 		}
 		synctest.Wait() // until the response is sent
 		begin := time.Now()
-		if err := stop(t.Context(), server, open, log.NewNopLogger()); err != nil {
+		if err := stop(t.Context(), []*http.Server{server}, open, log.NewNopLogger()); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(begin); took > drainTimeout {
