@@ -69,6 +69,13 @@ func (c *connection) disconnect() {
 // connectionKey is the key of the connection in the context of its requests.
 type connectionKey struct{}
 
+// disconnect closes the connection of a request and ends all requests of it.
+func disconnect(r *http.Request) {
+	if conn, ok := r.Context().Value(connectionKey{}).(*connection); ok {
+		conn.disconnect()
+	}
+}
+
 func newConnections(limit int) *connections {
 	return &connections{limit: limit, changed: make(chan struct{})}
 }

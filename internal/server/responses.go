@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"time"
 )
 
 // maxUnread limits the memory of the responses that are being sent. If clients do not
@@ -18,6 +17,7 @@ const maxUnread = 32 << 20
 // that reads slowly or not at all therefore does not delay others.
 type Responses struct {
 	turns *turns
+	limit int // bytes of responses that are being sent
 
 	mu      sync.Mutex // guards the fields below
 	unread  int        // bytes of all elements of sending
@@ -32,7 +32,7 @@ type sending struct {
 }
 
 // NewResponses returns an empty set of responses.
-func NewResponses() *Responses { return &Responses{turns: newTurns(maxAnswers)} }
+func NewResponses() *Responses { return &Responses{turns: newTurns(maxAnswers), limit: maxUnread} }
 
 // Respond waits for a turn, builds a response, and sends it, unless the
 // client disconnects.
@@ -60,11 +60,9 @@ func (s *Responses) build(r *http.Request, size int, build http.HandlerFunc) *an
 }
 
 // send sends a response. If too much memory is in use by responses that are not read,
-// it aborts the oldest one of the client that has the most of it.
+// it disconnects the client that has the most of it from its oldest response.
 func (s *Responses) send(w http.ResponseWriter, r *http.Request, answer *answer) {
-	this := &sending{client: clientOf(r.RemoteAddr), size: answer.body.Cap(), abort: func() {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now()) // the writer then returns an error
-	}}
+	this := &sending{client: clientOf(r.RemoteAddr), size: answer.body.Cap(), abort: func() { disconnect(r) }}
 	s.begin(this)
 	defer s.end(this)
 	answer.writeTo(w)
@@ -73,7 +71,9 @@ func (s *Responses) send(w http.ResponseWriter, r *http.Request, answer *answer)
 func (s *Responses) begin(this *sending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.unread+this.size > maxUnread && len(s.sending) > 0 {
+	s.sending = append(s.sending, this)
+	s.unread += this.size
+	for s.unread > s.limit && len(s.sending) > 1 {
 		bytes := make(map[string]int)
 		for _, other := range s.sending {
 			bytes[other.client] += other.size
@@ -82,8 +82,6 @@ func (s *Responses) begin(this *sending) {
 		most.abort()
 		s.remove(most)
 	}
-	s.sending = append(s.sending, this)
-	s.unread += this.size
 }
 
 func (s *Responses) end(this *sending) {
