@@ -27,15 +27,13 @@ type metrics struct {
 	sites     Sites
 	offset    time.Duration
 	options   promhttp.HandlerOpts
-	compress  func(http.Handler) http.HandlerFunc
 	responses *Responses
 	reserve   reserve
 	sizes     sync.Map // bytes of the last response, by site
 }
 
 func newMetrics(
-	process *prometheus.Registry, sites Sites, offset time.Duration, compress func(http.Handler) http.HandlerFunc, responses *Responses,
-	errorLog *stdlog.Logger,
+	process *prometheus.Registry, sites Sites, offset time.Duration, responses *Responses, errorLog *stdlog.Logger,
 ) *metrics {
 	options := promhttp.HandlerOpts{
 		ErrorLog: errorLog,
@@ -48,7 +46,7 @@ func newMetrics(
 	}
 	promhttp.HandlerFor(process, options) // registers this counter once for all scrapes
 	return &metrics{
-		process: process, sites: sites, offset: offset, options: options, compress: compress,
+		process: process, sites: sites, offset: offset, options: options,
 		responses: responses, reserve: reserve{needed: make(map[string]time.Duration)},
 	}
 }
@@ -61,7 +59,7 @@ func (m *metrics) own(w http.ResponseWriter, r *http.Request) {
 		m.scrape(w, r, "", site, m.process)
 		return
 	}
-	m.responses.Respond(w, r, m.compress(promhttp.HandlerFor(m.process, m.options)))
+	m.responses.Respond(w, r, promhttp.HandlerFor(m.process, m.options).ServeHTTP)
 }
 
 // probe serves the metrics of one of several sites.
@@ -122,7 +120,7 @@ func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request, site strin
 	if last, ok := m.sizes.Load(site); ok {
 		size = last.(int) //nolint:errcheck,forcetypeassert // stored below
 	}
-	answer := m.responses.build(r, size, m.compress(promhttp.HandlerFor(gatherer, m.options)))
+	answer := m.responses.build(r, size, promhttp.HandlerFor(gatherer, m.options).ServeHTTP)
 	if answer != nil {
 		m.sizes.Store(site, answer.body.Len()+answer.body.Len()/8)
 	}

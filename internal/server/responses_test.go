@@ -103,6 +103,22 @@ func TestUnreadResponsesAreBounded(t *testing.T) {
 	}
 }
 
+// TestResponsesAreSmall checks that responses are compressed before they are sent, and
+// that they keep no more memory than they need, whatever size was expected.
+func TestResponsesAreSmall(t *testing.T) {
+	const size = 64 << 10
+	request := httptest.NewRequest(http.MethodGet, "/sessions", http.NoBody)
+	for encoding, atMost := range map[string]int{"identity": 3 * size, "gzip": size / 8} {
+		request.Header.Set("Accept-Encoding", encoding)
+		built := NewResponses().build(request, 10*size, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, strings.Repeat("anna\n", size/5))
+		})
+		if got := built.body.Cap(); got > atMost || built.body.Len() == 0 {
+			t.Errorf("%s: %d bytes for %d, want at most %d", encoding, got, built.body.Len(), atMost)
+		}
+	}
+}
+
 // TestNewResponseCountsToo checks that a client cannot abort the response of another
 // client that has less memory in use, the new response included.
 func TestNewResponseCountsToo(t *testing.T) {

@@ -196,7 +196,7 @@ func TestDuplicateCostsOneSeries(t *testing.T) {
 
 func TestCompressionAndOpenMetrics(t *testing.T) {
 	h := handler(t, Config{TelemetryPath: "/metrics", Sessions: say(strings.Repeat("anna\n", 1000))})
-	for path, want := range map[string]string{"/metrics": "\ngo_goroutines ", "/sessions": "anna"} {
+	for path, want := range map[string]string{"/metrics": "\ngo_goroutines ", "/sessions/page.js": "anna"} {
 		for _, encoding := range []string{"identity", "gzip"} {
 			answer := get(h, path, "Accept-Encoding", encoding)
 			body := io.Reader(answer.Body)
@@ -252,14 +252,13 @@ func TestReserve(t *testing.T) {
 func TestReserveIsMeasuredToTheLastByte(t *testing.T) {
 	for name, late := range map[string]time.Duration{"in time": 0, "late": time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			asIs := func(handler http.Handler) http.HandlerFunc { return handler.ServeHTTP }
 			m := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) prometheus.Gatherer {
 				if late > 0 {
 					<-ctx.Done()
 					time.Sleep(late) // the snapshot
 				}
 				return collect(func(chan<- prometheus.Metric) { time.Sleep(2 * time.Second) })
-			}), 0, asIs, NewResponses(), nil)
+			}), 0, NewResponses(), nil)
 			written := slow{httptest.NewRecorder(), 3 * time.Second}
 			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
 			request.Header.Set(scrapeTimeoutHeader, "10")
@@ -276,10 +275,9 @@ func TestReserveIsMeasuredToTheLastByte(t *testing.T) {
 func TestReserveIsOfScrapes(t *testing.T) {
 	for granted, want := range map[string]time.Duration{"": 0, "10": 10 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			asIs := func(handler http.Handler) http.HandlerFunc { return handler.ServeHTTP }
 			m := newMetrics(prometheus.NewRegistry(), only(func(context.Context) prometheus.Gatherer {
 				return collect(func(chan<- prometheus.Metric) {})
-			}), 0, asIs, NewResponses(), nil)
+			}), 0, NewResponses(), nil)
 			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
 			request.Header.Set(scrapeTimeoutHeader, granted)
 			m.own(slow{httptest.NewRecorder(), 4 * time.Minute}, request)
