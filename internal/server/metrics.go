@@ -28,7 +28,7 @@ type metrics struct {
 	offset    time.Duration
 	options   promhttp.HandlerOpts
 	responses *Responses
-	reserve   reserve
+	reserve   *reserve
 	sizes     sync.Map // bytes of the last response, by site
 }
 
@@ -47,7 +47,7 @@ func newMetrics(
 	promhttp.HandlerFor(process, options) // registers this counter once for all scrapes
 	return &metrics{
 		process: process, sites: sites, offset: offset, options: options,
-		responses: responses, reserve: reserve{needed: make(map[string]time.Duration)},
+		responses: responses, reserve: newReserve(),
 	}
 }
 
@@ -85,10 +85,10 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	ctx, begin := r.Context(), time.Now()
+	ctx, begin, who := r.Context(), time.Now(), scraper{name, clientOf(r.RemoteAddr)}
 	if granted > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeToAsk(granted, m.reserve.of(name, granted, m.offset)))
+		ctx, cancel = context.WithTimeout(ctx, timeToAsk(granted, m.reserve.of(who, granted, m.offset)))
 		defer cancel()
 	}
 	scrape := site(ctx)
@@ -109,7 +109,7 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(min(granted, writeTimeout)))
 	m.responses.send(w, r, answer)
 	if now := time.Now(); !waited.Before(begin) { // otherwise, the scrape did not wait for Qlik
-		m.reserve.record(name, min(now.Sub(waited), granted))
+		m.reserve.record(who, min(now.Sub(waited), granted))
 	}
 }
 

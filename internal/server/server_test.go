@@ -224,26 +224,32 @@ func TestCompressionAndOpenMetrics(t *testing.T) {
 // recently after waiting for Qlik, and large before the first measurement.
 func TestReserve(t *testing.T) {
 	const offset = 250 * time.Millisecond
-	r := reserve{needed: make(map[string]time.Duration)}
+	r, emea := newReserve(), scraper{"emea", "10.0.0.1"}
 	expect := func(what string, want time.Duration) {
 		t.Helper()
-		if got := r.of("emea", 10*time.Second, offset); got != want {
+		if got := r.of(emea, 10*time.Second, offset); got != want {
 			t.Errorf("%s: %s is kept back, want %s", what, got, want)
 		}
 	}
 	expect("at first", 2500*time.Millisecond)
-	r.record("emea", 10*time.Millisecond)
+	r.record(emea, 10*time.Millisecond)
 	expect("little is needed", offset)
-	r.record("emea", time.Second)
+	r.record(emea, time.Second)
 	expect("much is needed", 3*time.Second)
-	r.record("emea", 10*time.Millisecond)
+	r.record(emea, 10*time.Millisecond)
 	expect("it is not forgotten at once", 2700*time.Millisecond)
 	for range 50 {
-		r.record("emea", 10*time.Millisecond)
+		r.record(emea, 10*time.Millisecond)
 	}
 	expect("but in the end", offset)
-	if got := r.of("apac", time.Second, offset); got != offset {
+	if got := r.of(scraper{"apac", "10.0.0.1"}, time.Second, offset); got != offset {
 		t.Errorf("of another site %s is kept back", got)
+	}
+	for i := range 2 * maxMeasured {
+		r.record(scraper{"emea", strconv.Itoa(i)}, time.Second)
+	}
+	if len(r.needed) > maxMeasured {
+		t.Errorf("%d measurements are remembered", len(r.needed))
 	}
 }
 
@@ -263,7 +269,7 @@ func TestReserveIsMeasuredToTheLastByte(t *testing.T) {
 			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
 			request.Header.Set(scrapeTimeoutHeader, "10")
 			m.own(written, request)
-			if got, want := m.reserve.needed[""], late+5*time.Second; got != want {
+			if got, want := m.reserve.needed[scraper{"", clientOf(request.RemoteAddr)}], late+5*time.Second; got != want {
 				t.Errorf("%s: measured %s, want %s", name, got, want)
 			}
 		})
@@ -281,11 +287,36 @@ func TestReserveIsOfScrapes(t *testing.T) {
 			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
 			request.Header.Set(scrapeTimeoutHeader, granted)
 			m.own(slow{httptest.NewRecorder(), 4 * time.Minute}, request)
-			if got := m.reserve.needed[""]; got != want {
+			if got := m.reserve.needed[scraper{"", clientOf(request.RemoteAddr)}]; got != want {
 				t.Errorf("granted %q: measured %s, want %s", granted, got, want)
 			}
 		})
 	}
+}
+
+// TestReserveIsOfTheClient checks that a client that reads slowly does not increase the
+// reserve of another one.
+func TestReserveIsOfTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left time.Duration
+		m := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) prometheus.Gatherer {
+			deadline, _ := ctx.Deadline()
+			left = time.Until(deadline)
+			return collect(func(chan<- prometheus.Metric) {})
+		}), 0, NewResponses(), nil)
+		scrape := func(client string, reads time.Duration) {
+			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
+			request.RemoteAddr = client + ":1"
+			request.Header.Set(scrapeTimeoutHeader, "10")
+			m.own(slow{httptest.NewRecorder(), reads}, request)
+		}
+		scrape("10.0.0.1", 0)
+		scrape("10.0.0.3", 10*time.Second)
+		scrape("10.0.0.1", 0)
+		if left != 10*time.Second {
+			t.Errorf("%s are left to ask the site", left)
+		}
+	})
 }
 
 // slow is a connection to a client that reads slowly.
