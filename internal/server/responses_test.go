@@ -144,6 +144,11 @@ func TestNewResponseCountsToo(t *testing.T) {
 	responses.sending.Wait()
 }
 
+// requestOfHTTP2 is all that a client sends for GET / over HTTP/2.
+const requestOfHTTP2 = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
+	"\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x7f\xff\xff\xff" + // SETTINGS: a large window
+	"\x00\x00\x05\x01\x05\x00\x00\x00\x01" + "\x82\x84\x87\x41\x00" // HEADERS: GET https:/// without host
+
 // TestAbortedResponseEnds checks that a response that is aborted ends at once, whatever
 // it waits for: a client that does not read it, or one that does not send its body.
 func TestAbortedResponseEnds(t *testing.T) {
@@ -152,11 +157,9 @@ func TestAbortedResponseEnds(t *testing.T) {
 		request   string
 		protocols []string
 	}{
-		"a body that does not arrive": {"GET / HTTP/1.1\r\nHost: exporter\r\nContent-Length: 9\r\n\r\n", []string{"http/1.1"}},
-		"a response that is not read": {"GET / HTTP/1.1\r\nHost: exporter\r\n\r\n", []string{"http/1.1"}},
-		"a response over HTTP/2 that is not read": {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
-			"\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x7f\xff\xff\xff" + // SETTINGS: a large window
-			"\x00\x00\x05\x01\x05\x00\x00\x00\x01" + "\x82\x84\x87\x41\x00", []string{"h2"}}, // HEADERS of GET / without host
+		"a body that does not arrive":             {"GET / HTTP/1.1\r\nHost: exporter\r\nContent-Length: 9\r\n\r\n", []string{"http/1.1"}},
+		"a response that is not read":             {"GET / HTTP/1.1\r\nHost: exporter\r\n\r\n", []string{"http/1.1"}},
+		"a response over HTTP/2 that is not read": {requestOfHTTP2, []string{"h2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -205,7 +205,11 @@ func newHTTPServer(config Config, handler http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       5 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
+		// OPTIONS * needs a password too.
+		DisableGeneralOptionsHandler: true,
 		HTTP2: &http.HTTP2Config{
+			// WriteTimeout resets a stream, which a client must read too.
+			WriteByteTimeout:              30 * time.Second,
 			MaxConcurrentStreams:          maxStreams,
 			MaxReceiveBufferPerConnection: maxBodyBytes, // the minimum
 			MaxReceiveBufferPerStream:     maxBodyBytes,

@@ -466,6 +466,33 @@ func TestStopDoesNotWaitForClients(t *testing.T) {
 	})
 }
 
+// TestOptionsAreProtected checks that the server passes every request to its handler,
+// and so to the check of the password.
+func TestOptionsAreProtected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newHTTPServer(Config{Slog: slog.New(slog.DiscardHandler)}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "wrong", http.StatusUnauthorized)
+		}))
+		p := newPipes()
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.Serve(p) }) // always ends with an error: closed
+		client := p.dial("10.0.0.1")
+		if _, err := io.WriteString(client, "OPTIONS * HTTP/1.1\r\nHost: exporter\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(client.read, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusUnauthorized {
+			t.Errorf("got %s", answer.Status)
+		}
+		_ = server.Close()
+		serving.Wait()
+	})
+}
+
 // stuck is a connection to a client that does not read.
 type stuck struct {
 	http.ResponseWriter
