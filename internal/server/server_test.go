@@ -507,9 +507,9 @@ func (s stuck) Write(p []byte) (int, error) {
 	return s.ResponseWriter.Write(p)
 }
 
-// TestClientsThatNeverRead checks that clients that do not read the response do not
+// TestUnreadResponsesTakeNoTurns checks that clients that do not read the response do not
 // delay others.
-func TestClientsThatNeverRead(t *testing.T) {
+func TestUnreadResponsesTakeNoTurns(t *testing.T) {
 	h := handler(t, Config{TelemetryPath: "/metrics"})
 	written, until := make(chan struct{}), make(chan struct{})
 	var asking sync.WaitGroup
