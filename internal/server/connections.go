@@ -42,7 +42,6 @@ type connection struct {
 	client   string
 	cancel   func() // ends its requests
 	requests int
-	used     bool      // there was a request
 	waiting  bool      // all responses are sent; the server waits for the next request
 	since    time.Time // when it was opened, or when its last request began or ended
 }
@@ -165,18 +164,17 @@ func (c *connections) count(conn *connection, change int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	conn.requests += change
-	conn.used, conn.waiting = true, false
+	conn.waiting = false
 	conn.since = time.Now()
 }
 
-// finished records that all responses of a connection have been sent. The server also
-// says so of a new HTTP/2 connection, and of one with a request that its client has
-// canceled but that has not ended yet.
+// finished records that all responses of a connection have been sent. Over HTTP/2, a
+// request that its client has canceled may still be in progress.
 func (c *connections) finished(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if i := c.index(conn); i >= 0 {
-		c.open[i].waiting = c.open[i].used && c.open[i].requests == 0
+		c.open[i].waiting = c.open[i].requests == 0
 		c.notify()
 	}
 }
@@ -201,7 +199,6 @@ func (c *connections) closeAll() {
 // remove removes a connection. The caller holds the mutex.
 func (c *connections) remove(conn net.Conn) {
 	if i := c.index(conn); i >= 0 {
-		c.open[i].cancel() // releases its context
 		c.open = slices.Delete(c.open, i, i+1)
 	}
 }

@@ -214,8 +214,9 @@ func TestConnectionWaitsForAnother(t *testing.T) {
 		synctest.Wait() // the handler has returned
 		var dialing sync.WaitGroup
 		dialing.Go(func() {
-			if got := p.dial("10.0.0.2").get("/"); got != "200 OK" {
-				t.Errorf("the second got %s", got)
+			begin := time.Now()
+			if got := p.dial("10.0.0.2").get("/"); got != "200 OK" || time.Since(begin) != patience/2 {
+				t.Errorf("the second got %s after %s", got, time.Since(begin))
 			}
 		})
 		time.Sleep(patience / 2)

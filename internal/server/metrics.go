@@ -114,7 +114,7 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 }
 
 // make builds the response to a scrape. It returns nil if the client disconnects
-// before that.
+// before its turn.
 func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request, site string) *answer {
 	size := 0
 	if last, ok := m.sizes.Load(site); ok {

@@ -55,7 +55,7 @@ func (s *Responses) Respond(w http.ResponseWriter, r *http.Request, build http.H
 }
 
 // build waits for a turn, and builds and compresses a response of about the given size.
-// It returns nil if the client disconnects.
+// It returns nil if the client disconnects before its turn.
 func (s *Responses) build(r *http.Request, size int, build http.HandlerFunc) *answer {
 	done, ok := s.turns.take(r.Context(), clientOf(r.RemoteAddr))
 	if !ok {
@@ -65,9 +65,6 @@ func (s *Responses) build(r *http.Request, size int, build http.HandlerFunc) *an
 	answer := &answer{header: make(http.Header), status: http.StatusOK}
 	answer.body.Grow(size)
 	s.compress(build)(answer, r)
-	if r.Context().Err() != nil {
-		return nil
-	}
 	if answer.body.Cap() > 2*answer.body.Len() { // do not keep the rest until the response is sent
 		answer.body = *bytes.NewBuffer(bytes.Clone(answer.body.Bytes()))
 	}
