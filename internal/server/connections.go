@@ -17,9 +17,9 @@ const (
 	// clients that keep all connections busy do not delay others.
 	patience         = 200 * time.Millisecond
 	patienceInterval = 10 * time.Second
-	// requestTime is how long the first request of a new connection may take to arrive
-	// before the connection counts as idle.
-	requestTime = time.Second
+	// settleTime is how long the first request of a new connection may take to arrive,
+	// or the rest of a response to be sent, before the connection counts as idle.
+	settleTime = time.Second
 )
 
 // connections limits the connections of the server. If there are too many, it closes
@@ -39,21 +39,41 @@ type connections struct {
 type connection struct {
 	net.Conn
 
-	client    string
-	requests  int
-	unused    bool      // there was no request yet
-	finishing bool      // the rest of a response is being sent
-	since     time.Time // when it was opened, or when its last request began or ended
+	client   string
+	cancel   func() // ends its requests
+	requests int
+	waiting  bool      // all responses are sent; the server waits for the next request
+	since    time.Time // when it was opened, or when its last request began or ended
 }
 
 // idle reports whether no request uses the connection. A client that has not sent a
-// whole request for some time does not use it.
-func (c *connection) idle() bool {
-	return c.requests == 0 && !c.finishing && (!c.unused || time.Since(c.since) >= requestTime)
+// whole request, or not read a whole response, for some time does not use it.
+func (c *connection) idle(now time.Time) bool {
+	return c.requests == 0 && (c.waiting || now.Sub(c.since) >= settleTime)
+}
+
+// disconnect closes the connection and ends its requests. net/http does not always
+// notice that a connection is closed, for example if a part of the next request has
+// arrived. Closing a TLS connection can wait for a client that does not read, so this
+// closes the connection below it.
+func (c *connection) disconnect() {
+	c.cancel()
+	socket := c.Conn
+	if over, ok := socket.(*tls.Conn); ok {
+		socket = over.NetConn()
+	}
+	_ = socket.Close() // the server notices
 }
 
 // connectionKey is the key of the connection in the context of its requests.
 type connectionKey struct{}
+
+// disconnect closes the connection of a request and ends all requests of it.
+func disconnect(r *http.Request) {
+	if conn, ok := r.Context().Value(connectionKey{}).(*connection); ok {
+		conn.disconnect()
+	}
+}
 
 func newConnections(limit int) *connections {
 	return &connections{limit: limit, changed: make(chan struct{})}
@@ -62,7 +82,8 @@ func newConnections(limit int) *connections {
 // configure makes a server use the limit.
 func (c *connections) configure(server *http.Server) {
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		return context.WithValue(ctx, connectionKey{}, c.opened(conn))
+		ctx, cancel := context.WithCancel(ctx)
+		return context.WithValue(ctx, connectionKey{}, c.opened(conn, cancel))
 	}
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
 		switch state {
@@ -84,20 +105,25 @@ func (c *connections) configure(server *http.Server) {
 }
 
 // opened adds a connection and makes room for it.
-func (c *connections) opened(conn net.Conn) *connection {
-	added := &connection{Conn: conn, client: clientOf(conn.RemoteAddr().String()), unused: true, since: time.Now()}
+func (c *connections) opened(conn net.Conn, cancel func()) *connection {
+	added := &connection{Conn: conn, client: clientOf(conn.RemoteAddr().String()), cancel: cancel, since: time.Now()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.open) >= c.limit {
-		idle := slices.ContainsFunc(c.open, (*connection).idle)
-		if time.Since(c.began) >= patienceInterval {
-			c.began, c.waited = time.Now(), 0
+		now := time.Now()
+		if now.Sub(c.began) >= patienceInterval {
+			c.began, c.waited = now, 0
 		}
-		if left := patience - c.waited; !idle && left > 0 {
+		idle := slices.DeleteFunc(slices.Clone(c.open), func(conn *connection) bool { return !conn.idle(now) })
+		if left := patience - c.waited; len(idle) == 0 && left > 0 {
 			c.wait(left)
 			continue
 		}
-		c.closeOne()
+		if len(idle) > 0 {
+			c.closeOne(idle)
+		} else {
+			c.closeOne(c.open)
+		}
 	}
 	c.open = append(c.open, added)
 	return added
@@ -118,21 +144,19 @@ func (c *connections) wait(atMost time.Duration) {
 	c.waited += time.Since(begin)
 }
 
-// closeOne closes an idle connection, or if there is none, another one. It chooses the
-// client with the most connections, and of these the one that has been so for the
-// longest time. The caller holds the mutex.
-func (c *connections) closeOne() {
+// closeOne closes one of some connections. It chooses the client that has the most
+// connections open, and of these the one that has been so for the longest time. The
+// caller holds the mutex.
+func (c *connections) closeOne(some []*connection) {
 	number := make(map[string]int)
-	idle := slices.ContainsFunc(c.open, (*connection).idle)
 	for _, conn := range c.open {
 		number[conn.client]++
 	}
-	candidates := slices.DeleteFunc(slices.Clone(c.open), func(conn *connection) bool { return conn.idle() != idle })
-	victim := slices.MinFunc(candidates, func(a, b *connection) int {
+	victim := slices.MinFunc(some, func(a, b *connection) int {
 		return cmp.Or(cmp.Compare(number[b.client], number[a.client]), a.since.Compare(b.since))
 	})
 	c.remove(victim.Conn)
-	_ = socketOf(victim.Conn).Close() // the server notices
+	victim.disconnect()
 }
 
 // count counts the requests of a connection.
@@ -140,17 +164,17 @@ func (c *connections) count(conn *connection, change int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	conn.requests += change
-	conn.unused = false
-	conn.finishing = conn.requests == 0
+	conn.waiting = false
 	conn.since = time.Now()
 }
 
-// finished records that all responses of a connection have been sent.
+// finished records that all responses of a connection have been sent. Over HTTP/2, a
+// request that its client has canceled may still be in progress.
 func (c *connections) finished(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i := slices.IndexFunc(c.open, func(other *connection) bool { return other.Conn == conn }); i >= 0 {
-		c.open[i].finishing = false
+	if i := c.index(conn); i >= 0 {
+		c.open[i].waiting = c.open[i].requests == 0
 		c.notify()
 	}
 }
@@ -163,22 +187,28 @@ func (c *connections) closed(conn net.Conn) {
 	c.notify()
 }
 
-// remove removes a connection. The caller holds the mutex.
-func (c *connections) remove(conn net.Conn) {
-	c.open = slices.DeleteFunc(c.open, func(other *connection) bool { return other.Conn == conn })
+// closeAll closes all connections.
+func (c *connections) closeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.open {
+		conn.disconnect()
+	}
 }
 
-// notify wakes a connection that waits. The caller holds the mutex.
+// remove removes a connection. The caller holds the mutex.
+func (c *connections) remove(conn net.Conn) {
+	if i := c.index(conn); i >= 0 {
+		c.open = slices.Delete(c.open, i, i+1)
+	}
+}
+
+func (c *connections) index(conn net.Conn) int {
+	return slices.IndexFunc(c.open, func(other *connection) bool { return other.Conn == conn })
+}
+
+// notify wakes the connections that wait. The caller holds the mutex.
 func (c *connections) notify() {
 	close(c.changed)
 	c.changed = make(chan struct{})
-}
-
-// socketOf returns the connection below TLS. Closing a TLS connection can wait for a
-// client that does not read.
-func socketOf(conn net.Conn) net.Conn {
-	if over, ok := conn.(*tls.Conn); ok {
-		return over.NetConn()
-	}
-	return conn
 }

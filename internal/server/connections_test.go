@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,6 +25,8 @@ type pipes struct {
 	closed   chan struct{}
 	close    sync.Once
 }
+
+func newPipes() *pipes { return &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})} }
 
 func (p *pipes) Accept() (net.Conn, error) {
 	select {
@@ -90,11 +93,20 @@ func (p *peer) open() bool {
 
 // limitedServer serves pipes with a limit of connections. Requests of /slow take an
 // hour, and the response of /long needs a client that reads it.
-func limitedServer(t *testing.T, limit int) *pipes {
+type limitedServer struct {
+	*pipes
+
+	slow atomic.Int64 // requests of /slow in progress
+}
+
+func newLimitedServer(t *testing.T, limit int) *limitedServer {
 	t.Helper()
+	p := &limitedServer{pipes: newPipes()}
 	server := newHTTPServer(Config{Slog: slog.New(slog.DiscardHandler)}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/slow":
+			p.slow.Add(1)
+			defer p.slow.Add(-1)
 			select {
 			case <-time.After(time.Hour):
 			case <-r.Context().Done():
@@ -104,14 +116,13 @@ func limitedServer(t *testing.T, limit int) *pipes {
 		}
 	}))
 	newConnections(limit).configure(server)
-	listener := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
 	var serving sync.WaitGroup
-	serving.Go(func() { _ = server.Serve(listener) }) // always ends with an error: closed
+	serving.Go(func() { _ = server.Serve(p) }) // always ends with an error: closed
 	t.Cleanup(func() {
 		_ = server.Close()
 		serving.Wait()
 	})
-	return listener
+	return p
 }
 
 // TestIdleConnectionsAreClosedFirst checks that a new client is accepted at once if
@@ -119,7 +130,7 @@ func limitedServer(t *testing.T, limit int) *pipes {
 // the client with the most connections is closed.
 func TestIdleConnectionsAreClosedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := limitedServer(t, 5)
+		p := newLimitedServer(t, 5)
 		prometheus, used := p.dial("10.0.0.1"), p.dial("10.0.0.2")
 		for _, peer := range []*peer{prometheus, used} {
 			if got := peer.get("/"); got != "200 OK" {
@@ -135,7 +146,7 @@ func TestIdleConnectionsAreClosedFirst(t *testing.T) {
 		busy := p.dial("10.0.0.3")
 		go busy.get("/slow")
 		synctest.Wait()
-		time.Sleep(requestTime)
+		time.Sleep(settleTime)
 		begin := time.Now()
 		for i, want := range []string{"1101", "1100", "0100", "0000"} {
 			p.dial(fmt.Sprintf("10.0.1.%d", i))
@@ -160,7 +171,7 @@ func TestIdleConnectionsAreClosedFirst(t *testing.T) {
 func TestBusyConnectionsAreClosedLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 4
-		p := limitedServer(t, limit)
+		p := newLimitedServer(t, limit)
 		var hostile []*peer
 		var asking sync.WaitGroup
 		first := p.dial("10.0.0.1")
@@ -195,7 +206,7 @@ func TestBusyConnectionsAreClosedLast(t *testing.T) {
 // its response is sent, if this takes only a moment.
 func TestConnectionWaitsForAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := limitedServer(t, 1)
+		p := newLimitedServer(t, 1)
 		first := p.dial("10.0.0.1")
 		if _, err := io.WriteString(first, "GET /long HTTP/1.1\r\nHost: exporter\r\n\r\n"); err != nil {
 			t.Fatal(err)
@@ -203,8 +214,9 @@ func TestConnectionWaitsForAnother(t *testing.T) {
 		synctest.Wait() // the handler has returned
 		var dialing sync.WaitGroup
 		dialing.Go(func() {
-			if got := p.dial("10.0.0.2").get("/"); got != "200 OK" {
-				t.Errorf("the second got %s", got)
+			begin := time.Now()
+			if got := p.dial("10.0.0.2").get("/"); got != "200 OK" || time.Since(begin) != patience/2 {
+				t.Errorf("the second got %s after %s", got, time.Since(begin))
 			}
 		})
 		time.Sleep(patience / 2)
@@ -219,6 +231,55 @@ func TestConnectionWaitsForAnother(t *testing.T) {
 		dialing.Wait()
 		if first.open() {
 			t.Error("the first connection is still open")
+		}
+	})
+}
+
+// TestClosedConnectionEndsItsRequests checks that a request ends when its connection
+// is closed to make room, even if the client has sent a part of its next request. The
+// server then does not notice by itself that the connection is closed.
+func TestClosedConnectionEndsItsRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newLimitedServer(t, 1)
+		hostile := p.dial("10.0.0.3")
+		if _, err := io.WriteString(hostile, "GET /slow HTTP/1.1\r\nHost: exporter\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := io.WriteString(hostile, "G"); err != nil {
+			t.Fatal(err)
+		}
+		if slow := p.slow.Load(); slow != 1 {
+			t.Fatalf("%d requests in progress", slow)
+		}
+		if got := p.dial("10.0.0.1").get("/"); got != "200 OK" {
+			t.Errorf("got %s", got)
+		}
+		synctest.Wait()
+		if slow := p.slow.Load(); slow != 0 {
+			t.Errorf("%d requests of closed connections are in progress", slow)
+		}
+	})
+}
+
+// TestUnreadRestDoesNotKeepConnection checks that a connection becomes idle although
+// its client does not read the rest of a response.
+func TestUnreadRestDoesNotKeepConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newLimitedServer(t, 2)
+		stuck := p.dial("10.0.0.3")
+		if _, err := io.WriteString(stuck, "GET /long HTTP/1.1\r\nHost: exporter\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(settleTime)
+		prometheus := p.dial("10.0.0.1")
+		if got := prometheus.get("/"); got != "200 OK" {
+			t.Errorf("got %s", got)
+		}
+		p.dial("10.0.0.2")
+		synctest.Wait()
+		if !prometheus.open() {
+			t.Error("the connection of a client that reads was closed")
 		}
 	})
 }
@@ -284,4 +345,45 @@ func TestConnectionsOfHTTP2(t *testing.T) {
 	}
 	close(end)
 	asking.Wait()
+}
+
+// TestCanceledRequestOfHTTP2 checks that a connection becomes idle after its client has
+// canceled a request.
+func TestCanceledRequestOfHTTP2(t *testing.T) {
+	began, ended := make(chan struct{}), make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-r.Context().Done()
+		time.Sleep(time.Millisecond) // it does not end before the stream
+		close(ended)
+	}))
+	all := newConnections(100)
+	all.configure(server.Config)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		if answer, err := server.Client().Do(request); err == nil {
+			answer.Body.Close()
+			t.Error("not canceled")
+		}
+	})
+	<-began
+	cancel()
+	asking.Wait()
+	<-ended
+	all.mu.Lock()
+	for all.open[0].requests > 0 {
+		all.wait(time.Millisecond)
+	}
+	if !all.open[0].idle(time.Now().Add(settleTime)) {
+		t.Errorf("%+v is not idle", all.open[0])
+	}
+	all.mu.Unlock()
 }

@@ -27,15 +27,13 @@ type metrics struct {
 	sites     Sites
 	offset    time.Duration
 	options   promhttp.HandlerOpts
-	compress  func(http.Handler) http.HandlerFunc
 	responses *Responses
-	reserve   reserve
+	reserve   *reserve
 	sizes     sync.Map // bytes of the last response, by site
 }
 
 func newMetrics(
-	process *prometheus.Registry, sites Sites, offset time.Duration, compress func(http.Handler) http.HandlerFunc, responses *Responses,
-	errorLog *stdlog.Logger,
+	process *prometheus.Registry, sites Sites, offset time.Duration, responses *Responses, errorLog *stdlog.Logger,
 ) *metrics {
 	options := promhttp.HandlerOpts{
 		ErrorLog: errorLog,
@@ -48,8 +46,8 @@ func newMetrics(
 	}
 	promhttp.HandlerFor(process, options) // registers this counter once for all scrapes
 	return &metrics{
-		process: process, sites: sites, offset: offset, options: options, compress: compress,
-		responses: responses, reserve: reserve{needed: make(map[string]time.Duration)},
+		process: process, sites: sites, offset: offset, options: options,
+		responses: responses, reserve: newReserve(),
 	}
 }
 
@@ -61,7 +59,7 @@ func (m *metrics) own(w http.ResponseWriter, r *http.Request) {
 		m.scrape(w, r, "", site, m.process)
 		return
 	}
-	m.responses.Respond(w, r, m.compress(promhttp.HandlerFor(m.process, m.options)))
+	m.responses.Respond(w, r, promhttp.HandlerFor(m.process, m.options).ServeHTTP)
 }
 
 // probe serves the metrics of one of several sites.
@@ -87,10 +85,10 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	ctx, begin := r.Context(), time.Now()
+	ctx, begin, who := r.Context(), time.Now(), scraper{name, clientOf(r.RemoteAddr)}
 	if granted > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeToAsk(granted, m.reserve.of(name, granted, m.offset)))
+		ctx, cancel = context.WithTimeout(ctx, timeToAsk(granted, m.reserve.of(who, granted, m.offset)))
 		defer cancel()
 	}
 	scrape := site(ctx)
@@ -111,18 +109,18 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(min(granted, writeTimeout)))
 	m.responses.send(w, r, answer)
 	if now := time.Now(); !waited.Before(begin) { // otherwise, the scrape did not wait for Qlik
-		m.reserve.record(name, min(now.Sub(waited), granted))
+		m.reserve.record(who, min(now.Sub(waited), granted))
 	}
 }
 
 // make builds the response to a scrape. It returns nil if the client disconnects
-// before that.
+// before its turn.
 func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request, site string) *answer {
 	size := 0
 	if last, ok := m.sizes.Load(site); ok {
 		size = last.(int) //nolint:errcheck,forcetypeassert // stored below
 	}
-	answer := m.responses.build(r, size, m.compress(promhttp.HandlerFor(gatherer, m.options)))
+	answer := m.responses.build(r, size, promhttp.HandlerFor(gatherer, m.options).ServeHTTP)
 	if answer != nil {
 		m.sizes.Store(site, answer.body.Len()+answer.body.Len()/8)
 	}

@@ -33,7 +33,7 @@ type checkedKey struct{}
 
 // configure adds a handler before and one behind exporter-toolkit, which replaces the
 // handler of the server by its own. The base context is made after that and before the
-// first connection.
+// first connection. With several sockets of systemd, this happens once for each socket.
 func (p *passwords) configure(server *http.Server) {
 	server.Handler = behind(server.Handler)
 	base := server.BaseContext
@@ -52,7 +52,8 @@ func (p *passwords) configure(server *http.Server) {
 func (p *passwords) before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := r.Header.Get("Authorization")
-		if _, again := r.Context().Value(checkedKey{}).(func()); again || header == "" {
+		_, hasTurn := r.Context().Value(checkedKey{}).(func()) // another handler before has taken it
+		if hasTurn || header == "" {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -18,13 +18,12 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
-	"github.com/klauspost/compress/gzhttp"
-	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -90,25 +89,74 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	server := newHTTPServer(config, handler)
-	newPasswords().configure(server)
-	newConnections(maxConnections(config, maxFiles())).configure(server)
-	served := make(chan error, 1)
-	go func() { served <- web.ListenAndServe(server, config.Web, config.Slog) }()
-	select {
-	case err := <-served:
-		return &FlagError{Flag: flagOf(config.Web, err), Err: err}
-	case <-ctx.Done():
+	open, guesses := newConnections(maxConnections(config, maxFiles())), newPasswords()
+	var servers []*http.Server
+	served := make(chan error)
+	for _, flags := range oneAddressEach(config.Web) {
+		server := newHTTPServer(config, handler)
+		if *flags.WebConfigFile != "" {
+			guesses.configure(server)
+		}
+		open.configure(server)
+		servers = append(servers, server)
+		go func() { served <- web.ListenAndServe(server, flags, config.Slog) }()
 	}
-	_ = level.Info(config.Logger).Log("msg", "Stopping; waiting for requests in progress")
+	running := len(servers)
+	select {
+	case err = <-served:
+		running--
+		err = &FlagError{Flag: flagOf(config.Web, err), Err: err}
+		for _, server := range servers {
+			_ = server.Close()
+		}
+	case <-ctx.Done():
+		_ = level.Info(config.Logger).Log("msg", "Stopping; waiting for requests in progress")
+		err = stop(ctx, servers, open, config.Logger)
+	}
+	for range running {
+		if served := <-served; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+	}
+	return err
+}
+
+// oneAddressEach splits flags by listen address. Each address has a server of its own,
+// because exporter-toolkit changes a server for each address, although it may already
+// serve another one.
+func oneAddressEach(flags *web.FlagConfig) []*web.FlagConfig {
+	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket {
+		return []*web.FlagConfig{flags}
+	}
+	var each []*web.FlagConfig
+	for _, address := range *flags.WebListenAddresses {
+		one := *flags
+		one.WebListenAddresses = &[]string{address}
+		each = append(each, &one)
+	}
+	return each
+}
+
+// stop stops the servers after their requests in progress, but at most after
+// drainTimeout.
+func stop(ctx context.Context, servers []*http.Server, open *connections, logger log.Logger) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	if err = server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
-		_ = level.Warn(config.Logger).Log("msg", "Closing connections although requests are in progress", "waited", drainTimeout)
-		err = server.Close()
+	// Shutdown and Close wait five seconds for each client with TLS that does not read,
+	// unless its connection is closed.
+	defer context.AfterFunc(drain, open.closeAll)()
+	var stopping errgroup.Group
+	for _, server := range servers {
+		stopping.Go(func() error { return server.Shutdown(drain) })
 	}
-	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
+	err := stopping.Wait()
+	if errors.Is(err, context.DeadlineExceeded) {
+		_ = level.Warn(logger).Log("msg", "Closing connections although requests are in progress", "waited", drainTimeout)
+		err = nil
+		open.closeAll()
+		for _, server := range servers {
+			err = errors.Join(err, server.Close())
+		}
 	}
 	return err
 }
@@ -157,7 +205,11 @@ func newHTTPServer(config Config, handler http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       5 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
+		// OPTIONS * needs a password too.
+		DisableGeneralOptionsHandler: true,
 		HTTP2: &http.HTTP2Config{
+			// WriteTimeout resets a stream, which a client must read too.
+			WriteByteTimeout:              30 * time.Second,
 			MaxConcurrentStreams:          maxStreams,
 			MaxReceiveBufferPerConnection: maxBodyBytes, // the minimum
 			MaxReceiveBufferPerStream:     maxBodyBytes,
@@ -205,20 +257,14 @@ func newHandler(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The result is slightly larger than at higher levels, but takes a third of the
-	// time.
-	compress, err := gzhttp.NewWrapper(gzhttp.CompressionLevel(gzip.BestSpeed))
-	if err != nil {
-		return nil, err
-	}
 	mux := http.NewServeMux()
-	metrics := newMetrics(process, config.Sites, config.TimeoutOffset, compress, config.Responses, slog.NewLogLogger(config.Slog.Handler(), slog.LevelError))
+	metrics := newMetrics(process, config.Sites, config.TimeoutOffset, config.Responses, slog.NewLogLogger(config.Slog.Handler(), slog.LevelError))
 	mux.HandleFunc("GET "+config.TelemetryPath, metrics.own)
 	mux.HandleFunc("GET /probe", metrics.probe)
 	mux.HandleFunc("GET /sd", discovery(config.Sites, config.ExternalURL))
 	mux.HandleFunc("GET /config", configuration(config.Sites))
-	mux.Handle("GET /sessions", compress(config.Sessions))
-	mux.Handle("GET /sessions/", compress(config.Sessions))
+	mux.Handle("GET /sessions", config.Sessions) // it compresses the page in its turn
+	mux.Handle("GET /sessions/", config.Responses.compress(config.Sessions))
 	mux.HandleFunc("POST /-/reload", reload(config.Sites, config.Lifecycle))
 	mux.HandleFunc("GET /-/healthy", say("qlik_exporter is healthy.\n"))
 	mux.HandleFunc("GET /-/ready", say("qlik_exporter is ready.\n"))

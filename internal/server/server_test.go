@@ -1,13 +1,17 @@
 package server
 
 import (
+	"bufio"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -192,7 +196,7 @@ func TestDuplicateCostsOneSeries(t *testing.T) {
 
 func TestCompressionAndOpenMetrics(t *testing.T) {
 	h := handler(t, Config{TelemetryPath: "/metrics", Sessions: say(strings.Repeat("anna\n", 1000))})
-	for path, want := range map[string]string{"/metrics": "\ngo_goroutines ", "/sessions": "anna"} {
+	for path, want := range map[string]string{"/metrics": "\ngo_goroutines ", "/sessions/page.js": "anna"} {
 		for _, encoding := range []string{"identity", "gzip"} {
 			answer := get(h, path, "Accept-Encoding", encoding)
 			body := io.Reader(answer.Body)
@@ -220,26 +224,32 @@ func TestCompressionAndOpenMetrics(t *testing.T) {
 // recently after waiting for Qlik, and large before the first measurement.
 func TestReserve(t *testing.T) {
 	const offset = 250 * time.Millisecond
-	r := reserve{needed: make(map[string]time.Duration)}
+	r, emea := newReserve(), scraper{"emea", "10.0.0.1"}
 	expect := func(what string, want time.Duration) {
 		t.Helper()
-		if got := r.of("emea", 10*time.Second, offset); got != want {
+		if got := r.of(emea, 10*time.Second, offset); got != want {
 			t.Errorf("%s: %s is kept back, want %s", what, got, want)
 		}
 	}
 	expect("at first", 2500*time.Millisecond)
-	r.record("emea", 10*time.Millisecond)
+	r.record(emea, 10*time.Millisecond)
 	expect("little is needed", offset)
-	r.record("emea", time.Second)
+	r.record(emea, time.Second)
 	expect("much is needed", 3*time.Second)
-	r.record("emea", 10*time.Millisecond)
+	r.record(emea, 10*time.Millisecond)
 	expect("it is not forgotten at once", 2700*time.Millisecond)
 	for range 50 {
-		r.record("emea", 10*time.Millisecond)
+		r.record(emea, 10*time.Millisecond)
 	}
 	expect("but in the end", offset)
-	if got := r.of("apac", time.Second, offset); got != offset {
+	if got := r.of(scraper{"apac", "10.0.0.1"}, time.Second, offset); got != offset {
 		t.Errorf("of another site %s is kept back", got)
+	}
+	for i := range 2 * maxMeasured {
+		r.record(scraper{"emea", strconv.Itoa(i)}, time.Second)
+	}
+	if len(r.needed) > maxMeasured {
+		t.Errorf("%d measurements are remembered", len(r.needed))
 	}
 }
 
@@ -248,19 +258,18 @@ func TestReserve(t *testing.T) {
 func TestReserveIsMeasuredToTheLastByte(t *testing.T) {
 	for name, late := range map[string]time.Duration{"in time": 0, "late": time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			asIs := func(handler http.Handler) http.HandlerFunc { return handler.ServeHTTP }
 			m := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) prometheus.Gatherer {
 				if late > 0 {
 					<-ctx.Done()
 					time.Sleep(late) // the snapshot
 				}
 				return collect(func(chan<- prometheus.Metric) { time.Sleep(2 * time.Second) })
-			}), 0, asIs, NewResponses(), nil)
+			}), 0, NewResponses(), nil)
 			written := slow{httptest.NewRecorder(), 3 * time.Second}
 			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
 			request.Header.Set(scrapeTimeoutHeader, "10")
 			m.own(written, request)
-			if got, want := m.reserve.needed[""], late+5*time.Second; got != want {
+			if got, want := m.reserve.needed[scraper{"", clientOf(request.RemoteAddr)}], late+5*time.Second; got != want {
 				t.Errorf("%s: measured %s, want %s", name, got, want)
 			}
 		})
@@ -272,18 +281,42 @@ func TestReserveIsMeasuredToTheLastByte(t *testing.T) {
 func TestReserveIsOfScrapes(t *testing.T) {
 	for granted, want := range map[string]time.Duration{"": 0, "10": 10 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			asIs := func(handler http.Handler) http.HandlerFunc { return handler.ServeHTTP }
 			m := newMetrics(prometheus.NewRegistry(), only(func(context.Context) prometheus.Gatherer {
 				return collect(func(chan<- prometheus.Metric) {})
-			}), 0, asIs, NewResponses(), nil)
+			}), 0, NewResponses(), nil)
 			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
 			request.Header.Set(scrapeTimeoutHeader, granted)
 			m.own(slow{httptest.NewRecorder(), 4 * time.Minute}, request)
-			if got := m.reserve.needed[""]; got != want {
+			if got := m.reserve.needed[scraper{"", clientOf(request.RemoteAddr)}]; got != want {
 				t.Errorf("granted %q: measured %s, want %s", granted, got, want)
 			}
 		})
 	}
+}
+
+// TestReserveIsOfTheClient checks that a client that reads slowly does not increase the
+// reserve of another one.
+func TestReserveIsOfTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left time.Duration
+		m := newMetrics(prometheus.NewRegistry(), only(func(ctx context.Context) prometheus.Gatherer {
+			deadline, _ := ctx.Deadline()
+			left = time.Until(deadline)
+			return collect(func(chan<- prometheus.Metric) {})
+		}), 0, NewResponses(), nil)
+		scrape := func(client string, reads time.Duration) {
+			request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
+			request.RemoteAddr = client + ":1"
+			request.Header.Set(scrapeTimeoutHeader, "10")
+			m.own(slow{httptest.NewRecorder(), reads}, request)
+		}
+		scrape("10.0.0.1", 0)
+		scrape("10.0.0.3", 10*time.Second)
+		scrape("10.0.0.1", 0)
+		if left != 10*time.Second {
+			t.Errorf("%s are left to ask the site", left)
+		}
+	})
 }
 
 // slow is a connection to a client that reads slowly.
@@ -315,6 +348,151 @@ func TestRunSaysWhyItCannotListen(t *testing.T) {
 	}
 }
 
+// listening is a log that sends each address that the server listens on, which waits
+// for its receiver.
+type listening struct {
+	slog.Handler
+
+	addresses chan<- string
+}
+
+func (l listening) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l listening) Handle(_ context.Context, record slog.Record) error {
+	record.Attrs(func(attribute slog.Attr) bool {
+		if record.Message == "Listening on" && attribute.Key == "address" {
+			l.addresses <- attribute.Value.String()
+		}
+		return true
+	})
+	return nil
+}
+
+// TestSeveralAddresses checks that the server can begin to listen on an address while
+// it serves requests on another one. The race detector must find nothing.
+func TestSeveralAddresses(t *testing.T) {
+	const hash = "$2a$04$5Q1qxyr7R67MJ.s3QXzunORpBU8qe8RxrXxpns6P7ouFGl8QQgAMG"
+	for _, content := range []string{"", "basic_auth_users: {prometheus: " + hash + "}\n"} {
+		file := ""
+		if content != "" {
+			file = filepath.Join(t.TempDir(), "web.yml")
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		addresses := make(chan string)
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := Run(ctx, Config{
+				Sites:         nothing,
+				Sessions:      http.NotFoundHandler(),
+				Responses:     NewResponses(),
+				TelemetryPath: "/metrics",
+				Connections:   10,
+				Web:           &web.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0", "127.0.0.1:0"}, WebConfigFile: &file},
+				Logger:        log.NewNopLogger(),
+				Slog:          slog.New(listening{slog.DiscardHandler, addresses}),
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		ask := func(address string) {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/-/healthy", http.NoBody)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			request.SetBasicAuth("prometheus", "marker-web-password")
+			answer, err := client.Do(request)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			answer.Body.Close()
+			if answer.StatusCode != http.StatusOK {
+				t.Errorf("got %s", answer.Status)
+			}
+		}
+		first := <-addresses
+		var asking sync.WaitGroup
+		for range 10 {
+			asking.Go(func() { ask(first) })
+		}
+		second := <-addresses
+		asking.Wait()
+		ask(second)
+		stop()
+		running.Wait()
+	}
+}
+
+// certificate returns a certificate for TLS.
+func certificate() tls.Certificate {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	return server.TLS.Certificates[0]
+}
+
+// TestStopDoesNotWaitForClients checks that the server stops in time although it cannot
+// tell a client that does not read that it closes the TLS connection.
+func TestStopDoesNotWaitForClients(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{certificate()}}
+	synctest.Test(t, func(t *testing.T) {
+		server := newHTTPServer(Config{Slog: slog.New(slog.DiscardHandler)}, say("served"))
+		server.TLSConfig = config
+		open := newConnections(100)
+		open.configure(server)
+		p := newPipes()
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.ServeTLS(p, "", "") }) // always ends with an error: closed
+		raw := p.dial("10.0.0.1")
+		defer func() { _ = raw.Close() }()
+		encrypted := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+		idle := &peer{encrypted, bufio.NewReader(encrypted)}
+		if got := idle.get("/"); got != "200 OK" {
+			t.Errorf("got %s", got)
+		}
+		synctest.Wait() // until the response is sent
+		begin := time.Now()
+		if err := stop(t.Context(), []*http.Server{server}, open, log.NewNopLogger()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > drainTimeout {
+			t.Errorf("stopped after %s", took)
+		}
+		serving.Wait()
+	})
+}
+
+// TestOptionsAreProtected checks that the server passes every request to its handler,
+// and so to the check of the password.
+func TestOptionsAreProtected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newHTTPServer(Config{Slog: slog.New(slog.DiscardHandler)}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "wrong", http.StatusUnauthorized)
+		}))
+		p := newPipes()
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.Serve(p) }) // always ends with an error: closed
+		client := p.dial("10.0.0.1")
+		if _, err := io.WriteString(client, "OPTIONS * HTTP/1.1\r\nHost: exporter\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(client.read, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusUnauthorized {
+			t.Errorf("got %s", answer.Status)
+		}
+		_ = server.Close()
+		serving.Wait()
+	})
+}
+
 // stuck is a connection to a client that does not read.
 type stuck struct {
 	http.ResponseWriter
@@ -329,9 +507,9 @@ func (s stuck) Write(p []byte) (int, error) {
 	return s.ResponseWriter.Write(p)
 }
 
-// TestClientsThatNeverRead checks that clients that do not read the response do not
+// TestUnreadResponsesTakeNoTurns checks that clients that do not read the response do not
 // delay others.
-func TestClientsThatNeverRead(t *testing.T) {
+func TestUnreadResponsesTakeNoTurns(t *testing.T) {
 	h := handler(t, Config{TelemetryPath: "/metrics"})
 	written, until := make(chan struct{}), make(chan struct{})
 	var asking sync.WaitGroup

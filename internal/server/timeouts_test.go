@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -11,47 +12,20 @@ import (
 	"time"
 )
 
-// onePipe is a listener with a single connection without a buffer, so that every
-// response waits for its reader.
-type onePipe struct {
-	connections chan net.Conn
-	closed      chan struct{}
-	close       sync.Once
-}
-
-func newOnePipe() (listener *onePipe, client net.Conn) {
-	client, server := net.Pipe()
-	listener = &onePipe{connections: make(chan net.Conn, 1), closed: make(chan struct{})}
-	listener.connections <- server
-	return listener, client
-}
-
-func (p *onePipe) Accept() (net.Conn, error) {
-	select {
-	case connection := <-p.connections:
-		return connection, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *onePipe) Close() error {
-	p.close.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (*onePipe) Addr() net.Addr { return &net.TCPAddr{} }
-
 // TestClientsThatDoNotReadAreDisconnected checks that a client that does not read its
-// response is disconnected. For a scrape, this is soon after the scrape timeout.
+// response is disconnected. For a scrape, this is soon after the scrape timeout. Over
+// HTTP/2, a connection is closed when nothing can be sent.
 func TestClientsThatDoNotReadAreDisconnected(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{certificate()}, SessionTicketsDisabled: true} // the client does not read
 	for _, test := range []struct {
-		path, header string
-		atMost       time.Duration
+		request string
+		http2   bool
+		atMost  time.Duration
 	}{
-		{"/metrics", "", 5 * time.Minute},
-		{"/metrics", scrapeTimeoutHeader + ": 10\r\n", 20 * time.Second},
-		{"/sessions", "", 5 * time.Minute},
+		{"GET /metrics HTTP/1.1\r\nHost: qlik\r\n\r\n", false, 5 * time.Minute},
+		{"GET /metrics HTTP/1.1\r\nHost: qlik\r\n" + scrapeTimeoutHeader + ": 10\r\n\r\n", false, 20 * time.Second},
+		{"GET /sessions HTTP/1.1\r\nHost: qlik\r\n\r\n", false, 5 * time.Minute},
+		{requestOfHTTP2, true, time.Minute},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			server := newHTTPServer(Config{Slog: slog.New(slog.DiscardHandler)}, handler(t, Config{TelemetryPath: "/metrics"}))
@@ -61,21 +35,32 @@ func TestClientsThatDoNotReadAreDisconnected(t *testing.T) {
 					close(disconnected)
 				}
 			}
-			listener, client := newOnePipe()
-			defer func() { _ = client.Close() }()
+			server.TLSConfig = config
+			p := newPipes()
+			serve := func() { _ = server.Serve(p) } // always ends with an error: closed
+			if test.http2 {
+				serve = func() { _ = server.ServeTLS(p, "", "") }
+			}
 			var serving sync.WaitGroup
-			serving.Go(func() { _ = server.Serve(listener) }) // always ends with an error: closed
-			if _, err := io.WriteString(client, "GET "+test.path+" HTTP/1.1\r\nHost: qlik\r\n"+test.header+"\r\n"); err != nil {
+			serving.Go(serve)
+			raw := p.dial("10.0.0.3")
+			defer func() { _ = raw.Close() }()
+			client := net.Conn(raw)
+			if test.http2 {
+				client = tls.Client(raw, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+			}
+			if _, err := io.WriteString(client, test.request); err != nil {
 				t.Fatal(err)
 			}
 			begin := time.Now()
 			select {
 			case <-disconnected:
 				if took := time.Since(begin); took == 0 || took > test.atMost {
-					t.Errorf("%s %q: disconnected after %s, want at most %s, and not at once", test.path, test.header, took, test.atMost)
+					t.Errorf("%q: disconnected after %s, want at most %s, and not at once", test.request, took, test.atMost)
 				}
 			case <-time.After(time.Hour):
-				t.Errorf("%s %q: not disconnected within an hour, want at most %s", test.path, test.header, test.atMost)
+				_ = raw.Close() // else it never ends
+				t.Errorf("%q: not disconnected within an hour, want at most %s", test.request, test.atMost)
 			}
 			_ = server.Close()
 			serving.Wait()

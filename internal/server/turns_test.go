@@ -2,11 +2,7 @@ package server
 
 import (
 	"context"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -64,31 +60,39 @@ func TestTurnsAreFair(t *testing.T) {
 	})
 }
 
-// TestOneClientDoesNotTakeAllTurns checks that another client has its turn at once.
+// TestOneClientDoesNotTakeAllTurns checks that another client has its turn at once, and
+// that a canceled request takes none.
 func TestOneClientDoesNotTakeAllTurns(t *testing.T) {
-	turns := newTurns(maxAnswers)
-	if _, ok := turns.take(t.Context(), "hostile"); !ok {
-		t.Fatal("no turn")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	waiting := make(chan bool)
-	go func() {
-		_, ok := turns.take(ctx, "hostile")
-		waiting <- ok
-	}()
-	if _, ok := turns.take(t.Context(), "prometheus"); !ok {
-		t.Error("another client has no turn")
-	}
-	cancel()
-	if <-waiting {
-		t.Error("a canceled request got a turn")
-	}
-	if _, ok := turns.take(ctx, "canceled before"); ok {
-		t.Error("a request that was canceled before got a turn")
-	}
-	if len(turns.queues) != 0 || turns.taken != 2 {
-		t.Errorf("%d queues, %d turns", len(turns.queues), turns.taken)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns(maxAnswers)
+		if _, ok := turns.take(t.Context(), "hostile"); !ok {
+			t.Fatal("no turn")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		waiting := make(chan bool)
+		go func() {
+			_, ok := turns.take(ctx, "hostile")
+			waiting <- ok
+		}()
+		synctest.Wait()
+		done, ok := turns.take(t.Context(), "prometheus")
+		if !ok {
+			t.Error("another client has no turn")
+		}
+		cancel()
+		if <-waiting {
+			t.Error("a canceled request got a turn")
+		}
+		done()
+		for range 20 { // its turn begins at once, or it ends before, at random
+			if _, ok := turns.take(ctx, "canceled before"); ok {
+				t.Error("a request that was canceled before got a turn")
+			}
+		}
+		if len(turns.queues) != 0 || turns.taken != 1 {
+			t.Errorf("%d queues, %d turns", len(turns.queues), turns.taken)
+		}
+	})
 }
 
 func TestClientOf(t *testing.T) {
@@ -104,74 +108,5 @@ func TestClientOf(t *testing.T) {
 		if got := clientOf(remote); got != want {
 			t.Errorf("%s: got %s, want %s", remote, got, want)
 		}
-	}
-}
-
-// unreadable is a connection to a client that does not read until its deadline.
-type unreadable struct {
-	*httptest.ResponseRecorder
-
-	began    chan<- struct{}
-	deadline chan struct{}
-}
-
-func (u unreadable) SetWriteDeadline(time.Time) error {
-	close(u.deadline)
-	return nil
-}
-
-func (u unreadable) Write([]byte) (int, error) {
-	u.began <- struct{}{}
-	<-u.deadline
-	return 0, context.DeadlineExceeded
-}
-
-// TestUnreadResponsesAreBounded checks that responses that are not read are aborted
-// when they take too much memory: those of the client with the most of it, the oldest
-// first.
-func TestUnreadResponsesAreBounded(t *testing.T) {
-	const size = maxUnread / 8
-	responses := NewResponses()
-	body := strings.Repeat("x", size)
-	build := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }
-	began := make(chan struct{})
-	var sending sync.WaitGroup
-	send := func(client string) chan struct{} {
-		u := unreadable{httptest.NewRecorder(), began, make(chan struct{})}
-		request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
-		request.RemoteAddr = client + ":1"
-		sending.Go(func() { responses.Respond(u, request, build) })
-		<-began
-		return u.deadline
-	}
-	open := func(deadlines []chan struct{}) (indexes []int) {
-		for i, deadline := range deadlines {
-			select {
-			case <-deadline:
-			default:
-				indexes = append(indexes, i)
-			}
-		}
-		return indexes
-	}
-	others := []chan struct{}{send("10.0.0.1"), send("10.0.0.2")}
-	var hostile []chan struct{}
-	for range 20 {
-		hostile = append(hostile, send("10.0.0.3"))
-	}
-	if got := fmt.Sprint(open(others), open(hostile)); got != "[0 1] [14 15 16 17 18 19]" && got != "[0 1] [15 16 17 18 19]" {
-		t.Errorf("sending %s", got)
-	}
-	if responses.unread > maxUnread {
-		t.Errorf("%d bytes, want at most %d", responses.unread, maxUnread)
-	}
-	for _, deadlines := range [][]chan struct{}{others, hostile} {
-		for _, i := range open(deadlines) {
-			close(deadlines[i])
-		}
-	}
-	sending.Wait()
-	if responses.unread != 0 || len(responses.sending) != 0 {
-		t.Errorf("%d bytes of %d responses are left", responses.unread, len(responses.sending))
 	}
 }
