@@ -38,7 +38,8 @@ type Answer struct {
 
 	Complete bool      `json:"complete"` // every link of the site answered
 	Site     string    `json:"site"`
-	At       time.Time `json:"at"` // when the sessions were read
+	Hosts    []string  `json:"hosts,omitempty"` // configured hosts, which tell one site from another
+	At       time.Time `json:"at"`              // when the sessions were read
 }
 
 // Refusal is a refused login.
@@ -63,6 +64,8 @@ type Question struct {
 	Snapshot        *headroom.Snapshot
 	User            qlik.User
 	Site            string      // name of the site; "" if there is only one
+	Hosts           []string    // configured hosts of the site
+	Program         string      // words that start the program in commands
 	ServiceAccounts []qlik.User // users whose sessions are never ended
 	Now             time.Time   // times in sentences are in its time zone
 }
@@ -70,7 +73,7 @@ type Question struct {
 // New answers a question.
 func New(q *Question) *Answer {
 	a := &Answer{
-		User: q.User.String(), Site: q.Site, Complete: q.Snapshot.Complete(), At: q.Snapshot.Time,
+		User: q.User.String(), Site: q.Site, Hosts: q.Hosts, Complete: q.Snapshot.Complete(), At: q.Snapshot.Time,
 		Refused: []Refusal{}, Slots: []Slot{},
 	}
 	facts := q.Snapshot.Facts(q.User)
@@ -84,7 +87,7 @@ func New(q *Question) *Answer {
 	say := q.judge(a, facts, &row)
 	a.Verdict, a.Why, a.Advice, a.Say = say.verdict, say.why, say.advice, say.tell
 	if say.canEnd && sessions.NeverEnded(&row, q.ServiceAccounts) == "" && q.Snapshot.Wait(&row.UserStatus).IsZero() {
-		a.Command = sessions.EndCommand(q.User, q.Site)
+		a.Command = sessions.EndCommand(q.Program, q.User, q.Site)
 	}
 	return a
 }

@@ -54,6 +54,8 @@ func (e *runningExporter) ask(out io.Writer, flags *config.Flags, question func(
 	case err == nil:
 		_, err = fmt.Fprintf(out, "The exporter at %s answers.\n", client)
 		return true, err
+	case isAboutTheUser(err):
+		return false, err
 	case errors.Is(err, context.Canceled):
 		return false, errors.New("interrupted")
 	case !refused:

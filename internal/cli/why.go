@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,6 +17,8 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/internal/answer"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/internal/exporter"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
@@ -34,54 +38,126 @@ func Why(app *kingpin.Application, flags *config.Flags) Commands {
 		"Exit status: 0 with an answer; 1 on an error, or if nobody knows the user; 2 if incomplete, because some virtual proxies did not respond.")
 	config.Text(command.Flag("site", "Site of --config.file. Required if the file describes several sites."), &c.site, nil)
 	config.Choice(command.Flag("output", "Output format: table or json.").Default(formatTable).NoEnvar(), &c.format, formatTable, formatJSON)
+	c.exporter.add(command)
 	command.Arg("user", `User: DIRECTORY\id or DIRECTORY/id, an id, part of an id or of a display name, or the hash from a label.`).Required().StringVar(&c.user)
 	return Commands{"why": c.why}
 }
 
+// why answers. It asks the running exporter first.
 func (c *whyCommand) why(ctx context.Context, streams Streams) error {
-	site, err := c.open(streams)
-	if err != nil {
-		return err
+	opened, openErr := c.open(streams)
+	if openErr == nil {
+		defer opened.Site.Close()
+	} else {
+		opened = withoutSite(streams) // an exporter needs no settings, but display names do
 	}
-	defer site.Site.Close()
-	snapshot, err := site.read(ctx)
-	if err != nil {
+	var reply *answer.Answer
+	answered, err := c.exporter.ask(streams.Err, c.flags, func(client *exporter.Client) (err error) {
+		_, settings, _ := c.settings()
+		reply, err = c.askExporter(ctx, client, opened, settings)
 		return err
-	}
-	user, err := site.oneUser(ctx, snapshot, c.user)
-	if err != nil {
-		return err
-	}
-	reply := answer.New(&answer.Question{
-		Snapshot: snapshot, User: user, Site: c.site, ServiceAccounts: site.ServiceAccounts, Now: snapshot.Time.Local(),
 	})
+	switch {
+	case err != nil:
+		return err
+	case answered: // all texts of the exporter are unchecked
+		if reply.Command != "" {
+			user, _ := qlik.ParseUser(reply.User)
+			reply.Command = sessions.EndCommand(c.flags.Command, user, c.site)
+		}
+	case openErr != nil:
+		return openErr
+	default:
+		if err := sayDirect(streams.Err); err != nil {
+			return err
+		}
+		if reply, err = c.askQlik(ctx, opened); err != nil {
+			return err
+		}
+	}
 	if c.format == formatJSON {
-		encoder := json.NewEncoder(site.Out)
+		encoder := json.NewEncoder(opened.Out)
 		encoder.SetEscapeHTML(false)
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(reply)
 	} else {
-		err = writeAnswer(site, reply, snapshot.Time.Local())
+		err = writeAnswer(opened, reply, answered)
 	}
-	if err == nil && !snapshot.Complete() {
+	if err == nil && !reply.Complete {
 		err = ErrIncomplete
 	}
 	return err
 }
 
-// maxNamed is the maximum number of users in an error.
-const maxNamed = 10
+// askExporter finds the user among those that the exporter and the repository know, and
+// asks the exporter about it.
+func (c *whyCommand) askExporter(ctx context.Context, client *exporter.Client, opened *openSite, settings *config.Site) (*answer.Answer, error) {
+	list, err := client.Sessions(ctx, c.site)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameSite(settings, list.Hosts); err != nil {
+		return nil, err
+	}
+	var users []qlik.User
+	for i := range list.Users {
+		users = append(users, list.Users[i].User())
+	}
+	user, err := opened.oneUser(ctx, users, c.user)
+	if err != nil {
+		return nil, &notOneUserError{err}
+	}
+	query := url.Values{"user": {user.String()}}
+	if c.site != "" {
+		query.Set("site", c.site)
+	}
+	reply := new(answer.Answer)
+	if err := client.Get(ctx, "sessions/user", query, reply); err != nil {
+		return nil, err
+	}
+	if reply.User == "" {
+		return nil, errors.New("the answer is not about a user")
+	}
+	return reply, nil
+}
 
-// oneUser returns the user that a text names: one with sessions or slots, or one whom the
-// repository knows.
-func (c *openSite) oneUser(ctx context.Context, snapshot *headroom.Snapshot, searched string) (qlik.User, error) {
+// notOneUserError is about the name that was asked for, and not about the exporter.
+type notOneUserError struct{ error }
+
+func isAboutTheUser(err error) bool {
+	_, is := errors.AsType[*notOneUserError](err)
+	return is
+}
+
+func (c *whyCommand) askQlik(ctx context.Context, opened *openSite) (*answer.Answer, error) {
+	snapshot, err := opened.read(ctx)
+	if err != nil {
+		return nil, err
+	}
 	users := make([]qlik.User, len(snapshot.Users))
 	for i := range snapshot.Users {
 		users[i] = snapshot.Users[i].User
 	}
-	known, _ := c.Site.FindUsers(ctx, searched) // match reports an error
-	for _, user := range known {
-		users = append(users, user.User)
+	user, err := opened.oneUser(ctx, users, c.user)
+	if err != nil {
+		return nil, err
+	}
+	return answer.New(&answer.Question{
+		Snapshot: snapshot, User: user, Site: c.site, ServiceAccounts: opened.ServiceAccounts, Program: c.flags.Command, Now: snapshot.Time.Local(),
+	}), nil
+}
+
+// maxNamed is the maximum number of users in an error.
+const maxNamed = 10
+
+// oneUser returns the user that a text names: one of the users, or one whom the repository
+// knows.
+func (c *openSite) oneUser(ctx context.Context, users []qlik.User, searched string) (qlik.User, error) {
+	if c.Site != nil {
+		known, _ := c.Site.FindUsers(ctx, searched) // match reports an error
+		for _, user := range known {
+			users = append(users, user.User)
+		}
 	}
 	matching, _, err := c.match(ctx, users, searched)
 	if err != nil {
@@ -105,13 +181,17 @@ func (c *openSite) oneUser(ctx context.Context, snapshot *headroom.Snapshot, sea
 }
 
 // writeAnswer writes an answer for people, on one screen.
-func writeAnswer(c *openSite, a *answer.Answer, now time.Time) error {
+//
+// Without the past, as a command sees it that asks Qlik itself, the ages of sessions and
+// causes are only those of the command.
+func writeAnswer(c *openSite, a *answer.Answer, past bool) error {
+	now := a.At.Local()
 	var b bytes.Buffer
 	color := ""
 	if c.Color && a.CanLogIn != nil && !*a.CanLogIn {
 		color = red
 	}
-	_, _ = fmt.Fprintf(&b, "%s\n\n", colored(a.Verdict, color))
+	_, _ = fmt.Fprintf(&b, "%s\n\n", colored(text.Visible(a.Verdict), color))
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	line := func(name, value string) {
 		if value != "" {
@@ -119,30 +199,30 @@ func writeAnswer(c *openSite, a *answer.Answer, now time.Time) error {
 		}
 	}
 	if a.Why != "" {
-		why := a.Why
+		why := text.Visible(a.Why)
 		if a.Certainty == headroom.Likely {
 			why = "Likely: " + why
 		}
 		line("Why", why)
 	}
-	if a.Since != nil {
+	if a.Since != nil && past {
 		line("Since", text.Moment(*a.Since, now)+", "+ago(*a.Since, now))
 	}
 	for i, refusal := range a.Refused[:min(len(a.Refused), 3)] {
 		line([]string{"Refused", "", ""}[i], text.Moment(refusal.At, now)+", "+ago(refusal.At, now)+": "+reasons[refusal.Reason])
 	}
-	line("License", strings.ReplaceAll(a.License, "_", " "))
+	line("License", text.Visible(strings.ReplaceAll(a.License, "_", " ")))
 	for i := range a.Slots {
 		name := ""
 		if i == 0 {
 			name = "Slots"
 		}
-		line(name, slotText(&a.Slots[i], now))
+		line(name, slotText(&a.Slots[i], now, past))
 	}
-	line("To do", a.Advice)
+	line("To do", text.Visible(a.Advice))
 	line("", a.Command)
 	for i, language := range []string{answer.English, answer.French, answer.German} {
-		line([]string{"Say", "", ""}[i], language+": "+a.Say[language])
+		line([]string{"Say", "", ""}[i], language+": "+text.Visible(a.Say[language]))
 	}
 	_ = w.Flush() // into memory
 	_, err := c.Out.Write(b.Bytes())
@@ -162,12 +242,12 @@ func colored(s, color string) string {
 func ago(t, now time.Time) string { return text.Duration(max(now.Sub(t), 0)) + " ago" }
 
 // slotText describes a slot: its place, what it does, and when it becomes free.
-func slotText(s *answer.Slot, now time.Time) string {
-	parts := []string{string(s.State)}
+func slotText(s *answer.Slot, now time.Time, past bool) string {
+	parts := []string{text.Visible(string(s.State))}
 	if s.VirtualProxy != "" {
-		parts = append(parts, s.VirtualProxy+" on "+s.Node)
+		parts = append(parts, text.Visible(s.VirtualProxy+" on "+s.Node))
 	}
-	if s.FirstSeen != nil {
+	if s.FirstSeen != nil && past {
 		parts = append(parts, "first seen "+ago(*s.FirstSeen, now))
 	}
 	if s.LastActive != nil {

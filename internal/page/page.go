@@ -48,7 +48,7 @@ type Site struct {
 	NamesHidden bool
 }
 
-//go:embed page.html page.css page.js
+//go:embed page.html user.html page.css page.js
 var files embed.FS
 
 // handler serves the page.
@@ -71,9 +71,10 @@ func New(config Config) http.Handler {
 	if config.Program == "" {
 		config.Program = "qlik_exporter"
 	}
-	h := &handler{config: config, template: template.Must(template.ParseFS(files, "page.html"))}
+	h := &handler{config: config, template: template.Must(template.ParseFS(files, "page.html", "user.html"))}
 	mux := http.NewServeMux()
 	mux.Handle("GET /sessions", h)
+	mux.HandleFunc("GET /sessions/user", h.serveUser)
 	mux.Handle("GET /sessions/page.css", asset("page.css", "text/css; charset=utf-8"))
 	mux.Handle("GET /sessions/page.js", asset("page.js", "text/javascript; charset=utf-8"))
 	return protected(mux)
@@ -110,12 +111,22 @@ func asset(name, contentType string) http.Handler {
 
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Add("Vary", "Accept")
-	fail, build := http.Error, h.build
-	names := h.config.Names()
-	q := parseQuery(r.URL.Query())
+	build := h.build
 	if wantsJSON(r) {
-		fail, build = failJSON(names), h.buildJSON
+		build = h.buildJSON
+	}
+	h.serve(w, r, parseQuery(r.URL.Query()), build)
+}
+
+// serve calls build with a site and its newest snapshot, if the request may see them.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, q query,
+	build func(w http.ResponseWriter, r *http.Request, names []string, q query, site Site, answer *cachedSnapshot),
+) {
+	w.Header().Add("Vary", "Accept")
+	fail := http.Error
+	names := h.config.Names()
+	if wantsJSON(r) {
+		fail = failJSON(names)
 		if q.Site == "" && len(names) > 1 { // a program must not take one site for another
 			fail(w, "The parameter site is missing.", http.StatusBadRequest)
 			return
@@ -162,7 +173,7 @@ func (h *handler) build(w http.ResponseWriter, r *http.Request, names []string, 
 		return
 	}
 	var body bytes.Buffer
-	if err := h.template.Execute(&body, v); err != nil {
+	if err := h.template.ExecuteTemplate(&body, "page.html", v); err != nil {
 		http.Error(w, "Rendering the page failed: "+err.Error(), http.StatusInternalServerError)
 		return
 	}

@@ -72,7 +72,7 @@ func body(t *testing.T, snapshot *headroom.Snapshot, query string) string {
 	return answer.Body.String()
 }
 
-var userCell = regexp.MustCompile(`<th role="rowheader"[^>]*><span class="quiet"><bdi>([^<]*)</bdi>\\</span><bdi>([^<]*)</bdi>`)
+var userCell = regexp.MustCompile(`<th role="rowheader"[^>]*>(?:<a [^>]*>)?<span class="quiet"><bdi>([^<]*)</bdi>\\</span><bdi>([^<]*)</bdi>`)
 
 // users returns the users on the page, in order.
 func users(page string) string {

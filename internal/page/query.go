@@ -13,6 +13,7 @@ import (
 // query holds the query parameters of the page.
 type query struct {
 	Site         string
+	User         string // DIRECTORY\id, on the page of one user
 	Text         string // part of the user's name; case is ignored
 	Slots        string // number of free slots: "0", "1", "near" for both, "" for any
 	VirtualProxy string
@@ -44,7 +45,7 @@ func parseQuery(values url.Values) query {
 // reverse proxy.
 func (q query) url() string {
 	values := make(url.Values)
-	for key, value := range map[string]string{"site": q.Site, "q": q.Text, "slots": q.Slots, "proxy": q.VirtualProxy, "node": q.Node, "sort": q.Sort} {
+	for key, value := range map[string]string{"site": q.Site, "user": q.User, "q": q.Text, "slots": q.Slots, "proxy": q.VirtualProxy, "node": q.Node, "sort": q.Sort} {
 		if value != "" && (key != "sort" || value != columns[0].Key) {
 			values.Set(key, value)
 		}

@@ -14,6 +14,7 @@ import (
 // rowView is a user in the table. Its texts are safe to show.
 type rowView struct {
 	Name          string // identifies the row for the script
+	URL           string // page of the user; "" for anonymous users
 	Directory, ID string
 	Anonymous     bool     // the row stands for all anonymous users
 	Level         string   // CSS class: full, near, free, unlimited or unlicensed

@@ -94,6 +94,9 @@ func newView(snapshot *headroom.Snapshot, rows []sessions.Row, q query, serviceA
 	v.paginate(len(matching))
 	for _, row := range matching[v.From:v.To] {
 		r := newRowView(row, snapshot, now)
+		if row.User != qlik.AnonymousUser {
+			r.URL = userURL(row.User, q.Site)
+		}
 		if r.NeverEnded = sessions.NeverEnded(row, serviceAccounts); r.NeverEnded == "" && r.Advice == "" {
 			r.Command = sessions.EndCommand(program, row.User, q.Site)
 		}

@@ -34,7 +34,7 @@ func TestDenied(t *testing.T) {
 	licenses.Holders[anna] = qlik.NewLicenseSet(qlik.LicenseAnalyzer)
 	denied(licenses.ReadAt)
 	denied(licenses.ReadAt.Add(time.Millisecond))
-	got := site.Recent.Refused(licenses.ReadAt.Add(time.Minute))[anna]
+	got := site.denials.Refused(licenses.ReadAt.Add(time.Minute))[anna]
 	want := []qlik.Refusal{
 		{At: licenses.ReadAt.Add(time.Millisecond), Reason: qlik.RefusedNoLicense, License: qlik.LicenseAnalyzer},
 		{At: licenses.ReadAt, Reason: qlik.RefusedNoLicense, License: qlik.LicenseUnknown},
@@ -42,5 +42,8 @@ func TestDenied(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+	if snapshot := site.Recent.Snapshot(t.Context()); len(snapshot.Refusals[anna]) == 0 {
+		t.Error("the snapshot has no refusals")
 	}
 }

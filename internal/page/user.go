@@ -1,0 +1,215 @@
+package page
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/answer"
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
+)
+
+// userView is the data of user.html.
+type userView struct {
+	*answer.Answer
+
+	Name     string // safe to show
+	Level    string // CSS class: full, near, free or unknown
+	ReadAt   moment
+	Since    *moment
+	Ago      string // since Since
+	Likely   bool
+	Refused  []string
+	Slots    []slotView
+	Next     *moment
+	In       string // duration until then
+	Back     string // URL of the list
+	Refresh  string
+	From, To string // range of the timeline
+	NowAt    int    // on the timeline, of timelineWidth
+	Phrases  []phrase
+}
+
+// phrase is a sentence for the user on the phone.
+type phrase struct{ Language, Name, Text string }
+
+// slotView is a slot with its part of the timeline.
+type slotView struct {
+	State, Text, Place, Node string
+	Details                  []string
+	Bars                     []bar
+}
+
+// bar is a part of a timeline: a state that lasts from At for Width.
+type bar struct {
+	Class     string // CSS class
+	At, Width int
+}
+
+// timelineWidth is the width of a timeline in its own units.
+const timelineWidth = 1000
+
+// The timeline shows at most so much of the past and of the future.
+const (
+	maxPast   = 4 * time.Hour
+	maxFuture = 2 * time.Hour
+)
+
+// serveUser serves the page of one user: the answer of qlik_exporter why.
+func (h *handler) serveUser(w http.ResponseWriter, r *http.Request) {
+	values := r.URL.Query()
+	user, err := qlik.ParseUser(values.Get("user"))
+	if err != nil {
+		// A user with sessions can have any name. The page links to it in this form.
+		if directory, id, found := strings.Cut(values.Get("user"), `\`); found {
+			user, err = qlik.NewUser(directory, id), nil
+		}
+	}
+	if err != nil {
+		fail := http.Error
+		if wantsJSON(r) {
+			fail = failJSON(nil)
+		}
+		fail(w, `Write the user as DIRECTORY\id.`, http.StatusBadRequest)
+		return
+	}
+	h.serve(w, r, query{Site: values.Get("site")}, func(w http.ResponseWriter, r *http.Request, names []string, q query, site Site, newest *cachedSnapshot) {
+		now := h.config.Now()
+		question := &answer.Question{
+			Snapshot: newest.Snapshot, User: user.Counted(), Hosts: site.Hosts, ServiceAccounts: site.ServiceAccounts, Program: h.config.Program, Now: now,
+		}
+		if len(names) > 1 {
+			question.Site = q.Site
+		}
+		reply := answer.New(question)
+		if wantsJSON(r) {
+			w.Header().Set("Content-Type", jsonType)
+			_ = json.NewEncoder(w).Encode(reply) // an error means that the client is gone
+			return
+		}
+		var body bytes.Buffer
+		if err := h.template.ExecuteTemplate(&body, "user.html", newUserView(reply, question.Site, now)); err != nil {
+			http.Error(w, "Rendering the page failed: "+err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = body.WriteTo(w)
+	})
+}
+
+// userURL returns the URL of the page of a user, relative to that of the list.
+func userURL(user qlik.User, site string) string {
+	return "sessions/user" + query{Site: site, User: user.String()}.url()
+}
+
+func newUserView(a *answer.Answer, site string, now time.Time) *userView {
+	v := &userView{
+		Answer: a, Name: text.Visible(a.User), Level: "unknown", ReadAt: newMoment(a.At, now), Likely: a.Certainty == headroom.Likely,
+		Back: "../sessions" + query{Site: site}.url(), Refresh: "user" + query{Site: site, User: a.User}.url(),
+		Phrases: []phrase{{answer.English, "English", a.Say[answer.English]}, {answer.French, "français", a.Say[answer.French]}, {answer.German, "Deutsch", a.Say[answer.German]}},
+	}
+	switch {
+	case a.CanLogIn == nil:
+	case !*a.CanLogIn:
+		v.Level = "full"
+	case a.Limit > 0 && a.EffectiveHeadroom == 1:
+		v.Level = "near"
+	default:
+		v.Level = "free"
+	}
+	if a.Since != nil {
+		since := newMoment(*a.Since, now)
+		v.Since, v.Ago = &since, text.Duration(max(now.Sub(*a.Since), 0))
+	}
+	if a.NextSlotAt != nil {
+		next := newMoment(*a.NextSlotAt, now)
+		v.Next, v.In = &next, text.In(*a.NextSlotAt, now)
+	}
+	for _, refusal := range a.Refused[:min(len(a.Refused), 5)] {
+		what := "too many sessions"
+		if refusal.Reason == qlik.RefusedNoLicense {
+			what = "no license"
+		}
+		v.Refused = append(v.Refused, what+", "+text.Gone(refusal.At, now))
+	}
+	v.addSlots(now)
+	return v
+}
+
+// addSlots adds the slots with their timelines, all on one scale.
+func (v *userView) addSlots(now time.Time) {
+	from, to := now.Add(-15*time.Minute), now.Add(15*time.Minute)
+	for i := range v.Answer.Slots {
+		s := &v.Answer.Slots[i]
+		if s.FirstSeen != nil && s.FirstSeen.Before(from) {
+			from = *s.FirstSeen
+		}
+		if s.FreesAt != nil && s.FreesAt.After(to) {
+			to = *s.FreesAt
+		}
+	}
+	if earliest := now.Add(-maxPast); from.Before(earliest) {
+		from = earliest
+	}
+	if latest := now.Add(maxFuture); to.After(latest) {
+		to = latest
+	}
+	at := func(t time.Time) int {
+		return min(max(int(int64(timelineWidth)*int64(t.Sub(from))/int64(to.Sub(from))), 0), timelineWidth)
+	}
+	v.From, v.To, v.NowAt = newMoment(from, now).Text, newMoment(to, now).Text, at(now)
+	for i := range v.Answer.Slots {
+		s := &v.Answer.Slots[i]
+		shown := slotView{State: string(s.State), Text: stateTexts[s.State], Place: s.VirtualProxy, Node: s.Node}
+		span := func(class string, from, to time.Time) {
+			if width := at(to) - at(from); width > 0 {
+				shown.Bars = append(shown.Bars, bar{class, at(from), width})
+			}
+		}
+		begun, used, ends := now, now, now
+		if s.FirstSeen != nil {
+			begun = *s.FirstSeen
+			shown.Details = append(shown.Details, "first seen "+text.Duration(max(now.Sub(begun), 0))+" ago")
+		}
+		if s.LastActive != nil {
+			used = *s.LastActive
+			shown.Details = append(shown.Details, "last used "+text.Duration(max(now.Sub(used), 0))+" ago")
+		}
+		if s.FreesAt != nil {
+			ends = *s.FreesAt
+			shown.Details = append(shown.Details, "free by "+text.Coming(ends, now))
+		}
+		switch s.State {
+		case headroom.SlotActive, headroom.SlotIdle:
+			if used.Before(begun) {
+				used = begun
+			}
+			span("used", begun, used)
+			span("idle", used, now)
+		case headroom.SlotRefused:
+			span("refused", begun, now)
+		default:
+			span("idle", used, now)
+		}
+		span("frees", now, ends)
+		v.Slots = append(v.Slots, shown)
+	}
+}
+
+var stateTexts = map[headroom.SlotState]string{
+	headroom.SlotActive:   "in use",
+	headroom.SlotIdle:     "idle",
+	headroom.SlotRefused:  "refused, holds no slot",
+	headroom.SlotCooling:  "ended, its slot is still taken",
+	headroom.SlotLeftover: "left over, no session",
+}
+
+// String describes a timeline for people who do not see it.
+func (s slotView) String() string {
+	return fmt.Sprintf("%s: %s", s.Text, strings.Join(s.Details, ", "))
+}
