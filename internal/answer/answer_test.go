@@ -1,0 +1,111 @@
+package answer
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
+)
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+// checkSentence checks that a text consists of whole sentences.
+func checkSentence(t *testing.T, what, sentence string) {
+	t.Helper()
+	first, _ := utf8.DecodeRuneInString(sentence)
+	if sentence == "" || !unicode.IsUpper(first) && !unicode.IsDigit(first) || !strings.HasSuffix(sentence, ".") ||
+		strings.Contains(sentence, "%!") || strings.Contains(sentence, "  ") {
+		t.Errorf("%s: %q", what, sentence)
+	}
+}
+
+// TestWordsOfCauses checks that each cause has its sentences in all languages, and that
+// only where ending sessions helps a command is offered.
+func TestWordsOfCauses(t *testing.T) {
+	helps := map[headroom.Cause]bool{
+		headroom.CauseLeftoverRows: true, headroom.CauseProgram: true, headroom.CauseRunaway: true, headroom.CauseEmbeddedPage: true,
+		headroom.CauseForgottenWindows: true, headroom.CauseSeveralVirtualProxies: true, headroom.CauseNotSticky: true,
+		headroom.CauseSeveralWindows: true, headroom.CauseUnknown: true,
+	}
+	for _, cause := range headroom.Causes() {
+		for _, next := range []time.Time{{}, noon.Add(4 * time.Minute)} {
+			what := fmt.Sprintf("%s, next slot at %s", cause, next)
+			q := &Question{User: qlik.NewUser("LAB", "anna"), Now: noon}
+			facts := &headroom.Facts{Limit: 5, Slots: []headroom.Slot{{State: headroom.SlotIdle}, {State: headroom.SlotIdle}, {State: headroom.SlotLeftover}}}
+			w := q.because(&Answer{Cause: cause, Sessions: 5}, facts, &sessions.Row{UserStatus: headroom.UserStatus{NextSlot: next}})
+			checkSentence(t, what, w.why)
+			checkSentence(t, what, w.advice)
+			for _, language := range []string{English, French, German} {
+				checkSentence(t, what+" "+language, w.tell[language])
+			}
+			if w.canEnd != helps[cause] {
+				t.Errorf("%s: ending helps %t", what, w.canEnd)
+			}
+			if waits := strings.Contains(w.advice, "12:04:00 UTC (in 4 min)"); waits && next.IsZero() {
+				t.Errorf("%s: %s", what, w.advice)
+			}
+		}
+	}
+}
+
+// site returns the snapshot of a site on which LAB\anna has some sessions.
+func site(limited bool, anna int, err error) *headroom.Snapshot {
+	config := headroom.Config{Limit: 5, CoolingTime: 5 * time.Minute}
+	if !limited {
+		config.Unlimited = []qlik.User{qlik.NewUser("LAB", "anna")}
+	}
+	link := qlik.Link{Node: "qlik1", VirtualProxy: "/"}
+	result := headroom.LinkResult{Link: link}
+	for i := range anna {
+		result.Sessions = append(result.Sessions, qlik.Session{ID: qlik.SessionID(fmt.Sprint(i)), User: qlik.NewUser("LAB", "anna"), Link: &link})
+	}
+	snapshot, _ := headroom.New(config).Observe(headroom.Round{
+		Asked: noon, Heard: noon, Links: []headroom.LinkResult{result, {Link: qlik.Link{Node: "qlik2", VirtualProxy: "/"}, Err: err}},
+	})
+	return snapshot
+}
+
+// TestVerdict checks the sentence for users with and without free slots, and for those
+// about whom it cannot be known.
+func TestVerdict(t *testing.T) {
+	down := &qlik.Error{Kind: qlik.KindTimeout, Err: fmt.Errorf("no answer")}
+	for _, test := range []struct {
+		name     string
+		snapshot *headroom.Snapshot
+		user     qlik.User
+		want     string
+		can      string
+	}{
+		{"nobody", site(true, 2, nil), qlik.NewUser("LAB", "bert"), `LAB\bert has no sessions, so no limit is in the way.`, "true"},
+		{"two", site(true, 2, nil), qlik.NewUser("LAB", "anna"), `LAB\anna can log in: 3 slots are free.`, "true"},
+		{"four", site(true, 4, nil), qlik.NewUser("LAB", "anna"), `LAB\anna can log in once more: 1 of 5 slots is free.`, "true"},
+		{"five", site(true, 5, nil), qlik.NewUser("LAB", "anna"), `LAB\anna cannot log in: all 5 slots are taken. It is unknown when one becomes free by itself.`, "false"},
+		{"five, incomplete", site(true, 5, down), qlik.NewUser("LAB", "anna"), `LAB\anna cannot log in: all 5 slots are taken. It is unknown when one becomes free by itself.`, "false"},
+		{"two, incomplete", site(true, 2, down), qlik.NewUser("LAB", "anna"), `LAB\anna: at most 3 slots are free, but a node does not answer, so there may be more sessions.`, "null"},
+		{"nobody, incomplete", site(true, 2, down), qlik.NewUser("LAB", "bert"), `LAB\bert has no session on the nodes that answer. The other nodes may have some.`, "null"},
+		{"unlimited", site(false, 9, nil), qlik.NewUser("LAB", "anna"), `LAB\anna can log in: no session limit applies to this user.`, "true"},
+		{"anonymous", site(true, 1, nil), qlik.AnonymousUser, "Anonymous users have no session limit.", "null"},
+	} {
+		a := New(&Question{Snapshot: test.snapshot, User: test.user, Program: "qlik_exporter", Now: noon})
+		can := "null"
+		if a.CanLogIn != nil {
+			can = fmt.Sprint(*a.CanLogIn)
+		}
+		if a.Verdict != test.want || can != test.can {
+			t.Errorf("%s: %s %q", test.name, can, a.Verdict)
+		}
+		checkSentence(t, test.name, a.Advice)
+		for language, sentence := range a.Say {
+			checkSentence(t, test.name+" "+language, sentence)
+		}
+		if a.SlotsTaken+a.EffectiveHeadroom != a.Limit {
+			t.Errorf("%s: %d taken, %d free of %d", test.name, a.SlotsTaken, a.EffectiveHeadroom, a.Limit)
+		}
+	}
+}
