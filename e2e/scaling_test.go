@@ -181,7 +181,10 @@ func TestPair(t *testing.T) {
 	shown := capacity(p.servers[0])
 	expect(t, len(shown) > 20, "queries of the dashboard with data", len(shown))
 	for what, kept := range map[string]*server{"remote write": written, "federation": federated} {
-		expect(t, maps.Equal(capacity(kept), shown), "the dashboard shows the same after "+what, len(capacity(kept)))
+		// Some queries have data only after several evaluations.
+		kept.waitFor(t, "a dashboard that shows the same after "+what, readyWithin, func() bool {
+			return maps.Equal(capacity(kept), capacity(p.servers[0]))
+		})
 		now := &history{prometheus: kept, end: time.Now()}
 		expect(t, len(now.vector(t, `{user_id!=""}`)) == 0, "no user is kept by "+what, len(now.vector(t, `{__name__!=""}`)))
 	}

@@ -25,6 +25,7 @@ func TestOddTopology(t *testing.T) {
 		config.VirtualProxies = config.VirtualProxies[:2] // MissingField changes the last one
 		server, known := start(t, config, func(c *Config) { c.Logger = log.NewLogfmtLogger(log.NewSyncWriter(&output)) })
 		login(t, server, "anna", "laptop", "sales", "qlik1")
+		server.SetRepositoryLatency("qlik1", 10*time.Millisecond) // so that a read ends after its start
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		defer running.Wait()

@@ -84,7 +84,7 @@ func (r *repository) refresh() {
 	age := func(source string) time.Duration { return r.now().Sub(r.known.refreshed[source]) }
 	interval := topologyInterval
 	if r.known.unread {
-		interval = servicesInterval
+		interval = servicesInterval / 2 // the next time; a read ends a little after its start
 	}
 	topology := r.client.ConfiguredLinks() == nil && age(qlik.SourceTopology) >= interval
 	licenses := r.licenses && (r.wantLicenses || age(qlik.SourceLicenses) >= licensesInterval)
