@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// Limits of what the responses of one server may take in memory. They are far above
+// Limits of the memory for the responses of one server. They are far above
 // what real sites need: a list of 100,000 sessions has 10 MB of names.
 const (
 	// MaxSessions is the maximum number of sessions of one node.

@@ -87,7 +87,7 @@ type topology struct {
 
 // links joins proxies and virtual proxies. A virtual proxy without a proxy has no link.
 // Two virtual proxies on different proxies can have the same prefix; their ids differ.
-// What is not a link that can be read is added to left.
+// Parts that cannot be read are counted in left.
 func (t *topology) links(left leftOut) []Link {
 	byID := make(map[string]*virtualProxyRecord, len(t.virtualProxies)) // ids are GUIDs, in which case does not matter
 	for i := range t.virtualProxies {

@@ -157,7 +157,8 @@ func filePath(to *string) value { return scalar(to, plainPath, plainly) }
 // unexpanded matches what a shell would have replaced in a path.
 var unexpanded = regexp.MustCompile(`%\w+(?:\(x86\))?%|\$\{\w+\}|(?:^|[\\/])(?:~|\$\w+|\$env:\w+)[\\/]`)
 
-// plainPath refuses paths that do not exist because of what a shell did or did not do.
+// plainPath refuses paths that do not exist and contain what a shell should have removed or
+// replaced: a quotation mark, ~, or a variable.
 func plainPath(text string) (string, error) {
 	folder := filepath.Dir(text)
 	switch {

@@ -9,8 +9,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// Limits of what a State keeps. Only a node or a repository that invents new names all
-// the time exceeds them.
+// Limits of the data in a State. Only a node or a repository that keeps inventing new names
+// exceeds them.
 const (
 	// maxCounters is the maximum number of counters of links that no longer exist. They
 	// stay, because counters should not disappear.
