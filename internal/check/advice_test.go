@@ -69,7 +69,7 @@ func TestServiceAccounts(t *testing.T) {
 		_, config := start(t, simulated)
 		running := func() ([]qlik.User, error) { return []qlik.User{qlik.NewUser("LAB", "svc_reload")}, nil }
 		remedy := func(held string) string {
-			return " holds " + held + " access, so the session limit applies to it, and reloads fail at the limit: remove this access in the QMC under License management"
+			return " holds " + held + " access, so the session limit applies to it, and reloads fail at the limit: exclude the account in the license rule, and then remove this access in the QMC under License management"
 		}
 		for _, test := range []struct {
 			name    string

@@ -63,8 +63,8 @@ type Config struct {
 	Gzip bool
 
 	// ProfessionalSeats and AnalyzerSeats are the numbers of purchased seats; 0 means the number of allocated seats, rounded up to the
-	// next ten. Users beyond these numbers hold an access in excess and are refused, like users beyond the tokens (docs/qlik.md, "License
-	// models").
+	// next ten. Users beyond these numbers hold an access in excess and are refused, like users beyond the tokens
+	// (docs/qlik.md, "License models").
 	ProfessionalSeats, AnalyzerSeats int
 	// SerialNumber is a license with a serial number and a license file instead of a signed key. It quarantines deallocated accesses
 	// (docs/qlik.md, "License models").
