@@ -96,7 +96,7 @@ func shownOf(user *sessions.Listed) shownUser {
 
 var (
 	pageRow     = regexp.MustCompile(`(?s)<tr role="row" class="[a-z]+">.*?</tr>`)
-	pageUser    = regexp.MustCompile(`class="user"><a [^>]*><span class="quiet"><bdi>([^<]*)</bdi>\\</span><bdi>([^<]*)</bdi>`)
+	pageUser    = regexp.MustCompile(`class="user">(?:<a [^>]*>)?<span class="quiet"><bdi>([^<]*)</bdi>\\</span><bdi>([^<]*)</bdi>`)
 	pageFree    = regexp.MustCompile(`class="badge">(\d+) free`)
 	pageNext    = regexp.MustCompile(`<span class="label">Next slot </span><time datetime="([^"]*)"`)
 	pageLicense = regexp.MustCompile(`<span class="label">License </span>([a-z ]*)`)
