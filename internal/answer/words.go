@@ -51,6 +51,12 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		return words{
 			verdict: name + " can log in: no session limit applies to this user.", advice: "Nothing to free.", tell: logIn(),
 		}
+	case facts.License == qlik.LicenseNone && facts.ServiceAccount != headroom.NoServiceAccount:
+		return words{
+			verdict: name + " holds no license, so the session limit does not apply.",
+			advice:  "Leave it like that: an account that runs programs should hold none. There is nothing to free.",
+			tell:    technical(),
+		}
 	case facts.License == qlik.LicenseNone && !facts.Administrator:
 		return words{
 			verdict: name + " holds no license, so apps cannot be opened. The session limit does not apply.",
@@ -69,7 +75,11 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		return words{verdict: name + " has no sessions, so no limit is in the way.", advice: "Nothing to free. If the login fails, look for another cause than the session limit.", tell: logIn()}
 	case row.EffectiveHeadroom > 1:
 		can(true)
-		return words{verdict: fmt.Sprintf("%s can log in: %s free.", name, free(row.EffectiveHeadroom)), advice: "Nothing to free.", tell: logIn()}
+		w := words{verdict: fmt.Sprintf("%s can log in: %s free.", name, free(row.EffectiveHeadroom)), advice: "Nothing to free.", tell: logIn()}
+		if facts.ServiceAccount != headroom.NoServiceAccount {
+			w.advice = q.serviceAccountAdvice(facts)
+		}
+		return w
 	case row.EffectiveHeadroom == 1:
 		can(true)
 	default:
@@ -79,6 +89,9 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 	switch {
 	case a.Cause == headroom.CauseNoLicense || a.Cause == headroom.CauseLicenseService:
 	case *a.CanLogIn:
+		for language, sentence := range logInOnce() {
+			w.tell[language] = sentence + " " + w.tell[language]
+		}
 		w.verdict = fmt.Sprintf("%s can log in once more: 1 of %d slots is free.", name, facts.Limit)
 	case row.NextSlot.IsZero():
 		w.verdict = fmt.Sprintf("%s cannot log in: all %d slots are taken. It is unknown when one becomes free by itself.", name, facts.Limit)
@@ -93,6 +106,12 @@ func free(slots int) string {
 		return "1 slot is"
 	}
 	return fmt.Sprintf("%d slots are", slots)
+}
+
+func technical() map[string]string {
+	return tell("This is a technical account. An administrator has to look at its license.",
+		"C'est un compte technique. Un administrateur doit vérifier sa licence.",
+		"Das ist ein technisches Konto. Ein Administrator muss sich seine Lizenz ansehen.")
 }
 
 func logIn() map[string]string {
@@ -125,7 +144,7 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 		return n
 	}
 	name := text.Visible(q.User.String())
-	patience := closeOrWait(q, wait)
+	patience := q.closeOrWait(wait, row.EffectiveHeadroom)
 	switch a.Cause {
 	case headroom.CauseNoLicense:
 		return words{
@@ -149,9 +168,7 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 		return words{
 			why:    "This account runs programs, such as reloads, and each of them takes a slot.",
 			advice: q.serviceAccountAdvice(facts),
-			tell: tell("This is a technical account. Its license is the problem, and an administrator has to look at it.",
-				"C'est un compte technique. Sa licence est en cause, un administrateur doit s'en occuper.",
-				"Das ist ein technisches Konto. Das Problem ist seine Lizenz, ein Administrator muss sich darum kümmern."),
+			tell:   technical(),
 		}
 	case headroom.CauseLeftoverRows:
 		return words{
@@ -251,8 +268,20 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 	}
 }
 
+func logInOnce() map[string]string {
+	return tell("You can log in once more.", "Vous pouvez vous connecter encore une fois.", "Sie können sich noch einmal anmelden.")
+}
+
 // closeOrWait returns what helps a person with windows.
-func closeOrWait(q *Question, wait time.Time) words {
+func (q *Question) closeOrWait(wait time.Time, free int) words {
+	if free > 0 {
+		return words{
+			advice: "have the user close windows that are not needed.",
+			tell: tell("After that, please close Qlik windows that you do not need.",
+				"Ensuite, fermez les fenêtres Qlik dont vous n'avez pas besoin.",
+				"Bitte schließen Sie danach Qlik-Fenster, die Sie nicht brauchen."),
+		}
+	}
 	if wait.IsZero() {
 		return words{
 			advice: "have the user close windows that are not needed.",
@@ -283,5 +312,8 @@ func (*Question) serviceAccountAdvice(facts *headroom.Facts) string {
 	if facts.ServiceAccount == headroom.ConnectsReloads {
 		return "Move the data connections of the monitoring apps (monitor_apps_REST_) to another root administrator, or take the license away if no person uses the account."
 	}
-	return "Remove the license of this account in the QMC under License management: without one, the session limit does not apply to it."
+	if !headroom.Holds(facts.License) {
+		return "Find out whether this account holds a license. It should hold none: without one, the session limit does not apply to it."
+	}
+	return "Exclude this account in the license rule, and then remove its license in the QMC under License management. Without one, the session limit does not apply to it."
 }

@@ -185,17 +185,17 @@ func (f *Facts) license() Judgment {
 		return Judgment{} // an administrator is refused the hub, and works in the QMC
 	case f.License == qlik.LicenseNone:
 		return Judgment{CauseNoLicense, Certain, since}
-	case !holds(f.License) || f.Unusable:
+	case !Holds(f.License) || f.Unusable:
 		return unknownCause
-	case !holds(last.License):
+	case !Holds(last.License):
 		return Judgment{} // the license may have been given after the refusal
 	default:
 		return Judgment{CauseLicenseService, Certain, since}
 	}
 }
 
-// holds reports whether a license is one that a user holds.
-func holds(license string) bool {
+// Holds reports whether a license is one that a user holds.
+func Holds(license string) bool {
 	return license != "" && license != qlik.LicenseNone && license != qlik.LicenseUnknown
 }
 
