@@ -109,3 +109,44 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 }
+
+// TestVerdictOfTheRefused checks the sentence for a user who was refused for want of a
+// license four minutes ago and has one session, by what is known of licenses.
+func TestVerdictOfTheRefused(t *testing.T) {
+	anna := qlik.NewUser("LAB", "anna")
+	holds := func(licenses ...string) *qlik.Licenses {
+		l := &qlik.Licenses{Certain: true, Holders: make(map[qlik.User]qlik.LicenseSet)}
+		if len(licenses) > 0 {
+			l.Holders[anna] = qlik.NewLicenseSet(licenses...)
+		}
+		return l
+	}
+	for _, test := range []struct {
+		name     string
+		then     string // license in the list before the refusal
+		licenses *qlik.Licenses
+		want     string
+		can      string
+	}{
+		{"none", qlik.LicenseNone, holds(), `LAB\anna cannot log in: the user holds no license.`, "false"},
+		{"licensed", qlik.LicenseAnalyzer, holds(qlik.LicenseAnalyzer), `LAB\anna cannot log in: Qlik refuses the user for want of a license, although one is assigned.`, "false"},
+		{"licensed since", qlik.LicenseNone, holds(qlik.LicenseAnalyzer), `LAB\anna can log in: 4 slots are free.`, "true"},
+		{"not known", qlik.LicenseUnknown, nil, `LAB\anna was refused for want of a license, and it is unknown whether the user holds one that can be used.`, "null"},
+	} {
+		link := qlik.Link{Node: "qlik1", VirtualProxy: "/"}
+		snapshot, _ := headroom.New(headroom.Config{Limit: 5, CoolingTime: 5 * time.Minute}).Observe(headroom.Round{
+			Asked: noon, Heard: noon, Licenses: test.licenses,
+			Links:    []headroom.LinkResult{{Link: link, Sessions: []qlik.Session{{ID: "1", User: anna, Link: &link}}}},
+			Refusals: qlik.Refusals{anna: {{At: noon.Add(-4 * time.Minute), Reason: qlik.RefusedNoLicense, License: test.then}}},
+		})
+		a := New(&Question{Snapshot: snapshot, User: anna, Program: "qlik_exporter", Now: noon})
+		can := "null"
+		if a.CanLogIn != nil {
+			can = fmt.Sprint(*a.CanLogIn)
+		}
+		if a.Verdict != test.want || can != test.can || a.Command != "" && test.can != "true" {
+			t.Errorf("%s: %s %q, command %q", test.name, can, a.Verdict, a.Command)
+		}
+		checkSentence(t, test.name, a.Advice)
+	}
+}

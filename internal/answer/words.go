@@ -46,6 +46,14 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		can(false)
 	case a.Cause == headroom.CauseLicenseService:
 		can(false)
+	case facts.LicenseUnclear():
+		return words{
+			verdict: name + " was refused for want of a license, and it is unknown whether the user holds one that can be used.",
+			advice:  "Look at the user's license in the QMC under License management: is it there, and is it quarantined, or in excess of what was bought? There is nothing to free.",
+			tell: tell("Qlik does not let you in because of your license. I will find out what is wrong with it.",
+				"Qlik refuse l'accès à cause de votre licence. Je vais chercher ce qui ne va pas.",
+				"Qlik lässt Sie wegen Ihrer Lizenz nicht hinein. Ich finde heraus, was daran nicht stimmt."),
+		}
 	case len(facts.Slots) > 0 && !row.Limited:
 		can(true)
 		return words{
@@ -76,8 +84,11 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 	case row.EffectiveHeadroom > 1:
 		can(true)
 		w := words{verdict: fmt.Sprintf("%s can log in: %s free.", name, free(row.EffectiveHeadroom)), advice: "Nothing to free.", tell: logIn()}
-		if facts.ServiceAccount != headroom.NoServiceAccount {
+		switch {
+		case facts.ServiceAccount != headroom.NoServiceAccount:
 			w.advice = q.serviceAccountAdvice(facts)
+		case facts.RefusedLately():
+			w.advice = "Nothing to free. Ask the user to log in again."
 		}
 		return w
 	case row.EffectiveHeadroom == 1:

@@ -194,6 +194,16 @@ func (f *Facts) license() Judgment {
 	}
 }
 
+// RefusedLately reports whether a login of the user was refused within RecentRefusal.
+func (f *Facts) RefusedLately() bool {
+	last, _ := f.lastRefusal()
+	return last != nil
+}
+
+// LicenseUnclear reports whether the user was refused lately for want of a license, and it
+// is unknown whether the user holds one that can be used.
+func (f *Facts) LicenseUnclear() bool { return f.license().Cause == CauseUnknown }
+
 // Holds reports whether a license is one that a user holds.
 func Holds(license string) bool {
 	return license != "" && license != qlik.LicenseNone && license != qlik.LicenseUnknown
