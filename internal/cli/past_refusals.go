@@ -39,11 +39,7 @@ func PastRefusals(globs []string, logger log.Logger) func(now time.Time, license
 func pastRefusals(globs []string, logger log.Logger, now time.Time, licenses *qlik.Licenses) qlik.Refusals {
 	refused := make(qlik.Refusals)
 	for _, glob := range globs {
-		denials, err := auditlog.Past(context.Background(), glob, now.Add(-24*time.Hour))
-		if err != nil {
-			_ = level.Warn(logger).Log("msg", "Cannot read the audit log; some refused logins are not shown", "file", glob, "err", err)
-		}
-		for _, denial := range denials {
+		err := auditlog.Past(context.Background(), glob, now.Add(-24*time.Hour), func(denial auditlog.Denial) {
 			if denial.Time.After(now) { // since then, or by another clock
 				denial.Time = now
 			}
@@ -52,6 +48,9 @@ func pastRefusals(globs []string, logger log.Logger, now time.Time, licenses *ql
 					At: denial.Time, Reason: denial.Reason, License: licenses.Before(denial.Time, user),
 				})
 			}
+		})
+		if err != nil {
+			_ = level.Warn(logger).Log("msg", "Cannot read the audit log; some refused logins are not shown", "file", glob, "err", err)
 		}
 	}
 	for user, refusals := range refused {
