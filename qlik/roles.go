@@ -33,6 +33,12 @@ type role string
 
 func (r role) usable() bool { return r != "" }
 
+// ofAdministrator reports whether the role is one of those of administrators.
+func (r role) ofAdministrator() bool { return strings.Contains(strings.ToLower(string(r)), "admin") }
+
+// onlyHub reports whether the role gives rights in the hub and none in the QMC.
+func (r role) onlyHub() bool { return strings.EqualFold(string(r), "HubAdmin") }
+
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (r *role) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	var text name
@@ -70,8 +76,9 @@ func (c *Client) Administrators(ctx context.Context, users []User) (map[User]boo
 			if !slices.Contains(users, user) {
 				return // with the same id in another directory, for example
 			}
-			administers := slices.ContainsFunc(r.Roles.list, func(r role) bool { return strings.Contains(strings.ToLower(string(r)), "admin") })
-			if administers || len(r.Roles.list) == 0 && !r.Roles.odd {
+			roles := slices.DeleteFunc(r.Roles.list, role.onlyHub)
+			administers := slices.ContainsFunc(roles, role.ofAdministrator)
+			if administers || len(roles) == 0 && !r.Roles.odd {
 				known[user] = administers
 			}
 		})

@@ -41,6 +41,8 @@ func TestAdministrators(t *testing.T) {
 		{name: "a text", status: 200, body: list(user("LAB", `"SecurityAdmin"`)), want: `map[LAB\ada:true]`},
 		{name: "no role", status: 200, body: list(user("LAB", `[]`)), want: `map[LAB\ada:false]`},
 		{name: "null", status: 200, body: list(user("LAB", `null`)), want: `map[LAB\ada:false]`},
+		{name: "an administrator of the hub", status: 200, body: list(user("LAB", `["HubAdmin"]`)), want: `map[LAB\ada:false]`},
+		{name: "of the hub and the site", status: 200, body: list(user("LAB", `["HubAdmin","RootAdmin"]`)), want: `map[LAB\ada:true]`},
 		{name: "a role of the site", status: 200, body: list(user("LAB", `["Help desk"]`)), want: `map[]`},
 		{name: "odd roles", status: 200, body: list(user("LAB", `[7]`)), want: `map[]`, left: 1},
 		{name: "an odd role beside an administrator's", status: 200, body: list(user("LAB", `[7,"RootAdmin"]`)), want: `map[LAB\ada:true]`, left: 1},
