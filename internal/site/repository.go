@@ -45,6 +45,7 @@ type repository struct {
 	loading        map[string]chan struct{} // by source that is being read; closed when the read is done
 	usage          usageSchedule
 	roles          roles
+	withRows       []string  // licenses that had usage rows when these were last read
 	wantLicenses   bool      // a snapshot needs newer licenses
 	licensesFailed bool      // the last read of the licenses failed
 	accountsSought time.Time // last time that service accounts were sought
@@ -293,7 +294,7 @@ func (r *repository) refreshUsage() <-chan struct{} {
 // loadUsage reads the usage rows of the licenses in use if they are due.
 func (r *repository) loadUsage() {
 	r.mu.Lock()
-	licenses := r.known.licenses
+	licenses, withRows := r.known.licenses, r.withRows
 	due := licenses != nil && r.usage.due(r.now())
 	r.mu.Unlock()
 	if !due {
@@ -302,7 +303,7 @@ func (r *repository) loadUsage() {
 	ctx, cancel := context.WithTimeout(r.work.ctx, usageTimeout)
 	defer cancel()
 	asked := r.now()
-	rows, err := r.client.UsageRows(ctx, licenses)
+	rows, err := r.client.UsageRows(ctx, licenses, withRows...)
 	if r.work.ending() {
 		return
 	}
@@ -317,6 +318,12 @@ func (r *repository) loadUsage() {
 	if err != nil {
 		r.known.usage = nil
 		return
+	}
+	r.withRows = nil
+	for i := range rows {
+		if license := rows[i].License; !slices.Contains(r.withRows, license) {
+			r.withRows = append(r.withRows, license)
+		}
 	}
 	r.known.usage = headroom.NewUsage(rows, asked, now)
 	r.known.refreshed[qlik.SourceUsage] = now
