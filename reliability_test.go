@@ -155,7 +155,7 @@ func (f *faulty) expect(about string, a answer, want map[string]string) {
 // well holds the expected metrics without faults. All sessions existed before the
 // exporter started, and none ends.
 var well = map[string]string{
-	"qlik_sessions_started_total": "0", "qlik_sessions_ended_total": "0", "qlik_proxy_restarts_total": "0",
+	"qlik_sessions_started_total": "0", "qlik_sessions_ended_total": "0", "qlik_proxy_restarts_total": "0", "qlik_logins_refused_total": "0",
 	"qlik_up": "1", "qlik_sessions_complete": "1", "qlik_sessions": "3", "qlik_virtual_proxy_up": "4",
 	"qlik_user_sessions user_id=anna": "3", "qlik_session_limit_headroom": "2",
 }

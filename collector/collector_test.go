@@ -133,6 +133,7 @@ func company() *site {
 	}
 	s.snapshot.Tracking = headroom.Tracking{Since: day("2026-01-01"), Totals: headroom.Totals{
 		Started: map[string]uint64{"/": 20, "/sales": 3}, Ended: map[string]uint64{"/": 10, "/sales": 0}, Restarts: map[string]uint64{"qlik1": 1, "qlik2": 0},
+		Refused: map[string]uint64{"session_limit": 4, "no_license": 0},
 	}}
 	s.snapshot.Services = []qlik.ServiceState{
 		{Node: "qlik1", Service: "Proxy", State: "Running"},

@@ -88,6 +88,19 @@ func (d *Denials) Denied(denial auditlog.Denial, license string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.counts[denial.Reason]++
+	d.add(denial, license, 1)
+}
+
+// Recall adds a denial from before the exporter started. It does not count, but when it was
+// is known.
+func (d *Denials) Recall(denial auditlog.Denial) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.add(denial, qlik.LicenseUnknown, 0)
+}
+
+// add adds a denial to those of its user. The caller holds the mutex.
+func (d *Denials) add(denial auditlog.Denial, license string, times uint64) {
 	if denial.User == (qlik.User{}) {
 		return
 	}
@@ -96,7 +109,7 @@ func (d *Denials) Denied(denial auditlog.Denial, license string) {
 	if !known {
 		d.names += key.size()
 	}
-	count.times++
+	count.times += times
 	if denial.Time.After(count.last) {
 		count.last = denial.Time
 	}
@@ -107,11 +120,16 @@ func (d *Denials) Denied(denial auditlog.Denial, license string) {
 	}
 }
 
-// refuse adds a refusal. The logs of several nodes can report them out of order.
+// refuse adds a refusal. The logs of several nodes can report them out of order, and one
+// that was recalled can be reported again.
 func (c *deniedCount) refuse(refusal qlik.Refusal) {
 	at := len(c.refusals)
 	for at > 0 && c.refusals[at-1].At.After(refusal.At) {
 		at--
+	}
+	if at > 0 && c.refusals[at-1].At.Equal(refusal.At) {
+		c.refusals[at-1] = refusal
+		return
 	}
 	c.refusals = slices.Insert(c.refusals, at, refusal)
 	if len(c.refusals) > maxRefusals {

@@ -98,3 +98,34 @@ func TestRefused(t *testing.T) {
 		t.Errorf("after a day: %v", got)
 	}
 }
+
+// TestRecall checks that denials from before the start are known but do not count, and that
+// one which is reported again is one refusal.
+func TestRecall(t *testing.T) {
+	denials := NewDenials(nil)
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	anna := qlik.NewUser("LAB", "anna")
+	denial := func(minutes int) auditlog.Denial {
+		return auditlog.Denial{Time: noon.Add(time.Duration(minutes) * time.Minute), User: anna, Reason: auditlog.SessionLimit}
+	}
+	denials.Denied(denial(5), qlik.LicenseAnalyzer)
+	for _, minutes := range []int{1, 2, 3} {
+		denials.Recall(denial(minutes))
+	}
+	denials.Denied(denial(3), qlik.LicenseAnalyzer)
+	denials.Recall(auditlog.Denial{Time: noon, Reason: auditlog.NoLicense}) // of nobody
+	var got []string
+	for _, refusal := range denials.Refused(noon.Add(time.Hour))[anna] {
+		got = append(got, refusal.At.Format("4 ")+refusal.License)
+	}
+	if want := []string{"5 analyzer", "3 analyzer", "2 unknown", "1 unknown"}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	count := denials.users[deniedUser{auditlog.SessionLimit, anna}]
+	if n := denials.counts[auditlog.SessionLimit]; n != 2 || count.times != 2 || !count.last.Equal(denial(5).Time) {
+		t.Errorf("%d denials, %d of the user, the last at %s", n, count.times, count.last)
+	}
+	if n := denials.counts[auditlog.NoLicense]; n != 0 {
+		t.Errorf("%d denials of nobody", n)
+	}
+}

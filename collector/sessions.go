@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
@@ -62,6 +63,9 @@ var (
 	proxyRestartsDesc = counterDesc("qlik_proxy_restarts_total",
 		"Number of times that a node with five or more sessions lost all of them at once.",
 		"qlik_node")
+	loginsRefusedDesc = counterDesc("qlik_logins_refused_total",
+		"Refused logins by reason, each once: a session beyond the limit without a slot, a refusal in an audit security log, or both. Further refusals of a user within two minutes are the same login.",
+		"reason")
 
 	virtualProxyUpDesc = gaugeDesc("qlik_virtual_proxy_up",
 		"1 if the node responded for the virtual proxy in this scrape. If 0, its sessions there are unknown.",
@@ -170,6 +174,9 @@ func (c *sessionsCollector) writeTracking(tracking *headroom.Tracking, w *writer
 	}
 	for node, restarts := range tracking.Restarts {
 		w.write(proxyRestartsDesc, float64(restarts), node)
+	}
+	for _, reason := range qlik.RefusalReasons() {
+		w.write(loginsRefusedDesc, float64(tracking.Refused[string(reason)]), string(reason))
 	}
 	if c.lifetimes != nil {
 		w.writeHistogram(sessionDurationDesc, c.lifetimes)

@@ -22,5 +22,8 @@ const (
 	RefusedNoLicense    RefusalReason = "no_license"    // the user has no license, or the license service finds none
 )
 
+// RefusalReasons lists all reasons.
+func RefusalReasons() []RefusalReason { return []RefusalReason{RefusedNoLicense, RefusedSessionLimit} }
+
 // Refusals are the refused logins of users, the last one first.
 type Refusals map[User][]Refusal

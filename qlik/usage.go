@@ -2,6 +2,7 @@ package qlik
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 )
@@ -50,10 +51,11 @@ func (r usageRecord) owner() User {
 // maxAhead is how far a clock of the site may be ahead. Later times are impossible.
 const maxAhead = 24 * time.Hour
 
-// UsageRows reads the usage rows of the licenses in use from a repository. A session can
-// have several rows, and each of them is in the result. A row without a session takes no
+// UsageRows reads from a repository the usage rows of the licenses in use, and those of the
+// licenses in also, which may still have rows although nobody holds them any more. A session
+// can have several rows, and each of them is in the result. A row without a session takes no
 // slot and is skipped.
-func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) (rows []UsageRow, err error) {
+func (c *Client) UsageRows(ctx context.Context, licenses *Licenses, also ...string) (rows []UsageRow, err error) {
 	left, room := make(leftOut), newRoom(maxElements, maxNames)
 	defer func() { c.skipped.record(SourceUsage, left, err) }()
 	var ids []rowID // by row
@@ -72,7 +74,10 @@ func (c *Client) UsageRows(ctx context.Context, licenses *Licenses) (rows []Usag
 			ids = append(ids, record.rowID(records, row.Session))
 		}
 	}
-	for _, license := range licenses.inUse {
+	for _, license := range licenseTypes {
+		if !slices.Contains(licenses.inUse, license) && !slices.Contains(also, license.name) {
+			continue
+		}
 		before := len(rows)
 		err := listEntities(ctx, c, c.repositories.lastFirst(), license.usage, left, room,
 			func() { rows, ids, impossible = rows[:before], ids[:before], 0 },

@@ -44,10 +44,10 @@ func licensedAccounts(s *site) []string {
 			case a.services:
 				advice = append(advice, fmt.Sprintf("%s runs the services of this machine and holds %s access, so the session limit applies to it, and reloads fail at the limit: exclude the account in the license rule, and then remove this access in the QMC under License management", a.user, license))
 			default:
-				advice = append(advice, fmt.Sprintf("%s is the user of the monitoring apps' data connections and holds %s access, so each reload of these apps takes one of the user's sessions: "+
+				advice = append(advice, fmt.Sprintf("%s is the user of the monitoring apps' data connections and holds %s access, so each reload of these apps%s takes one of the user's sessions: "+
 					"if it is a service account, remove this access in the QMC under License management, and name the account with %s; "+
 					"if it is a person who needs the access, enter another root administrator without a license in the data connections that begin with monitor_apps_REST_",
-					a.user, license, s.Setting("qlik.service-account")))
+					a.user, license, s.reloadsADay(), s.Setting("qlik.service-account")))
 			}
 		}
 	}

@@ -60,6 +60,7 @@ var siteSteps = []step[*site]{
 	leftOut("usage rows", qlik.SourceUsage),
 	{name: "service account", when: hasRepositoryOrAccounts, run: (*site).findAccounts},
 	leftOut("data connections", qlik.SourceDataConnections),
+	{name: "reloads", target: repositoryAddress, when: connects, run: (*site).countReloads},
 	{name: "audit log", needs: siteNeeds{configuredAuditLog}, run: (*site).checkAuditLogs},
 	{name: "clock", needs: siteNeeds{datedAnswer}, run: (*site).compareClocks},
 }
@@ -98,6 +99,7 @@ type site struct {
 	results  []headroom.LinkResult // sessions of the links (links.go)
 	licenses *qlik.Licenses        // nil while unknown (licenses.go)
 	accounts []*account            // service accounts, named or found (accounts.go)
+	reloads  *int                  // of the monitoring apps in the last day; nil while unknown (reloads.go)
 }
 
 var errInterrupted = errors.New("interrupted")

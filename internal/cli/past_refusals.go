@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log"
@@ -15,22 +16,30 @@ import (
 // maxRefusals is the maximum number of refusals of a user in the output.
 const maxRefusals = 20
 
+// refusalsValidity is how long refusals are valid after they were read. A command needs them
+// several times in a row, and a log can be large.
+const refusalsValidity = 15 * time.Second
+
 // PastRefusals returns a function that reads the refused logins of the last day from audit
 // security logs. It logs which logs cannot be read.
 func PastRefusals(globs []string, logger log.Logger) func(now time.Time, licenses *qlik.Licenses) qlik.Refusals {
+	var mu sync.Mutex
+	var last qlik.Refusals
+	var read time.Time
 	return func(now time.Time, licenses *qlik.Licenses) qlik.Refusals {
-		return pastRefusals(globs, logger, now, licenses)
+		mu.Lock()
+		defer mu.Unlock()
+		if last == nil || now.Sub(read) > refusalsValidity {
+			last, read = pastRefusals(globs, logger, now, licenses), now
+		}
+		return last
 	}
 }
 
 func pastRefusals(globs []string, logger log.Logger, now time.Time, licenses *qlik.Licenses) qlik.Refusals {
 	refused := make(qlik.Refusals)
 	for _, glob := range globs {
-		denials, err := auditlog.Past(context.Background(), glob, now.Add(-24*time.Hour))
-		if err != nil {
-			_ = level.Warn(logger).Log("msg", "Cannot read the audit log; some refused logins are not shown", "file", glob, "err", err)
-		}
-		for _, denial := range denials {
+		err := auditlog.Past(context.Background(), glob, now.Add(-24*time.Hour), func(denial auditlog.Denial) {
 			if denial.Time.After(now) { // since then, or by another clock
 				denial.Time = now
 			}
@@ -39,6 +48,9 @@ func pastRefusals(globs []string, logger log.Logger, now time.Time, licenses *ql
 					At: denial.Time, Reason: denial.Reason, License: licenses.Before(denial.Time, user),
 				})
 			}
+		})
+		if err != nil {
+			_ = level.Warn(logger).Log("msg", "Cannot read the audit log; some refused logins are not shown", "file", glob, "err", err)
 		}
 	}
 	for user, refusals := range refused {

@@ -44,6 +44,8 @@ type repository struct {
 	known          known
 	loading        map[string]chan struct{} // by source that is being read; closed when the read is done
 	usage          usageSchedule
+	roles          roles
+	withRows       []string  // licenses that had usage rows when these were last read
 	wantLicenses   bool      // a snapshot needs newer licenses
 	licensesFailed bool      // the last read of the licenses failed
 	accountsSought time.Time // last time that service accounts were sought
@@ -263,8 +265,8 @@ func (r *repository) candidates() []collector.Candidate {
 	return all
 }
 
-// refreshUsage starts a read of the usage rows if they are due. If the licenses are
-// unknown, it reads them first. The channel is closed when the read is done. The read
+// refreshUsage starts a read of the usage rows, and of roles, if they are due. If the
+// licenses are unknown, it reads them first. The channel is closed when the read is done. The read
 // does not depend on a caller, so that the short deadline of a caller does not count as
 // a timeout of the repository.
 func (r *repository) refreshUsage() <-chan struct{} {
@@ -281,7 +283,10 @@ func (r *repository) refreshUsage() <-chan struct{} {
 		if never {
 			<-r.load(qlik.SourceLicenses, r.loadLicenses)
 		}
+		var reading sync.WaitGroup
+		reading.Go(r.loadRoles)
 		r.loadUsage()
+		reading.Wait()
 	})
 	return done
 }
@@ -289,7 +294,7 @@ func (r *repository) refreshUsage() <-chan struct{} {
 // loadUsage reads the usage rows of the licenses in use if they are due.
 func (r *repository) loadUsage() {
 	r.mu.Lock()
-	licenses := r.known.licenses
+	licenses, withRows := r.known.licenses, r.withRows
 	due := licenses != nil && r.usage.due(r.now())
 	r.mu.Unlock()
 	if !due {
@@ -298,7 +303,7 @@ func (r *repository) loadUsage() {
 	ctx, cancel := context.WithTimeout(r.work.ctx, usageTimeout)
 	defer cancel()
 	asked := r.now()
-	rows, err := r.client.UsageRows(ctx, licenses)
+	rows, err := r.client.UsageRows(ctx, licenses, withRows...)
 	if r.work.ending() {
 		return
 	}
@@ -313,6 +318,12 @@ func (r *repository) loadUsage() {
 	if err != nil {
 		r.known.usage = nil
 		return
+	}
+	r.withRows = nil
+	for i := range rows {
+		if license := rows[i].License; !slices.Contains(r.withRows, license) {
+			r.withRows = append(r.withRows, license)
+		}
 	}
 	r.known.usage = headroom.NewUsage(rows, asked, now)
 	r.known.refreshed[qlik.SourceUsage] = now
@@ -360,7 +371,7 @@ func (r *repository) round(asked time.Time, links []headroom.LinkResult) headroo
 	round := headroom.Round{
 		Asked: asked, Heard: r.now(), Links: links,
 		Usage: r.known.usage, Licenses: r.known.licenses, Services: r.known.named,
-		Refusals: refusals, ServiceAccounts: make(map[qlik.User]headroom.ServiceAccount),
+		Refusals: refusals, ServiceAccounts: make(map[qlik.User]headroom.ServiceAccount), Administrators: r.roles.known,
 	}
 	for _, user := range r.known.monitoringUsers {
 		round.ServiceAccounts[user] = headroom.ConnectsReloads

@@ -96,3 +96,44 @@ func TestStaleReportOfServices(t *testing.T) {
 		wantComplete("the repository answers again", true)
 	})
 }
+
+// TestRowsWithoutHolder checks that the usage rows of a license are read as long as there are
+// some, also after its last holder has lost it.
+func TestRowsWithoutHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := threeNodes()
+		config.Users = []qliktest.User{
+			{Directory: "LAB", ID: "anna", License: qliktest.Professional}, {Directory: "LAB", ID: "ben", License: qliktest.Analyzer},
+		}
+		server, site := start(t, config, withLicenses)
+		session := login(t, server, "anna", "laptop", "", "qlik1")
+		site.Refresh()
+		rows := func() int {
+			time.Sleep(usageInterval)
+			return status(t, within(t, site, time.Second), "anna").LicensedSessions
+		}
+		if n := rows(); n != 1 {
+			t.Fatalf("%d rows", n)
+		}
+		if !server.TakeLicense("LAB", "anna", qliktest.Professional) {
+			t.Fatal("the license stays")
+		}
+		time.Sleep(licensesInterval)
+		site.Refresh()
+		for range 2 {
+			if n := rows(); n != 1 {
+				t.Errorf("%d rows after the license was taken", n)
+			}
+		}
+		server.Logout(session.ID)
+		time.Sleep(usageInterval)
+		within(t, site, time.Second) // finds no row
+		const path = "/qrs/license/professionalaccessusage/full"
+		before := server.Requests().Repository[path]
+		time.Sleep(usageInterval)
+		within(t, site, time.Second)
+		if n := server.Requests().Repository[path] - before; n != 0 {
+			t.Errorf("%d requests although nobody holds the license and there are no rows", n)
+		}
+	})
+}

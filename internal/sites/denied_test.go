@@ -1,12 +1,15 @@
 package sites
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/go-kit/log"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
@@ -45,5 +48,30 @@ func TestDenied(t *testing.T) {
 	}
 	if snapshot := site.Recent.Snapshot(t.Context()); len(snapshot.Refusals[anna]) == 0 {
 		t.Error("the snapshot has no refusals")
+	}
+}
+
+// TestRecall checks that a site knows the refusals of the day before its start.
+func TestRecall(t *testing.T) {
+	_, settings := simulated(t, "paris")
+	path := filepath.Join(t.TempDir(), "audit.txt")
+	settings.AuditLog = []config.AuditLog{{Node: "paris1", Glob: path}}
+	started := time.Now()
+	text := "Timestamp\tUserDirectory\tUserId\tMessage\r\n"
+	for id, ago := range map[string]time.Duration{"old": 25 * time.Hour, "anna": time.Hour, "later": -time.Minute} {
+		text += started.Add(-ago).Format("20060102T150405.000-0700") + "\tLAB\t" + id + "\tAccess was denied, SessionCount: '5', OperationType: 'UsageDenied'\r\n"
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	site, err := open(settings, log.NewNopLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer site.close()
+	site.recall(t.Context(), started)
+	refused := site.denials.Refused(started)
+	if anna := refused[qlik.NewUser("LAB", "anna")]; len(refused) != 1 || len(anna) != 1 || anna[0].Reason != qlik.RefusedSessionLimit {
+		t.Errorf("got %v", refused)
 	}
 }

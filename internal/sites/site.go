@@ -5,10 +5,12 @@ package sites
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
@@ -27,6 +29,7 @@ type Site struct {
 
 	followers []*auditlog.Follower
 	denials   *collector.Denials
+	logger    log.Logger
 
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -44,7 +47,7 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{Config: settings}
+	s := &Site{Config: settings, logger: logger}
 	byNode := make(map[string]collector.AuditLog)
 	for node, glob := range settings.AuditLogs() {
 		follower, err := auditlog.New(auditlog.Config{Node: node, Glob: glob, Logger: logger})
@@ -82,6 +85,23 @@ func (s *Site) start() {
 	}
 	for _, follower := range s.followers {
 		s.background.Go(func() { follower.Run(ctx, s.denied) })
+	}
+	started := time.Now()
+	s.background.Go(func() { s.recall(ctx, started) })
+}
+
+// recall adds the refused logins of the day before the start, one log after the other. The
+// followers report the later ones.
+func (s *Site) recall(ctx context.Context, started time.Time) {
+	for node, glob := range s.Config.AuditLogs() {
+		err := auditlog.Past(ctx, glob, started.Add(-24*time.Hour), func(denial auditlog.Denial) {
+			if !denial.Time.After(started) {
+				s.denials.Recall(denial)
+			}
+		})
+		if errors.Is(err, auditlog.ErrPast) { // the follower logs all other errors
+			_ = level.Info(s.logger).Log("msg", "The audit log is too large to find all refused logins of the day before the start", "node", node, "file", glob)
+		}
 	}
 }
 

@@ -6,52 +6,59 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
 const (
 	// maxPast is the maximum number of bytes that Past reads. Qlik renames a log at 8 MB.
 	maxPast = 128 << 20
-	// maxPastDenials is the maximum number of refused logins that Past returns.
+	// maxPastDenials is the maximum number of refused logins that Past reports.
 	maxPastDenials = 200_000
 )
 
-// errPast means that Past did not read everything.
-var errPast = errors.New("there is more than can be read at once")
+// ErrPast means that Past did not read everything, because it is too much.
+var ErrPast = errors.New("there is more than can be read at once")
 
-// Past returns the refused logins since a time, in no order: those of the live file and of
-// the archives in its folder that were written since. It skips invalid lines. If a network
-// share does not respond, it returns an error after some seconds. Refused logins that were
-// read before an error are in the result.
-func Past(ctx context.Context, glob string, since time.Time) ([]Denial, error) {
+// Past calls denied for each refused login since a time, in no order: those of the live
+// file, and then those of the archives in its folder that were written since. It skips
+// invalid lines. If a network share does not respond, or if there is more than can be read
+// in some seconds, it returns an error.
+func Past(ctx context.Context, glob string, since time.Time, denied func(Denial)) error {
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
-	type result struct {
-		denials []Denial
-		err     error
-	}
-	done := make(chan result, 1) // a system call about a file of a share cannot be canceled
+	var mu sync.Mutex // guards returned, so that denied is not called after the return
+	returned := false
+	done := make(chan error, 1) // a system call about a file of a share cannot be canceled
 	go func() {
-		denials, err := past(ctx, glob, since)
-		done <- result{denials, err}
+		done <- past(ctx, glob, since, func(d Denial) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !returned {
+				denied(d)
+			}
+		})
 	}()
 	select {
-	case r := <-done:
-		return r.denials, r.err
+	case err := <-done:
+		return err
 	case <-ctx.Done():
-		return nil, errNoAnswer
+		mu.Lock()
+		defer mu.Unlock()
+		returned = true
+		return errNoAnswer
 	}
 }
 
-func past(ctx context.Context, glob string, since time.Time) (denials []Denial, err error) {
+func past(ctx context.Context, glob string, since time.Time, denied func(Denial)) error {
 	f, err := New(Config{Glob: glob})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	f.buffer = make([]byte, bufferSize)
 	live, archives, err := f.list()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(live) == 0 {
 		err = errNoFile
@@ -64,7 +71,7 @@ func past(ctx context.Context, glob string, since time.Time) (denials []Denial, 
 	}
 	slices.SortFunc(names[len(live):], func(a, b string) int { return strings.Compare(b, a) }) // the latest archive first
 	seen := make(map[identity]bool)                                                            // a file can be copied
-	room := int64(maxPast)
+	room, denials := int64(maxPast), 0
 	for _, name := range names {
 		file, h, openErr := f.openFile(name)
 		if openErr != nil {
@@ -80,13 +87,14 @@ func past(ctx context.Context, glob string, since time.Time) (denials []Denial, 
 		seen[h.id] = true
 		info, readErr := file.Stat()
 		if readErr == nil {
-			if room -= info.Size(); room < 0 || len(denials) >= maxPastDenials {
-				readErr = errPast
+			if room -= info.Size(); room < 0 || denials >= maxPastDenials {
+				readErr = ErrPast
 			} else {
 				p := &position{head: h, offset: h.first}
 				readErr = p.read(ctx, file, f.buffer, func(d Denial) {
-					if !d.Time.Before(since) && len(denials) < maxPastDenials {
-						denials = append(denials, d)
+					if !d.Time.Before(since) && denials < maxPastDenials {
+						denials++
+						denied(d)
 					}
 				}, func(error) {})
 			}
@@ -96,5 +104,5 @@ func past(ctx context.Context, glob string, since time.Time) (denials []Denial, 
 			err = readErr
 		}
 	}
-	return denials, err
+	return err
 }

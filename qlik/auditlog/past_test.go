@@ -34,13 +34,12 @@ func TestPast(t *testing.T) {
 	write("QLIK1_AuditActivity_Proxy.txt", now, line("20240514T100000Z", "LAB", "other", limitMessage))
 
 	past := func(glob string) []string {
-		denials, err := Past(t.Context(), filepath.Join(dir, glob), now.Add(-24*time.Hour))
+		var found []string
+		err := Past(t.Context(), filepath.Join(dir, glob), now.Add(-24*time.Hour), func(d Denial) {
+			found = append(found, d.User.ID+" "+string(d.Reason))
+		})
 		if err != nil {
 			t.Error(err)
-		}
-		var found []string
-		for _, d := range denials {
-			found = append(found, d.User.ID+" "+string(d.Reason))
 		}
 		slices.Sort(found)
 		return found
@@ -53,15 +52,16 @@ func TestPast(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, live)); err != nil {
 		t.Fatal(err)
 	}
-	denials, err := Past(t.Context(), filepath.Join(dir, live), now.Add(-24*time.Hour))
-	if err == nil || len(denials) != 1 {
-		t.Errorf("without the live file: %v, %v", denials, err)
+	denials := 0
+	err := Past(t.Context(), filepath.Join(dir, live), now.Add(-24*time.Hour), func(Denial) { denials++ })
+	if err == nil || denials != 1 {
+		t.Errorf("without the live file: %d, %v", denials, err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "x_AuditSecurity_Repository.txt"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, glob := range []string{"", "[", "x_AuditSecurity_Repository.txt", "nosuch/file.txt"} {
-		if _, err := Past(t.Context(), filepath.Join(dir, "nosuch", glob), now); err == nil {
+		if err := Past(t.Context(), filepath.Join(dir, "nosuch", glob), now, func(Denial) {}); err == nil {
 			t.Errorf("%q: no error", glob)
 		}
 	}

@@ -149,6 +149,7 @@ type Facts struct {
 	License        string // one of the license constants; "" if licenses were not read
 	Unusable       bool   // the license is quarantined, or more are allocated than there are
 	Administrator  bool   // has an administrator's role, which needs no license
+	RolesKnown     bool   // whether Administrator is known
 	ServiceAccount ServiceAccount
 	Refusals       []qlik.Refusal // of the last day, the last one first
 
@@ -183,6 +184,8 @@ func (f *Facts) license() Judgment {
 	switch {
 	case f.License == qlik.LicenseNone && f.Administrator:
 		return Judgment{} // an administrator is refused the hub, and works in the QMC
+	case f.License == qlik.LicenseNone && !f.RolesKnown:
+		return Judgment{CauseNoLicense, Likely, since}
 	case f.License == qlik.LicenseNone:
 		return Judgment{CauseNoLicense, Certain, since}
 	case !Holds(f.License) || f.Unusable:

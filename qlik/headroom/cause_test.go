@@ -41,7 +41,7 @@ func begun(virtualProxy string, used bool, minutesAgo ...float64) []Start {
 func busyUser() Facts {
 	return Facts{
 		Now: morning, Limit: 5, Complete: true, RowsKnown: true,
-		License: qlik.LicenseAnalyzer, Reached: ago(20),
+		License: qlik.LicenseAnalyzer, RolesKnown: true, Reached: ago(20),
 		Slots: []Slot{inUse("/", 100), inUse("/", 80), inUse("/", 60), inUse("/", 40), inUse("/", 20)},
 	}
 }
@@ -108,6 +108,10 @@ func situations() []situation {
 				{"the license is unknown", func(f *Facts) { f.License = qlik.LicenseUnknown }, CauseUnknown},
 				{"licenses are not read", func(f *Facts) { f.License = "" }, CauseUnknown},
 			}},
+		{"a user without license whose roles are unknown", func(f *Facts) {
+			f.License, f.RolesKnown, f.EffectiveHeadroom, f.Slots = qlik.LicenseNone, false, 5, nil
+			refused(true, 12, 2)(f)
+		}, Judgment{CauseNoLicense, Likely, ago(12)}, nil},
 		{"refused once more because of the limit, which counts", func(f *Facts) { f.License = qlik.LicenseNone; refused(true, 9)(f); refused(false, 3)(f) },
 			Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
 		{"an administrator without license opens the QMC", func(f *Facts) { f.License, f.Administrator = qlik.LicenseNone, true; refused(true, 1)(f) },

@@ -1,6 +1,7 @@
 package headroom
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -27,6 +28,25 @@ func (o *observation) judgeCauses() {
 func (o *observation) refusedLately(user qlik.User) bool {
 	refusals := o.round.Refusals[user]
 	return len(refusals) > 0 && o.now.Sub(refusals[0].At) <= RecentRefusal
+}
+
+// RolesDecide returns the users whose roles decide a cause: those that were refused for want
+// of a license within RecentRefusal before a time and certainly hold none. The last refused
+// are the first.
+func RolesDecide(refusals qlik.Refusals, licenses *qlik.Licenses, now time.Time) []qlik.User {
+	if licenses == nil {
+		return nil
+	}
+	var users []qlik.User
+	for user, of := range refusals {
+		if len(of) > 0 && of[0].Reason == qlik.RefusedNoLicense && now.Sub(of[0].At) <= RecentRefusal && licenses.Of(user) == qlik.LicenseNone {
+			users = append(users, user)
+		}
+	}
+	slices.SortFunc(users, func(a, b qlik.User) int {
+		return cmp.Or(refusals[b][0].At.Compare(refusals[a][0].At), a.Compare(b))
+	})
+	return users
 }
 
 // Facts returns what is known of a user. It returns nil if the user is not in the snapshot.
@@ -90,10 +110,11 @@ func (o *observation) factsOf(number int32, notSticky map[string]bool) *Facts {
 	user := &o.users[o.status[number]]
 	f := &Facts{
 		Now: o.now, Limit: o.limit, EffectiveHeadroom: user.EffectiveHeadroom, Complete: o.complete, RowsKnown: o.useRows,
-		License: user.License, ServiceAccount: o.serviceAccount(user.User), Administrator: o.round.Administrators[user.User],
+		License: user.License, ServiceAccount: o.serviceAccount(user.User),
 		Refusals: o.round.Refusals[user.User], AboveSince: o.after.history.above[user.User], NotSticky: notSticky,
 		Reached: user.LastLimitReached,
 	}
+	f.Administrator, f.RolesKnown = o.round.Administrators[user.User]
 	if licenses := o.round.Licenses; licenses != nil {
 		f.Unusable = licenses.Unusable(user.User)
 	}

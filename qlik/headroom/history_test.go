@@ -2,6 +2,7 @@ package headroom
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -183,16 +184,19 @@ func TestRefusedUsersAreShown(t *testing.T) {
 	s := newScenario(t, "n1/")
 	s.analyzers("anna")
 	at := s.now
-	refused := func() UserStatus {
+	refused := func(roles map[qlik.User]bool) UserStatus {
 		round := s.round()
+		round.Administrators = roles
 		round.Refusals = qlik.Refusals{lab("eve"): {{At: at, Reason: qlik.RefusedNoLicense}}}
 		s.snapshot, s.state = s.state.Observe(round)
 		return s.user("eve")
 	}
-	eve := refused()
+	eve := refused(map[qlik.User]bool{lab("eve"): false})
 	s.expect("without license", []any{eve.Judgment, eve.Present()}, []any{Judgment{CauseNoLicense, Certain, at}, false})
+	s.expect("roles are unknown", refused(nil).Judgment, Judgment{CauseNoLicense, Likely, at})
+	s.expect("an administrator", refused(map[qlik.User]bool{lab("eve"): true}).Judgment, unknownCause)
 	s.now = s.now.Add(15*time.Minute + time.Second)
-	s.expect("later", refused(), UserStatus{User: lab("eve")})
+	s.expect("later", refused(nil), UserStatus{User: lab("eve")})
 }
 
 // TestHistoryIsLimited checks that invented users do not make the history grow without limit.
@@ -209,5 +213,32 @@ func TestHistoryIsLimited(t *testing.T) {
 	few := history{starts: map[qlik.User][]start{lab("old"): {{at: morning.Add(-50 * time.Minute)}}}}
 	if few.prune(morning); len(few.starts) != 1 {
 		t.Error("a few starts are not kept")
+	}
+}
+
+// TestRolesDecide checks that roles are wanted only of users who were just refused for want
+// of a license and certainly hold none.
+func TestRolesDecide(t *testing.T) {
+	at := func(minutes int, reason qlik.RefusalReason) qlik.Refusal {
+		return qlik.Refusal{At: morning.Add(-time.Duration(minutes) * time.Minute), Reason: reason}
+	}
+	refusals := qlik.Refusals{
+		lab("early"):       {at(9, qlik.RefusedNoLicense)},
+		lab("late"):        {at(1, qlik.RefusedNoLicense), at(2, qlik.RefusedSessionLimit)},
+		lab("limit"):       {at(1, qlik.RefusedSessionLimit), at(2, qlik.RefusedNoLicense)},
+		lab("licensed"):    {at(1, qlik.RefusedNoLicense)},
+		lab("long ago"):    {at(16, qlik.RefusedNoLicense)},
+		qlik.AnonymousUser: {at(1, qlik.RefusedNoLicense)},
+	}
+	licenses := &qlik.Licenses{Certain: true, Holders: map[qlik.User]qlik.LicenseSet{lab("licensed"): qlik.NewLicenseSet(qlik.LicenseAnalyzer)}}
+	if got, want := RolesDecide(refusals, licenses, morning), []qlik.User{lab("late"), lab("early")}; !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+	uncertain := *licenses
+	uncertain.Certain = false
+	for _, l := range []*qlik.Licenses{nil, &uncertain} {
+		if got := RolesDecide(refusals, l, morning); len(got) != 0 {
+			t.Errorf("licenses %v: got %v", l, got)
+		}
 	}
 }

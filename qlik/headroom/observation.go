@@ -74,7 +74,7 @@ func newObservation(before *State, r *Round) *observation {
 		limits: before.limits,
 		round:  r, now: r.Heard, before: before,
 		after: &State{
-			limits: before.limits, since: since,
+			limits: before.limits, since: since, heard: r.Heard,
 			links:    make(map[qlik.LinkKey]*trackedLink, len(r.Links)),
 			sessions: make(map[qlik.SessionKey]trackedSession, sessions),
 			ended:    make(map[qlik.SessionKey]endedSession, len(before.ended)),

@@ -14,6 +14,7 @@ func (s *State) Observe(r Round) (*Snapshot, *State) {
 	o.judgeRows()
 	o.computeSlots()
 	o.rememberUsers()
+	o.countRefused()
 	o.judgeCauses()
 	o.before = nil // so that a snapshot does not keep all states before it
 	return o.snapshot(), o.after

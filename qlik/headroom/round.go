@@ -20,7 +20,7 @@ type Round struct {
 	// What other sources say of users.
 	Refusals        qlik.Refusals // refused logins of the last day
 	ServiceAccounts map[qlik.User]ServiceAccount
-	Administrators  map[qlik.User]bool // users with an administrator's role
+	Administrators  map[qlik.User]bool // whether users have an administrator's role; those that are unknown are absent
 }
 
 // LinkResult is the result of the request to one link.

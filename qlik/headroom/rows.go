@@ -20,6 +20,10 @@ func (o *observation) assignRows() {
 		row, owner := &usage.rows[i], rowOwner{user: -1}
 		if session, live := o.after.sessions[row.Session]; live {
 			owner = rowOwner{user: session.user, live: true}
+			if !session.granted {
+				session.granted = true
+				o.after.sessions[row.Session] = session
+			}
 		} else {
 			user := row.User
 			if ended, known := o.endOf(row); known {

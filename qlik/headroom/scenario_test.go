@@ -25,6 +25,7 @@ type scenario struct {
 	usage    *Usage
 	licenses *qlik.Licenses
 	services *Services
+	refusals qlik.Refusals
 
 	state    *State
 	snapshot *Snapshot
@@ -111,7 +112,7 @@ func (s *scenario) report(host, state string) {
 
 // round returns the current responses of the site.
 func (s *scenario) round() Round {
-	round := Round{Asked: s.now, Heard: s.now, Usage: s.usage, Licenses: s.licenses, Services: s.services}
+	round := Round{Asked: s.now, Heard: s.now, Usage: s.usage, Licenses: s.licenses, Services: s.services, Refusals: s.refusals}
 	for _, link := range s.links {
 		result := *link
 		if result.Err != nil {

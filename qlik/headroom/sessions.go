@@ -80,6 +80,7 @@ func (o *observation) addSessions(link *LinkResult) (stayed int) {
 		now := trackedSession{link: tracked, firstSeen: o.seen, user: user}
 		if known, was := o.before.sessions[id]; was {
 			now.firstSeen, now.startSeen, now.closeStart = known.firstSeen, known.startSeen, known.closeStart
+			now.granted, now.refused = known.granted, known.refused
 			if now.startSeen && o.now.Sub(*now.firstSeen) <= UsageValidity {
 				o.tally[user].recent = true
 			}

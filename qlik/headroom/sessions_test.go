@@ -37,6 +37,7 @@ func TestCountersExistBeforeTheFirstEvent(t *testing.T) {
 		Started:  map[string]uint64{"/": 0, "/sales": 0},
 		Ended:    map[string]uint64{"/": 0, "/sales": 0},
 		Restarts: map[string]uint64{"n1": 0, "n2": 0},
+		Refused:  map[string]uint64{"no_license": 0, "session_limit": 0},
 	})
 }
 

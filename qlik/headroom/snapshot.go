@@ -208,6 +208,7 @@ type Totals struct {
 	Started  map[string]uint64 // started sessions by virtual proxy
 	Ended    map[string]uint64 // ended sessions by virtual proxy
 	Restarts map[string]uint64 // restarts of proxies by node
+	Refused  map[string]uint64 // refused logins by reason, each once; see refusedLogins
 }
 
 func (t *Totals) clone() Totals {
@@ -217,5 +218,5 @@ func (t *Totals) clone() Totals {
 		}
 		return maps.Clone(m)
 	}
-	return Totals{Started: clone(t.Started), Ended: clone(t.Ended), Restarts: clone(t.Restarts)}
+	return Totals{Started: clone(t.Started), Ended: clone(t.Ended), Restarts: clone(t.Restarts), Refused: clone(t.Refused)}
 }

@@ -53,6 +53,7 @@ type State struct {
 	limits *limits
 
 	since time.Time // time of the first round; zero before it
+	heard time.Time // time of the last round; zero before the first
 	links map[qlik.LinkKey]*trackedLink
 
 	sessions map[qlik.SessionKey]trackedSession
@@ -63,6 +64,7 @@ type State struct {
 	usage   *Usage // usage rows of the round; nil if they were unknown
 
 	remembered map[qlik.User]trackedUser
+	refused    refusedLogins
 	totals     Totals
 	trust      trust
 }
@@ -97,6 +99,8 @@ type trackedSession struct {
 	startSeen bool       // its link answered the round before, without this session
 
 	closeStart bool // startSeen, and that round was at most closeRounds before
+	granted    bool // it had a usage row
+	refused    bool // it was counted as a refused login
 }
 
 // trackedUser is the state of a user besides sessions.

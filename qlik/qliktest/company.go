@@ -51,6 +51,10 @@ func Company(users int) Config {
 			Name: "monitor_apps_REST_" + name, Username: CompanyDirectory + `\` + CompanyServiceAccount, Password: "simulated password",
 		})
 	}
+	for _, app := range []string{"License Monitor", "Operations Monitor"} {
+		config.ReloadTasks = append(config.ReloadTasks, ReloadTask{Name: "Reload " + app, App: app, Stream: "Monitoring apps", Every: time.Hour})
+	}
+	config.ReloadTasks = append(config.ReloadTasks, ReloadTask{Name: "Reload Sales", App: "Sales", Stream: "Everyone", Every: 24 * time.Hour})
 	config.DataConnections = append(config.DataConnections,
 		DataConnection{Name: "Data warehouse", Username: "qlik_reader", Password: "simulated password"},
 		DataConnection{Name: "Budget files"},

@@ -19,6 +19,8 @@ type Config struct {
 
 	// DataConnections are the data connections in the repository.
 	DataConnections []DataConnection
+	// ReloadTasks are the reload tasks in the repository.
+	ReloadTasks []ReloadTask
 
 	// SessionLimit is the maximum number of concurrent sessions of a licensed user; 0 means 5 (docs/qlik.md, "The limit").
 	SessionLimit int

@@ -16,7 +16,7 @@ func filterOf(r *http.Request) string {
 	return ""
 }
 
-var comparison = regexp.MustCompile(`(?i)^(\w+) (eq|so|sw) '([^']*)'(?: or |$)`)
+var comparison = regexp.MustCompile(`(?i)^([\w.]+) (eq|so|sw) '([^']*)'(?: or |$)`)
 
 // parseFilter reads comparisons joined by or: userId so 'berg' or name so 'berg'. It ignores case (docs/qlik.md, "Repository"). It
 // returns an error for invalid filters and for all filters that it does not support.
@@ -33,12 +33,22 @@ func parseFilter(expression string) (matches func(object) bool, ok bool) {
 	}
 	return func(o object) bool {
 		for _, t := range tests {
-			value, _ := o[t.field].(string)
-			value = strings.ToLower(value)
+			value := strings.ToLower(o.text(t.field))
 			if value == t.value || t.operator == "so" && strings.Contains(value, t.value) || t.operator == "sw" && strings.HasPrefix(value, t.value) {
 				return true
 			}
 		}
 		return len(tests) == 0
 	}, true
+}
+
+// text returns a field that is a text, also of an entity in a field, such as app.name.
+func (o object) text(path string) string {
+	field, rest, nested := strings.Cut(path, ".")
+	if nested {
+		inner, _ := o[field].(object)
+		return inner.text(rest)
+	}
+	value, _ := o[field].(string)
+	return value
 }

@@ -66,18 +66,24 @@ func (s *Site) answerRepository(r *http.Request) answer {
 	}
 	expression := filterOf(r)
 	switch entity, full := strings.CutSuffix(path, "/full"); {
-	case entity == "/qrs/user", entity == "/qrs/dataconnection":
+	case path == "/qrs/executionresult/count":
+		return s.countExecutions(expression)
+	case entity == "/qrs/user", entity == "/qrs/dataconnection", entity == "/qrs/reloadtask":
 		matches, readable := parseFilter(expression)
 		if !readable {
 			return text(http.StatusBadRequest, "400::Cannot parse the expression: "+expression) // docs/qlik.md, "Error bodies"
 		}
-		if entity == "/qrs/user" {
+		switch entity {
+		case "/qrs/user":
 			return ok(s.userObjects(matches, full))
+		case "/qrs/reloadtask":
+			return ok(s.reloadTaskObjects(matches, full))
+		default:
+			return ok(s.dataConnectionObjects(matches, full))
 		}
-		return ok(s.dataConnectionObjects(matches, full))
 	case expression != "":
 		// Returning all entities would hide that filters are not supported here.
-		return text(http.StatusBadRequest, "400::The simulated repository filters users and data connections only")
+		return text(http.StatusBadRequest, "400::The simulated repository does not filter this list")
 	}
 	switch path {
 	case aboutPath:

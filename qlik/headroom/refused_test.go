@@ -1,0 +1,275 @@
+package headroom
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+// deny adds a refusal of LAB\id to the audit log, some time before now.
+func (s *scenario) deny(id string, reason qlik.RefusalReason, ago time.Duration) {
+	all := qlik.Refusals{}
+	for user, refusals := range s.refusals {
+		all[user] = refusals
+	}
+	refusals := append(slices.Clone(all[lab(id)]), qlik.Refusal{At: s.now.Add(-ago), Reason: reason})
+	slices.SortFunc(refusals, func(a, b qlik.Refusal) int { return b.At.Compare(a.At) })
+	all[lab(id)] = refusals
+	s.refusals = all
+}
+
+// granted makes the rows those of the first five sessions of anna.
+func (s *scenario) granted() { s.rows("anna1", "anna2", "anna3", "anna4", "anna5") }
+
+// atLimit logs anna in five times, with or without usage rows.
+func (s *scenario) atLimit(rows bool) {
+	s.analyzers("anna", "ben")
+	s.scrape(15 * time.Second)
+	s.login("n1/", "anna1", "anna2", "anna3", "anna4", "anna5")
+	if rows {
+		s.granted()
+	}
+	s.scrape(15 * time.Second)
+}
+
+// TestRefusedLogins checks that each refused login counts once, whichever way it is seen.
+func TestRefusedLogins(t *testing.T) {
+	const (
+		limit = qlik.RefusedSessionLimit
+		none  = qlik.RefusedNoLicense
+	)
+	tick := func(s *scenario) { // rows are read again
+		if s.usage != nil {
+			s.now = s.now.Add(15 * time.Second)
+			rows := s.usage.rows
+			s.usage = NewUsage(rows, s.now, s.now)
+			s.observe()
+			return
+		}
+		s.scrape(15 * time.Second)
+	}
+	for _, test := range []struct {
+		name string
+		rows bool
+		do   func(s *scenario)
+		want string // by session limit, for want of a license
+	}{
+		{"nobody is refused", true, tick, "0 0"},
+		{"a session without a slot", true, func(s *scenario) { s.login("n1/", "anna6"); tick(s); tick(s); tick(s) }, "1 0"},
+		{"two sessions without a slot", true, func(s *scenario) { s.login("n1/", "anna6", "anna7"); tick(s); tick(s) }, "2 0"},
+		{"one after the other", true, func(s *scenario) {
+			s.login("n1/", "anna6")
+			tick(s)
+			tick(s)
+			s.login("n1/", "anna7")
+			tick(s)
+			tick(s)
+		}, "2 0"},
+		{"a session whose row comes in the next round", true, func(s *scenario) {
+			s.logout("n1/", "anna5")
+			s.rows("anna1", "anna2", "anna3", "anna4")
+			tick(s)
+			s.login("n1/", "anna6")
+			s.scrape(5 * time.Second)
+			s.rows("anna1", "anna2", "anna3", "anna4", "anna6")
+			tick(s)
+		}, "0 0"},
+		{"a session whose row ends", true, func(s *scenario) {
+			s.login("n1/", "anna6")
+			s.rows("anna1", "anna2", "anna3", "anna4", "anna6")
+			tick(s)
+			s.granted()
+			tick(s)
+		}, "0 0"},
+		{"a session of somebody without a license", true, func(s *scenario) {
+			s.login("n1/", "eve1", "eve2", "eve3", "eve4", "eve5", "eve6")
+			tick(s)
+			tick(s)
+		}, "0 0"},
+		{"a user without a limit", true, func(s *scenario) {
+			s.login("n1/", "robot1", "robot2", "robot3", "robot4", "robot5", "robot6")
+			tick(s)
+			tick(s)
+		}, "0 0"},
+
+		{"a session beyond the limit", false, func(s *scenario) { s.login("n1/", "anna6"); tick(s); tick(s) }, "1 0"},
+		{"three sessions beyond the limit", false, func(s *scenario) { s.login("n1/", "anna6", "anna7", "anna8"); tick(s); tick(s) }, "3 0"},
+		{"up to the limit and beyond", false, func(s *scenario) {
+			s.login("n1/", "ben1", "ben2", "ben3", "ben4", "ben5", "ben6")
+			tick(s)
+		}, "1 0"},
+		{"sessions beyond the limit of somebody without a license", false, func(s *scenario) {
+			s.login("n1/", "eve1", "eve2", "eve3", "eve4", "eve5", "eve6")
+			tick(s)
+		}, "0 0"},
+		{"one ends and one begins beyond the limit", false, func(s *scenario) {
+			s.login("n1/", "anna6")
+			tick(s)
+			s.logout("n1/", "anna1")
+			s.login("n1/", "anna7")
+			tick(s)
+		}, "2 0"},
+		{"beyond the limit only by a session whose start was not seen", false, func(s *scenario) {
+			s.links = append(s.links, newLink("n2/"))
+			s.login("n2/", "anna6")
+			tick(s)
+			tick(s)
+		}, "0 0"},
+
+		{"a denial", true, func(s *scenario) { s.deny("anna", limit, time.Second); tick(s); tick(s) }, "1 0"},
+		{"a denial for want of a license", true, func(s *scenario) { s.deny("eve", none, time.Second); tick(s); tick(s) }, "0 1"},
+		{"of both reasons", true, func(s *scenario) { s.deny("eve", none, time.Second); s.deny("eve", limit, time.Second); tick(s) }, "1 1"},
+		{"of two users", true, func(s *scenario) { s.deny("eve", none, time.Second); s.deny("ben", none, time.Second); tick(s) }, "0 2"},
+		{"several denials of one attempt", true, func(s *scenario) {
+			s.deny("anna", limit, 3*time.Second)
+			s.deny("anna", limit, 2*time.Second)
+			tick(s)
+			s.deny("anna", limit, time.Second)
+			tick(s)
+		}, "1 0"},
+		{"denials further apart", true, func(s *scenario) {
+			s.deny("eve", none, time.Second)
+			tick(s)
+			s.scrape(sameLogin)
+			s.deny("eve", none, time.Second)
+			tick(s)
+		}, "0 2"},
+		{"a log that arrives late and out of order", true, func(s *scenario) {
+			s.scrape(20 * time.Minute)
+			s.deny("eve", none, time.Second)
+			tick(s)
+			s.deny("eve", none, 10*time.Minute)
+			s.deny("eve", none, 10*time.Minute+time.Second)
+			tick(s)
+		}, "0 2"},
+		{"a denial from before the exporter", true, func(s *scenario) { s.deny("anna", limit, time.Hour); tick(s) }, "0 0"},
+
+		{"a session, then its denial", true, func(s *scenario) {
+			s.login("n1/", "anna6")
+			tick(s)
+			tick(s)
+			s.deny("anna", limit, 20*time.Second)
+			tick(s)
+		}, "1 0"},
+		{"a denial, then its session", true, func(s *scenario) {
+			s.deny("anna", limit, time.Second)
+			tick(s)
+			s.login("n1/", "anna6")
+			tick(s)
+			tick(s)
+		}, "1 0"},
+		{"both at once", false, func(s *scenario) { s.login("n1/", "anna6"); s.deny("anna", limit, time.Second); tick(s); tick(s) }, "1 0"},
+		{"one denial, two sessions", false, func(s *scenario) {
+			s.deny("anna", limit, time.Second)
+			tick(s)
+			s.login("n1/", "anna6", "anna7")
+			tick(s)
+		}, "2 0"},
+		{"a session and a denial with the other text", false, func(s *scenario) {
+			s.login("n1/", "anna6")
+			tick(s)
+			s.deny("anna", none, time.Second)
+			tick(s)
+		}, "1 0"},
+		{"tried again in the same window after a while", true, func(s *scenario) {
+			s.login("n1/", "anna6")
+			tick(s)
+			tick(s)
+			for range 5 {
+				s.scrape(4 * time.Minute)
+				tick(s)
+				s.deny("anna", limit, time.Second)
+				tick(s)
+			}
+		}, "1 0"},
+		{"tried again in the same window, which is closed then", true, func(s *scenario) {
+			s.login("n1/", "anna6")
+			tick(s)
+			tick(s)
+			s.scrape(4 * time.Minute)
+			tick(s)
+			s.deny("anna", limit, time.Second)
+			tick(s)
+			s.logout("n1/", "anna6")
+			tick(s)
+			tick(s)
+		}, "1 0"},
+		{"the window is closed, and another one tried", true, func(s *scenario) {
+			s.login("n1/", "anna6")
+			tick(s)
+			tick(s)
+			s.logout("n1/", "anna6")
+			tick(s)
+			s.scrape(sameLogin)
+			s.deny("anna", limit, time.Second) // of a session that no list showed
+			tick(s)
+		}, "2 0"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newScenario(t, "n1/")
+			s.atLimit(test.rows)
+			test.do(s)
+			refused := s.snapshot.Tracking.Refused
+			if got := fmt.Sprint(refused[string(limit)], refused[string(none)]); got != test.want || len(refused) != 2 {
+				t.Errorf("got %s, want %s: %v", got, test.want, refused)
+			}
+			before := s.state.tracking().Refused[string(limit)]
+			s.login("n1/", "ben1", "ben2", "ben3", "ben4", "ben5", "ben6", "ben7")
+			if preview := s.state.Preview(s.round()); preview.Tracking.Refused[string(limit)] != before {
+				t.Error("a preview counts")
+			}
+		})
+	}
+}
+
+// TestRefusedLoginsSeldomScraped checks that rare rounds do not count a login twice.
+func TestRefusedLoginsSeldomScraped(t *testing.T) {
+	s := newScenario(t, "n1/")
+	s.atLimit(false)
+	s.login("n1/", "anna6")
+	s.scrape(10 * time.Minute)
+	s.deny("anna", qlik.RefusedSessionLimit, 9*time.Minute)
+	s.logout("n1/", "anna6")
+	s.scrape(10 * time.Minute)
+	s.expect("refused logins", s.snapshot.Tracking.Refused[string(qlik.RefusedSessionLimit)], uint64(1))
+}
+
+// TestRefusedLoginsAreLimited checks that refused users do not make the state grow without
+// limit, and that forgotten refusals do not count again.
+func TestRefusedLoginsAreLimited(t *testing.T) {
+	s := newScenario(t, "n1/")
+	s.observe()
+	refusals := qlik.Refusals{}
+	const extra = 100
+	s.now = s.now.Add(24 * time.Hour)
+	for i := range maxRefusedUsers + extra {
+		refusals[lab(fmt.Sprint(i))] = []qlik.Refusal{{At: s.now.Add(-time.Duration(i) * time.Second), Reason: qlik.RefusedNoLicense}}
+	}
+	s.refusals = refusals
+	s.observe()
+	count := func() uint64 { return s.snapshot.Tracking.Refused[string(qlik.RefusedNoLicense)] }
+	s.expect("counted", count(), uint64(maxRefusedUsers+extra))
+	if n := len(s.state.refused.of); n > maxRefusedUsers {
+		t.Errorf("%d users are kept", n)
+	}
+	s.scrape(15 * time.Second)
+	s.expect("not again", count(), uint64(maxRefusedUsers+extra))
+	for i := range maxRefusedLogins + extra {
+		s.now = s.now.Add(3 * time.Minute)
+		s.refusals = qlik.Refusals{lab("1"): {{At: s.now, Reason: qlik.RefusedNoLicense}}}
+		s.observe()
+		s.expect(fmt.Sprint(i), count(), uint64(maxRefusedUsers+extra+i+1)) //nolint:gosec // small
+	}
+	if n := len(s.state.refused.of[lab("1")]); n > maxRefusedLogins {
+		t.Errorf("%d logins of a user are kept", n)
+	}
+	s.now = s.now.Add(rememberRefused + time.Minute)
+	s.refusals = qlik.Refusals{lab("2"): {{At: s.now, Reason: qlik.RefusedNoLicense}}}
+	s.observe()
+	if n := len(s.state.refused.of); n != 1 {
+		t.Errorf("%d users are kept after a day", n)
+	}
+}
