@@ -110,9 +110,13 @@ func (o *observation) factsOf(number int32, notSticky map[string]bool) *Facts {
 			continue
 		}
 		begun := Start{At: s.at, VirtualProxy: s.virtualProxy}
-		if last, live := activity[s.session]; live {
+		last, live := activity[s.session]
+		switch {
+		case live && last.IsZero(), s.ended && s.known && s.refused:
+			begun.Refused = true
+		case live:
 			begun.Used = new(last.Sub(s.at) > unusedTime)
-		} else if s.ended && s.known {
+		case s.ended && s.known:
 			begun.Used = new(s.used)
 		}
 		f.Starts = append(f.Starts, begun)
@@ -177,6 +181,9 @@ func (o *observation) addRowSlots(facts map[int32]*Facts, slots map[qlik.Session
 		}
 		row := &o.round.Usage.rows[i]
 		slot, live := slots[row.Session]
+		if live && row.Started.After(slot.Granted) {
+			slot.Granted = row.Started
+		}
 		switch {
 		case live && seen[row.Session]: // a second slot of the same session
 			f.Slots = append(f.Slots, *slot)
@@ -203,7 +210,7 @@ func (o *observation) use(slot *Slot, last time.Time, link *trackedLink) {
 // goneSlot returns the slot of a usage row without a session. The time of its end is zero
 // if the session may still exist.
 func (o *observation) goneSlot(row *qlik.UsageRow, ended time.Time) Slot {
-	slot := Slot{State: SlotEnded, LastActive: row.LastActivity, Ended: ended, Restart: o.after.history.withRestart(ended)}
+	slot := Slot{State: SlotEnded, Granted: row.Started, LastActive: row.LastActivity, Ended: ended, Restart: o.after.history.withRestart(ended)}
 	switch free := ended.Add(o.coolingTime); {
 	case ended.IsZero():
 		slot.State = SlotActive // of a link that did not answer, or newer than the lists
