@@ -59,6 +59,15 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 				"Vous n'avez pas de licence Qlik Sense. Je vais demander si vous devez en avoir une.",
 				"Sie haben keine Lizenz für Qlik Sense. Ich frage nach, ob Sie eine bekommen sollen."),
 		}
+	case row.EffectiveHeadroom > 0 && facts.LicenseDoubtful():
+		return words{
+			verdict: fmt.Sprintf("%s: %s free, but Qlik refused the user for want of a license at %s, so it is unknown whether the user can log in.",
+				name, free(row.EffectiveHeadroom), text.Gone(facts.Refusals[0].At, q.Now)),
+			advice: "Look at the license of the user in the QMC under License management: whether there is one, and whether it is in excess or in quarantine.",
+			tell: tell("Qlik did not find a license for you. I will look at it.",
+				"Qlik n'a pas trouvé de licence pour vous. Je vais vérifier.",
+				"Qlik hat keine Lizenz für Sie gefunden. Ich sehe nach."),
+		}
 	case row.EffectiveHeadroom > 0 && !facts.Complete && !facts.RowsKnown:
 		return q.unknown(fmt.Sprintf("%s: at most %s free, but a node does not answer, so there may be more sessions.", name, free(row.EffectiveHeadroom)))
 	case q.Snapshot.Facts(q.User) == nil:
