@@ -110,7 +110,7 @@ const (
 	SlotRefused  SlotState = "refused"  // Qlik refused its session, which holds no slot
 	SlotCooling  SlotState = "cooling"  // its session has ended, and it becomes free by itself
 	SlotLeftover SlotState = "leftover" // a usage row without session for longer than timeout and cooling
-	SlotEnded    SlotState = "ended"    // a usage row without session that neither cools nor is left over yet
+	SlotEnded    SlotState = "ended"    // a usage row without session of which it is unknown whether it cools or is left over
 )
 
 // Slot is a session or a slot of a user.

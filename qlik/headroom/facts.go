@@ -19,7 +19,8 @@ func (o *observation) judgeCauses() {
 	}
 	o.gather(near)
 	for number, facts := range near {
-		o.users[o.status[number]].Judgment = facts.Judge()
+		user := &o.users[o.status[number]]
+		user.Judgment, user.LicenseDoubtful = facts.Judge(), facts.LicenseDoubtful()
 	}
 	o.countLeftover()
 }
@@ -190,7 +191,7 @@ func (o *observation) addRowSlots(facts map[int32]*Facts, slots map[qlik.Session
 		case live:
 			o.use(slot, row.LastActivity, o.after.sessions[row.Session].link)
 		default:
-			f.Slots = append(f.Slots, o.goneSlot(row, owner.ended))
+			f.Slots = append(f.Slots, o.goneSlot(row, owner))
 		}
 		seen[row.Session] = true
 	}
@@ -208,14 +209,19 @@ func (o *observation) use(slot *Slot, last time.Time, link *trackedLink) {
 }
 
 // goneSlot returns the slot of a usage row without a session. The time of its end is zero
-// if the session may still exist.
-func (o *observation) goneSlot(row *qlik.UsageRow, ended time.Time) Slot {
+// if the session may still exist. If the session was never seen, the slot may cool or be
+// left over.
+func (o *observation) goneSlot(row *qlik.UsageRow, owner rowOwner) Slot {
+	ended := owner.ended
 	slot := Slot{State: SlotEnded, Granted: row.Started, LastActive: row.LastActivity, Ended: ended, Restart: o.after.history.withRestart(ended)}
 	switch free := ended.Add(o.coolingTime); {
 	case ended.IsZero():
 		slot.State = SlotActive // of a link that did not answer, or newer than the lists
 	case free.After(o.now):
-		slot.State, slot.FreesAt = SlotCooling, fullSecond(free)
+		slot.FreesAt = fullSecond(free)
+		if owner.seen {
+			slot.State = SlotCooling
+		}
 	case o.leftover(row, ended):
 		slot.State = SlotLeftover
 	}
