@@ -46,6 +46,15 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		can(false)
 	case a.Cause == headroom.CauseLicenseService:
 		can(false)
+	case facts.LicenseDoubtful() && (row.EffectiveHeadroom > 0 || !row.Limited):
+		return words{
+			verdict: fmt.Sprintf("%s: it is unknown whether the user can log in. Qlik refused the user for want of a license, %s.",
+				name, text.Gone(facts.Refusals[0].At, q.Now)),
+			advice: "Look at the license of the user in the QMC under License management: whether there is one, and whether it is in excess or in quarantine.",
+			tell: tell("Qlik did not find a license for you. I will look at it.",
+				"Qlik n'a pas trouvé de licence pour vous. Je vais vérifier.",
+				"Qlik hat keine Lizenz für Sie gefunden. Ich sehe nach."),
+		}
 	case len(facts.Slots) > 0 && !row.Limited:
 		can(true)
 		return words{
@@ -58,15 +67,6 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 			tell: tell("You have no Qlik Sense license. I will ask whether you should have one.",
 				"Vous n'avez pas de licence Qlik Sense. Je vais demander si vous devez en avoir une.",
 				"Sie haben keine Lizenz für Qlik Sense. Ich frage nach, ob Sie eine bekommen sollen."),
-		}
-	case row.EffectiveHeadroom > 0 && facts.LicenseDoubtful():
-		return words{
-			verdict: fmt.Sprintf("%s: %s free, but Qlik refused the user for want of a license at %s, so it is unknown whether the user can log in.",
-				name, free(row.EffectiveHeadroom), text.Gone(facts.Refusals[0].At, q.Now)),
-			advice: "Look at the license of the user in the QMC under License management: whether there is one, and whether it is in excess or in quarantine.",
-			tell: tell("Qlik did not find a license for you. I will look at it.",
-				"Qlik n'a pas trouvé de licence pour vous. Je vais vérifier.",
-				"Qlik hat keine Lizenz für Sie gefunden. Ich sehe nach."),
 		}
 	case row.EffectiveHeadroom > 0 && !facts.Complete && !facts.RowsKnown:
 		return q.unknown(fmt.Sprintf("%s: at most %s free, but a node does not answer, so there may be more sessions.", name, free(row.EffectiveHeadroom)))
