@@ -30,10 +30,12 @@ type observed struct {
 	*qliktest.Site
 
 	t        *testing.T
+	settings headroom.Config
 	client   *site.Site
 	denials  *collector.Denials
 	snapshot *headroom.Snapshot // the last one
 	sessions map[string]string  // id by user and device
+	asked    map[string]bool    // kinds of users about whom the command was run
 }
 
 // observe starts a site in memory and an exporter that reads it and its audit logs. The
@@ -50,7 +52,7 @@ func observe(t *testing.T, config qliktest.Config, settings headroom.Config) *ob
 	if err := simulated.WriteCertificates(dir); err != nil {
 		t.Fatal(err)
 	}
-	o := &observed{Site: simulated, t: t, sessions: make(map[string]string)}
+	o := &observed{Site: simulated, t: t, settings: settings, sessions: make(map[string]string), asked: make(map[string]bool)}
 	logs, followers := make(map[string]collector.AuditLog), []*auditlog.Follower(nil)
 	for _, node := range config.Nodes {
 		path := simulated.AuditLogPath(node.Name)
