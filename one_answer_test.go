@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"html"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -107,30 +108,42 @@ var (
 // readPages reads all pages. It returns no time if the site was read again in between.
 func readPages(t *testing.T, exporter string) (users map[string]shownUser, read string) {
 	t.Helper()
-	first := func(pattern *regexp.Regexp, text string) string {
-		if match := pattern.FindStringSubmatch(text); match != nil {
-			return html.UnescapeString(match[1])
-		}
-		return ""
-	}
 	users = make(map[string]shownUser)
 	for page, pages := 1, 1; page <= pages; page++ {
 		text := string(get(t, exporter+"/sessions?page="+strconv.Itoa(page), "text/html"))
-		pages, _ = strconv.Atoi(first(pageNumbers, text))
-		at := first(pageRead, text)
+		pages, _ = strconv.Atoi(firstMatch(pageNumbers, text))
+		at := firstMatch(pageRead, text)
 		if page > 1 && at != read {
 			return users, ""
 		}
 		read = at
-		for _, row := range pageRow.FindAllString(text, -1) {
-			name := pageUser.FindStringSubmatch(row)
-			if name == nil {
-				t.Fatalf("a row without a user: %s", row)
-			}
-			users[html.UnescapeString(name[1]+`\`+name[2])] = shownUser{first(pageFree, row), first(pageNext, row), strings.TrimSpace(first(pageLicense, row))}
-		}
+		maps.Copy(users, shownUsers(t, text))
 	}
 	return users, read
+}
+
+// shownUsers returns the users on a page of the list.
+func shownUsers(t *testing.T, text string) map[string]shownUser {
+	t.Helper()
+	users := make(map[string]shownUser)
+	for _, row := range pageRow.FindAllString(text, -1) {
+		name := pageUser.FindStringSubmatch(row)
+		if name == nil {
+			t.Fatalf("a row without a user: %s", row)
+		}
+		users[html.UnescapeString(name[1]+`\`+name[2])] = shownUser{
+			firstMatch(pageFree, row), firstMatch(pageNext, row), strings.TrimSpace(firstMatch(pageLicense, row)),
+		}
+	}
+	return users
+}
+
+// firstMatch returns the text in the parentheses of a pattern, or "".
+func firstMatch(pattern *regexp.Regexp, text string) string {
+	if match := pattern.FindStringSubmatch(text); match != nil {
+		return html.UnescapeString(match[1])
+	}
+	return ""
 }
 
 func get(t *testing.T, url, accept string) []byte {

@@ -311,7 +311,7 @@ func TestUsageRows(t *testing.T) {
 	a := answers{
 		"/professionalaccesstype": list(access("anna", 0, "")), "/analyzeraccesstype": list(access("anna", 0, "")), "/loginaccesstype": `[{"name":"everybody"}]`,
 		"/professionalaccessusage": `[
-			{"id":"r1","sessionID":"s1","modifiedByUserName":"LAB\\anna","latestActivity":"2026-03-02T11:59:00.000Z","useStartTime":"x"},
+			{"id":"r1","sessionID":"s1","modifiedByUserName":"LAB\\anna","latestActivity":"2026-03-02T11:59:00.000Z","useStartTime":"2026-03-02T11:50:00.000Z"},
 			{"sessionID":"s2","modifiedByUserName":"INTERNAL\\sa_repository"},
 			{"modifiedByUserName":"LAB\\nobody"},
 			{"sessionID":"gone","modifiedByUserName":"lab\\ANNA","latestActivity":null}]`,
@@ -334,14 +334,14 @@ func TestUsageRows(t *testing.T) {
 	anna, bert := NewUser("LAB", "anna"), NewUser("LAB", "bert")
 	key := func(id string) SessionKey { return SessionID(id).Key() }
 	want := []UsageRow{
-		{key("s1"), anna, LicenseProfessional, today.Add(-time.Minute)},
-		{key("s2"), User{}, LicenseProfessional, time.Time{}},
-		{key("gone"), anna, LicenseProfessional, time.Time{}},
-		{key("s1"), anna, LicenseAnalyzer, time.Time{}},
-		{key("s1"), anna, LicenseAnalyzer, time.Time{}},
-		{key("s3"), bert, LicenseLogin, today.Add(-2 * time.Minute)},
-		{key("s4"), bert, LicenseLogin, time.Time{}},
-		{key("s5"), AnonymousUser, LicenseLogin, time.Time{}},
+		{key("s1"), anna, LicenseProfessional, today.Add(-time.Minute), today.Add(-10 * time.Minute)},
+		{key("s2"), User{}, LicenseProfessional, time.Time{}, time.Time{}},
+		{key("gone"), anna, LicenseProfessional, time.Time{}, time.Time{}},
+		{key("s1"), anna, LicenseAnalyzer, time.Time{}, time.Time{}},
+		{key("s1"), anna, LicenseAnalyzer, time.Time{}, time.Time{}},
+		{key("s3"), bert, LicenseLogin, today.Add(-2 * time.Minute), time.Time{}},
+		{key("s4"), bert, LicenseLogin, time.Time{}, time.Time{}},
+		{key("s5"), AnonymousUser, LicenseLogin, time.Time{}, time.Time{}},
 	}
 	if !reflect.DeepEqual(rows, want) {
 		t.Errorf("got  %v\nwant %v", rows, want)

@@ -14,6 +14,7 @@ type UsageRow struct {
 	User         User      // as returned by User.Counted; zero if the row contains no user
 	License      string    // one of the license constants
 	LastActivity time.Time // zero if the row contains none, or one that is impossible
+	Started      time.Time // when Qlik granted the slot; zero if the row contains no possible time
 }
 
 // usageRecord is a row of any type. A row of professional, analyzer or user access
@@ -24,6 +25,7 @@ type usageRecord struct {
 	ID         optional[name]         `json:"id"`
 	ModifiedBy optional[name]         `json:"modifiedByUserName"`
 	User       optional[userRef]      `json:"user"`
+	Started    optional[time.Time]    `json:"useStartTime"`
 	Sessions   elements[usageSession] `json:"sessions"`
 }
 
@@ -84,7 +86,11 @@ func (c *Client) UsageRows(ctx context.Context, licenses *Licenses, also ...stri
 			func(r *usageRecord) {
 				records++
 				row := UsageRow{User: r.owner(), License: license.name}
-				add(row, r, &r.usageSession)
+				each := row // the sessions of a list share the time of the first one
+				if begun := r.Started.value; begun.Year() >= firstYear && !begun.After(latest) {
+					each.Started = begun
+				}
+				add(each, r, &r.usageSession)
 				for i := range r.Sessions.list {
 					add(row, r, &r.Sessions.list[i])
 				}

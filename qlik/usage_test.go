@@ -21,7 +21,7 @@ func TestOddUsageRows(t *testing.T) {
 	const good = `{"sessionID":"good","modifiedByUserName":"LAB\\anna","latestActivity":"2026-03-02T12:00:00.000Z"}`
 	anna := NewUser("LAB", "anna")
 	row := func(id string, user User, at time.Time) UsageRow {
-		return UsageRow{SessionID(id).Key(), user, LicenseAnalyzer, at}
+		return UsageRow{Session: SessionID(id).Key(), User: user, License: LicenseAnalyzer, LastActivity: at}
 	}
 	long := strings.Repeat("x", maxName+1)
 	for _, test := range []struct {
@@ -36,6 +36,8 @@ func TestOddUsageRows(t *testing.T) {
 		{"a time that is not set", `{"sessionID":"1","latestActivity":"1753-01-01T00:00:00.000Z"},{"sessionID":"2","latestActivity":"0001-01-01T00:00:00Z"}`, []UsageRow{row("1", User{}, time.Time{}), row("2", User{}, time.Time{})}, 0},
 		{"a clock that is ahead", `{"sessionID":"1","latestActivity":"2026-03-02T13:00:00Z"}`, []UsageRow{row("1", User{}, today.Add(time.Hour))}, 0},
 		{"times in the future", `{"sessionID":"1","latestActivity":"2026-03-04T12:00:00Z"},{"sessionID":"2","latestActivity":"9999-12-31T23:59:59.999Z"}`, []UsageRow{row("1", User{}, time.Time{}), row("2", User{}, time.Time{})}, 2},
+		{"an odd start", `{"sessionID":"1","useStartTime":"3/16/2026"}`, []UsageRow{row("1", User{}, time.Time{})}, 1},
+		{"starts that are not possible", `{"sessionID":"1","useStartTime":"0001-01-01T00:00:00Z"},{"sessionID":"2","useStartTime":"9999-12-31T23:59:59.999Z"}`, []UsageRow{row("1", User{}, time.Time{}), row("2", User{}, time.Time{})}, 0},
 		{"an odd author", `{"sessionID":"1","modifiedByUserName":["LAB\\anna"]}`, []UsageRow{row("1", User{}, time.Time{})}, 1},
 		{"a long author", `{"sessionID":"1","modifiedByUserName":"LAB\\` + long + `"}`, []UsageRow{row("1", User{}, time.Time{})}, 1},
 		{"an odd user, and the author", `{"sessionID":"1","user":7,"modifiedByUserName":"LAB\\anna"}`, []UsageRow{row("1", anna, time.Time{})}, 1},

@@ -131,7 +131,7 @@ func TestVerdictOfTheRefused(t *testing.T) {
 		{"none", qlik.LicenseNone, holds(), `LAB\anna cannot log in: the user holds no license.`, "false"},
 		{"licensed", qlik.LicenseAnalyzer, holds(qlik.LicenseAnalyzer), `LAB\anna cannot log in: Qlik refuses the user for want of a license, although one is assigned.`, "false"},
 		{"licensed since", qlik.LicenseNone, holds(qlik.LicenseAnalyzer), `LAB\anna can log in: 4 slots are free.`, "true"},
-		{"not known", qlik.LicenseUnknown, nil, `LAB\anna was refused for want of a license, and it is unknown whether the user holds one that can be used.`, "null"},
+		{"not known", qlik.LicenseUnknown, nil, `LAB\anna: it is unknown whether the user can log in. Qlik refused the user for want of a license at 11:56:00 UTC (4 min ago).`, "null"},
 	} {
 		link := qlik.Link{Node: "qlik1", VirtualProxy: "/"}
 		snapshot, _ := headroom.New(headroom.Config{Limit: 5, CoolingTime: 5 * time.Minute}).Observe(headroom.Round{

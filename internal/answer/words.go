@@ -46,13 +46,14 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		can(false)
 	case a.Cause == headroom.CauseLicenseService:
 		can(false)
-	case facts.LicenseUnclear():
+	case facts.LicenseDoubtful() && (row.EffectiveHeadroom > 0 || !row.Limited):
 		return words{
-			verdict: name + " was refused for want of a license, and it is unknown whether the user holds one that can be used.",
-			advice:  "Look at the user's license in the QMC under License management: is it there, and is it quarantined, or in excess of what was bought? There is nothing to free.",
-			tell: tell("Qlik does not let you in because of your license. I will find out what is wrong with it.",
-				"Qlik refuse l'accès à cause de votre licence. Je vais chercher ce qui ne va pas.",
-				"Qlik lässt Sie wegen Ihrer Lizenz nicht hinein. Ich finde heraus, was daran nicht stimmt."),
+			verdict: fmt.Sprintf("%s: it is unknown whether the user can log in. Qlik refused the user for want of a license at %s.",
+				name, text.Gone(facts.Refusals[0].At, q.Now)),
+			advice: "Look at the license of the user in the QMC under License management: whether there is one, and whether it is in excess or in quarantine. There is nothing to free.",
+			tell: tell("Qlik did not find a license for you. I will look at it.",
+				"Qlik n'a pas trouvé de licence pour vous. Je vais vérifier.",
+				"Qlik hat keine Lizenz für Sie gefunden. Ich sehe nach."),
 		}
 	case len(facts.Slots) > 0 && !row.Limited:
 		can(true)

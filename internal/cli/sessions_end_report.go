@@ -119,7 +119,7 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 	if began > 0 {
 		fmt.Fprintf(b, "Not ended: %s that started in the meantime.\n", text.Count(began, "session"))
 	}
-	row := sessions.Row{UserStatus: headroom.UserStatus{EffectiveHeadroom: after.Limit}}
+	row := sessions.Row{UserStatus: after.Of(user)}
 	rows := sessions.Rows(after)
 	if i := slices.IndexFunc(rows, func(r sessions.Row) bool { return r.User == user }); i >= 0 {
 		row = rows[i]
@@ -135,7 +135,7 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 		fmt.Fprintf(b, "The user can start a new session now: %s.\n", free(row.EffectiveHeadroom))
 	case row.NextSlot.IsZero():
 		b.WriteString("The user cannot start a new session now. It is unknown when this will be possible.\n")
-	case row.CoolingSlots > 0:
+	case row.CoolingSlots > 0 && row.CoolingSlots >= without:
 		fmt.Fprintf(b, "The user can start a new session from %s on. Until then, slots that were freed at the limit stay taken.\n", next)
 	case without > 0:
 		fmt.Fprintf(b, "The user can start a new session at %s at the latest, unless slots are left over. Slots taken without a session: %d.\n", next, without)

@@ -271,6 +271,10 @@ func TestRefusedUsers(t *testing.T) {
 		dora:                      refusals(qlik.RefusedNoLicense, qlik.LicenseNone),
 		emil:                      refusals(qlik.RefusedSessionLimit, qlik.LicenseAnalyzer),
 	}
+	snapshot.Users[0].Judgment.Cause, snapshot.Users[1].Judgment.Cause = headroom.CauseNoLicense, headroom.CauseLicenseService
+	refused := snapshot.Of(dora)
+	refused.Judgment.Cause = headroom.CauseNoLicense
+	snapshot.Users = append(snapshot.Users, refused)
 	recent := NewRecent(&answers{snapshot: snapshot})
 	page := New(Config{
 		Names: func() []string { return []string{""} },

@@ -22,35 +22,28 @@ const (
 	// LicenseService means the same, although the user held a license before and still
 	// does: the problem is the license service, not the user.
 	LicenseService Unlicensed = "license_service"
+	// LicenseUnknown means that Qlik last refused the user for want of a license, and that
+	// nothing tells whether it would do so again.
+	LicenseUnknown Unlicensed = "unknown"
 )
 
-// unlicensed returns why a user with these refusals cannot log in at a time. It is only
-// sure of that for long if the user certainly holds no license. A session with a slot has
-// passed the license check since.
-func (r *Row) unlicensed(now time.Time) Unlicensed {
+// unlicensed returns why a user with these refusals cannot log in at a time. Soon after a
+// refusal the cause says so. It is only sure of that for long if the user certainly holds
+// no license. A session with a slot has passed the license check since.
+func (r *Row) unlicensed(snapshot *headroom.Snapshot) Unlicensed {
 	switch {
-	case len(r.Refused) == 0, r.Refused[0].Reason != qlik.RefusedNoLicense, r.LicensedSessions > 0:
-		return ""
-	case r.License == qlik.LicenseNone:
+	case r.Judgment.Cause == headroom.CauseNoLicense:
 		return NoLicense
-	case !r.refusedRecently(now):
-		return ""
-	case !holds(r.License):
-		return NoLicense
-	case holds(r.Refused[0].License):
+	case r.Judgment.Cause == headroom.CauseLicenseService:
 		return LicenseService
+	case r.LicenseDoubtful && (r.EffectiveHeadroom > 0 || !r.Limited):
+		return LicenseUnknown
+	case len(r.Refused) == 0, r.Refused[0].Reason != qlik.RefusedNoLicense, r.refusedRecently(snapshot.Time):
+		return ""
+	case r.License == qlik.LicenseNone && r.LicensedSessions == 0 && !snapshot.Administrator(r.User):
+		return NoLicense
 	default:
-		return "" // the license may have been allocated since
-	}
-}
-
-// holds reports whether a license is one that a user holds.
-func holds(license string) bool {
-	switch license {
-	case "", qlik.LicenseNone, qlik.LicenseUnknown:
-		return false
-	default:
-		return true
+		return ""
 	}
 }
 
@@ -87,7 +80,7 @@ func refusedText(last RefusedLogin, unlicensed Unlicensed, now time.Time) string
 		}
 	case unlicensed == LicenseService:
 		what = "no license, although the user holds one"
-	case unlicensed == NoLicense:
+	case unlicensed == NoLicense, unlicensed == LicenseUnknown:
 		what = "no license"
 	case recent:
 		what = "no license then"
@@ -104,6 +97,8 @@ func (u Unlicensed) Advice() string {
 		return "Qlik refused the user because of a missing license. Ending sessions does not help. Allocate a license if the user should have one."
 	case LicenseService:
 		return "Qlik refused the user because of a missing license, although the user holds one. Ending sessions does not help. Look at the license service."
+	case LicenseUnknown:
+		return "Qlik refused the user because of a missing license, and it is unknown whether it would do so again. Ending sessions does not help. Look at the license of the user: whether there is one, and whether it is in excess or in quarantine."
 	default:
 		return ""
 	}
@@ -116,6 +111,8 @@ func (u Unlicensed) Label() string {
 		return "no license"
 	case LicenseService:
 		return "license service"
+	case LicenseUnknown:
+		return "license unknown"
 	default:
 		return ""
 	}
@@ -139,7 +136,7 @@ func addRefused(rows []Row, snapshot *headroom.Snapshot) []Row {
 		}
 	}
 	for i := range rows {
-		rows[i].Unlicensed = rows[i].unlicensed(snapshot.Time)
+		rows[i].Unlicensed = rows[i].unlicensed(snapshot)
 	}
 	return rows
 }

@@ -1,6 +1,7 @@
 package sessions_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions/sessionstest"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // TestRefused checks what the refusals of a user say, and which of them matter.
@@ -36,12 +38,12 @@ func TestRefused(t *testing.T) {
 		{"none, hours ago", listed, 0, qlik.LicenseNone, []qlik.Refusal{refused(130, noLicense, qlik.LicenseNone)}, sessions.NoLicense, "refused: no license, 09:50:00 UTC (2 h 10 min ago)"},
 		{"none, gone hours ago", gone, 0, qlik.LicenseNone, []qlik.Refusal{refused(130, noLicense, qlik.LicenseNone)}, "", "absent"},
 		{"removed since the list", listed, 0, qlik.LicenseNone, []qlik.Refusal{refused(4, noLicense, qlik.LicenseAnalyzer)}, sessions.NoLicense, "refused: no license, 11:56:00 UTC (4 min ago)"},
-		{"unknown license", listed, 0, qlik.LicenseUnknown, []qlik.Refusal{refused(4, noLicense, qlik.LicenseUnknown)}, sessions.NoLicense, "refused: no license, 11:56:00 UTC (4 min ago)"},
-		{"licenses not read", listed, 0, "", []qlik.Refusal{refused(4, noLicense, qlik.LicenseUnknown)}, sessions.NoLicense, "refused: no license, 11:56:00 UTC (4 min ago)"},
+		{"unknown license", listed, 0, qlik.LicenseUnknown, []qlik.Refusal{refused(4, noLicense, qlik.LicenseUnknown)}, sessions.LicenseUnknown, "refused: no license, 11:56:00 UTC (4 min ago)"},
+		{"licenses not read", listed, 0, "", []qlik.Refusal{refused(4, noLicense, qlik.LicenseUnknown)}, sessions.LicenseUnknown, "refused: no license, 11:56:00 UTC (4 min ago)"},
 		{"unknown license, hours ago", listed, 0, qlik.LicenseUnknown, []qlik.Refusal{refused(130, noLicense, qlik.LicenseUnknown)}, "", ""},
 		{"licensed all the time", listed, 0, qlik.LicenseAnalyzer, []qlik.Refusal{refused(4, noLicense, qlik.LicenseAnalyzer)}, sessions.LicenseService, "refused: no license, although the user holds one, 11:56:00 UTC (4 min ago)"},
 		{"licensed since", listed, 0, qlik.LicenseAnalyzer, []qlik.Refusal{refused(4, noLicense, qlik.LicenseNone)}, "", "refused: no license then, 11:56:00 UTC (4 min ago)"},
-		{"licensed before or since", gone, 0, qlik.LicenseAnalyzer, []qlik.Refusal{refused(4, noLicense, qlik.LicenseUnknown)}, "", "refused: no license then, 11:56:00 UTC (4 min ago)"},
+		{"licensed before or since", gone, 0, qlik.LicenseAnalyzer, []qlik.Refusal{refused(4, noLicense, qlik.LicenseUnknown)}, sessions.LicenseUnknown, "refused: no license, 11:56:00 UTC (4 min ago)"},
 		{"a session with a slot since", listed, 1, qlik.LicenseNone, []qlik.Refusal{refused(4, noLicense, qlik.LicenseNone)}, "", "refused: no license then, 11:56:00 UTC (4 min ago)"},
 		{"the last one counts", listed, 0, qlik.LicenseNone, []qlik.Refusal{refused(3, limit, qlik.LicenseNone), refused(4, noLicense, qlik.LicenseNone)}, "", "refused: too many sessions, 11:57:00 UTC (3 min ago)"},
 	} {
@@ -59,6 +61,18 @@ func TestRefused(t *testing.T) {
 			}
 		}
 		snapshot.Refusals = qlik.Refusals{anna: test.refused}
+		if len(test.refused) > 0 && sessionstest.Noon.Sub(test.refused[0].At) < headroom.RecentRefusal { // like Observe
+			if test.sessions == gone {
+				snapshot.Users = append(snapshot.Users, snapshot.Of(anna))
+				slices.SortFunc(snapshot.Users, func(a, b headroom.UserStatus) int { return a.User.Compare(b.User) })
+			}
+			facts := &headroom.Facts{Now: sessionstest.Noon, Limit: 5, EffectiveHeadroom: 5, License: test.license, Refusals: test.refused}
+			for range test.rows {
+				facts.Slots = append(facts.Slots, headroom.Slot{Granted: sessionstest.Noon.Add(-time.Minute)})
+			}
+			i := slices.IndexFunc(snapshot.Users, func(u headroom.UserStatus) bool { return u.User == anna })
+			snapshot.Users[i].Judgment, snapshot.Users[i].LicenseDoubtful = facts.Judge(), facts.LicenseDoubtful()
+		}
 		rows := sessions.Rows(snapshot)
 		row, at := (*sessions.Row)(nil), 0
 		for i := range rows {

@@ -77,6 +77,9 @@ const (
 	// program, each more than burst after the one before.
 	programStarts = 4
 	programTime   = time.Hour
+	// programGranted is how many of these sessions Qlik granted at least: a person who is
+	// refused tries again and again, too.
+	programGranted = 2
 	// unusedTime is how long after its start the activity of a session belongs to the start.
 	unusedTime = time.Minute
 	// sharedTimes is how many times the limit shows a shared account after sharedTime.
@@ -107,7 +110,7 @@ const (
 	SlotRefused  SlotState = "refused"  // Qlik refused its session, which holds no slot
 	SlotCooling  SlotState = "cooling"  // its session has ended, and it becomes free by itself
 	SlotLeftover SlotState = "leftover" // a usage row without session for longer than timeout and cooling
-	SlotEnded    SlotState = "ended"    // a usage row without session that neither cools nor is left over yet
+	SlotEnded    SlotState = "ended"    // a usage row without session of which it is unknown whether it cools or is left over
 )
 
 // Slot is a session or a slot of a user.
@@ -116,6 +119,7 @@ type Slot struct {
 
 	State      SlotState
 	FirstSeen  time.Time // zero if no session was seen
+	Granted    time.Time // when Qlik granted it; zero if no usage row tells
 	Started    time.Time // when the session started, if that was seen closely; else zero
 	LastActive time.Time // zero if unknown
 	Ended      time.Time // when its session ended at the latest; zero if it exists
@@ -136,6 +140,8 @@ type Start struct {
 	VirtualProxy string
 	// Used is whether the session was active after its start. Nil if that is unknown.
 	Used *bool
+	// Refused means that Qlik refused the session, so that nobody could use it.
+	Refused bool
 }
 
 // Facts are what is known of a user at a time.
@@ -178,7 +184,7 @@ var unknownCause = Judgment{Cause: CauseUnknown, Certainty: Uncertain}
 // license judges refusals for want of a license. Only the latest refusal counts.
 func (f *Facts) license() Judgment {
 	last, since := f.lastRefusal()
-	if last == nil || last.Reason != qlik.RefusedNoLicense {
+	if last == nil || last.Reason != qlik.RefusedNoLicense || f.grantedSince(last.At) {
 		return Judgment{}
 	}
 	switch {
@@ -203,9 +209,26 @@ func (f *Facts) RefusedLately() bool {
 	return last != nil
 }
 
-// LicenseUnclear reports whether the user was refused lately for want of a license, and it
-// is unknown whether the user holds one that can be used.
-func (f *Facts) LicenseUnclear() bool { return f.license().Cause == CauseUnknown }
+// grantedSince reports whether the user has passed the license check after a time.
+func (f *Facts) grantedSince(at time.Time) bool {
+	return slices.ContainsFunc(f.Slots, func(s Slot) bool { return s.Granted.After(at) })
+}
+
+// LicenseDoubtful reports whether Qlik refused the user lately for want of a license, and
+// nothing tells whether it would do so again.
+func (f *Facts) LicenseDoubtful() bool {
+	last, _ := f.lastRefusal()
+	switch {
+	case last == nil, last.Reason != qlik.RefusedNoLicense, f.grantedSince(last.At):
+		return false
+	case f.License == qlik.LicenseNone:
+		return false // certainly none
+	case Holds(f.License) && !f.Unusable && last.License == qlik.LicenseNone:
+		return false // the license was given after the refusal
+	default:
+		return true
+	}
+}
 
 // Holds reports whether a license is one that a user holds.
 func Holds(license string) bool {
@@ -277,22 +300,27 @@ func (f *Facts) goneSessions() Judgment {
 
 // program judges sessions that start again and again and are not used.
 func (f *Facts) program() Judgment {
-	var first, last time.Time
-	starts := 0
+	var first, last, lastGranted time.Time
+	starts, granted := 0, 0
 	for i := range f.Starts {
 		start := &f.Starts[i]
 		switch {
 		case f.Now.Sub(start.At) > programTime || f.Now.Sub(start.At) <= unusedTime:
 			continue // too old, or too new to know
-		case start.Used == nil || *start.Used:
+		case !start.Refused && (start.Used == nil || *start.Used):
 			return Judgment{}
-		case starts == 0 || start.At.Sub(last) > burst:
+		}
+		if starts == 0 || start.At.Sub(last) > burst {
 			starts++
 			last = start.At
 			first = earliest(first, start.At)
 		}
+		if !start.Refused && (granted == 0 || start.At.Sub(lastGranted) > burst) {
+			granted++
+			lastGranted = start.At
+		}
 	}
-	if starts < programStarts {
+	if starts < programStarts || granted < programGranted {
 		return Judgment{}
 	}
 	return Judgment{CauseProgram, Likely, first}

@@ -121,6 +121,8 @@ func situations() []situation {
 			Judgment{CauseLicenseService, Certain, ago(2)}, []change{
 				{"the licenses were not known then", func(f *Facts) { f.Refusals[0].License = qlik.LicenseUnknown }, CauseUnknown},
 				{"the access is quarantined", func(f *Facts) { f.Unusable = true }, CauseUnknown},
+				{"it let the user in since", func(f *Facts) { f.Slots = []Slot{{State: SlotActive, Granted: ago(0.5)}} }, CauseUnknown},
+				{"it let the user in before", func(f *Facts) { f.Slots = []Slot{{State: SlotActive, Granted: ago(1.5)}} }, CauseLicenseService},
 				{"no license", func(f *Facts) { f.License = qlik.LicenseNone }, CauseNoLicense},
 			}},
 		{"a license that was given after the refusal", func(f *Facts) { refused(true, 2)(f); f.Refusals[0].License = qlik.LicenseNone },
@@ -188,6 +190,24 @@ func situations() []situation {
 			{"it works with its sessions", func(f *Facts) { f.Starts[4].Used = new(true) }, CauseSeveralWindows},
 			{"its use is unknown", func(f *Facts) { f.Starts[0].Used = nil }, CauseSeveralWindows},
 			{"three times in an hour", func(f *Facts) { f.Starts = f.Starts[2:] }, CauseSeveralWindows},
+			{"all but one were refused, as for a person who tries again", func(f *Facts) {
+				for i := range f.Starts[1:] {
+					f.Starts[1+i].Used, f.Starts[1+i].Refused = nil, true
+				}
+			}, CauseSeveralWindows},
+			{"all but two were refused", func(f *Facts) {
+				for i := range f.Starts[2:] {
+					f.Starts[2+i].Used, f.Starts[2+i].Refused = nil, true
+				}
+			}, CauseProgram},
+		}},
+		{"two windows opened at once, and then refused", func(f *Facts) {
+			f.Starts = begun("/", false, 50, 49, 40, 30, 20)
+			for i := range f.Starts[2:] {
+				f.Starts[2+i].Used, f.Starts[2+i].Refused = nil, true
+			}
+		}, Judgment{CauseSeveralWindows, Likely, ago(20)}, []change{
+			{"the second one later", func(f *Facts) { f.Starts[1].At = ago(45) }, CauseProgram},
 		}},
 		{"four starts at once are no series", func(f *Facts) { f.Starts = begun("/", false, 20, 19.5, 19, 18.5) }, Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
 		{"starts more than an hour ago", func(f *Facts) { f.Starts = begun("/", false, 100, 80, 70, 61, 50) }, Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
@@ -283,6 +303,35 @@ func TestCauses(t *testing.T) {
 	for _, cause := range Causes() {
 		if !found[cause] {
 			t.Errorf("no situation has the cause %s", cause)
+		}
+	}
+}
+
+// TestLicenseDoubtful checks when it is unknown whether Qlik would refuse a user again for
+// want of a license.
+func TestLicenseDoubtful(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		fact func(f *Facts)
+		want bool
+	}{
+		{"too few seats, so the license was not sure", func(f *Facts) { f.Refusals[0].License = qlik.LicenseUnknown }, true},
+		{"the license service", func(*Facts) {}, true},
+		{"in quarantine", func(f *Facts) { f.Unusable, f.Refusals[0].License = true, qlik.LicenseNone }, true},
+		{"licenses are not read", func(f *Facts) { f.License = "" }, true},
+		{"given since", func(f *Facts) { f.Refusals[0].License = qlik.LicenseNone }, false},
+		{"let in since", func(f *Facts) { f.Slots[0].Granted = ago(4) }, false},
+		{"let in before", func(f *Facts) { f.Slots[0].Granted = ago(6) }, true},
+		{"certainly no license", func(f *Facts) { f.License = qlik.LicenseNone }, false},
+		{"because of the limit", func(f *Facts) { f.Refusals[0].Reason = qlik.RefusedSessionLimit }, false},
+		{"long ago", func(f *Facts) { f.Refusals[0].At = ago(16) }, false},
+		{"never", func(f *Facts) { f.Refusals = nil }, false},
+	} {
+		f := busyUser()
+		f.Refusals = []qlik.Refusal{{At: ago(5), Reason: qlik.RefusedNoLicense, License: qlik.LicenseAnalyzer}}
+		test.fact(&f)
+		if got := f.LicenseDoubtful(); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
 		}
 	}
 }

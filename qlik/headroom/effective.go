@@ -11,8 +11,9 @@ import (
 // free slot it computes the time of the next one.
 func (o *observation) computeSlots() {
 	var started map[int32]*since
+	var cooling []int
 	if o.useRows {
-		started = o.startedSince(o.round.Usage)
+		started, cooling = o.startedSince(o.round.Usage), o.coolingRows()
 	}
 	full := make(map[int32][]time.Time) // for users without effective headroom: when their slots become free
 	for number, i := range o.status {
@@ -25,6 +26,7 @@ func (o *observation) computeSlots() {
 			var taken int
 			taken, slots = o.takenByRows(user, started[number])
 			user.EffectiveHeadroom = o.limit - taken
+			user.CoolingSlots = cooling[i] + len(slots)
 		} else {
 			user.EffectiveHeadroom = o.limit - user.Sessions - user.CoolingSlots
 		}
@@ -60,6 +62,18 @@ func (o *observation) takenByRows(user *UserStatus, started *since) (taken int, 
 		free = append(free, ended.at.Add(o.coolingTime))
 	}
 	return max(taken, min(taken+len(started.started)+len(cooling), o.limit)), free
+}
+
+// coolingRows counts the usage rows of each user whose session was seen and ended within
+// the cooling time, by index in users.
+func (o *observation) coolingRows() []int {
+	cooling := make([]int, len(o.users))
+	for _, owner := range o.rows {
+		if owner.user >= 0 && owner.seen && owner.ended.Add(o.coolingTime).After(o.now) {
+			cooling[o.status[owner.user]]++
+		}
+	}
+	return cooling
 }
 
 // addRows adds the times when the slots of the usage rows of users without a free slot

@@ -573,3 +573,45 @@ func TestLeftoverRowsAreOld(t *testing.T) {
 	s.scrape(0)
 	s.expect("a row without activity may be of any time", s.user("anna").NextSlot, s.now.Add(DefaultCoolingTime))
 }
+
+// TestCoolingByRows checks that the usage rows say how many slots cool, if they are known:
+// a slot that was freed below the limit has no row, and a row whose session was never
+// listed may be left over.
+func TestCoolingByRows(t *testing.T) {
+	s := newScenario(t, "n1/")
+	s.analyzers("anna")
+	s.login("n1/", "anna1", "anna2", "anna3", "anna4", "anna5")
+	s.rows("anna1", "anna2", "anna3", "anna4", "anna5")
+	s.scrape(0)
+	s.logout("n1/", "anna1", "anna2", "anna3")
+	s.now = s.now.Add(time.Minute)
+	s.rows("anna2", "anna4", "anna5")
+	s.scrape(0)
+	s.expect("one of three has a row", s.user("anna").CoolingSlots, 1)
+	s.expect("free slots", s.user("anna").EffectiveHeadroom, 2)
+	s.now = s.now.Add(time.Minute)
+	s.rows("anna2", "anna4", "anna5", "anna6", "anna7")
+	s.scrape(0)
+	s.expect("rows of sessions that were never listed", s.user("anna").CoolingSlots, 1)
+	s.expect("no free slot", s.user("anna").EffectiveHeadroom, 0)
+	s.expect("the one that cools would be enough", s.user("anna").Judgment.Cause, CauseCooling)
+	s.usage = nil
+	s.scrape(time.Minute)
+	s.expect("without rows the sessions decide", s.user("anna").CoolingSlots, 3)
+}
+
+// TestCauseOfUnseenEnds checks that nothing is guessed of rows whose sessions were never
+// listed, as after a start of the exporter: they cool, or they are left over.
+func TestCauseOfUnseenEnds(t *testing.T) {
+	s := newScenario(t, "n1/")
+	s.analyzers("anna")
+	s.login("n1/", "anna1")
+	s.rows("anna1", "gone1", "gone2", "gone3", "gone4")
+	for i := range s.usage.rows {
+		s.usage.rows[i].User = lab("anna")
+	}
+	s.scrape(0)
+	s.expect("free slots", s.user("anna").EffectiveHeadroom, 0)
+	s.expect("cooling slots", s.user("anna").CoolingSlots, 0)
+	s.expect("cause", s.user("anna").Judgment.Cause, CauseUnknown)
+}

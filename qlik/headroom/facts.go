@@ -20,7 +20,8 @@ func (o *observation) judgeCauses() {
 	}
 	o.gather(near)
 	for number, facts := range near {
-		o.users[o.status[number]].Judgment = facts.Judge()
+		user := &o.users[o.status[number]]
+		user.Judgment, user.LicenseDoubtful = facts.Judge(), facts.LicenseDoubtful()
 	}
 	o.countLeftover()
 }
@@ -131,9 +132,13 @@ func (o *observation) factsOf(number int32, notSticky map[string]bool) *Facts {
 			continue
 		}
 		begun := Start{At: s.at, VirtualProxy: s.virtualProxy}
-		if last, live := activity[s.session]; live {
+		last, live := activity[s.session]
+		switch {
+		case live && last.IsZero(), s.ended && s.known && s.refused:
+			begun.Refused = true
+		case live:
 			begun.Used = new(last.Sub(s.at) > unusedTime)
-		} else if s.ended && s.known {
+		case s.ended && s.known:
 			begun.Used = new(s.used)
 		}
 		f.Starts = append(f.Starts, begun)
@@ -198,13 +203,16 @@ func (o *observation) addRowSlots(facts map[int32]*Facts, slots map[qlik.Session
 		}
 		row := &o.round.Usage.rows[i]
 		slot, live := slots[row.Session]
+		if live && row.Started.After(slot.Granted) {
+			slot.Granted = row.Started
+		}
 		switch {
 		case live && seen[row.Session]: // a second slot of the same session
 			f.Slots = append(f.Slots, *slot)
 		case live:
 			o.use(slot, row.LastActivity, o.after.sessions[row.Session].link)
 		default:
-			f.Slots = append(f.Slots, o.goneSlot(row, owner.ended))
+			f.Slots = append(f.Slots, o.goneSlot(row, owner))
 		}
 		seen[row.Session] = true
 	}
@@ -222,14 +230,19 @@ func (o *observation) use(slot *Slot, last time.Time, link *trackedLink) {
 }
 
 // goneSlot returns the slot of a usage row without a session. The time of its end is zero
-// if the session may still exist.
-func (o *observation) goneSlot(row *qlik.UsageRow, ended time.Time) Slot {
-	slot := Slot{State: SlotEnded, LastActive: row.LastActivity, Ended: ended, Restart: o.after.history.withRestart(ended)}
+// if the session may still exist. If the session was never seen, the slot may cool or be
+// left over.
+func (o *observation) goneSlot(row *qlik.UsageRow, owner rowOwner) Slot {
+	ended := owner.ended
+	slot := Slot{State: SlotEnded, Granted: row.Started, LastActive: row.LastActivity, Ended: ended, Restart: o.after.history.withRestart(ended)}
 	switch free := ended.Add(o.coolingTime); {
 	case ended.IsZero():
 		slot.State = SlotActive // of a link that did not answer, or newer than the lists
 	case free.After(o.now):
-		slot.State, slot.FreesAt = SlotCooling, fullSecond(free)
+		slot.FreesAt = fullSecond(free)
+		if owner.seen {
+			slot.State = SlotCooling
+		}
 	case o.leftover(row, ended):
 		slot.State = SlotLeftover
 	}

@@ -21,7 +21,8 @@ type start struct {
 	at                 time.Time
 	virtualProxy, node string
 	session            qlik.SessionKey
-	ended, used, known bool // used is known only if the usage rows were known when the session ended
+	// How the session was when it ended; known only if the usage rows were known then.
+	ended, known, used, refused bool
 }
 
 const (
@@ -57,7 +58,8 @@ func (o *observation) trackHistory() {
 				continue
 			}
 			if last, ended := activity[s.session]; ended {
-				s.ended, s.known, s.used = true, activity != nil && o.before.usage != nil, last.Sub(s.at) > unusedTime
+				s.ended, s.known = true, activity != nil && o.before.usage != nil
+				s.used, s.refused = last.Sub(s.at) > unusedTime, last.IsZero()
 			}
 			kept = append(kept, s)
 		}

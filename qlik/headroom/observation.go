@@ -110,4 +110,5 @@ type rowOwner struct {
 	user  int32     // number of the user; -1 if unknown
 	live  bool      // the session of the row is known
 	ended time.Time // latest possible end of the session; zero if it may still exist
+	seen  bool      // the session was listed before it ended
 }

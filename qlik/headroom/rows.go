@@ -27,7 +27,7 @@ func (o *observation) assignRows() {
 		} else {
 			user := row.User
 			if ended, known := o.endOf(row); known {
-				owner.ended = ended.at
+				owner.ended, owner.seen = ended.at, ended.seen
 				user = ended.user
 			}
 			if user != (qlik.User{}) {

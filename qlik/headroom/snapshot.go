@@ -81,6 +81,11 @@ func (s *Snapshot) Of(user qlik.User) UserStatus {
 	return status
 }
 
+// Administrator reports whether a user has an administrator's role.
+func (s *Snapshot) Administrator(user qlik.User) bool {
+	return s.observed != nil && s.observed.round.Administrators[user]
+}
+
 // UserStatus is the state of one user at one time. All anonymous users are one.
 type UserStatus struct {
 	User           qlik.User
@@ -90,13 +95,14 @@ type UserStatus struct {
 
 	Limited           bool      // the limit applies to the user; if not, the next six fields are zero
 	Headroom          int       // limit minus sessions; negative beyond the limit
-	CoolingSlots      int       // slots that stay taken after sessions ended at the limit
+	CoolingSlots      int       // slots that stay taken after sessions ended at the limit: their usage rows, if these are known
 	EffectiveHeadroom int       // free slots that the next login finds; see the package comment
 	NextSlot          time.Time // without effective headroom: when a slot becomes free by itself at the latest; zero if unknown
 	LimitReached      uint64    // how often the user went from below the limit to the limit
 	LastLimitReached  time.Time
 
-	Judgment Judgment // of a user with at most one free slot, or refused within RecentRefusal; else zero
+	Judgment        Judgment // of a user with at most one free slot, or refused within RecentRefusal; else zero
+	LicenseDoubtful bool     // refused within RecentRefusal for want of a license; nothing tells whether that would happen again
 
 	License          string // one of the license constants of package qlik; "" if licenses were not read
 	LicensedSessions int    // number of usage rows; only if Snapshot.UsageKnown
