@@ -3,7 +3,6 @@ package page
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -43,6 +42,7 @@ type phrase struct{ Language, Name, Text string }
 // slotView is a slot with its part of the timeline.
 type slotView struct {
 	State, Text, Place, Node string
+	Frees                    string // when its slot becomes free by itself; "" if unknown
 	Details                  []string
 	Bars                     []bar
 }
@@ -243,7 +243,7 @@ func (v *userView) addSlots(now time.Time) {
 		}
 		if s.FreesAt != nil {
 			ends = *s.FreesAt
-			shown.Details = append(shown.Details, "free by "+text.Coming(ends, now))
+			shown.Frees = "free by " + text.Coming(ends, now)
 		}
 		switch s.State {
 		case headroom.SlotActive, headroom.SlotIdle:
@@ -272,5 +272,9 @@ var stateTexts = map[headroom.SlotState]string{
 
 // String describes a timeline for people who do not see it.
 func (s slotView) String() string {
-	return fmt.Sprintf("%s: %s", s.Text, strings.Join(s.Details, ", "))
+	parts := append([]string{"Timeline: " + s.Text}, s.Details...)
+	if s.Frees != "" {
+		parts = append(parts, s.Frees)
+	}
+	return strings.Join(parts, ", ")
 }
