@@ -164,8 +164,11 @@ func (h *handler) open(w http.ResponseWriter, r *http.Request, q query, json boo
 			return nil, false
 		}
 	}
-	if q.Site == "" && len(names) > 0 {
+	switch {
+	case q.Site == "" && len(names) > 0:
 		q.Site = names[0]
+	case !json && len(names) == 1 && names[0] == "":
+		q.Site = "" // flags describe the only site, which only Prometheus gives a name
 	}
 	site, done, found := h.config.Use(q.Site)
 	if !found {

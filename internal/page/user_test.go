@@ -37,7 +37,9 @@ func (d *directory) find(_ context.Context, text string) (found []qlik.KnownUser
 	return found, d.err
 }
 
-func person(id, name string) qlik.KnownUser { return qlik.KnownUser{User: qlik.NewUser("LAB", id), Name: name} }
+func person(id, name string) qlik.KnownUser {
+	return qlik.KnownUser{User: qlik.NewUser("LAB", id), Name: name}
+}
 
 // hash is a hash of the form of those in labels.
 func hash(user qlik.User) string { return fmt.Sprintf("%016x", len(user.ID)+256*int(user.ID[0])) }
@@ -139,6 +141,20 @@ func TestUserPageOfSites(t *testing.T) {
 	}
 }
 
+// TestNameOfTheOnlySite checks that links from alerts work if only Prometheus has a name
+// for the site.
+func TestNameOfTheOnlySite(t *testing.T) {
+	page, _ := pageWith(&directory{}, map[string]int{`LAB\anna`: 5}, "")
+	for target, status := range map[string]int{"/sessions/user?user=LAB%5Canna&site=emea": 200, "/sessions?site=emea": 200} {
+		if answer := accept(page, target, "text/html"); answer.Code != status || strings.Contains(answer.Body.String(), "emea") {
+			t.Errorf("%s: %d %s", target, answer.Code, answer.Body)
+		}
+		if answer := accept(page, target, "application/json"); answer.Code != http.StatusNotFound {
+			t.Errorf("%s: %d for a program", target, answer.Code)
+		}
+	}
+}
+
 // TestFind checks who is found by a name, in which order, and when the search leads
 // straight to the user.
 func TestFind(t *testing.T) {
@@ -147,18 +163,18 @@ func TestFind(t *testing.T) {
 	}}
 	page, _ := pageWith(d, map[string]int{`LAB\anna`: 5, `LAB\joanna`: 1, `ACME\anna`: 4, `LAB\gone`: 2}, "")
 	for searched, want := range map[string]string{
-		"anna":      `ACME\anna LAB\anna LAB\joanna LAB\abe`,
-		"ANNA berg": `LAB\anna LAB\abe`,
-		"berg anna": `LAB\anna LAB\abe`,
-		`lab\anna`:  `LAB\anna`,
-		"lab/an":    `LAB\anna`,
-		"joan":      `LAB\joanna`,
-		"müller":    `LAB\zoe`,
-		"MÜLLER":    `LAB\zoe`,
-		"o'hara":    `LAB\o'hara`,
-		"gone":      `LAB\gone`,
-		"zz":        ``,
-		"berg zz":   ``,
+		"anna":                              `ACME\anna LAB\anna LAB\joanna LAB\abe`,
+		"ANNA berg":                         `LAB\anna LAB\abe`,
+		"berg anna":                         `LAB\anna LAB\abe`,
+		`lab\anna`:                          `LAB\anna`,
+		"lab/an":                            `LAB\anna`,
+		"joan":                              `LAB\joanna`,
+		"müller":                            `LAB\zoe`,
+		"MÜLLER":                            `LAB\zoe`,
+		"o'hara":                            `LAB\o'hara`,
+		"gone":                              `LAB\gone`,
+		"zz":                                ``,
+		"berg zz":                           ``,
 		hash(qlik.NewUser("LAB", "joanna")): `LAB\joanna`,
 		"0123456789abcdef":                  ``,
 	} {
