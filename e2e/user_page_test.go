@@ -2,14 +2,20 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
@@ -245,4 +251,71 @@ func TestUserPage(t *testing.T) { //nolint:tparallel // its parts follow each ot
 		b.expect(t, "the answer, without loading the page again", `document.querySelector(".verdict .read-at").textContent.split("; ")[1]`, "incomplete, because some nodes do not answer.")
 		b.lookEverywhere(t, "user-incomplete", axe)
 	})
+}
+
+// TestHelpDesk does what a person at a help desk does on a phone, from the name of the
+// caller to the sentence, with the demo. With E2E_PICTURES, it writes the pictures of
+// docs/why.md.
+func TestHelpDesk(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t)
+	var caller string // somebody who cannot log in
+	for begin := time.Now(); caller == ""; time.Sleep(time.Second) {
+		if time.Since(begin) > 2*time.Minute {
+			t.Fatal("nobody is at the limit")
+		}
+		list, _, err := get(d.url("/sessions?slots=0"), http.Header{"Accept": {"application/json"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sessions struct {
+			Users []struct {
+				ID      string `json:"user_id"`
+				Refused []any  `json:"refused"`
+			} `json:"users"`
+		}
+		if err := json.Unmarshal([]byte(list), &sessions); err != nil {
+			t.Fatal(err)
+		}
+		for _, user := range sessions.Users {
+			if strings.Contains(user.ID, ".") && len(user.Refused) > 0 {
+				caller = strings.ReplaceAll(user.ID, ".", " ") // as the caller says it
+				break
+			}
+		}
+	}
+	b := openBrowser(t)
+	b.narrow(t)
+	b.do(t, "emulating a phone", command(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: 390, Height: 844, DeviceScaleFactor: 1, Mobile: true}))
+	begin := time.Now()
+	b.open(t, d.url("/sessions"))
+	b.expect(t, "the list", `document.querySelector("h1").textContent`, "Qlik sessions")
+	b.screen(t, "help-desk-list")
+	b.click(t, `input[name=q]`)
+	b.enter(t, `input[name=q]`, caller)
+	b.screen(t, "help-desk-name")
+	b.press(t, kb.Enter)
+	b.expect(t, "the user", `document.querySelector("h1").textContent.toLowerCase()`, `acme\`+strings.ReplaceAll(caller, " ", "."))
+	said := b.text(t, `document.querySelector(".tell q[lang=en]").textContent`)
+	took := time.Since(begin)
+	b.screen(t, "help-desk-answer")
+	b.do(t, "scrolling", chromedp.Evaluate[chromedp.Void](`document.querySelector("ol.slots").scrollIntoView(); undefined`))
+	b.screen(t, "help-desk-slots")
+	expect(t, took < 15*time.Second, fmt.Sprintf("one tap, %d keys and Enter lead to the sentence", len(caller)), fmt.Sprintf("%s, %s", took.Round(time.Millisecond), said))
+}
+
+// screen writes a picture of the window to the folder in E2E_PICTURES, if it is set.
+func (b *tab) screen(t *testing.T, name string) {
+	t.Helper()
+	dir := os.Getenv("E2E_PICTURES")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
