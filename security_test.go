@@ -31,7 +31,7 @@ const sessionsJSON = "/sessions?slots="
 
 // everyEndpoint lists the endpoints of the exporter with all features enabled.
 var everyEndpoint = []string{
-	"/", "/metrics", "/probe?target=emea", "/sd", "/config", "/sessions", "/-/healthy", "/-/ready",
+	"/", "/metrics", "/probe?target=emea", "/sd", "/config", "/sessions", "/sessions/user?user=LAB%5Canna", "/api/users?q=anna", "/-/healthy", "/-/ready",
 	"/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/symbol", "/nowhere",
 }
 

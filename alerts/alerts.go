@@ -20,6 +20,7 @@ var files embed.FS
 const (
 	DefaultRunbookURL      = "https://github.com/qlik-exporter/qlik_exporter/blob/main/alerts/runbook.md"
 	DefaultDashboardURL    = "https://grafana.example.com"
+	DefaultSessionsURL     = "https://qlik-exporter.example.com/sessions"
 	DefaultJob             = "qlik"
 	DefaultReachedSeverity = "critical"
 )
@@ -32,6 +33,7 @@ func Severities() []string { return []string{"critical", "warning", "info"} }
 type Options struct {
 	RunbookURL      string // address of the published runbook.md; alerts append #alertname
 	DashboardURL    string // address of Grafana; alerts append /d/ and the dashboard
+	SessionsURL     string // address of the sessions page; alerts append /user and the user
 	Job             string // job under which Prometheus scrapes the exporter
 	ReachedSeverity string // severity of QlikUserSessionLimitReached
 }
@@ -69,6 +71,12 @@ func (o Options) replacer() (*strings.Replacer, error) {
 			return nil, fmt.Errorf("dashboard URL: %w", err)
 		}
 		pairs = append(pairs, DefaultDashboardURL+"/", strings.TrimRight(o.DashboardURL, "/")+"/")
+	}
+	if o.SessionsURL != "" {
+		if err := CheckAddress(o.SessionsURL); err != nil {
+			return nil, fmt.Errorf("sessions URL: %w", err)
+		}
+		pairs = append(pairs, DefaultSessionsURL+"/", strings.TrimRight(o.SessionsURL, "/")+"/")
 	}
 	if o.Job != "" {
 		if !utf8.ValidString(o.Job) {

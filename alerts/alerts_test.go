@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,6 +93,9 @@ func TestAlerts(t *testing.T) {
 			if alert.Annotations[annotation] == "" {
 				t.Errorf("%s has no %s", alert.Alert, annotation)
 			}
+		}
+		if linked := alert.Annotations["sessions_url"] != ""; linked != (alert.Labels["scope"] == "user") {
+			t.Errorf("%s: links to the page of a user: %t", alert.Alert, linked)
 		}
 		if link, want := alert.Annotations["runbook_url"], DefaultRunbookURL+"#"+strings.ToLower(alert.Alert); link != want {
 			t.Errorf("%s: runbook_url %s, want %s", alert.Alert, link, want)
@@ -492,6 +496,7 @@ func TestWriteAdjusted(t *testing.T) {
 	options := Options{
 		RunbookURL:      "https://wiki.acme.test/qlik?page=runbook",
 		DashboardURL:    "https://graphs.acme.test/grafana/",
+		SessionsURL:     "https://qlik.acme.test:9986/sessions/",
 		Job:             `a "job" of ours`,
 		ReachedSeverity: "warning",
 	}
@@ -503,7 +508,7 @@ func TestWriteAdjusted(t *testing.T) {
 	}
 	for _, path := range embedded(t) {
 		text := read(t, filepath.Join(dir, path))
-		for _, old := range []string{DefaultRunbookURL, DefaultDashboardURL, `job="` + DefaultJob + `"`} {
+		for _, old := range []string{DefaultRunbookURL, DefaultDashboardURL, DefaultSessionsURL, `job="` + DefaultJob + `"`} {
 			if strings.Contains(text, old) {
 				t.Errorf("%s still has %s", path, old)
 			}
@@ -525,6 +530,9 @@ func TestWriteAdjusted(t *testing.T) {
 			want.Annotations["runbook_url"] = options.RunbookURL + "#" + strings.ToLower(want.Alert)
 			_, dashboard, _ := strings.Cut(want.Annotations["dashboard"], "/d/")
 			want.Annotations["dashboard"] = options.DashboardURL + "d/" + dashboard
+			if _, user, linked := strings.Cut(want.Annotations["sessions_url"], "/user?"); linked {
+				want.Annotations["sessions_url"] = options.SessionsURL + "user?" + user
+			}
 		}
 		if !reflect.DeepEqual(after[i], want) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", want.name(), after[i], want)
@@ -538,6 +546,62 @@ func TestWriteAdjusted(t *testing.T) {
 	}
 }
 
+// TestSessionsURL checks that alerts link to the page of the user whatever the name
+// contains, with the templates of Prometheus.
+func TestSessionsURL(t *testing.T) {
+	t.Parallel()
+	promtool := needPromtool(t)
+	type entries = map[string]any
+	var cases []entries
+	for _, alert := range readRules(t, rulesFile) {
+		template := alert.Annotations["sessions_url"]
+		if template == "" || len(cases) > 0 { // all are the same
+			continue
+		}
+		var series, alerts []entries
+		for i, id := range []string{"anna", "zoë müller", "a+b", "r&d", "c#", "100%", "x=y", "o'neil", `"quoted"`, "<b>", "日本", "10b43a7d71f56f6d"} {
+			labels := map[string]string{"user_directory": "LAB & CO", "user_id": id}
+			query := url.Values{"user": {`LAB & CO\` + id}}
+			if i%2 == 1 {
+				labels["site"] = "emea + apac"
+				query.Set("site", labels["site"])
+			}
+			var written []string
+			for name, value := range labels {
+				written = append(written, fmt.Sprintf("%s=%q", name, value))
+			}
+			series = append(series, entries{"series": "users{" + strings.Join(written, ",") + "}", "values": "1"})
+			address := DefaultSessionsURL + "/user?user=" + url.QueryEscape(query.Get("user"))
+			if i%2 == 1 {
+				address += "&site=" + url.QueryEscape(query.Get("site"))
+			}
+			parsed, err := url.Parse(address)
+			if err != nil || !reflect.DeepEqual(parsed.Query(), query) {
+				t.Errorf("%s: %v", address, err)
+			}
+			alerts = append(alerts, entries{"exp_labels": labels, "exp_annotations": entries{"sessions_url": address}})
+		}
+		cases = append(cases, entries{"interval": "1m", "input_series": series, "alert_rule_test": []entries{{"alertname": "A", "eval_time": "0s", "exp_alerts": alerts}}})
+		dir := t.TempDir()
+		for name, content := range map[string]any{
+			"rules.yml": entries{"groups": []entries{{"name": "g", "rules": []entries{{"alert": "A", "expr": "users", "annotations": entries{"sessions_url": template}}}}}},
+			"test.yml":  entries{"rule_files": []string{"rules.yml"}, "tests": cases},
+		} {
+			text, err := yaml.Marshal(content)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run(t, promtool, "test", "rules", filepath.Join(dir, "test.yml"))
+	}
+	if len(cases) == 0 {
+		t.Error("no alert links to a user")
+	}
+}
+
 func TestWriteRefuses(t *testing.T) {
 	t.Parallel()
 	for _, options := range []Options{
@@ -547,6 +611,7 @@ func TestWriteRefuses(t *testing.T) {
 		{DashboardURL: "https://graphs.acme.test/{{ evil }}"},
 		{DashboardURL: "https://"},
 		{DashboardURL: "http://a b/"},
+		{SessionsURL: "qlik1:9986/sessions"},
 		{Job: "\xff"},
 		{ReachedSeverity: "page"},
 	} {

@@ -42,10 +42,14 @@ var files embed.FS
 // DefaultJob is the job that the dashboards show when you open them.
 const DefaultJob = "qlik"
 
+// defaultSessionsURL is the address of the sessions page in the embedded files.
+const defaultSessionsURL = "https://qlik-exporter.example.com/sessions"
+
 // Options adapts the dashboards to an installation. An empty field keeps the value of
 // the embedded files.
 type Options struct {
-	Job string // job under which Prometheus scrapes the exporter
+	Job         string // job under which Prometheus scrapes the exporter
+	SessionsURL string // address of the sessions page; links append /user and the user
 }
 
 // Files returns the content of the files by their paths: the dashboards in dashboards/,
@@ -73,22 +77,28 @@ func Files(options Options) (map[string][]byte, error) {
 	return adapted, err
 }
 
-// replacer returns a replacer that sets the initial value of the variable job. A test
-// ensures that it replaces nothing else.
+// replacer returns a replacer that sets the initial value of the variable job and the
+// address of the sessions page. A test ensures that it replaces nothing else.
 func (o Options) replacer() (*strings.Replacer, error) {
-	if o.Job == "" {
-		return strings.NewReplacer(), nil
-	}
-	if !utf8.ValidString(o.Job) {
-		return nil, fmt.Errorf("job: %q is not UTF-8", o.Job)
-	}
-	job, err := json.Marshal(o.Job)
-	if err != nil {
-		return nil, err
-	}
 	var pairs []string
-	for _, key := range []string{"text", "value"} {
-		pairs = append(pairs, fmt.Sprintf("%q: %q", key, DefaultJob), fmt.Sprintf("%q: %s", key, job))
+	if o.SessionsURL != "" {
+		address, err := json.Marshal(strings.TrimRight(o.SessionsURL, "/"))
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, defaultSessionsURL+"/", strings.Trim(string(address), `"`)+"/")
+	}
+	if o.Job != "" {
+		if !utf8.ValidString(o.Job) {
+			return nil, fmt.Errorf("job: %q is not UTF-8", o.Job)
+		}
+		job, err := json.Marshal(o.Job)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range []string{"text", "value"} {
+			pairs = append(pairs, fmt.Sprintf("%q: %q", key, DefaultJob), fmt.Sprintf("%q: %s", key, job))
+		}
 	}
 	return strings.NewReplacer(pairs...), nil
 }

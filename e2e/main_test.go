@@ -1,7 +1,7 @@
 // Package e2e tests qlik_exporter from the outside: it builds and starts the
 // program like a user, sends requests over HTTP and signals, and uses the real
-// programs that work with it. The only package of the exporter that it imports is
-// the simulated site, qlik/qliktest.
+// programs that work with it. It imports the simulated site, qlik/qliktest, and for
+// the page of a user, whose states take an hour to appear, the page itself.
 //
 // The tests need a Unix system with go, git, sh, curl, prometheus, promtool,
 // chromium and npm in the PATH; on Debian: apt-get install git curl prometheus

@@ -31,6 +31,8 @@ func Assets(app *kingpin.Application) Commands {
 		Default(alerts.DefaultRunbookURL), &c.options.RunbookURL, alerts.CheckAddress)
 	config.Text(command.Flag("dashboard-url", "URL of Grafana. Alerts append /d/ and the dashboard.").
 		Default(alerts.DefaultDashboardURL), &c.options.DashboardURL, alerts.CheckAddress)
+	config.Text(command.Flag("sessions-url", "URL of the exporter's sessions page. Alerts and dashboards append /user and the user.").
+		Default(alerts.DefaultSessionsURL), &c.options.SessionsURL, alerts.CheckAddress)
 	config.Text(command.Flag("job", "Name of the Prometheus job that scrapes the exporter.").
 		Default(alerts.DefaultJob), &c.options.Job, nil)
 	config.Choice(command.Flag("reached-severity", "Severity of the alert QlikUserSessionLimitReached.").
@@ -48,7 +50,7 @@ func (c *assetsCommand) run(_ context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	forGrafana, err := dashboards.Files(dashboards.Options{Job: c.options.Job})
+	forGrafana, err := dashboards.Files(dashboards.Options{Job: c.options.Job, SessionsURL: c.options.SessionsURL})
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,8 @@ func failJSON(names []string) func(w http.ResponseWriter, text string, status in
 }
 
 // buildJSON writes the users that match the query as JSON, all on one page.
-func (*handler) buildJSON(w http.ResponseWriter, r *http.Request, _ []string, q query, site Site, answer *cachedSnapshot) {
+func (*handler) buildJSON(w http.ResponseWriter, r *http.Request, o *opened) {
+	answer, q := o.newest(), o.query
 	rows, lower := answer.rows(), strings.ToLower(q.Text)
 	var matching []*sessions.Row
 	for i := range rows {
@@ -63,7 +64,7 @@ func (*handler) buildJSON(w http.ResponseWriter, r *http.Request, _ []string, q 
 		return
 	}
 	list := sessions.NewList(answer.Snapshot, matching)
-	list.Site, list.Hosts = q.Site, site.Hosts
+	list.Site, list.Hosts = q.Site, o.site.Hosts
 	w.Header().Set("Content-Type", jsonType)
 	_ = json.NewEncoder(w).Encode(list) // an error means that the client is gone
 }

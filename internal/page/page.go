@@ -4,6 +4,7 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"fmt"
@@ -43,12 +44,17 @@ type Site struct {
 	Hosts []string
 	// ServiceAccounts are users whose sessions are never ended.
 	ServiceAccounts []qlik.User
+	// Find returns the users in the repository that match a text. It is nil if the site has
+	// no repository.
+	Find func(ctx context.Context, text string) ([]qlik.KnownUser, error)
+	// Hash returns the hash of a user in labels. It is nil if no key is known.
+	Hash func(qlik.User) string
 	// NamesHidden means that the metrics of the site do not contain user names. The
 	// page does, so it then requires authentication.
 	NamesHidden bool
 }
 
-//go:embed page.html user.html page.css page.js
+//go:embed page.html user.html find.html page.css page.js
 var files embed.FS
 
 // handler serves the page.
@@ -57,7 +63,7 @@ type handler struct {
 	template *template.Template
 }
 
-// New returns the handler of /sessions and of the paths below it.
+// New returns the handler of /sessions and of the paths below it, and of /api/users.
 func New(config Config) http.Handler {
 	if config.Now == nil {
 		config.Now = time.Now
@@ -71,10 +77,11 @@ func New(config Config) http.Handler {
 	if config.Program == "" {
 		config.Program = "qlik_exporter"
 	}
-	h := &handler{config: config, template: template.Must(template.ParseFS(files, "page.html", "user.html"))}
+	h := &handler{config: config, template: template.Must(template.ParseFS(files, "*.html"))}
 	mux := http.NewServeMux()
 	mux.Handle("GET /sessions", h)
 	mux.HandleFunc("GET /sessions/user", h.serveUser)
+	mux.HandleFunc("GET /api/users", h.serveUsers)
 	mux.Handle("GET /sessions/page.css", asset("page.css", "text/css; charset=utf-8"))
 	mux.Handle("GET /sessions/page.js", asset("page.js", "text/javascript; charset=utf-8"))
 	return protected(mux)
@@ -115,68 +122,100 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if wantsJSON(r) {
 		build = h.buildJSON
 	}
-	h.serve(w, r, parseQuery(r.URL.Query()), build)
+	o, ok := h.open(w, r, parseQuery(r.URL.Query()), wantsJSON(r))
+	if !ok {
+		return
+	}
+	defer o.done()
+	h.config.Respond(w, r, func(w http.ResponseWriter, r *http.Request) {
+		build(w, r, o)
+		o.built()
+	})
 }
 
-// serve calls build with a site and its newest snapshot, if the request may see them.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, q query,
-	build func(w http.ResponseWriter, r *http.Request, names []string, q query, site Site, answer *cachedSnapshot),
-) {
+// opened is a site with its newest snapshot, for a request that may see them.
+type opened struct {
+	names  []string // of all sites
+	query  query    // with the name of the site
+	site   Site
+	newest func() *cachedSnapshot
+	built  func() // the snapshot is no longer needed
+	done   func() // the site is no longer needed
+}
+
+// named returns the name of the site for a URL. It is "" if there is only one site.
+func (o *opened) named() string {
+	if len(o.names) > 1 {
+		return o.query.Site
+	}
+	return ""
+}
+
+// open returns the site of a query. If the request may not see it, or if the client is
+// gone, ok is false and the response is complete. The caller must call done.
+func (h *handler) open(w http.ResponseWriter, r *http.Request, q query, json bool) (o *opened, ok bool) {
 	w.Header().Add("Vary", "Accept")
 	fail := http.Error
 	names := h.config.Names()
-	if wantsJSON(r) {
+	if json {
 		fail = failJSON(names)
 		if q.Site == "" && len(names) > 1 { // a program must not take one site for another
 			fail(w, "The parameter site is missing.", http.StatusBadRequest)
-			return
+			return nil, false
 		}
 	}
-	if q.Site == "" && len(names) > 0 {
+	switch {
+	case q.Site == "" && len(names) > 0:
 		q.Site = names[0]
+	case !json && len(names) == 1 && names[0] == "":
+		q.Site = "" // flags describe the only site, which only Prometheus gives a name
 	}
 	site, done, found := h.config.Use(q.Site)
 	if !found {
 		fail(w, "There is no site with this name.", http.StatusNotFound)
-		return
+		return nil, false
 	}
-	defer done()
 	if site.NamesHidden && !h.config.Authenticated() {
+		done()
 		fail(w, "The metrics of this site hide user names, but this page shows them. Therefore it requires authentication. "+
 			"Set basic_auth_users, or client_auth_type: RequireAndVerifyClientCert, in the file of --web.config.file.", http.StatusForbidden)
-		return
+		return nil, false
 	}
 	newest, built, err := site.view(r.Context())
-	if err != nil {
-		return // the client is gone
+	if err != nil { // the client is gone
+		done()
+		return nil, false
 	}
-	defer built()
-	h.config.Respond(w, r, func(w http.ResponseWriter, r *http.Request) {
-		build(w, r, names, q, site, newest())
-		built()
-	})
+	return &opened{names, q, site, newest, built, func() { built(); done() }}, true
 }
 
-// build writes the page. It stops between its parts if the client is gone.
-func (h *handler) build(w http.ResponseWriter, r *http.Request, names []string, q query, site Site, answer *cachedSnapshot) {
+// render writes a page.
+func (h *handler) render(w http.ResponseWriter, template string, view any, status int) {
+	var body bytes.Buffer
+	if err := h.template.ExecuteTemplate(&body, template, view); err != nil {
+		http.Error(w, "Rendering the page failed: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = body.WriteTo(w)
+}
+
+// build writes the list. It stops between its parts if the client is gone.
+func (h *handler) build(w http.ResponseWriter, r *http.Request, o *opened) {
+	answer := o.newest()
 	rows := answer.rows()
 	if r.Context().Err() != nil {
 		return
 	}
-	v := newView(answer.Snapshot, rows, q, site.ServiceAccounts, h.config.Program, h.config.Now())
-	if len(names) > 1 {
-		for _, name := range names {
-			v.Sites = append(v.Sites, choice{Value: query{Site: name}.url(), Text: text.Visible(name), Selected: name == q.Site})
+	v := newView(answer.Snapshot, rows, o.query, o.site.ServiceAccounts, h.config.Program, h.config.Now())
+	if len(o.names) > 1 {
+		for _, name := range o.names {
+			v.Sites = append(v.Sites, choice{Value: query{Site: name}.url(), Text: text.Visible(name), Selected: name == o.query.Site})
 		}
 	}
 	if r.Context().Err() != nil {
 		return
 	}
-	var body bytes.Buffer
-	if err := h.template.ExecuteTemplate(&body, "page.html", v); err != nil {
-		http.Error(w, "Rendering the page failed: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = body.WriteTo(w)
+	h.render(w, "page.html", v, http.StatusOK)
 }

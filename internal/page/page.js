@@ -1,4 +1,4 @@
-// The page works without this script. The script refreshes the page, filters while
+// The pages work without this script. The script refreshes them, filters the list while
 // the user types, and copies commands.
 "use strict";
 
@@ -34,11 +34,11 @@ document.addEventListener("visibilitychange", () => {
 function mayRefresh() {
   const selection = getSelection();
   return !document.hidden && pause.getAttribute("aria-pressed") !== "true" &&
-    (selection.isCollapsed || !document.getElementById("users")?.contains(selection.anchorNode));
+    (selection.isCollapsed || !live.some((id) => document.getElementById(id)?.contains(selection.anchorNode)));
 }
 
 if (form) {
-  form.querySelector("button").hidden = true; // the script filters without it
+  document.getElementById("apply").hidden = true; // the script filters without it
   let typing = 0;
   const filter = () => {
     clearTimeout(typing);
@@ -48,11 +48,9 @@ if (form) {
     history.replaceState(null, "", wanted);
     load(wanted.href);
   };
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    filter();
+  form.addEventListener("change", (event) => {
+    if (event.target !== form.elements.q) filter();
   });
-  form.addEventListener("change", filter);
   form.elements.q.addEventListener("input", () => {
     clearTimeout(typing);
     typing = setTimeout(filter, 250);

@@ -43,6 +43,8 @@ type Recent struct {
 	expiry    *time.Timer
 	viewed    time.Time // last view of the page
 
+	names repositorySearch
+
 	// If many viewers wait until their page is built, all see the newest snapshot, so
 	// that they do not keep one each.
 	viewers int             // who have a snapshot
@@ -56,7 +58,7 @@ type cachedSnapshot struct {
 }
 
 // NewRecent returns a site with an empty cache.
-func NewRecent(site Source) *Recent { return &Recent{Source: site} }
+func NewRecent(site Source) *Recent { return &Recent{Source: site, names: newRepositorySearch()} }
 
 // Snapshot reads the site. It does not cache an incomplete snapshot, because the
 // timeout of a scrape can be shorter than the timeout of the page.

@@ -1,10 +1,10 @@
 package page
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +33,7 @@ type userView struct {
 	From, To string // range of the timeline
 	NowAt    int    // on the timeline, of timelineWidth
 	Phrases  []phrase
+	Find     findView // the form for the next user
 }
 
 // phrase is a sentence for the user on the phone.
@@ -41,6 +42,7 @@ type phrase struct{ Language, Name, Text string }
 // slotView is a slot with its part of the timeline.
 type slotView struct {
 	State, Text, Place, Node string
+	Frees                    string // when its slot becomes free by itself; "" if unknown
 	Details                  []string
 	Bars                     []bar
 }
@@ -60,46 +62,99 @@ const (
 	maxFuture = 2 * time.Hour
 )
 
-// serveUser serves the page of one user: the answer of qlik_exporter why.
+// serveUser serves the page of one user: the answer of qlik_exporter why. For a part of a
+// name, it serves a search.
 func (h *handler) serveUser(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
-	user, err := qlik.ParseUser(values.Get("user"))
-	if err != nil {
-		// A user with sessions can have any name. The page links to it in this form.
-		if directory, id, found := strings.Cut(values.Get("user"), `\`); found {
-			user, err = qlik.NewUser(directory, id), nil
-		}
-	}
-	if err != nil {
-		fail := http.Error
-		if wantsJSON(r) {
-			fail = failJSON(nil)
-		}
-		fail(w, `Write the user as DIRECTORY\id.`, http.StatusBadRequest)
+	written, json := values.Get("user"), wantsJSON(r)
+	o, ok := h.open(w, r, query{Site: values.Get("site")}, json)
+	if !ok {
 		return
 	}
-	h.serve(w, r, query{Site: values.Get("site")}, func(w http.ResponseWriter, r *http.Request, names []string, q query, site Site, newest *cachedSnapshot) {
-		now := h.config.Now()
-		question := &answer.Question{
-			Snapshot: newest.Snapshot, User: user.Counted(), Hosts: site.Hosts, ServiceAccounts: site.ServiceAccounts, Program: h.config.Program, Now: now,
-		}
-		if len(names) > 1 {
-			question.Site = q.Site
-		}
-		reply := answer.New(question)
-		if wantsJSON(r) {
-			w.Header().Set("Content-Type", jsonType)
-			_ = json.NewEncoder(w).Encode(reply) // an error means that the client is gone
+	defer o.done()
+	user, isUser := o.user(written)
+	switch {
+	case !isUser && json:
+		failJSON(nil)(w, `Write the user as DIRECTORY\id.`, http.StatusBadRequest)
+		return
+	case written == "":
+		h.serveFind(w, r, o, strings.TrimSpace(values.Get("q")))
+		return
+	case !isUser:
+		h.serveFind(w, r, o, strings.TrimSpace(written))
+		return
+	}
+	if !o.exists(r.Context(), user) {
+		if json {
+			failJSON(nil)(w, text.Visible(user.String())+nobody, http.StatusNotFound)
 			return
 		}
-		var body bytes.Buffer
-		if err := h.template.ExecuteTemplate(&body, "user.html", newUserView(reply, question.Site, now)); err != nil {
-			http.Error(w, "Rendering the page failed: "+err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = body.WriteTo(w)
+		v := newFindView(&Found{Query: user.String(), Everybody: true}, o.named())
+		v.Sentence = text.Visible(user.String()) + nobody
+		h.config.Respond(w, r, func(w http.ResponseWriter, _ *http.Request) { h.render(w, "find.html", v, http.StatusNotFound) })
+		return
+	}
+	h.config.Respond(w, r, func(w http.ResponseWriter, r *http.Request) {
+		h.buildUser(w, json, o, user)
+		o.built()
 	})
+}
+
+// nobody follows the name of a user that does not exist.
+const nobody = " has no sessions, was not refused, and is not in the repository. Check the spelling."
+
+// buildUser writes the answer about a user.
+func (h *handler) buildUser(w http.ResponseWriter, asJSON bool, o *opened, user qlik.User) {
+	now := h.config.Now()
+	reply := answer.New(&answer.Question{
+		Snapshot: o.newest().Snapshot, User: user, Site: o.named(), Hosts: o.site.Hosts,
+		ServiceAccounts: o.site.ServiceAccounts, Program: h.config.Program, Now: now,
+	})
+	if asJSON {
+		w.Header().Set("Content-Type", jsonType)
+		_ = json.NewEncoder(w).Encode(reply) // an error means that the client is gone
+		return
+	}
+	h.render(w, "user.html", newUserView(reply, o.named(), now), http.StatusOK)
+}
+
+// user returns the user that is written as DIRECTORY\id or DIRECTORY/id, or as in a label
+// with a hash, with or without a directory. A user with sessions can have any name, and
+// the pages link to it with a backslash.
+func (o *opened) user(written string) (user qlik.User, ok bool) {
+	if hashed, is := o.hashed("", written); is {
+		return hashed, true
+	}
+	user, err := qlik.ParseUser(written)
+	if err != nil {
+		directory, id, found := strings.Cut(written, `\`)
+		if !found {
+			return qlik.User{}, false
+		}
+		user = qlik.NewUser(directory, id)
+	}
+	if hashed, is := o.hashed(user.Directory, user.ID); is {
+		return hashed, true
+	}
+	return user.Counted(), true
+}
+
+// exists reports whether a user is known. It asks the repository only about users without
+// sessions, and counts a user as known if the repository does not answer.
+func (o *opened) exists(ctx context.Context, user qlik.User) bool {
+	snapshot := o.newest()
+	if snapshot.Facts(user) != nil || user == qlik.AnonymousUser || o.site.Find == nil || len(user.ID) > maxSearched {
+		return true
+	}
+	if snapshot.Licenses != nil {
+		if _, holds := snapshot.Licenses.Holders[user]; holds {
+			return true
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	known, err := o.site.names.find(ctx, user.ID, o.site.Find)
+	return err != nil || slices.ContainsFunc(known, func(k qlik.KnownUser) bool { return k.User == user })
 }
 
 // userURL returns the URL of the page of a user, relative to that of the list.
@@ -107,10 +162,16 @@ func userURL(user qlik.User, site string) string {
 	return "sessions/user" + query{Site: site, User: user.String()}.url()
 }
 
+// findURL returns the URL of the search for a user, relative to that of the list.
+func findURL(searched, site string) string {
+	return "sessions/user" + query{Site: site, Text: searched}.url()
+}
+
 func newUserView(a *answer.Answer, site string, now time.Time) *userView {
 	v := &userView{
 		Answer: a, Name: text.Visible(a.User), Level: "unknown", ReadAt: newMoment(a.At, now), Likely: a.Certainty == headroom.Likely,
 		Back: "../sessions" + query{Site: site}.url(), Refresh: "user" + query{Site: site, User: a.User}.url(),
+		Find:    *newFindView(&Found{}, site),
 		Phrases: []phrase{{answer.English, "English", a.Say[answer.English]}, {answer.French, "français", a.Say[answer.French]}, {answer.German, "Deutsch", a.Say[answer.German]}},
 	}
 	switch {
@@ -182,7 +243,7 @@ func (v *userView) addSlots(now time.Time) {
 		}
 		if s.FreesAt != nil {
 			ends = *s.FreesAt
-			shown.Details = append(shown.Details, "free by "+text.Coming(ends, now))
+			shown.Frees = "free by " + text.Coming(ends, now)
 		}
 		switch s.State {
 		case headroom.SlotActive, headroom.SlotIdle:
@@ -211,5 +272,9 @@ var stateTexts = map[headroom.SlotState]string{
 
 // String describes a timeline for people who do not see it.
 func (s slotView) String() string {
-	return fmt.Sprintf("%s: %s", s.Text, strings.Join(s.Details, ", "))
+	parts := append([]string{"Timeline: " + s.Text}, s.Details...)
+	if s.Frees != "" {
+		parts = append(parts, s.Frees)
+	}
+	return strings.Join(parts, ", ")
 }

@@ -40,6 +40,7 @@ type view struct {
 	Previous, Next             string // URLs; "" if there is no such page
 	NoSlot, OneSlot, Everybody string // URLs
 	Refresh                    string // URL of this page
+	Found, FindURL             string // text of the filter, and URL of the search for it; "" without one
 }
 
 // header is the header of a column.
@@ -73,6 +74,9 @@ func newView(snapshot *headroom.Snapshot, rows []sessions.Row, q query, serviceA
 		Filters:  filters(snapshot.Links, q),
 		Filtered: q.filtered(),
 		Refresh:  q.url(),
+	}
+	if q.Text != "" {
+		v.Found, v.FindURL = text.Visible(q.Text), findURL(q.Text, q.Site)
 	}
 	lower := strings.ToLower(q.Text)
 	var matching []*sessions.Row

@@ -122,7 +122,11 @@ func (a *answer) WriteHeader(status int)      { a.status = status }
 func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
 
 func (a *answer) writeTo(w http.ResponseWriter) {
+	vary := w.Header().Values("Vary") // of the caller, beside that of the compression
 	maps.Copy(w.Header(), a.header)
+	for _, field := range vary {
+		w.Header().Add("Vary", field)
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(a.body.Len()))
 	w.WriteHeader(a.status)
 	_, _ = a.body.WriteTo(w)

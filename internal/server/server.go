@@ -40,7 +40,7 @@ const (
 // Config configures the server.
 type Config struct {
 	Sites         Sites
-	Sessions      http.Handler    // of /sessions and the paths below it
+	Sessions      http.Handler    // of /sessions and the paths below it, and of /api/users
 	Responses     *Responses      // shared with Sessions
 	TelemetryPath string          // --web.telemetry-path
 	ExternalURL   *url.URL        // --web.external-url; nil for none
@@ -265,6 +265,7 @@ func newHandler(config Config) (http.Handler, error) {
 	mux.HandleFunc("GET /config", configuration(config.Sites))
 	mux.Handle("GET /sessions", config.Sessions) // it compresses the page in its turn
 	mux.Handle("GET /sessions/", config.Responses.compress(config.Sessions))
+	mux.Handle("GET /api/users", config.Sessions)
 	mux.HandleFunc("POST /-/reload", reload(config.Sites, config.Lifecycle))
 	mux.HandleFunc("GET /-/healthy", say("qlik_exporter is healthy.\n"))
 	mux.HandleFunc("GET /-/ready", say("qlik_exporter is ready.\n"))

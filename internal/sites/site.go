@@ -30,6 +30,7 @@ type Site struct {
 	followers []*auditlog.Follower
 	denials   *collector.Denials
 	logger    log.Logger
+	key       []byte // for hashing users; nil if there is none
 
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -47,7 +48,7 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{Config: settings, logger: logger}
+	s := &Site{Config: settings, logger: logger, key: metrics.Users.Labels.Key}
 	byNode := make(map[string]collector.AuditLog)
 	for node, glob := range settings.AuditLogs() {
 		follower, err := auditlog.New(auditlog.Config{Node: node, Glob: glob, Logger: logger})
@@ -123,10 +124,17 @@ func (s *Site) close() {
 
 // Page returns the site for the sessions page.
 func (s *Site) Page() page.Site {
-	return page.Site{
+	shown := page.Site{
 		Recent:          s.Recent,
 		Hosts:           s.Config.Hosts(),
 		ServiceAccounts: s.Config.ServiceAccount,
 		NamesHidden:     s.Config.NamesHidden(),
 	}
+	if len(s.Config.Host) > 0 {
+		shown.Find = s.Client.FindUsers
+	}
+	if s.key != nil {
+		shown.Hash = func(user qlik.User) string { return collector.HashUser(s.key, user) }
+	}
+	return shown
 }

@@ -340,6 +340,7 @@ func TestAssets(t *testing.T) {
 		"several-sites": {
 			"--job=qlik-sense", "--reached-severity=warning",
 			"--runbook-url=https://wiki.company.com/qlik", "--dashboard-url=https://grafana.company.com/",
+			"--sessions-url=https://qlik.company.com/qlik/sessions/",
 		},
 	} {
 		t.Run(variant, func(t *testing.T) {
@@ -396,6 +397,7 @@ func TestRefusedValues(t *testing.T) {
 		{"serviceMonitor.scheme=tcp", "scheme"},
 		{"prometheusRule.reachedSeverity=page", "reachedSeverity"},
 		{"dashboards.grafanaURL=grafana", "grafanaURL"},
+		{"dashboards.sessionsURL=sessions", "sessionsURL"},
 		{"networkPolicy.qlikPorts={http}", "qlikPorts"},
 	} {
 		output, err := runHelm("template", "qlik", chart, "--values="+valuesFile("one-site"), "--set", test.set)

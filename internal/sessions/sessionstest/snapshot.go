@@ -37,8 +37,9 @@ func Snapshot(sessions map[string]int) *headroom.Snapshot {
 		link := &s.Links[i]
 		link.Sessions = slices.DeleteFunc(slices.Clone(s.Sessions), func(session qlik.Session) bool { return session.Link != &link.Link })
 	}
-	counted, _ := headroom.New(headroom.Config{Limit: s.Limit}).Observe(headroom.Round{Links: s.Links})
-	s.Users = counted.Users
+	counted, _ := headroom.New(headroom.Config{Limit: s.Limit}).Observe(headroom.Round{Asked: Noon, Heard: Noon, Links: s.Links})
+	counted.Time, counted.Tracking, counted.UsagePlausible, counted.Sessions = s.Time, s.Tracking, s.UsagePlausible, s.Sessions
+	s = counted
 	for i := range s.Users {
 		s.Users[i].EffectiveHeadroom = s.Users[i].Headroom
 		s.Users[i].FirstSeen = Noon.Add(-time.Duration(i) * time.Minute)
