@@ -187,11 +187,32 @@ func (f *Facts) license() Judgment {
 		return Judgment{CauseNoLicense, Certain, since}
 	case !holds(f.License) || f.Unusable:
 		return unknownCause
-	case !holds(last.License):
-		return Judgment{} // the license may have been given after the refusal
+	case !holds(last.License) || f.grantedSince(last.At):
+		return Judgment{} // the license may have been given after the refusal, or it serves again
 	default:
 		return Judgment{CauseLicenseService, Certain, since}
 	}
+}
+
+// grantedSince reports whether the license check granted a session after a time.
+func (f *Facts) grantedSince(at time.Time) bool {
+	return f.RowsKnown && slices.ContainsFunc(f.Slots, func(s Slot) bool {
+		return s.live() && s.taken() && s.FirstSeen.After(at) && s.LastActive.After(at)
+	})
+}
+
+// LicenseInDoubt reports whether the user was refused for want of a license lately, and the
+// facts do not tell whether the user has one that serves.
+func (f *Facts) LicenseInDoubt() bool {
+	last, _ := f.lastRefusal()
+	return last != nil && last.Reason == qlik.RefusedNoLicense && f.License != qlik.LicenseNone && (!holds(f.License) || f.Unusable)
+}
+
+// NeedsNoSlot reports whether a session without a slot was granted all the same, as far as
+// is known: the user is not known to hold a license, like most administrators, and no login
+// was refused since the session started.
+func (f *Facts) NeedsNoSlot(s *Slot) bool {
+	return !holds(f.License) && (len(f.Refusals) == 0 || f.Refusals[0].At.Before(s.FirstSeen.Add(-closeRounds)))
 }
 
 // holds reports whether a license is one that a user holds.

@@ -118,6 +118,18 @@ func situations() []situation {
 				{"the licenses were not known then", func(f *Facts) { f.Refusals[0].License = qlik.LicenseUnknown }, CauseUnknown},
 				{"the access is quarantined", func(f *Facts) { f.Unusable = true }, CauseUnknown},
 				{"no license", func(f *Facts) { f.License = qlik.LicenseNone }, CauseNoLicense},
+				{"a session was granted since", func(f *Facts) {
+					f.Slots = []Slot{{State: SlotActive, FirstSeen: ago(0.5), LastActive: ago(0.3)}}
+				}, CauseUnknown},
+				{"the session was granted before", func(f *Facts) {
+					f.Slots = []Slot{{State: SlotActive, FirstSeen: ago(5), LastActive: ago(0.3)}}
+				}, CauseLicenseService},
+				{"the session was refused, too", func(f *Facts) {
+					f.Slots = []Slot{{State: SlotRefused, FirstSeen: ago(0.5)}}
+				}, CauseLicenseService},
+				{"nothing shows which sessions were granted", func(f *Facts) {
+					f.RowsKnown, f.Slots = false, []Slot{{State: SlotActive, FirstSeen: ago(0.5), LastActive: ago(0.3)}}
+				}, CauseLicenseService},
 			}},
 		{"a license that was given after the refusal", func(f *Facts) { refused(true, 2)(f); f.Refusals[0].License = qlik.LicenseNone },
 			Judgment{CauseSeveralWindows, Likely, ago(20)}, []change{{"held before", func(f *Facts) { f.Refusals[0].License = qlik.LicenseAnalyzer }, CauseLicenseService}}},
@@ -279,6 +291,50 @@ func TestCauses(t *testing.T) {
 	for _, cause := range Causes() {
 		if !found[cause] {
 			t.Errorf("no situation has the cause %s", cause)
+		}
+	}
+}
+
+// TestLicenseInDoubt checks when it is not known whether a refused user has a license.
+func TestLicenseInDoubt(t *testing.T) {
+	for _, test := range []struct {
+		license  string
+		unusable bool
+		reason   qlik.RefusalReason
+		minutes  float64
+		want     bool
+	}{
+		{qlik.LicenseUnknown, false, qlik.RefusedNoLicense, 2, true},
+		{"", false, qlik.RefusedNoLicense, 2, true},
+		{qlik.LicenseAnalyzer, true, qlik.RefusedNoLicense, 2, true},
+		{qlik.LicenseAnalyzer, false, qlik.RefusedNoLicense, 2, false},
+		{qlik.LicenseNone, false, qlik.RefusedNoLicense, 2, false},
+		{qlik.LicenseUnknown, false, qlik.RefusedNoLicense, 16, false},
+		{qlik.LicenseUnknown, false, qlik.RefusedSessionLimit, 2, false},
+	} {
+		f := busyUser()
+		f.License, f.Unusable, f.Refusals = test.license, test.unusable, []qlik.Refusal{{At: ago(test.minutes), Reason: test.reason}}
+		if got := f.LicenseInDoubt(); got != test.want {
+			t.Errorf("%+v: got %t", test, got)
+		}
+	}
+}
+
+// TestNeedsNoSlot checks which sessions without a slot were granted.
+func TestNeedsNoSlot(t *testing.T) {
+	f := busyUser()
+	session := Slot{State: SlotRefused, FirstSeen: ago(5)}
+	for _, test := range []struct {
+		license string
+		minutes float64 // since the refusal
+		want    bool
+	}{
+		{qlik.LicenseNone, 30, true}, {qlik.LicenseUnknown, 30, true}, {qlik.LicenseAnalyzer, 30, false},
+		{qlik.LicenseNone, 5.5, false}, {qlik.LicenseNone, 2, false},
+	} {
+		f.License, f.Refusals = test.license, []qlik.Refusal{{At: ago(test.minutes), Reason: qlik.RefusedNoLicense}}
+		if got := f.NeedsNoSlot(&session); got != test.want {
+			t.Errorf("%+v: got %t", test, got)
 		}
 	}
 }
