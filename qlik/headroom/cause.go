@@ -119,6 +119,7 @@ type Slot struct {
 	Started    time.Time // when the session started, if that was seen closely; else zero
 	LastActive time.Time // zero if unknown
 	Ended      time.Time // when its session ended at the latest; zero if it exists
+	EndSeen    bool      // its session was seen to end; otherwise it may have ended long before
 	FreesAt    time.Time // when it becomes free by itself if the user stays inactive; zero if unknown
 	Restart    bool      // its session ended with a restart of its proxy
 }
@@ -265,16 +266,17 @@ func (f *Facts) goneSessions() Judgment {
 		if kind.complete && !f.Complete {
 			continue
 		}
-		slots, since := 0, time.Time{}
+		slots, since, seen := 0, time.Time{}, true
 		for i := range f.Slots {
 			if s := &f.Slots[i]; kind.is(s) {
 				slots++
 				since = earliest(since, s.Ended)
+				seen = seen && s.EndSeen
 			}
 		}
 		if slots > 0 && f.EffectiveHeadroom+slots > 0 {
 			certainty := Likely // which slots cool is assumed (docs/qlik.md, "Five-minute tail")
-			if f.RowsKnown {
+			if f.RowsKnown && (seen || kind.cause == CauseLeftoverRows) {
 				certainty = Certain
 			}
 			return Judgment{kind.cause, certainty, since}

@@ -25,7 +25,7 @@ func idleFor(minutes float64) Slot {
 
 // gone returns a slot whose session ended.
 func gone(state SlotState, minutes float64) Slot {
-	return Slot{State: state, Ended: ago(minutes)}
+	return Slot{State: state, Ended: ago(minutes), EndSeen: true}
 }
 
 func begun(virtualProxy string, used bool, minutesAgo ...float64) []Start {
@@ -184,6 +184,8 @@ func situations() []situation {
 			{"it has cooled", func(f *Facts) { f.Slots, f.EffectiveHeadroom = f.Slots[1:], 1 }, CauseSeveralWindows},
 			{"a node does not answer", func(f *Facts) { f.Complete = false }, CauseCooling},
 		}},
+		{"a usage row without a session when the exporter started", func(f *Facts) { f.Slots[0] = gone(SlotCooling, 0); f.Slots[0].EndSeen = false },
+			Judgment{CauseCooling, Likely, ago(0)}, []change{{"seen for long", func(f *Facts) { f.Slots[0].State = SlotLeftover }, CauseLeftoverRows}}},
 		{"all five ended by another tool, and still trying", func(f *Facts) {
 			for i := range f.Slots {
 				f.Slots[i].State = SlotRefused

@@ -19,6 +19,7 @@ type endedSession struct {
 	at      time.Time // latest possible time of its end
 	started time.Time // when the session was first seen, if its start was seen; else zero
 	user    qlik.User // zero if unknown
+	seen    bool      // whether it was seen to end; otherwise its usage row was seen without it
 }
 
 // end records that a session of the round before has ended.
@@ -33,7 +34,7 @@ func (o *observation) end(id qlik.SessionKey, session *trackedSession, user int3
 	if !o.apply(o.people[user]) {
 		return
 	}
-	ended := endedSession{at: at, user: o.people[user]}
+	ended := endedSession{at: at, user: o.people[user], seen: true}
 	if session.startSeen {
 		ended.started = *session.firstSeen
 	}

@@ -101,7 +101,7 @@ func (o *observation) factsOf(number int32, notSticky map[string]bool) *Facts {
 		remembered := o.after.remembered[user.User]
 		for _, free := range remembered.taken(o.tally[number].sessions(), o.limit, o.now) {
 			ended := free.Add(-o.coolingTime)
-			f.Slots = append(f.Slots, Slot{State: SlotCooling, Ended: ended, FreesAt: fullSecond(free), Restart: o.after.history.withRestart(ended)})
+			f.Slots = append(f.Slots, Slot{State: SlotCooling, Ended: ended, EndSeen: true, FreesAt: fullSecond(free), Restart: o.after.history.withRestart(ended)})
 		}
 	}
 	activity := o.activityOf(o.after.history.starts[user.User])
@@ -203,7 +203,10 @@ func (o *observation) use(slot *Slot, last time.Time, link *trackedLink) {
 // goneSlot returns the slot of a usage row without a session. The time of its end is zero
 // if the session may still exist.
 func (o *observation) goneSlot(row *qlik.UsageRow, ended time.Time) Slot {
-	slot := Slot{State: SlotEnded, LastActive: row.LastActivity, Ended: ended, Restart: o.after.history.withRestart(ended)}
+	slot := Slot{
+		State: SlotEnded, LastActive: row.LastActivity,
+		Ended: ended, EndSeen: o.after.ended[row.Session].seen, Restart: o.after.history.withRestart(ended),
+	}
 	switch free := ended.Add(o.coolingTime); {
 	case ended.IsZero():
 		slot.State = SlotActive // of a link that did not answer, or newer than the lists
