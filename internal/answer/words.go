@@ -249,7 +249,7 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 			why:    fmt.Sprintf("%s not been used for ten minutes or more.", have(idle)),
 			advice: "End the idle sessions" + minutesLater(can) + " A shorter session inactivity timeout of the virtual proxy prevents this.",
 			tell: endForYou(can, fmt.Sprintf("%d of your sessions are not in use, for example in windows that you have closed. I can end them for you", idle),
-				fmt.Sprintf("%d de vos sessions sont inutilisées, par exemple dans des fenêtres que vous avez fermées. Je peux les terminer pour vous", idle),
+				fmt.Sprintf("%d de vos sessions sont inutilisées, peut-être dans des fenêtres que vous avez fermées. Je peux les terminer pour vous", idle),
 				fmt.Sprintf("%d Ihrer Sitzungen werden nicht benutzt, zum Beispiel in Fenstern, die Sie geschlossen haben. Ich kann sie für Sie beenden", idle)),
 			canEnd: true,
 		}
@@ -293,7 +293,7 @@ func logOutOrWait(q *Question, can bool, wait time.Time) words {
 		return words{
 			advice: "have the user log out where Qlik is not needed. Closing a window does not end its session.",
 			tell: tell("You can log in once more. After that, please log out of Qlik where you do not need it before you use another browser or device.",
-				"Vous pouvez vous connecter encore une fois. Ensuite, déconnectez-vous de Qlik là où vous n'en avez pas besoin avant d'utiliser un autre navigateur ou appareil.",
+				"Vous pouvez vous connecter encore une fois. Ensuite, déconnectez-vous de Qlik là où vous n'en avez pas besoin avant d'utiliser d'autres navigateurs ou appareils.",
 				"Sie können sich noch einmal anmelden. Bitte melden Sie sich danach bei Qlik ab, wo Sie es nicht brauchen, bevor Sie einen weiteren Browser oder ein weiteres Gerät benutzen."),
 		}
 	case wait.IsZero():
