@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log/level"
@@ -45,6 +46,9 @@ func main() {
 
 // flagsFile is the file with the flags of the installed exporter. Tests replace it.
 var flagsFile = config.FlagsFile
+
+// clock is the clock of commands; nil means time.Now. Tests replace it.
+var clock func() time.Time
 
 // run is main without os.Exit, so that deferred calls run.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -102,6 +106,7 @@ func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	app.DefaultEnvars()
 
 	flags := config.Register(app)
+	flags.Now = clock
 	e := &exporter{flags}
 	app.Command("serve", "Serve the metrics (the default command).").Default()
 	app.Command("demo", "Start a simulated Qlik Sense site on the loopback interface and serve its metrics.")

@@ -43,6 +43,7 @@ const flagsFileOf = "QLIK_EXPORTER_TEST_FLAGS_FILE"
 func TestMain(m *testing.M) {
 	flagsFile = func() string { return os.Getenv(flagsFileOf) }
 	if os.Getenv(asExporter) != "" {
+		useClockFile(os.Getenv(clockFileOf))
 		main()
 	}
 	goleak.VerifyTestMain(m)

@@ -57,6 +57,33 @@ import (
 //		the line ends of Windows.
 //	[!] qlik_exporter ARGUMENTS
 //		Runs the program. The environment contains the flags that reach the site.
+//
+// These commands describe what happens on a simulated site of two nodes over time. The
+// clock of the site and of the commands is that of the script. It starts at 9:00 and
+// stands still, except while time passes.
+//
+//	situation USERS SETTING...
+//		Starts the site and an exporter that reads it every 30 seconds. Lines of users
+//		are USER LICENSE NAME or USER LICENSE,administrator NAME. Settings are
+//		flags of the exporter; qmc=session or qmc=row, if the QMC takes a slot of its
+//		own in the browser of the hub; tokens=N, for a license with tokens;
+//		restart=keeps-rows; services=ACCOUNT, as which
+//		the services run; monitoring=ACCOUNT, as which the reloads of the monitoring
+//		apps log in.
+//	[!] hub, qmc USER DEVICE VIRTUAL-PROXY NODE
+//		A browser opens the hub or the QMC. With !, Qlik refuses.
+//	uses, ends USER DEVICE
+//		All sessions on a device are used, or end.
+//	restart NODE
+//		The proxy of a node restarts.
+//	license USER KIND
+//		Gives a user a license and takes others. The kind none takes all.
+//	license-service fails, works
+//		The license service fails, or works again.
+//	passes DURATION
+//		Time passes.
+//	advice
+//		Runs the command that the last answer of why contains.
 func TestScript(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {
@@ -92,6 +119,17 @@ func TestScript(t *testing.T) {
 			"ls":            scriptLs,
 			"utf16":         scriptUTF16,
 			"qlik_exporter": scriptExporter,
+
+			"situation":       scriptSituation,
+			"hub":             scriptHub,
+			"qmc":             scriptQMC,
+			"uses":            scriptUses,
+			"ends":            scriptEnds,
+			"restart":         scriptRestart,
+			"license":         scriptLicense,
+			"license-service": scriptLicenseService,
+			"passes":          scriptPasses,
+			"advice":          scriptAdvice,
 		},
 	})
 }
@@ -99,7 +137,11 @@ func TestScript(t *testing.T) {
 const scripted = "site"
 
 // scriptedSite is the site of a script.
-type scriptedSite struct{ *qliktest.Site }
+type scriptedSite struct {
+	*qliktest.Site
+
+	situation *situation // nil if the script has none
+}
 
 func siteOf(ts *testscript.TestScript) *scriptedSite {
 	site, ok := ts.Value(scripted).(*scriptedSite)
@@ -149,15 +191,7 @@ func scriptSite(ts *testscript.TestScript, neg bool, args []string) {
 		VirtualProxies: []qliktest.VirtualProxy{{}, {Prefix: "sales"}, {Prefix: "qmc"}, {Prefix: "portal"}},
 	}
 	for _, words := range table(ts, args[0], 3) {
-		user := qliktest.User{Name: strings.Join(words[2:], " ")}
-		user.Directory, user.ID = splitUser(words[0])
-		switch words[1] {
-		case "professional":
-			user.License = qliktest.Professional
-		case "analyzer":
-			user.License = qliktest.Analyzer
-		}
-		config.Users = append(config.Users, user)
+		config.Users = append(config.Users, scriptUser(words))
 	}
 	server, err := qliktest.Start(config)
 	ts.Check(err)

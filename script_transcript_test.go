@@ -37,7 +37,11 @@ func record(ts *testscript.TestScript, p printed) {
 		text.WriteString(" " + arg)
 	}
 	text.WriteString("\n")
-	for _, output := range []struct{ prefix, text string }{{"", mask(p.stdout)}, {"stderr: ", sortLog(mask(p.stderr))}} {
+	by := slices.Concat(masks, timeMasks)
+	if ts.Getenv(clockFileOf) != "" {
+		by = masks // a simulated clock is the same in each run
+	}
+	for _, output := range []struct{ prefix, text string }{{"", mask(p.stdout, by)}, {"stderr: ", sortLog(mask(p.stderr, by))}} {
 		for line := range strings.Lines(output.text) {
 			text.WriteString(output.prefix + line)
 			if !strings.HasSuffix(line, "\n") {
@@ -73,15 +77,22 @@ func sortLog(text string) string {
 	return strings.Join(lines, "")
 }
 
-// masks replaces text that differs between runs or machines.
-var masks = []struct {
+// replacement replaces text that differs between runs or machines.
+type replacement struct {
 	pattern *regexp.Regexp
 	by      string
-}{
-	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "<TIMESTAMP>"},
-	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`), "<DATE>"},
+}
+
+// timeMasks replaces times of day.
+var timeMasks = []replacement{
 	{regexp.MustCompile(`\b(\d+ [A-Z][a-z]+ (\d{4} )?)?\d\d:\d\d:\d\d [A-Z+-][A-Z\d]+\b`), "<TIME>"},
 	{regexp.MustCompile(`<TIME> \(in [\w ]+\)`), "<TIME> (in <DURATION>)"},
+}
+
+// masks replaces everything else.
+var masks = []replacement{
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "<TIMESTAMP>"},
+	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`), "<DATE>"},
 	{regexp.MustCompile(`\b\d+ ms\b`), "<N> ms"},
 	{regexp.MustCompile(`\bwithin \d+s of this machine\b`), "within <N>s of this machine"},
 	{regexp.MustCompile(`\b(duration(?:=|":"))[\d.]+[a-zµ]+`), "${1}<DURATION>"},
@@ -97,11 +108,11 @@ var masks = []struct {
 }
 
 // mask makes a text independent of the time and the machine.
-func mask(text string) string {
+func mask(text string, by []replacement) string {
 	paragraphs := strings.Split(text, "\n\n")
 	for i, paragraph := range paragraphs {
 		masked := paragraph
-		for _, m := range masks {
+		for _, m := range by {
 			masked = m.pattern.ReplaceAllString(masked, m.by)
 		}
 		if masked != paragraph {
@@ -136,7 +147,7 @@ func TestMask(t *testing.T) {
 			"USER  NEXT SLOT BY            IDLE\nanna  <TIME> (in <DURATION>)  4 min\n",
 		"USER  IDLE\nanna    4 min\n\nat 12:34:56 UTC\n": "USER  IDLE\nanna    4 min\n\nat <TIME>\n",
 	} {
-		if got := mask(table); got != want {
+		if got := mask(table, timeMasks); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 	}

@@ -105,14 +105,19 @@ func (a *Answer) describe(facts *headroom.Facts, status *headroom.UserStatus) {
 	}
 	for i := range facts.Slots {
 		slot := &facts.Slots[i]
-		state := slot.State
-		if state == headroom.SlotEnded { // no session, and it does not cool
+		state, holds := slot.State, status.Limited && slot.State != headroom.SlotRefused
+		switch {
+		case state == headroom.SlotEnded && slot.FreesAt.IsZero(): // no session, and it does not cool
 			state = headroom.SlotLeftover
+		case state == headroom.SlotEnded: // it may cool
+			state = headroom.SlotCooling
+		case state == headroom.SlotRefused && facts.NeedsNoSlot(slot):
+			state = headroom.SlotActive
 		}
 		a.Slots = append(a.Slots, Slot{
 			VirtualProxy: text.Visible(slot.VirtualProxy), Node: text.Visible(slot.Node),
 			FirstSeen: known(slot.FirstSeen), LastActive: known(slot.LastActive), FreesAt: known(slot.FreesAt),
-			HoldsSlot: status.Limited && state != headroom.SlotRefused, State: state,
+			HoldsSlot: holds, State: state,
 		})
 	}
 }

@@ -19,7 +19,7 @@ var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 func checkSentence(t *testing.T, what, sentence string) {
 	t.Helper()
 	first, _ := utf8.DecodeRuneInString(sentence)
-	if sentence == "" || !unicode.IsUpper(first) && !unicode.IsDigit(first) || !strings.HasSuffix(sentence, ".") ||
+	if sentence == "" || !unicode.IsUpper(first) && !unicode.IsDigit(first) || !strings.HasSuffix(sentence, ".") && !strings.HasSuffix(sentence, "?") ||
 		strings.Contains(sentence, "%!") || strings.Contains(sentence, "  ") {
 		t.Errorf("%s: %q", what, sentence)
 	}

@@ -47,14 +47,7 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 	case a.Cause == headroom.CauseLicenseService:
 		can(false)
 	case facts.LicenseDoubtful() && (row.EffectiveHeadroom > 0 || !row.Limited):
-		return words{
-			verdict: fmt.Sprintf("%s: it is unknown whether the user can log in. Qlik refused the user for want of a license at %s.",
-				name, text.Gone(facts.Refusals[0].At, q.Now)),
-			advice: "Look at the license of the user in the QMC under License management: whether there is one, and whether it is in excess or in quarantine. There is nothing to free.",
-			tell: tell("Qlik did not find a license for you. I will look at it.",
-				"Qlik n'a pas trouvé de licence pour vous. Je vais vérifier.",
-				"Qlik hat keine Lizenz für Sie gefunden. Ich sehe nach."),
-		}
+		return q.licenseInDoubt(facts)
 	case len(facts.Slots) > 0 && !row.Limited:
 		can(true)
 		return words{
@@ -101,9 +94,6 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 	switch {
 	case a.Cause == headroom.CauseNoLicense || a.Cause == headroom.CauseLicenseService:
 	case *a.CanLogIn:
-		for language, sentence := range logInOnce() {
-			w.tell[language] = sentence + " " + w.tell[language]
-		}
 		w.verdict = fmt.Sprintf("%s can log in once more: 1 of %d slots is free.", name, facts.Limit)
 	case row.NextSlot.IsZero():
 		w.verdict = fmt.Sprintf("%s cannot log in: all %d slots are taken. It is unknown when one becomes free by itself.", name, facts.Limit)
@@ -139,7 +129,24 @@ func (q *Question) unknown(verdict string) words {
 	}
 }
 
-// at is a time of day for people, such as 14:05.
+// licenseInDoubt returns what is said of a user who was refused for want of a license, and
+// may have one that serves now.
+func (q *Question) licenseInDoubt(facts *headroom.Facts) words {
+	why := ""
+	if facts.Unusable {
+		why = ", and the user's license is in quarantine or in excess"
+	}
+	return words{
+		verdict: fmt.Sprintf("%s: it is unknown whether the user can log in. Qlik refused the user for want of a license at %s%s.",
+			text.Visible(q.User.String()), text.Gone(facts.Refusals[0].At, q.Now), why),
+		advice: "Look in the QMC under License management whether the user has a license that is neither in excess nor in quarantine. There is nothing to free.",
+		tell: tell("Qlik refused you because of your license. I will look at it. Please try again in five minutes.",
+			"Qlik vous a refusé l'accès à cause de votre licence. Je vais vérifier. Réessayez dans cinq minutes.",
+			"Qlik hat Sie wegen Ihrer Lizenz abgewiesen. Ich sehe nach. Bitte versuchen Sie es in fünf Minuten noch einmal."),
+	}
+}
+
+// clock returns a time of day for people, such as 14:05.
 func (q *Question) clock(t time.Time) string {
 	return t.In(q.Now.Location()).Add(59 * time.Second).Format("15:04")
 }
@@ -156,13 +163,14 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 		return n
 	}
 	name := text.Visible(q.User.String())
-	patience := q.closeOrWait(wait, row.EffectiveHeadroom)
+	can := row.EffectiveHeadroom > 0
+	patience := q.logOutOrWait(can, wait)
 	switch a.Cause {
 	case headroom.CauseNoLicense:
 		return words{
 			verdict: name + " cannot log in: the user holds no license.",
 			why:     "Qlik refused the login for want of a license, and no license is assigned to the user.",
-			advice:  "Ask who decides about licenses. If the user should have one, assign it in the QMC under License management. There is nothing to free.",
+			advice:  "Ask who decides about licenses. If the user should have one, assign it in the QMC under License management: the next login works, and the exporter knows of it within five minutes. There is nothing to free.",
 			tell: tell("You have no Qlik Sense license, so Qlik does not let you in. I will ask whether you should have one.",
 				"Vous n'avez pas de licence Qlik Sense, c'est pourquoi Qlik refuse l'accès. Je vais demander si vous devez en avoir une.",
 				"Sie haben keine Lizenz für Qlik Sense, deshalb lässt Qlik Sie nicht hinein. Ich frage nach, ob Sie eine bekommen sollen."),
@@ -177,6 +185,16 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 				"Ihre Lizenz ist in Ordnung, aber Qlik kann sie gerade nicht prüfen. Wir kümmern uns darum."),
 		}
 	case headroom.CauseServiceAccount:
+		if facts.ServiceAccount == headroom.ConnectsReloads {
+			return words{
+				why:    "The data connections of the monitoring apps (monitor_apps_REST_) log in as this user, and each reload takes a slot.",
+				advice: "Move these data connections to another root administrator, or take the license away if no person uses the account. To help now: " + patience.advice,
+				tell: tell("Reloads of the monitoring apps use your account and take your slots. An administrator has to move them to another account. "+patience.tell[English],
+					"Des rechargements des applications de surveillance utilisent votre compte et occupent vos places. Un administrateur doit les déplacer vers un autre compte. "+patience.tell[French],
+					"Ladevorgänge der Überwachungs-Apps benutzen Ihr Konto und belegen Ihre Plätze. Ein Administrator muss sie auf ein anderes Konto umstellen. "+patience.tell[German]),
+				canEnd: true,
+			}
+		}
 		return words{
 			why:    "This account runs programs, such as reloads, and each of them takes a slot.",
 			advice: q.serviceAccountAdvice(facts),
@@ -186,9 +204,7 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 		return words{
 			why:    fmt.Sprintf("Qlik's license check still counts %s that no longer exist.", text.Count(count(headroom.SlotLeftover), "session")),
 			advice: "Wait: they usually end by themselves. If they are still there after a day, ask Qlik's support. Do not restart services for this.",
-			tell: tell("Qlik still counts windows that you have closed. That usually ends by itself. Until then, please close another window to get in.",
-				"Qlik compte encore des fenêtres que vous avez fermées. Cela se règle en général tout seul. En attendant, fermez une autre fenêtre pour pouvoir entrer.",
-				"Qlik zählt noch Fenster mit, die Sie geschlossen haben. Das gibt sich meist von selbst. Bitte schließen Sie bis dahin ein anderes Fenster, um hineinzukommen."),
+			tell:   leftover(a.Sessions > 0),
 			canEnd: a.Sessions > 0,
 		}
 	case headroom.CauseProxyRestart, headroom.CauseCooling:
@@ -212,11 +228,11 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 		}
 	case headroom.CauseProgram:
 		return words{
-			why:    "A program starts a new session again and again and does not use it afterwards.",
-			advice: "Find the program that logs in as this user. It must keep its session cookie, or log out when it is done.",
-			tell: tell("A program logs in with your account again and again and takes your slots. Please tell us which program that may be.",
-				"Un programme se connecte sans cesse avec votre compte et occupe vos places. Dites-nous de quel programme il peut s'agir.",
-				"Ein Programm meldet sich immer wieder mit Ihrem Konto an und belegt Ihre Plätze. Bitte sagen Sie uns, welches Programm das sein kann."),
+			why:    "New sessions start again and again and are not used afterwards: by a program that does not keep its cookie, or a browser that is closed and opened again.",
+			advice: "Ask whether a program logs in as this user. It must keep its session cookie, or log out when it is done. A person logs out before closing the browser.",
+			tell: tell("New sessions start with your account again and again and are not used afterwards. Does a program use your account? Or do you close the browser without logging out?",
+				"De nouvelles sessions démarrent sans cesse avec votre compte et ne sont pas utilisées ensuite. Un programme utilise-t-il votre compte ? Ou fermez-vous le navigateur sans vous déconnecter ?",
+				"Mit Ihrem Konto beginnen immer wieder neue Sitzungen, die danach nicht benutzt werden. Benutzt ein Programm Ihr Konto? Oder schließen Sie den Browser, ohne sich abzumelden?"),
 			canEnd: true,
 		}
 	case headroom.CauseRunaway:
@@ -231,10 +247,10 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 	case headroom.CauseEmbeddedPage:
 		return words{
 			why:    "Several sessions started at once on one virtual proxy, as from a page that embeds Qlik and loses its session cookie.",
-			advice: "Mend the page: its cookie is blocked (SameSite, third-party cookies, iOS). To help now: " + patience.advice,
-			tell: tell("The page that you opened takes several slots at once. Please close it. "+patience.tell[English],
-				"La page que vous avez ouverte occupe plusieurs places à la fois. Fermez-la. "+patience.tell[French],
-				"Die Seite, die Sie geöffnet haben, belegt mehrere Plätze auf einmal. Bitte schließen Sie sie. "+patience.tell[German]),
+			advice: "Mend the page: its cookie is blocked (SameSite, third-party cookies, iOS). To help now: have the user close the page, and end its sessions" + minutesLater(can),
+			tell: endForYou(can, "The page that you opened started several sessions at once. Please close it. I can end its sessions for you",
+				"La page que vous avez ouverte a démarré plusieurs sessions à la fois. Fermez-la. Je peux terminer ses sessions pour vous",
+				"Die Seite, die Sie geöffnet haben, hat mehrere Sitzungen auf einmal begonnen. Bitte schließen Sie sie. Ich kann ihre Sitzungen für Sie beenden"),
 			canEnd: true,
 		}
 	case headroom.CauseSharedAccount:
@@ -249,10 +265,10 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 		idle := count(headroom.SlotIdle)
 		return words{
 			why:    fmt.Sprintf("%s not been used for ten minutes or more.", have(idle)),
-			advice: "End the idle sessions. A shorter session inactivity timeout of the virtual proxy prevents this.",
-			tell: tell(fmt.Sprintf("%d of your windows or devices are open but not in use. Please close them, or I can end them for you.", idle),
-				fmt.Sprintf("%d de vos fenêtres ou appareils sont ouverts mais inutilisés. Fermez-les, ou je peux les fermer pour vous.", idle),
-				fmt.Sprintf("%d Ihrer Fenster oder Geräte sind offen, werden aber nicht benutzt. Bitte schließen Sie sie, oder ich beende sie für Sie.", idle)),
+			advice: "End the idle sessions" + minutesLater(can) + " A shorter session inactivity timeout of the virtual proxy prevents this.",
+			tell: endForYou(can, fmt.Sprintf("%d of your sessions are not in use, for example in windows that you have closed. I can end them for you", idle),
+				fmt.Sprintf("%d de vos sessions sont inutilisées, peut-être dans des fenêtres que vous avez fermées. Je peux les terminer pour vous", idle),
+				fmt.Sprintf("%d Ihrer Sitzungen werden nicht benutzt, zum Beispiel in Fenstern, die Sie geschlossen haben. Ich kann sie für Sie beenden", idle)),
 			canEnd: true,
 		}
 	case headroom.CauseSeveralVirtualProxies:
@@ -269,10 +285,17 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 		}
 	case headroom.CauseSeveralWindows:
 		return words{
-			why:    "The user has several browsers, devices, or hub and QMC open at the same time.",
+			why:    "The user has several browsers, devices, virtual proxies, or hub and QMC open at the same time.",
 			advice: capital(patience.advice), tell: patience.tell, canEnd: true,
 		}
 	default:
+		if a.Sessions == 0 {
+			return words{
+				why:    fmt.Sprintf("Qlik's license check counts %s that no longer exist. It is not known why.", text.Count(len(facts.Slots), "session")),
+				advice: "Wait: the slots usually become free by themselves. There is no session to end.",
+				tell:   leftover(false),
+			}
+		}
 		return words{
 			why:    "The cause cannot be told from what is known.",
 			advice: capital(patience.advice), tell: patience.tell, canEnd: a.Sessions > 0,
@@ -280,35 +303,60 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 	}
 }
 
-func logInOnce() map[string]string {
-	return tell("You can log in once more.", "Vous pouvez vous connecter encore une fois.", "Sie können sich noch einmal anmelden.")
-}
-
-// closeOrWait returns what helps a person with windows.
-func (q *Question) closeOrWait(wait time.Time, free int) words {
-	if free > 0 {
+// logOutOrWait returns what helps a person with several sessions. Closing a window does
+// not end its session (docs/qlik.md, "End of a session").
+func (q *Question) logOutOrWait(can bool, wait time.Time) words {
+	switch {
+	case can:
 		return words{
-			advice: "have the user close windows that are not needed.",
-			tell: tell("After that, please close Qlik windows that you do not need.",
-				"Ensuite, fermez les fenêtres Qlik dont vous n'avez pas besoin.",
-				"Bitte schließen Sie danach Qlik-Fenster, die Sie nicht brauchen."),
+			advice: "have the user log out where Qlik is not needed. Closing a window does not end its session.",
+			tell: tell("You can log in once more. After that, please log out of Qlik where you do not need it before you use another browser or device.",
+				"Vous pouvez vous connecter encore une fois. Ensuite, déconnectez-vous de Qlik là où vous n'en avez pas besoin avant d'utiliser d'autres navigateurs ou appareils.",
+				"Sie können sich noch einmal anmelden. Bitte melden Sie sich danach bei Qlik ab, wo Sie es nicht brauchen, bevor Sie einen weiteren Browser oder ein weiteres Gerät benutzen."),
 		}
-	}
-	if wait.IsZero() {
+	case wait.IsZero():
 		return words{
-			advice: "have the user close windows that are not needed.",
-			tell: tell("Please close Qlik windows that you do not need, and try again five minutes later.",
-				"Fermez les fenêtres Qlik dont vous n'avez pas besoin, et réessayez cinq minutes plus tard.",
-				"Bitte schließen Sie Qlik-Fenster, die Sie nicht brauchen, und versuchen Sie es fünf Minuten später noch einmal."),
+			advice: "have the user log out where Qlik is not needed, or end sessions; a slot is free five minutes later. Closing a window does not end its session.",
+			tell: tell("Please log out of Qlik where you do not need it, and try again five minutes later. It is not enough to close a window.",
+				"Déconnectez-vous de Qlik là où vous n'en avez pas besoin, et réessayez cinq minutes plus tard. Fermer une fenêtre ne suffit pas.",
+				"Bitte melden Sie sich bei Qlik ab, wo Sie es nicht brauchen, und versuchen Sie es fünf Minuten später noch einmal. Ein Fenster zu schließen reicht nicht."),
 		}
 	}
 	at := q.clock(wait)
 	return words{
-		advice: fmt.Sprintf("have the user close windows that are not needed, or wait until %s.", text.Coming(wait, q.Now)),
-		tell: tell(fmt.Sprintf("Please close Qlik windows that you do not need, and try again five minutes later. If you do nothing, you can log in at %s.", at),
-			fmt.Sprintf("Fermez les fenêtres Qlik dont vous n'avez pas besoin, et réessayez cinq minutes plus tard. Sans rien faire, vous pourrez vous connecter à %s.", at),
-			fmt.Sprintf("Bitte schließen Sie Qlik-Fenster, die Sie nicht brauchen, und versuchen Sie es fünf Minuten später noch einmal. Wenn Sie nichts tun, können Sie sich um %s Uhr anmelden.", at)),
+		advice: fmt.Sprintf("have the user log out where Qlik is not needed, or end sessions; a slot is free five minutes later. Closing a window does not end its session. Or wait until %s.", text.Coming(wait, q.Now)),
+		tell: tell(fmt.Sprintf("Please log out of Qlik where you do not need it, and try again five minutes later. It is not enough to close a window. If you do nothing, you can log in at %s.", at),
+			fmt.Sprintf("Déconnectez-vous de Qlik là où vous n'en avez pas besoin, et réessayez cinq minutes plus tard. Fermer une fenêtre ne suffit pas. Sans rien faire, vous pourrez vous connecter à %s.", at),
+			fmt.Sprintf("Bitte melden Sie sich bei Qlik ab, wo Sie es nicht brauchen, und versuchen Sie es fünf Minuten später noch einmal. Ein Fenster zu schließen reicht nicht. Wenn Sie nichts tun, können Sie sich um %s Uhr anmelden.", at)),
 	}
+}
+
+// minutesLater returns the end of an advice to end sessions.
+func minutesLater(can bool) string {
+	if can {
+		return "."
+	}
+	return ": a slot is free five minutes later."
+}
+
+// endForYou returns what a person hears whose sessions can be ended.
+func endForYou(can bool, english, french, german string) map[string]string {
+	if can {
+		return tell("You can log in once more. "+english+".", "Vous pouvez vous connecter encore une fois. "+french+".", "Sie können sich noch einmal anmelden. "+german+".")
+	}
+	return tell(english+". Five minutes later, you can log in.", french+". Cinq minutes plus tard, vous pourrez vous connecter.", german+". Fünf Minuten später können Sie sich anmelden.")
+}
+
+// leftover returns what a person hears whose ended sessions are still counted.
+func leftover(others bool) map[string]string {
+	if others {
+		return tell("Qlik still counts sessions that have ended. That usually stops by itself. Until then, please log out of Qlik in another browser, and try again five minutes later.",
+			"Qlik compte encore des sessions terminées. Cela se règle en général tout seul. En attendant, déconnectez-vous de Qlik dans un autre navigateur, et réessayez cinq minutes plus tard.",
+			"Qlik zählt noch Sitzungen mit, die beendet sind. Das gibt sich meist von selbst. Bitte melden Sie sich bis dahin in einem anderen Browser bei Qlik ab, und versuchen Sie es fünf Minuten später noch einmal.")
+	}
+	return tell("Qlik still counts sessions that have ended. That usually stops by itself. Please try again later. You do not need to close anything.",
+		"Qlik compte encore des sessions terminées. Cela se règle en général tout seul. Réessayez plus tard. Il n'est pas nécessaire de fermer quoi que ce soit.",
+		"Qlik zählt noch Sitzungen mit, die beendet sind. Das gibt sich meist von selbst. Bitte versuchen Sie es später noch einmal. Sie müssen dafür nichts schließen.")
 }
 
 func capital(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }
@@ -327,5 +375,5 @@ func (*Question) serviceAccountAdvice(facts *headroom.Facts) string {
 	if !headroom.Holds(facts.License) {
 		return "Find out whether this account holds a license. It should hold none: without one, the session limit does not apply to it."
 	}
-	return "Exclude this account in the license rule, and then remove its license in the QMC under License management. Without one, the session limit does not apply to it."
+	return "Make sure that the account has an administrator's role, exclude it in the license rule, and then remove its license in the QMC under License management: the session limit does not apply to administrators without a license."
 }

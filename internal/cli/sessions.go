@@ -72,6 +72,7 @@ func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 		ofSite = "warn" // the output of the command covers the rest
 	}
 	run := settings.Run()
+	run.Client.Now = c.flags.Now
 	run.Logger, _ = logging.New(streams.Err, ofSite, c.flags.LogFormat)
 	if settings.Enabled("denials") {
 		var globs []string

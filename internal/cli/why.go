@@ -205,7 +205,7 @@ func writeAnswer(c *openSite, a *answer.Answer, past bool) error {
 		}
 		line("Why", why)
 	}
-	if a.Since != nil && past {
+	if a.Since != nil && a.Why != "" && past {
 		line("Since", text.Moment(*a.Since, now)+", "+ago(*a.Since, now))
 	}
 	for i, refusal := range a.Refused[:min(len(a.Refused), 3)] {
@@ -239,11 +239,19 @@ func colored(s, color string) string {
 }
 
 // ago returns the time from t until now, such as "3 min ago".
-func ago(t, now time.Time) string { return text.Duration(max(now.Sub(t), 0)) + " ago" }
+func ago(t, now time.Time) string {
+	if now.Sub(t) < time.Second {
+		return "just now"
+	}
+	return text.Duration(now.Sub(t)) + " ago"
+}
 
 // slotText describes a slot: its place, what it does, and when it becomes free.
 func slotText(s *answer.Slot, now time.Time, past bool) string {
 	parts := []string{text.Visible(string(s.State))}
+	if s.State == headroom.SlotActive && !s.HoldsSlot {
+		parts = []string{"holds no slot"}
+	}
 	if s.VirtualProxy != "" {
 		parts = append(parts, text.Visible(s.VirtualProxy+" on "+s.Node))
 	}

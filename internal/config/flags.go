@@ -48,6 +48,8 @@ type Flags struct {
 
 	// Places are those of the flags on the command line that ExpandFiles returned.
 	Places Places
+	// Now is the clock of commands; nil means time.Now.
+	Now func() time.Time
 
 	skipWeb bool // the file of --web.config.file is not read, see Add
 

@@ -230,6 +230,13 @@ func (f *Facts) LicenseDoubtful() bool {
 	}
 }
 
+// NeedsNoSlot reports whether a session without a slot was granted all the same, as far as
+// is known: the user is not known to hold a license, like most administrators, and no login
+// was refused since the session started.
+func (f *Facts) NeedsNoSlot(s *Slot) bool {
+	return !Holds(f.License) && (len(f.Refusals) == 0 || f.Refusals[0].At.Before(s.FirstSeen.Add(-closeRounds)))
+}
+
 // Holds reports whether a license is one that a user holds.
 func Holds(license string) bool {
 	return license != "" && license != qlik.LicenseNone && license != qlik.LicenseUnknown

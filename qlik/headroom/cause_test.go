@@ -335,3 +335,22 @@ func TestLicenseDoubtful(t *testing.T) {
 		}
 	}
 }
+
+// TestNeedsNoSlot checks which sessions without a slot were granted.
+func TestNeedsNoSlot(t *testing.T) {
+	f := busyUser()
+	session := Slot{State: SlotRefused, FirstSeen: ago(5)}
+	for _, test := range []struct {
+		license string
+		minutes float64 // since the refusal
+		want    bool
+	}{
+		{qlik.LicenseNone, 30, true}, {qlik.LicenseUnknown, 30, true}, {qlik.LicenseAnalyzer, 30, false},
+		{qlik.LicenseNone, 5.5, false}, {qlik.LicenseNone, 2, false},
+	} {
+		f.License, f.Refusals = test.license, []qlik.Refusal{{At: ago(test.minutes), Reason: qlik.RefusedNoLicense}}
+		if got := f.NeedsNoSlot(&session); got != test.want {
+			t.Errorf("%+v: got %t", test, got)
+		}
+	}
+}

@@ -37,7 +37,8 @@ func (o *observation) computeSlots() {
 			}
 			full[number] = slots
 		}
-		if min(user.Headroom, user.EffectiveHeadroom) <= 1 && user.License == qlik.LicenseUnknown && o.isNew(user) {
+		near := min(user.Headroom, user.EffectiveHeadroom) <= 1 || o.refusedLately(user.User)
+		if near && user.License == qlik.LicenseUnknown && o.isNew(user) {
 			o.licensesStale = true
 		}
 	}

@@ -96,4 +96,16 @@ func TestNewUsersLicense(t *testing.T) {
 	s.licenses = &qlik.Licenses{ReadAt: s.now}
 	s.scrape(time.Minute)
 	expect("there before, and anybody may have one", "anna", qlik.LicenseUnknown, false)
+
+	// A new user who was refused waits for an answer.
+	s = newScenario(t, "n1/")
+	s.analyzers("anna")
+	s.scrape(time.Minute)
+	s.login("n1/", "late1")
+	s.scrape(time.Minute)
+	expect("new, and not refused", "late", qlik.LicenseUnknown, false)
+	round = s.round()
+	round.Refusals = qlik.Refusals{lab("late"): {{At: s.now, Reason: qlik.RefusedNoLicense}}}
+	s.snapshot, s.state = s.state.Observe(round)
+	expect("new, and refused", "late", qlik.LicenseUnknown, true)
 }
