@@ -53,6 +53,11 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		}
 	case facts.LicenseInDoubt():
 		return q.licenseInDoubt(facts)
+	case facts.License == qlik.LicenseNone && facts.Administrator && row.EffectiveHeadroom > 1:
+		can(true)
+		return words{
+			verdict: name + " can log in: the session limit does not apply to administrators without a license.", advice: "Nothing to free.", tell: logIn(),
+		}
 	case facts.License == qlik.LicenseNone && !facts.Administrator:
 		return words{
 			verdict: name + " holds no license, so apps cannot be opened. The session limit does not apply.",
