@@ -150,3 +150,23 @@ func TestVerdictOfTheRefused(t *testing.T) {
 		checkSentence(t, test.name, a.Advice)
 	}
 }
+
+// TestAdministratorWithoutLicense checks that the session limit is not held against
+// administrators who need no license.
+func TestAdministratorWithoutLicense(t *testing.T) {
+	anna, link := qlik.NewUser("LAB", "anna"), qlik.Link{Node: "qlik1", VirtualProxy: "/"}
+	for administrator, want := range map[bool]string{
+		true:  `LAB\anna can log in: the session limit does not apply to administrators without a license.`,
+		false: `LAB\anna holds no license, so apps cannot be opened. The session limit does not apply.`,
+	} {
+		snapshot, _ := headroom.New(headroom.Config{Limit: 5, CoolingTime: 5 * time.Minute}).Observe(headroom.Round{
+			Asked: noon, Heard: noon,
+			Links:          []headroom.LinkResult{{Link: link, Sessions: []qlik.Session{{ID: "1", User: anna, Link: &link}}}},
+			Licenses:       &qlik.Licenses{Certain: true, ReadAt: noon},
+			Administrators: map[qlik.User]bool{anna: administrator},
+		})
+		if a := New(&Question{Snapshot: snapshot, User: anna, Now: noon}); a.Verdict != want {
+			t.Errorf("administrator %t: %q", administrator, a.Verdict)
+		}
+	}
+}

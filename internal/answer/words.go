@@ -53,6 +53,11 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		return words{
 			verdict: name + " can log in: no session limit applies to this user.", advice: "Nothing to free.", tell: logIn(),
 		}
+	case facts.License == qlik.LicenseNone && facts.Administrator && row.EffectiveHeadroom > 1:
+		can(true)
+		return words{
+			verdict: name + " can log in: the session limit does not apply to administrators without a license.", advice: "Nothing to free.", tell: logIn(),
+		}
 	case facts.License == qlik.LicenseNone && facts.ServiceAccount != headroom.NoServiceAccount:
 		return words{
 			verdict: name + " holds no license, so the session limit does not apply.",
