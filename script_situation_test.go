@@ -42,9 +42,9 @@ func useClockFile(file string) {
 	}
 }
 
-// scrapeInterval is the time between two scrapes of the exporter of a situation. While more
+// situationInterval is the time between two scrapes of the exporter of a situation. While more
 // than ten minutes pass, it is a minute.
-const scrapeInterval = 30 * time.Second
+const situationInterval = 30 * time.Second
 
 // situation is a simulated site with a clock that a script sets, and an exporter that
 // reads it all the time.
@@ -101,7 +101,7 @@ func scriptSituation(ts *testscript.TestScript, neg bool, args []string) {
 	flags = append(flags, "--qlik.host=qlik1:"+port, "--qlik.node-address=qlik1="+s.ProxyAddress("qlik1"), "--qlik.node-address=qlik2="+s.ProxyAddress("qlik2"))
 	s.startExporter(ts, flags, logs)
 	siteOf(ts).Site, siteOf(ts).situation = s.Site, s
-	s.pass(ts, scrapeInterval)
+	s.pass(ts, situationInterval)
 }
 
 func auditLog(dir, node string) string {
@@ -169,7 +169,7 @@ func (s *situation) startExporter(ts *testscript.TestScript, flags []string, log
 // pass lets time pass. The exporter reads the site at each scrape.
 func (s *situation) pass(ts *testscript.TestScript, d time.Duration) {
 	for d > 0 {
-		step := min(d, scrapeInterval)
+		step := min(d, situationInterval)
 		if d > 10*time.Minute {
 			step = time.Minute // to save time; starts of sessions are still seen closely
 		}
