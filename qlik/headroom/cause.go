@@ -157,6 +157,7 @@ type Facts struct {
 	Administrator  bool   // has an administrator's role, which needs no license
 	ServiceAccount ServiceAccount
 	Refusals       []qlik.Refusal // of the last day, the last one first
+	LastGranted    time.Time      // when Qlik last granted a slot to anybody; zero if unknown
 
 	Slots      []Slot
 	Starts     []Start         // of the last hour, oldest first
