@@ -44,8 +44,10 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		}
 	case a.Cause == headroom.CauseNoLicense:
 		can(false)
-	case a.Cause == headroom.CauseLicenseService:
+	case a.Cause == headroom.CauseLicenseService && !worksAgain(facts):
 		can(false)
+	case a.Cause == headroom.CauseLicenseService:
+		// Nobody knows before the user tries.
 	case facts.LicenseDoubtful() && (row.EffectiveHeadroom > 0 || !row.Limited):
 		return words{
 			verdict: fmt.Sprintf("%s: it is unknown whether the user can log in. Qlik refused the user for want of a license, %s.",
@@ -97,6 +99,11 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 	return w
 }
 
+// worksAgain reports whether Qlik has let anybody in since it last refused the user.
+func worksAgain(facts *headroom.Facts) bool {
+	return len(facts.Refusals) > 0 && facts.LastGranted.After(facts.Refusals[0].At)
+}
+
 func free(slots int) string {
 	if slots == 1 {
 		return "1 slot is"
@@ -146,6 +153,17 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 				"Sie haben keine Lizenz für Qlik Sense, deshalb lässt Qlik Sie nicht hinein. Ich frage nach, ob Sie eine bekommen sollen."),
 		}
 	case headroom.CauseLicenseService:
+		if worksAgain(facts) {
+			return words{
+				verdict: fmt.Sprintf("%s: it is unknown whether the user can log in. Qlik refused the user for want of a license, %s, but has let others in since.",
+					name, text.Gone(facts.Refusals[0].At, q.Now)),
+				why:    "The license was assigned before the login was refused, so the problem was in the license service and not with this user.",
+				advice: "Have the user try again. If Qlik refuses the user again, look at the license service on the central node, and at the license in the QMC under License management.",
+				tell: tell("Your license is fine, but Qlik could not check it for some time. Please try again, and call again if it fails.",
+					"Votre licence est en ordre, mais Qlik n'a pas pu la vérifier pendant un moment. Réessayez, et rappelez si cela ne marche pas.",
+					"Ihre Lizenz ist in Ordnung, aber Qlik konnte sie eine Zeit lang nicht prüfen. Bitte versuchen Sie es noch einmal, und rufen Sie wieder an, wenn es nicht geht."),
+			}
+		}
 		return words{
 			verdict: name + " cannot log in: Qlik refuses the user for want of a license, although one is assigned.",
 			why:     "The license was assigned before the login was refused, so the problem is in the license service and not with this user.",
