@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,6 +208,113 @@ func testEveryCauseAtOnce(t *testing.T) {
 		}
 		if granted := o.granted(user); granted != *a.CanLogIn {
 			t.Errorf("%s: a login is granted: %t, but: %s", id, granted, a.Verdict)
+		}
+	}
+}
+
+// TestAnswersPredictLogins checks during busy hours that exactly those users near the limit
+// can log in of whom the answer says so, and that it says so about most of them. Only a
+// change of licenses may surprise it, for as long as nothing tells of it.
+func TestAnswersPredictLogins(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []uint64{1, 2} {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, busyHours(seed))
+		})
+	}
+}
+
+// busyHours returns a test of the answers in busy hours, which differ with the seed.
+func busyHours(seed uint64) func(t *testing.T) {
+	return func(t *testing.T) {
+		random := rand.New(rand.NewPCG(seed, seed))
+		config := qliktest.Company(120)
+		config.Seed, config.KeepRowsOnRestart, config.LeftoverTime = seed, seed == 2, 40*time.Minute
+		o := observe(t, config, headroom.Config{})
+		ctx, stop := context.WithCancel(t.Context())
+		var people sync.WaitGroup
+		people.Go(func() { _ = qliktest.NewPeople(o.Site, seed).Run(ctx) })
+		defer people.Wait()
+		defer stop()
+
+		someone := func() qliktest.User { return config.Users[random.IntN(120)] }
+		changed := make(map[qlik.User]time.Time) // when an administrator last changed a license
+		var failing, faulty time.Time            // until when
+		fails := false                           // whether the license service fails
+		right, unknown := 0, 0
+		for range 100 {
+			now := time.Now()
+			if now.After(failing) {
+				o.SetLicenseServiceFails(false)
+				fails = false
+			}
+			if now.After(faulty) {
+				o.SetProxyFault("qlik-node2", qliktest.NoFault)
+			}
+			switch user := someone(); random.IntN(20) {
+			case 0:
+				o.SetLicenseServiceFails(true)
+				fails, failing = true, now.Add(time.Minute)
+			case 1:
+				o.SetProxyFault("qlik-node2", qliktest.Refused)
+				faulty = now.Add(2 * time.Minute)
+			case 2:
+				o.TakeLicense(user.Directory, user.ID, user.License)
+				changed[qlik.NewUser(user.Directory, user.ID)] = now
+			case 3:
+				o.GiveLicense(user.Directory, user.ID, qliktest.Analyzer)
+				changed[qlik.NewUser(user.Directory, user.ID)] = now
+			case 4, 5, 6:
+				o.AddLeftoverRow(user.Directory, user.ID)
+			case 7:
+				o.RestartProxy("qlik-node3")
+			}
+			time.Sleep(29 * time.Second)
+			o.scrape()
+			for i := range o.snapshot.Users {
+				user := &o.snapshot.Users[i]
+				if user.Judgment.Cause == "" {
+					continue
+				}
+				a, can := o.ask(user.User), o.CanOpen(user.User.Directory, user.User.ID)
+				switch {
+				case a.CanLogIn == nil:
+					unknown++
+				case *a.CanLogIn == can:
+					right++
+				case time.Since(changed[user.User]) < 11*time.Minute && !changed[user.User].IsZero():
+				case *a.CanLogIn && fails: // Qlik has not refused this user yet
+				default:
+					t.Errorf("%s: a login would be granted: %t, but: %s", time.Now().Format(time.TimeOnly), can, a.Verdict)
+				}
+			}
+		}
+		t.Logf("%d answers are right, %d unknown", right, unknown)
+		if right < 200 || unknown > right/2 {
+			t.Errorf("%d answers are right, %d unknown", right, unknown)
+		}
+		stop()
+		people.Wait()
+		o.SetLicenseServiceFails(false)
+		if _, err := o.Login(qliktest.CompanyDirectory, qliktest.CompanyServiceAccount, "one that shows that the license service works", "", "qlik-central"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		o.scrape()
+		for i := range o.snapshot.Users { // each with a real login
+			user := &o.snapshot.Users[i]
+			a := o.ask(user.User)
+			if a.CanLogIn == nil || user.User.Anonymous() || !changed[user.User].IsZero() {
+				continue
+			}
+			session, err := o.Login(user.User.Directory, user.User.ID, "a new browser", "", "qlik-central")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if session.Granted != *a.CanLogIn {
+				t.Errorf("a login is granted: %t, but: %s", session.Granted, a.Verdict)
+			}
 		}
 	}
 }

@@ -170,3 +170,28 @@ func TestAdministratorWithoutLicense(t *testing.T) {
 		}
 	}
 }
+
+// TestLicenseServiceWorksAgain checks that a refusal by the license service says nothing of
+// now if Qlik has let others in since.
+func TestLicenseServiceWorksAgain(t *testing.T) {
+	for since, want := range map[time.Duration]string{-time.Minute: "false", time.Minute: "unknown"} {
+		facts := &headroom.Facts{
+			Now: noon, Limit: 5, Complete: true, License: qlik.LicenseAnalyzer, EffectiveHeadroom: 5,
+			Refusals:    []qlik.Refusal{{At: noon.Add(-4 * time.Minute), Reason: qlik.RefusedNoLicense, License: qlik.LicenseAnalyzer}},
+			LastGranted: noon.Add(-4*time.Minute + since),
+		}
+		q := &Question{Snapshot: site(true, 1, nil), User: qlik.NewUser("LAB", "anna"), Now: noon}
+		a := &Answer{Cause: headroom.CauseLicenseService}
+		w := q.judge(a, facts, &sessions.Row{UserStatus: headroom.UserStatus{Limited: true, EffectiveHeadroom: 5}})
+		can := "unknown"
+		if a.CanLogIn != nil {
+			can = fmt.Sprint(*a.CanLogIn)
+		}
+		if can != want || strings.Contains(w.verdict, "unknown") != (want == "unknown") {
+			t.Errorf("granted %s after the refusal: %s, %s", since, can, w.verdict)
+		}
+		for _, sentence := range []string{w.why, w.advice, w.tell[English], w.tell[French], w.tell[German]} {
+			checkSentence(t, w.verdict, sentence)
+		}
+	}
+}

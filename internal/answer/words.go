@@ -44,8 +44,10 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		}
 	case a.Cause == headroom.CauseNoLicense:
 		can(false)
-	case a.Cause == headroom.CauseLicenseService:
+	case a.Cause == headroom.CauseLicenseService && !worksAgain(facts):
 		can(false)
+	case a.Cause == headroom.CauseLicenseService:
+		// Nobody knows before the user tries.
 	case facts.LicenseDoubtful() && (row.EffectiveHeadroom > 0 || !row.Limited):
 		return q.licenseInDoubt(facts)
 	case len(facts.Slots) > 0 && !row.Limited:
@@ -106,6 +108,11 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		w.verdict = fmt.Sprintf("%s cannot log in: all %d slots are taken. One becomes free by itself by %s.", name, facts.Limit, text.Coming(row.NextSlot, q.Now))
 	}
 	return w
+}
+
+// worksAgain reports whether Qlik has let anybody in since it last refused the user.
+func worksAgain(facts *headroom.Facts) bool {
+	return len(facts.Refusals) > 0 && facts.LastGranted.After(facts.Refusals[0].At)
 }
 
 func free(slots int) string {
@@ -181,6 +188,17 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 				"Sie haben keine Lizenz für Qlik Sense, deshalb lässt Qlik Sie nicht hinein. Ich frage nach, ob Sie eine bekommen sollen."),
 		}
 	case headroom.CauseLicenseService:
+		if worksAgain(facts) {
+			return words{
+				verdict: fmt.Sprintf("%s: it is unknown whether the user can log in. Qlik refused the user for want of a license, %s, but has let others in since.",
+					name, text.Gone(facts.Refusals[0].At, q.Now)),
+				why:    "The license was assigned before the login was refused, so the problem was in the license service and not with this user.",
+				advice: "Have the user try again. If Qlik refuses the user again, look at the license service on the central node, and at the license in the QMC under License management.",
+				tell: tell("Your license is fine, but Qlik could not check it for some time. Please try again, and call again if it fails.",
+					"Votre licence est en ordre, mais Qlik n'a pas pu la vérifier pendant un moment. Réessayez, et rappelez si cela ne marche pas.",
+					"Ihre Lizenz ist in Ordnung, aber Qlik konnte sie eine Zeit lang nicht prüfen. Bitte versuchen Sie es noch einmal, und rufen Sie wieder an, wenn es nicht geht."),
+			}
+		}
 		return words{
 			verdict: name + " cannot log in: Qlik refuses the user for want of a license, although one is assigned.",
 			why:     "The license was assigned before the login was refused, so the problem is in the license service and not with this user.",
@@ -301,6 +319,16 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 				tell:   leftover(false),
 			}
 		}
+		if slots := mayCool(facts); slots > 0 && facts.EffectiveHeadroom <= 0 && facts.EffectiveHeadroom+slots > 0 && !wait.IsZero() {
+			at := q.clock(wait)
+			return words{
+				why:    text.Count(slots, "slot") + " taken without a session: the session ended before it could be seen, so it is unknown whether the slot cools or is left over.",
+				advice: fmt.Sprintf("Wait until %s. End sessions only if no slot is free then.", text.Coming(wait, q.Now)),
+				tell: tell(fmt.Sprintf("Please try again at %s. If that fails, call again.", at),
+					fmt.Sprintf("Réessayez à %s. Si cela ne marche pas, rappelez.", at),
+					fmt.Sprintf("Bitte versuchen Sie es um %s Uhr noch einmal. Wenn es dann nicht geht, rufen Sie wieder an.", at)),
+			}
+		}
 		return words{
 			why:    "The cause cannot be told from what is known.",
 			advice: capital(patience.advice), tell: patience.tell, canEnd: a.Sessions > 0,
@@ -362,6 +390,16 @@ func leftover(others bool) map[string]string {
 	return tell("Qlik still counts sessions that have ended. That usually stops by itself. Please try again later. You do not need to close anything.",
 		"Qlik compte encore des sessions terminées. Cela se règle en général tout seul. Réessayez plus tard. Il n'est pas nécessaire de fermer quoi que ce soit.",
 		"Qlik zählt noch Sitzungen mit, die beendet sind. Das gibt sich meist von selbst. Bitte versuchen Sie es später noch einmal. Sie müssen dafür nichts schließen.")
+}
+
+// mayCool returns the number of slots of which it is unknown whether they cool.
+func mayCool(facts *headroom.Facts) (n int) {
+	for i := range facts.Slots {
+		if s := &facts.Slots[i]; s.State == headroom.SlotEnded && !s.FreesAt.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 func capital(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }

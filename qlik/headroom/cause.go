@@ -158,6 +158,7 @@ type Facts struct {
 	RolesKnown     bool   // whether Administrator is known
 	ServiceAccount ServiceAccount
 	Refusals       []qlik.Refusal // of the last day, the last one first
+	LastGranted    time.Time      // when Qlik last granted a slot to anybody; zero if unknown
 
 	Slots      []Slot
 	Starts     []Start         // of the last hour, oldest first

@@ -196,12 +196,16 @@ func (o *observation) slotOf(session *trackedSession) *Slot {
 // session.
 func (o *observation) addRowSlots(facts map[int32]*Facts, slots map[qlik.SessionKey]*Slot) {
 	seen := make(map[qlik.SessionKey]bool)
+	var granted time.Time
 	for i, owner := range o.rows {
+		row := &o.round.Usage.rows[i]
+		if row.Started.After(granted) {
+			granted = row.Started
+		}
 		f, wanted := facts[owner.user]
 		if !wanted {
 			continue
 		}
-		row := &o.round.Usage.rows[i]
 		slot, live := slots[row.Session]
 		if live && row.Started.After(slot.Granted) {
 			slot.Granted = row.Started
@@ -215,6 +219,9 @@ func (o *observation) addRowSlots(facts map[int32]*Facts, slots map[qlik.Session
 			f.Slots = append(f.Slots, o.goneSlot(row, owner))
 		}
 		seen[row.Session] = true
+	}
+	for _, f := range facts {
+		f.LastGranted = granted
 	}
 }
 

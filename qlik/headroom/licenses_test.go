@@ -109,3 +109,30 @@ func TestNewUsersLicense(t *testing.T) {
 	s.snapshot, s.state = s.state.Observe(round)
 	expect("new, and refused", "late", qlik.LicenseUnknown, true)
 }
+
+// TestLicenseTakenFromRow checks that a row of a session that Qlik granted before it took
+// the license is no license.
+func TestLicenseTakenFromRow(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		license string
+		started time.Duration // before the lists were read
+		certain bool
+		want    string
+	}{
+		{"taken", qlik.LicenseAnalyzer, 6 * time.Minute, true, qlik.LicenseNone},
+		{"given since", qlik.LicenseAnalyzer, -time.Second, true, qlik.LicenseAnalyzer},
+		{"given since, as far as clocks tell", qlik.LicenseAnalyzer, 4 * time.Minute, true, qlik.LicenseAnalyzer},
+		{"login access, which is for everybody", qlik.LicenseLogin, 6 * time.Minute, true, qlik.LicenseLogin},
+		{"a list was not read", qlik.LicenseAnalyzer, 6 * time.Minute, false, qlik.LicenseAnalyzer},
+	} {
+		s := newScenario(t, "n1/")
+		s.licenses = &qlik.Licenses{ReadAt: s.now, Certain: test.certain, Holders: map[qlik.User]qlik.LicenseSet{}}
+		s.login("n1/", "anna1")
+		granted := row("anna1", "anna", test.license, s.now)
+		granted.Started = s.now.Add(-test.started)
+		s.usage = NewUsage([]qlik.UsageRow{granted}, s.now, s.now)
+		s.scrape(0)
+		s.expect(test.name, s.user("anna").License, test.want)
+	}
+}

@@ -50,13 +50,30 @@ func (o *observation) joinRows() {
 		}
 		status := o.status[owner.user]
 		o.users[status].LicensedSessions++
-		if o.users[status].License == "" {
-			o.users[status].License = o.round.Usage.rows[i].License
+		if row := &o.round.Usage.rows[i]; o.users[status].License == "" && !o.takenSince(row, owner.user) {
+			o.users[status].License = row.License
 		}
 		if owner.live {
 			o.live[status]++
 		}
 	}
+}
+
+// clocksDiffer is how much the clocks of the exporter and of the repository may differ.
+const clocksDiffer = 5 * time.Minute
+
+// takenSince reports whether the license of a usage row was taken from its user: the user
+// certainly held none when the lists were read, after Qlik had granted the slot. The
+// session keeps its slot, but Qlik refuses the next login.
+func (o *observation) takenSince(row *qlik.UsageRow, number int32) bool {
+	switch row.License {
+	case qlik.LicenseProfessional, qlik.LicenseAnalyzer, qlik.LicenseUser:
+	default:
+		return false // any user may use it
+	}
+	licenses := o.round.Licenses
+	return licenses != nil && !row.Started.IsZero() && row.Started.Add(clocksDiffer).Before(licenses.ReadAt) &&
+		licenses.Of(o.people[number]) == qlik.LicenseNone
 }
 
 // A session gets a usage row with its first activity. A user without a row is
