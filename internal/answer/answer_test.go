@@ -195,3 +195,19 @@ func TestLicenseServiceWorksAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestSlotsThatMayCool checks that nobody is told to end sessions while slots may cool.
+func TestSlotsThatMayCool(t *testing.T) {
+	q := &Question{User: qlik.NewUser("LAB", "anna"), Now: noon}
+	next := noon.Add(4 * time.Minute)
+	facts := &headroom.Facts{Limit: 5, Slots: []headroom.Slot{{State: headroom.SlotActive}, {State: headroom.SlotEnded, FreesAt: next}}}
+	row := &sessions.Row{UserStatus: headroom.UserStatus{NextSlot: next}}
+	w := q.because(&Answer{Cause: headroom.CauseUnknown, Sessions: 4}, facts, row)
+	if w.canEnd || !strings.HasPrefix(w.advice, "Wait until 12:04:00 UTC (in 4 min).") || !strings.Contains(w.tell[English], "12:04") {
+		t.Errorf("%t, %s, %s", w.canEnd, w.advice, w.tell)
+	}
+	facts.Slots[1].FreesAt = time.Time{}
+	if w := q.because(&Answer{Cause: headroom.CauseUnknown, Sessions: 4}, facts, row); !w.canEnd {
+		t.Errorf("left over: %s", w.advice)
+	}
+}

@@ -322,7 +322,7 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 		if slots := mayCool(facts); slots > 0 && facts.EffectiveHeadroom <= 0 && facts.EffectiveHeadroom+slots > 0 && !wait.IsZero() {
 			at := q.clock(wait)
 			return words{
-				why:    text.Count(slots, "slot") + " taken without a session: the session ended before it could be seen, so it is unknown whether the slot cools or is left over.",
+				why:    fmt.Sprintf("Slots taken without a session: %d. It is unknown whether they cool or are left over, because their sessions ended unseen.", slots),
 				advice: fmt.Sprintf("Wait until %s. End sessions only if no slot is free then.", text.Coming(wait, q.Now)),
 				tell: tell(fmt.Sprintf("Please try again at %s. If that fails, call again.", at),
 					fmt.Sprintf("Réessayez à %s. Si cela ne marche pas, rappelez.", at),
