@@ -2,6 +2,7 @@ package headroom
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -77,9 +78,7 @@ func TestRefusedLoginsOfASite(t *testing.T) {
 					continue
 				}
 				round := Round{Asked: clock.Now(), Heard: clock.Now(), Licenses: licenses, Links: []LinkResult{{Link: link}}, Refusals: qlik.Refusals{}}
-				for user, of := range refusals {
-					round.Refusals[user] = of
-				}
+				maps.Copy(round.Refusals, refusals)
 				for _, session := range site.Sessions() {
 					round.Links[0].Sessions = append(round.Links[0].Sessions, qlik.Session{ID: qlik.SessionID(session.ID), User: lab(session.UserID), Link: &link})
 				}
@@ -90,7 +89,7 @@ func TestRefusedLoginsOfASite(t *testing.T) {
 				round.Usage = NewUsage(rows, clock.Now(), clock.Now())
 				var snapshot *Snapshot
 				snapshot, state = state.Observe(round)
-				counted = int(snapshot.Tracking.Refused[string(qlik.RefusedSessionLimit)]) //nolint:gosec // small
+				counted = int(snapshot.Tracking.Refused[string(qlik.RefusedSessionLimit)])
 			}
 			t.Logf("%d refused logins, %d counted", truth, counted)
 			if difference := counted - truth; truth < 100 || difference > truth/50 || difference < -truth/50 {
