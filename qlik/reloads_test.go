@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,10 +48,14 @@ func TestMonitoringReloads(t *testing.T) {
 		wantFilters string // of the number; "" if it is not asked for
 	}{
 		{name: "two tasks", tasks: two, count: `{"value":48}`, status: 200, want: 48, wantFilters: "startTime ge '2026-03-01T08:00:00.000Z' and (taskId eq 0a1b-22 or taskId eq 3c)"},
-		{name: "the filter is ignored", tasks: list(task("1", monitoring), task("2", `{"name":"Everyone"}`), task("3", "null")), count: `{"value":1}`, status: 200, want: 1,
-			wantFilters: "startTime ge '2026-03-01T08:00:00.000Z' and (taskId eq 1)"},
-		{name: "an id that would change the filter", tasks: list(task("1 or 2", monitoring), task("1", monitoring)), count: `{"value":0}`, status: 200,
-			wantFilters: "startTime ge '2026-03-01T08:00:00.000Z' and (taskId eq 1)"},
+		{
+			name: "the filter is ignored", tasks: list(task("1", monitoring), task("2", `{"name":"Everyone"}`), task("3", "null")), count: `{"value":1}`, status: 200, want: 1,
+			wantFilters: "startTime ge '2026-03-01T08:00:00.000Z' and (taskId eq 1)",
+		},
+		{
+			name: "an id that would change the filter", tasks: list(task("1 or 2", monitoring), task("1", monitoring)), count: `{"value":0}`, status: 200,
+			wantFilters: "startTime ge '2026-03-01T08:00:00.000Z' and (taskId eq 1)",
+		},
 		{name: "no task", tasks: `[]`, none: true},
 		{name: "no number", tasks: two, count: `{}`, status: 200, failed: true, wantFilters: "startTime ge '2026-03-01T08:00:00.000Z' and (taskId eq 0a1b-22 or taskId eq 3c)"},
 		{name: "an impossible number", tasks: two, count: `{"value":1e300}`, status: 200, failed: true, wantFilters: "startTime ge '2026-03-01T08:00:00.000Z' and (taskId eq 0a1b-22 or taskId eq 3c)"},
@@ -63,7 +68,7 @@ func TestMonitoringReloads(t *testing.T) {
 			if got != test.want || errors.Is(err, ErrNoReloadTask) != test.none || (err != nil) != (test.failed || test.none) {
 				t.Errorf("got %d, %v", got, err)
 			}
-			filters := append(site.filters, "")
+			filters := append(slices.Clone(site.filters), "")
 			if filters[0] != "app.stream.name eq 'Monitoring apps'" || filters[1] != test.wantFilters {
 				t.Errorf("filters %q", site.filters)
 			}

@@ -29,7 +29,7 @@ type roleRecord struct {
 func (r roleRecord) usable() bool { return r.complete() }
 
 // role is the name of a role: a text, or an object with a name.
-type role string
+type role string //nolint:recvcheck // a record is a value, and decoding needs a pointer
 
 func (r role) usable() bool { return r != "" }
 

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"maps"
 	"time"
 
 	"github.com/go-kit/log"
@@ -58,9 +59,7 @@ func (r *roles) done(asked []qlik.User, answers map[qlik.User]bool, err error, n
 	}
 	r.next = now.Add(rolesInterval)
 	known := make(map[qlik.User]bool, len(r.known)+len(answers))
-	for user, administers := range r.known {
-		known[user] = administers
-	}
+	maps.Copy(known, r.known)
 	for _, user := range asked {
 		delete(known, user)
 		if administers, is := answers[user]; is {

@@ -62,8 +62,9 @@ func (o *observation) countRefused() {
 	}
 	var live map[qlik.User]bool
 	for user, refusals := range o.round.Refusals {
+		known := logins.of[user]
 		for _, refusal := range slices.Backward(refusals) { // oldest first
-			if logins.knows(user, refusal) {
+			if logins.covers(known, refusal) {
 				continue
 			}
 			if live == nil {
@@ -72,6 +73,7 @@ func (o *observation) countRefused() {
 			if logins.addRefusal(user, refusal, live[user]) {
 				o.after.totals.Refused[string(refusal.Reason)]++
 			}
+			known = logins.of[user]
 		}
 	}
 	logins.limit(o.now)
@@ -89,9 +91,9 @@ func (o *observation) refusedSessions() []trackedSession {
 		user := &o.users[i]
 		switch {
 		case o.useRows && user.EffectiveHeadroom <= 0 && user.Sessions > o.live[i]:
-			room[int32(number)] = user.Sessions //nolint:gosec // as in numberOf
+			room[int32(number)] = user.Sessions
 		case !o.useRows && user.Sessions > o.limit:
-			room[int32(number)] = user.Sessions - o.limit //nolint:gosec // as in numberOf
+			room[int32(number)] = user.Sessions - o.limit
 		}
 	}
 	if len(room) == 0 {
@@ -143,11 +145,10 @@ type loginChanges struct {
 	copied bool
 }
 
-// knows reports whether a refusal in the audit log is of a login that was counted, or too
-// old to count.
-func (c *loginChanges) knows(user qlik.User, refusal qlik.Refusal) bool {
-	logins := c.of[user]
-	if !refusal.At.After(c.since) || len(logins) >= maxRefusedLogins && refusal.At.Before(logins[0].from) {
+// covers reports whether a refusal in the audit log is of one of the user's logins that were
+// counted, or too old to count.
+func (r *refusedLogins) covers(logins []refusedLogin, refusal qlik.Refusal) bool {
+	if !refusal.At.After(r.since) || len(logins) >= maxRefusedLogins && refusal.At.Before(logins[0].from) {
 		return true
 	}
 	return slices.ContainsFunc(logins, func(l refusedLogin) bool {

@@ -2,6 +2,7 @@ package headroom
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -12,9 +13,7 @@ import (
 // deny adds a refusal of LAB\id to the audit log, some time before now.
 func (s *scenario) deny(id string, reason qlik.RefusalReason, ago time.Duration) {
 	all := qlik.Refusals{}
-	for user, refusals := range s.refusals {
-		all[user] = refusals
-	}
+	maps.Copy(all, s.refusals)
 	refusals := append(slices.Clone(all[lab(id)]), qlik.Refusal{At: s.now.Add(-ago), Reason: reason})
 	slices.SortFunc(refusals, func(a, b qlik.Refusal) int { return b.At.Compare(a.At) })
 	all[lab(id)] = refusals
@@ -261,7 +260,7 @@ func TestRefusedLoginsAreLimited(t *testing.T) {
 		s.now = s.now.Add(3 * time.Minute)
 		s.refusals = qlik.Refusals{lab("1"): {{At: s.now, Reason: qlik.RefusedNoLicense}}}
 		s.observe()
-		s.expect(fmt.Sprint(i), count(), uint64(maxRefusedUsers+extra+i+1)) //nolint:gosec // small
+		s.expect(fmt.Sprint(i), count(), uint64(maxRefusedUsers+extra+i+1))
 	}
 	if n := len(s.state.refused.of[lab("1")]); n > maxRefusedLogins {
 		t.Errorf("%d logins of a user are kept", n)
