@@ -154,7 +154,11 @@ const maxNamed = 10
 // knows.
 func (c *openSite) oneUser(ctx context.Context, users []qlik.User, searched string) (qlik.User, error) {
 	if c.Site != nil {
-		known, _ := c.Site.FindUsers(ctx, searched) // match reports an error
+		name := searched
+		if user, err := qlik.ParseUser(searched); err == nil {
+			name = user.ID // the repository searches ids without their directories
+		}
+		known, _ := c.Site.FindUsers(ctx, name) // match reports an error
 		for _, user := range known {
 			users = append(users, user.User)
 		}

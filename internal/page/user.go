@@ -94,7 +94,7 @@ func (h *handler) serveUser(w http.ResponseWriter, r *http.Request) {
 		h.config.Respond(w, r, func(w http.ResponseWriter, _ *http.Request) { h.render(w, "find.html", v, http.StatusNotFound) })
 		return
 	}
-	h.config.Respond(w, r, func(w http.ResponseWriter, r *http.Request) {
+	h.config.Respond(w, r, func(w http.ResponseWriter, _ *http.Request) {
 		h.buildUser(w, json, o, user)
 		o.built()
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,12 +51,10 @@ func pageWith(d *directory, sessions map[string]int, names ...string) (http.Hand
 	return New(Config{
 		Names: func() []string { return names },
 		Use: func(name string) (Site, func(), bool) {
-			for _, known := range names {
-				if known == name {
-					return *site, func() {}, true
-				}
+			if !slices.Contains(names, name) {
+				return Site{}, nil, false
 			}
-			return Site{}, nil, false
+			return *site, func() {}, true
 		},
 		Now: func() time.Time { return sessionstest.Noon },
 	}), site
@@ -202,8 +201,10 @@ func TestFind(t *testing.T) {
 		}
 	}
 	shown := request(t, page, "/sessions/user?q=anna").Body.String()
-	for _, want := range []string{"4 users match.", `<a class="full" href="user?user=LAB%5Canna"><span class="badge">0 free</span>`, `<a class="near" href="user?user=ACME%5Canna"`,
-		"no sessions</span> <b><bdi>LAB\\abe</bdi></b> <span class=\"quiet\"><bdi>Berg, Anna</bdi>"} {
+	for _, want := range []string{
+		"4 users match.", `<a class="full" href="user?user=LAB%5Canna"><span class="badge">0 free</span>`, `<a class="near" href="user?user=ACME%5Canna"`,
+		"no sessions</span> <b><bdi>LAB\\abe</bdi></b> <span class=\"quiet\"><bdi>Berg, Anna</bdi>",
+	} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("no %s in %s", want, shown)
 		}
