@@ -140,7 +140,7 @@ func (s *situation) startExporter(ts *testscript.TestScript, flags []string, log
 	}
 	run := settings.Run()
 	run.Client.Now = s.clock.Now
-	run.Refused = cli.PastRefusals(globs, log.NewNopLogger())
+	run.Refused = cli.PastRefusals(context.Background(), globs, log.NewNopLogger())
 	s.exporter, err = site.New(run)
 	ts.Check(err)
 	ts.Defer(s.exporter.Close)

@@ -22,7 +22,7 @@ const refusalsValidity = 15 * time.Second
 
 // PastRefusals returns a function that reads the refused logins of the last day from audit
 // security logs. It logs which logs cannot be read.
-func PastRefusals(globs []string, logger log.Logger) func(now time.Time, licenses *qlik.Licenses) qlik.Refusals {
+func PastRefusals(ctx context.Context, globs []string, logger log.Logger) func(now time.Time, licenses *qlik.Licenses) qlik.Refusals {
 	var mu sync.Mutex
 	var last qlik.Refusals
 	var read time.Time
@@ -30,16 +30,16 @@ func PastRefusals(globs []string, logger log.Logger) func(now time.Time, license
 		mu.Lock()
 		defer mu.Unlock()
 		if last == nil || now.Sub(read) > refusalsValidity {
-			last, read = pastRefusals(globs, logger, now, licenses), now
+			last, read = pastRefusals(ctx, globs, logger, now, licenses), now
 		}
 		return last
 	}
 }
 
-func pastRefusals(globs []string, logger log.Logger, now time.Time, licenses *qlik.Licenses) qlik.Refusals {
+func pastRefusals(ctx context.Context, globs []string, logger log.Logger, now time.Time, licenses *qlik.Licenses) qlik.Refusals {
 	refused := make(qlik.Refusals)
 	for _, glob := range globs {
-		err := auditlog.Past(context.Background(), glob, now.Add(-24*time.Hour), func(denial auditlog.Denial) {
+		err := auditlog.Past(ctx, glob, now.Add(-24*time.Hour), func(denial auditlog.Denial) {
 			if denial.Time.After(now) { // since then, or by another clock
 				denial.Time = now
 			}

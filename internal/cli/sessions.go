@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"slices"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -57,7 +58,7 @@ func (c *sessionsCommand) settings() (*config.Configuration, *config.Site, error
 }
 
 // open opens the selected site. The caller must close it.
-func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
+func (c *sessionsCommand) open(ctx context.Context, streams Streams) (*openSite, error) {
 	configuration, settings, err := c.settings()
 	if err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func (c *sessionsCommand) open(streams Streams) (*openSite, error) {
 		for _, log := range settings.AuditLog {
 			globs = append(globs, log.Glob)
 		}
-		run.Refused = PastRefusals(globs, logger)
+		run.Refused = PastRefusals(ctx, globs, logger)
 	}
 	opened, err := site.New(run)
 	if err != nil {

@@ -57,7 +57,7 @@ func (c *sessionsCommand) endSessions(ctx context.Context, streams Streams) erro
 		c.end.Keep = 0
 	}
 	c.end.Chosen = c.all || c.keepIsSet
-	site, err := c.open(streams)
+	site, err := c.open(ctx, streams)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
 	if answered && c.query.User == "" {
 		return withoutSite(streams).write(ctx, list, c.query, c.atLeast, c.output)
 	}
-	site, err := c.open(streams)
+	site, err := c.open(ctx, streams)
 	if err == nil {
 		defer site.Site.Close()
 	}

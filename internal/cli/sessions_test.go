@@ -320,7 +320,7 @@ func TestListRefused(t *testing.T) {
 		var logged bytes.Buffer
 		server, site := sessionstest.Start(t, func(config *qliktest.Config, run *site.Config) {
 			config.AuditLogDir, config.Now = dir, time.Now
-			run.Refused = PastRefusals(globs, log.NewLogfmtLogger(&logged))
+			run.Refused = PastRefusals(t.Context(), globs, log.NewLogfmtLogger(&logged))
 		})
 		for i := range 6 {
 			sessionstest.Login(t, server, "bert", fmt.Sprint("device", i), "", "qlik3")

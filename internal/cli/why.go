@@ -45,7 +45,7 @@ func Why(app *kingpin.Application, flags *config.Flags) Commands {
 
 // why answers. It asks the running exporter first.
 func (c *whyCommand) why(ctx context.Context, streams Streams) error {
-	opened, openErr := c.open(streams)
+	opened, openErr := c.open(ctx, streams)
 	if openErr == nil {
 		defer opened.Site.Close()
 	} else {

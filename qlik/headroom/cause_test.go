@@ -14,8 +14,8 @@ func ago(minutes float64) time.Time {
 }
 
 // inUse returns a session that started at a time and was used a minute ago.
-func inUse(virtualProxy string, startedAgo float64) Slot {
-	return Slot{VirtualProxy: virtualProxy, Node: "n1", State: SlotActive, FirstSeen: ago(startedAgo), Started: ago(startedAgo), LastActive: ago(1)}
+func inUse(startedAgo float64) Slot {
+	return Slot{VirtualProxy: "/", Node: "n1", State: SlotActive, FirstSeen: ago(startedAgo), Started: ago(startedAgo), LastActive: ago(1)}
 }
 
 // idleFor returns a session that started two hours ago and has not been used for some time.
@@ -28,10 +28,10 @@ func gone(state SlotState, minutes float64) Slot {
 	return Slot{State: state, Ended: ago(minutes)}
 }
 
-func begun(virtualProxy string, used bool, minutesAgo ...float64) []Start {
+func begun(used bool, minutesAgo ...float64) []Start {
 	starts := make([]Start, 0, len(minutesAgo))
 	for _, minutes := range minutesAgo {
-		starts = append(starts, Start{At: ago(minutes), VirtualProxy: virtualProxy, Used: &used})
+		starts = append(starts, Start{At: ago(minutes), VirtualProxy: "/", Used: &used})
 	}
 	return starts
 }
@@ -42,7 +42,7 @@ func busyUser() Facts {
 	return Facts{
 		Now: morning, Limit: 5, Complete: true, RowsKnown: true,
 		License: qlik.LicenseAnalyzer, RolesKnown: true, Reached: ago(20),
-		Slots: []Slot{inUse("/", 100), inUse("/", 80), inUse("/", 60), inUse("/", 40), inUse("/", 20)},
+		Slots: []Slot{inUse(100), inUse(80), inUse(60), inUse(40), inUse(20)},
 	}
 }
 
@@ -88,8 +88,11 @@ func situations() []situation {
 			{"only three are listed although no slot is free", func(f *Facts) { f.Slots = f.Slots[:3] }, CauseUnknown},
 		}},
 		{"four windows, one slot left", func(f *Facts) { f.EffectiveHeadroom, f.Slots = 1, f.Slots[:4] }, Judgment{CauseSeveralWindows, Likely, ago(20)}, []change{incomplete}},
-		{"two sessions were there when the exporter started", func(f *Facts) { f.Slots[0].Started, f.Slots[1].Started = time.Time{}, time.Time{} },
-			Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
+		{
+			"two sessions were there when the exporter started", func(f *Facts) { f.Slots[0].Started, f.Slots[1].Started = time.Time{}, time.Time{} },
+			Judgment{CauseSeveralWindows, Likely, ago(20)},
+			nil,
+		},
 		{"without usage rows nothing tells whether sessions are used", func(f *Facts) {
 			f.RowsKnown = false
 			for i := range f.Slots {
@@ -97,46 +100,67 @@ func situations() []situation {
 			}
 		}, noAnswer, nil},
 
-		{"a user without license", func(f *Facts) {
-			f.License, f.EffectiveHeadroom, f.Slots = qlik.LicenseNone, 5, nil
-			refused(true, 12, 2)(f)
-		},
-			Judgment{CauseNoLicense, Certain, ago(12)}, []change{
+		{
+			"a user without license", func(f *Facts) {
+				f.License, f.EffectiveHeadroom, f.Slots = qlik.LicenseNone, 5, nil
+				refused(true, 12, 2)(f)
+			},
+			Judgment{CauseNoLicense, Certain, ago(12)},
+			[]change{
 				{"refused long ago", func(f *Facts) { f.Refusals[0].At, f.Refusals[1].At = ago(16), ago(17) }, CauseUnknown},
 				{"refused because of the limit", func(f *Facts) { f.Refusals[0].Reason = qlik.RefusedSessionLimit }, CauseUnknown},
 				{"an administrator", func(f *Facts) { f.Administrator = true }, CauseUnknown},
 				{"the license is unknown", func(f *Facts) { f.License = qlik.LicenseUnknown }, CauseUnknown},
 				{"licenses are not read", func(f *Facts) { f.License = "" }, CauseUnknown},
-			}},
+			},
+		},
 		{"a user without license whose roles are unknown", func(f *Facts) {
 			f.License, f.RolesKnown, f.EffectiveHeadroom, f.Slots = qlik.LicenseNone, false, 5, nil
 			refused(true, 12, 2)(f)
 		}, Judgment{CauseNoLicense, Likely, ago(12)}, nil},
-		{"refused once more because of the limit, which counts", func(f *Facts) { f.License = qlik.LicenseNone; refused(true, 9)(f); refused(false, 3)(f) },
-			Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
-		{"an administrator without license opens the QMC", func(f *Facts) { f.License, f.Administrator = qlik.LicenseNone, true; refused(true, 1)(f) },
-			Judgment{CauseSeveralWindows, Likely, ago(20)}, []change{{"no administrator", func(f *Facts) { f.Administrator = false }, CauseNoLicense}}},
+		{
+			"refused once more because of the limit, which counts", func(f *Facts) { f.License = qlik.LicenseNone; refused(true, 9)(f); refused(false, 3)(f) },
+			Judgment{CauseSeveralWindows, Likely, ago(20)},
+			nil,
+		},
+		{
+			"an administrator without license opens the QMC", func(f *Facts) { f.License, f.Administrator = qlik.LicenseNone, true; refused(true, 1)(f) },
+			Judgment{CauseSeveralWindows, Likely, ago(20)},
+			[]change{{"no administrator", func(f *Facts) { f.Administrator = false }, CauseNoLicense}},
+		},
 
-		{"the license service fails", func(f *Facts) { f.EffectiveHeadroom, f.Slots = 5, nil; refused(true, 2, 1)(f) },
-			Judgment{CauseLicenseService, Certain, ago(2)}, []change{
+		{
+			"the license service fails", func(f *Facts) { f.EffectiveHeadroom, f.Slots = 5, nil; refused(true, 2, 1)(f) },
+			Judgment{CauseLicenseService, Certain, ago(2)},
+			[]change{
 				{"the licenses were not known then", func(f *Facts) { f.Refusals[0].License = qlik.LicenseUnknown }, CauseUnknown},
 				{"the access is quarantined", func(f *Facts) { f.Unusable = true }, CauseUnknown},
 				{"it let the user in since", func(f *Facts) { f.Slots = []Slot{{State: SlotActive, Granted: ago(0.5)}} }, CauseUnknown},
 				{"it let the user in before", func(f *Facts) { f.Slots = []Slot{{State: SlotActive, Granted: ago(1.5)}} }, CauseLicenseService},
 				{"no license", func(f *Facts) { f.License = qlik.LicenseNone }, CauseNoLicense},
-			}},
-		{"a license that was given after the refusal", func(f *Facts) { refused(true, 2)(f); f.Refusals[0].License = qlik.LicenseNone },
-			Judgment{CauseSeveralWindows, Likely, ago(20)}, []change{{"held before", func(f *Facts) { f.Refusals[0].License = qlik.LicenseAnalyzer }, CauseLicenseService}}},
+			},
+		},
+		{
+			"a license that was given after the refusal", func(f *Facts) { refused(true, 2)(f); f.Refusals[0].License = qlik.LicenseNone },
+			Judgment{CauseSeveralWindows, Likely, ago(20)},
+			[]change{{"held before", func(f *Facts) { f.Refusals[0].License = qlik.LicenseAnalyzer }, CauseLicenseService}},
+		},
 		{"denied and licensed: which of the two is true is unknown", func(f *Facts) { f.License = qlik.LicenseUnknown; refused(true, 2)(f) }, noAnswer, nil},
 		{"a quarantined access", func(f *Facts) { f.Unusable = true; refused(true, 2)(f) }, noAnswer, nil},
 
-		{"a service account named in the configuration", func(f *Facts) { f.ServiceAccount = NamedServiceAccount }, Judgment{CauseServiceAccount, Certain, ago(20)},
-			[]change{{"not a service account", func(f *Facts) { f.ServiceAccount = NoServiceAccount }, CauseSeveralWindows}}},
+		{
+			"a service account named in the configuration", func(f *Facts) { f.ServiceAccount = NamedServiceAccount },
+			Judgment{CauseServiceAccount, Certain, ago(20)},
+			[]change{{"not a service account", func(f *Facts) { f.ServiceAccount = NoServiceAccount }, CauseSeveralWindows}},
+		},
 		{"the account of the services", func(f *Facts) { f.ServiceAccount = RunsServices }, Judgment{CauseServiceAccount, Certain, ago(20)}, nil},
 		{"the account of data connections", func(f *Facts) { f.ServiceAccount = ConnectsReloads }, Judgment{CauseServiceAccount, Likely, ago(20)}, nil},
 		{"a service account whose slots cool", func(f *Facts) { f.ServiceAccount = RunsServices; f.Slots[0] = gone(SlotCooling, 2) }, Judgment{CauseServiceAccount, Certain, ago(20)}, nil},
-		{"a service account without license", func(f *Facts) { f.ServiceAccount, f.License = RunsServices, qlik.LicenseNone; refused(true, 3)(f) },
-			Judgment{CauseNoLicense, Certain, ago(3)}, nil},
+		{
+			"a service account without license", func(f *Facts) { f.ServiceAccount, f.License = RunsServices, qlik.LicenseNone; refused(true, 3)(f) },
+			Judgment{CauseNoLicense, Certain, ago(3)},
+			nil,
+		},
 
 		{"a leftover row holds the last slot", func(f *Facts) { f.Slots[0] = gone(SlotLeftover, 90) }, Judgment{CauseLeftoverRows, Certain, ago(90)}, []change{
 			incomplete,
@@ -145,10 +169,16 @@ func situations() []situation {
 			{"it cools", func(f *Facts) { f.Slots[0].State = SlotCooling }, CauseCooling},
 			{"it may still end by itself", func(f *Facts) { f.Slots[0].State = SlotEnded }, CauseSeveralWindows},
 		}},
-		{"two leftover rows", func(f *Facts) { f.Slots[0], f.Slots[1] = gone(SlotLeftover, 90), gone(SlotLeftover, 200) },
-			Judgment{CauseLeftoverRows, Certain, ago(200)}, nil},
-		{"a leftover row and a cooling slot", func(f *Facts) { f.Slots[0], f.Slots[1] = gone(SlotLeftover, 90), gone(SlotCooling, 1) },
-			Judgment{CauseLeftoverRows, Certain, ago(90)}, nil},
+		{
+			"two leftover rows", func(f *Facts) { f.Slots[0], f.Slots[1] = gone(SlotLeftover, 90), gone(SlotLeftover, 200) },
+			Judgment{CauseLeftoverRows, Certain, ago(200)},
+			nil,
+		},
+		{
+			"a leftover row and a cooling slot", func(f *Facts) { f.Slots[0], f.Slots[1] = gone(SlotLeftover, 90), gone(SlotCooling, 1) },
+			Judgment{CauseLeftoverRows, Certain, ago(90)},
+			nil,
+		},
 
 		{"the proxy has restarted", func(f *Facts) {
 			for i := range 3 {
@@ -186,7 +216,7 @@ func situations() []situation {
 		}, Judgment{CauseCooling, Certain, ago(2)}, nil},
 		{"cooling without usage rows", func(f *Facts) { f.RowsKnown = false; f.Slots[0] = gone(SlotCooling, 4) }, Judgment{CauseCooling, Likely, ago(4)}, nil},
 
-		{"a script that logs in every ten minutes", func(f *Facts) { f.Starts = begun("/", false, 50, 40, 30, 20, 10) }, Judgment{CauseProgram, Likely, ago(50)}, []change{
+		{"a script that logs in every ten minutes", func(f *Facts) { f.Starts = begun(false, 50, 40, 30, 20, 10) }, Judgment{CauseProgram, Likely, ago(50)}, []change{
 			{"it works with its sessions", func(f *Facts) { f.Starts[4].Used = new(true) }, CauseSeveralWindows},
 			{"its use is unknown", func(f *Facts) { f.Starts[0].Used = nil }, CauseSeveralWindows},
 			{"three times in an hour", func(f *Facts) { f.Starts = f.Starts[2:] }, CauseSeveralWindows},
@@ -202,34 +232,37 @@ func situations() []situation {
 			}, CauseProgram},
 		}},
 		{"two windows opened at once, and then refused", func(f *Facts) {
-			f.Starts = begun("/", false, 50, 49, 40, 30, 20)
+			f.Starts = begun(false, 50, 49, 40, 30, 20)
 			for i := range f.Starts[2:] {
 				f.Starts[2+i].Used, f.Starts[2+i].Refused = nil, true
 			}
 		}, Judgment{CauseSeveralWindows, Likely, ago(20)}, []change{
 			{"the second one later", func(f *Facts) { f.Starts[1].At = ago(45) }, CauseProgram},
 		}},
-		{"four starts at once are no series", func(f *Facts) { f.Starts = begun("/", false, 20, 19.5, 19, 18.5) }, Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
-		{"starts more than an hour ago", func(f *Facts) { f.Starts = begun("/", false, 100, 80, 70, 61, 50) }, Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
+		{"four starts at once are no series", func(f *Facts) { f.Starts = begun(false, 20, 19.5, 19, 18.5) }, Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
+		{"starts more than an hour ago", func(f *Facts) { f.Starts = begun(false, 100, 80, 70, 61, 50) }, Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
 
-		{"a page in a loop", func(f *Facts) { f.Starts = begun("/", false, 1.9, 1.5, 1.2, 0.9, 0.5, 0.2) }, Judgment{CauseRunaway, Certain, ago(1.9)}, []change{
+		{"a page in a loop", func(f *Facts) { f.Starts = begun(false, 1.9, 1.5, 1.2, 0.9, 0.5, 0.2) }, Judgment{CauseRunaway, Certain, ago(1.9)}, []change{
 			{"five is the limit", func(f *Facts) { f.Starts = f.Starts[1:] }, CauseSeveralWindows},
 			{"it has stopped", func(f *Facts) { f.Now = f.Now.Add(70 * time.Second) }, CauseSeveralWindows},
 			{"on several virtual proxies", func(f *Facts) { f.Starts[0].VirtualProxy, f.Starts[2].VirtualProxy = "/a", "/b" }, CauseSeveralWindows},
 		}},
 		{"a loop that began ten minutes ago", func(f *Facts) {
-			f.Starts = begun("/", true, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1.8, 1.5, 1.2, 0.9, 0.5, 0.2)
+			f.Starts = begun(true, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1.8, 1.5, 1.2, 0.9, 0.5, 0.2)
 		}, Judgment{CauseRunaway, Certain, ago(10)}, nil},
 
-		{"a page with three embedded charts", func(f *Facts) {
-			f.Slots[2].Started, f.Slots[3].Started, f.Slots[4].Started = ago(30), ago(29.5), ago(29)
-		},
-			Judgment{CauseEmbeddedPage, Likely, ago(30)}, []change{
+		{
+			"a page with three embedded charts", func(f *Facts) {
+				f.Slots[2].Started, f.Slots[3].Started, f.Slots[4].Started = ago(30), ago(29.5), ago(29)
+			},
+			Judgment{CauseEmbeddedPage, Likely, ago(30)},
+			[]change{
 				{"one of them was not seen to start", func(f *Facts) { f.Slots[3].Started = time.Time{} }, CauseSeveralWindows},
 				{"on another virtual proxy", func(f *Facts) { f.Slots[3].VirtualProxy = "/sales" }, CauseSeveralWindows},
 				{"over three minutes", func(f *Facts) { f.Slots[4].Started = ago(27) }, CauseSeveralWindows},
 				{"one has ended", func(f *Facts) { f.Slots[4] = gone(SlotEnded, 1) }, CauseSeveralWindows},
-			}},
+			},
+		},
 		{"two windows at once", func(f *Facts) { f.Slots[3].Started, f.Slots[4].Started = ago(30), ago(30) }, Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
 		{"an embedded page whose charts are idle by now", func(f *Facts) {
 			for i := range f.Slots {
@@ -259,12 +292,15 @@ func situations() []situation {
 			{"one is idle", func(f *Facts) { f.Slots[1].State, f.Slots[1].LastActive = SlotIdle, ago(11) }, CauseSeveralWindows},
 			{"the use of one is unknown", func(f *Facts) { f.Slots[1].LastActive = time.Time{} }, CauseUnknown},
 		}},
-		{"one user on two nodes of a spread virtual proxy", func(f *Facts) { f.Slots[0].Node, f.NotSticky = "n2", map[string]bool{"/": true} },
-			Judgment{CauseNotSticky, Likely, ago(20)}, []change{
+		{
+			"one user on two nodes of a spread virtual proxy", func(f *Facts) { f.Slots[0].Node, f.NotSticky = "n2", map[string]bool{"/": true} },
+			Judgment{CauseNotSticky, Likely, ago(20)},
+			[]change{
 				{"only this user is spread", func(f *Facts) { f.NotSticky = nil }, CauseSeveralWindows},
 				{"on one node", func(f *Facts) { f.Slots[0].Node = "n1" }, CauseSeveralWindows},
 				{"another virtual proxy is spread", func(f *Facts) { f.NotSticky = map[string]bool{"/sales": true} }, CauseSeveralWindows},
-			}},
+			},
+		},
 
 		{"just after a start of the exporter", func(f *Facts) {
 			f.Reached = time.Time{}
@@ -345,8 +381,11 @@ func TestNeedsNoSlot(t *testing.T) {
 		minutes float64 // since the refusal
 		want    bool
 	}{
-		{qlik.LicenseNone, 30, true}, {qlik.LicenseUnknown, 30, true}, {qlik.LicenseAnalyzer, 30, false},
-		{qlik.LicenseNone, 5.5, false}, {qlik.LicenseNone, 2, false},
+		{qlik.LicenseNone, 30, true},
+		{qlik.LicenseUnknown, 30, true},
+		{qlik.LicenseAnalyzer, 30, false},
+		{qlik.LicenseNone, 5.5, false},
+		{qlik.LicenseNone, 2, false},
 	} {
 		f.License, f.Refusals = test.license, []qlik.Refusal{{At: ago(test.minutes), Reason: qlik.RefusedNoLicense}}
 		if got := f.NeedsNoSlot(&session); got != test.want {

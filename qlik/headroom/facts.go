@@ -148,7 +148,7 @@ func (o *observation) factsOf(number int32, notSticky map[string]bool) *Facts {
 
 // serviceAccount returns how a user is known to run programs.
 func (o *observation) serviceAccount(user qlik.User) ServiceAccount {
-	if user.Directory == internalDirectory || o.limits.serviceAccounts[user] {
+	if user.Directory == internalDirectory || o.serviceAccounts[user] {
 		return NamedServiceAccount
 	}
 	return o.round.ServiceAccounts[user]
@@ -186,7 +186,7 @@ func (o *observation) slotOf(session *trackedSession) *Slot {
 	if session.closeStart && !o.after.history.afterRestart(slot.Node, slot.FirstSeen) {
 		slot.Started = slot.FirstSeen
 	}
-	if o.useRows && !(session.startSeen && session.firstSeen.After(o.round.Usage.askedAt)) {
+	if o.useRows && (!session.startSeen || !session.firstSeen.After(o.round.Usage.askedAt)) {
 		slot.State = SlotRefused // unless it has a row
 	}
 	return slot

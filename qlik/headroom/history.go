@@ -68,7 +68,7 @@ func (o *observation) trackHistory() {
 		}
 	}
 	for user, starts := range o.starts {
-		all := append(after.starts[user], starts...)
+		all := slices.Concat(after.starts[user], starts)
 		after.starts[user] = all[max(len(all)-maxStartsOfUser, 0):]
 	}
 	after.prune(o.now)
