@@ -148,6 +148,7 @@ func company() *site {
 		},
 		Active:   map[string]map[string]int{"professional": {"1d": 1, "7d": 2, "30d": 3, "90d": 4}},
 		Capacity: &qlik.Capacity{Allocated: new(10 * time.Hour), Used: new(time.Hour), Unavailable: new(6 * time.Minute)},
+		Tokens:   &qlik.Tokens{Total: new(50.0), UserAccess: new(20.0), LoginAccess: new(2.0), Available: new(28.0)},
 		Valid:    new(true),
 		Expiry:   day("2027-05-15"),
 		Holders:  map[qlik.User]qlik.LicenseSet{qlik.NewUser("LAB", "svc"): qlik.NewLicenseSet("professional")},
@@ -264,6 +265,7 @@ func TestWhatTheRepositoryDoesNotSay(t *testing.T) {
 	s.snapshot.Licenses = &qlik.Licenses{
 		Seats:    map[string]qlik.Seats{"professional": {Total: new(10.0), Excess: new(0.0)}, "analyzer": {}},
 		Capacity: &qlik.Capacity{Used: new(time.Duration(0))},
+		Tokens:   &qlik.Tokens{Available: new(0.0)},
 		Valid:    new(false),
 	}
 	families, err := scrape(t, s, config(nil)).Gather()
@@ -283,7 +285,7 @@ func TestWhatTheRepositoryDoesNotSay(t *testing.T) {
 			got = append(got, fmt.Sprint(name, " ", metric.GetGauge().GetValue()))
 		}
 	}
-	want := []string{"qlik_license_capacity_seconds used 0", "qlik_license_seats professional 10", "qlik_license_seats_excess professional 0", "qlik_license_valid 0"}
+	want := []string{"qlik_license_capacity_seconds used 0", "qlik_license_seats professional 10", "qlik_license_seats_excess professional 0", "qlik_license_tokens available 0", "qlik_license_valid 0"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -46,6 +46,9 @@ var (
 	licenseCapacityDesc = gaugeDesc("qlik_license_capacity_seconds",
 		"Analyzer capacity in the current period, by state: allocated, used, or unavailable."+refreshedFromRepository,
 		"state")
+	licenseTokensDesc = gaugeDesc("qlik_license_tokens",
+		"Tokens of a license with tokens, by state: total, user_access (allocated to users), login_access (allocated to rules of login access), or available (not allocated; tokens in quarantine are not available)."+refreshedFromRepository,
+		"state")
 	licenseExpiryDesc = gaugeDesc("qlik_license_expiry_timestamp_seconds",
 		"Unix time at which the license itself ends, not its maintenance. Absent if the license has no end, or if the date cannot be read without doubt."+refreshedFromRepository)
 	licenseValidDesc = gaugeDesc("qlik_license_valid",
@@ -152,6 +155,15 @@ func writeSeats(known *qlik.Licenses, w *writer) {
 		for state, time := range map[string]*time.Duration{"allocated": capacity.Allocated, "unavailable": capacity.Unavailable, "used": capacity.Used} {
 			if time != nil {
 				w.write(licenseCapacityDesc, time.Seconds(), state)
+			}
+		}
+	}
+	if tokens := known.Tokens; tokens != nil {
+		for state, number := range map[string]*float64{
+			"available": tokens.Available, "login_access": tokens.LoginAccess, "total": tokens.Total, "user_access": tokens.UserAccess,
+		} {
+			if number != nil {
+				w.write(licenseTokensDesc, *number, state)
 			}
 		}
 	}

@@ -57,6 +57,7 @@ type Licenses struct {
 	Seats    map[string]Seats          // by license
 	Active   map[string]map[string]int // users that used their access, by license and window
 	Capacity *Capacity                 // analyzer capacity; nil if the license has none or if it is unknown
+	Tokens   *Tokens                   // nil if the license has no tokens or if it is unknown
 
 	Valid   *bool     // whether the license is valid; nil if the repository does not say
 	Problem string    // what is wrong with the license, such as "it is expired"; "" if nothing is known to be
@@ -98,9 +99,14 @@ type Seats struct {
 	Total, Allocated, Used, Available, Excess, Quarantined *float64
 }
 
-// Capacity is the analyzer capacity of the current period. Qlik counts it in minutes. A
-// time is nil if the repository does not say.
-type Capacity struct{ Allocated, Used, Unavailable *time.Duration }
+// Tokens are the numbers of tokens of a license with tokens. Tokens in quarantine are in
+// none of the last three. A number is nil if the repository does not say.
+type Tokens struct {
+	Total       *float64
+	UserAccess  *float64 // allocated to users
+	LoginAccess *float64 // allocated to rules of login access
+	Available   *float64 // not allocated
+}
 
 // Of returns the license of a user: one of the constants.
 func (l *Licenses) Of(user User) string {
@@ -148,6 +154,11 @@ type overviewRecord struct {
 	Professional       optional[seatsRecord]    `json:"professionalAccess"`
 	Analyzer           optional[seatsRecord]    `json:"analyzerAccess"`
 	AnalyzerTimeAccess optional[capacityRecord] `json:"analyzerTimeAccess"`
+	UserAccess         optional[tokensRecord]   `json:"userAccess"`
+	LoginAccess        optional[tokensRecord]   `json:"loginAccess"`
+	TokensEnabled      optional[bool]           `json:"tokensEnabled"`
+	TotalTokens        optional[float64]        `json:"totalTokens"`
+	AvailableTokens    optional[float64]        `json:"availableTokens"`
 }
 
 type seatsRecord struct {
@@ -165,6 +176,10 @@ type capacityRecord struct {
 	Allocated   optional[minutes] `json:"allocatedMinutes"`
 	Used        optional[minutes] `json:"usedMinutes"`
 	Unavailable optional[minutes] `json:"unavailableMinutes"`
+}
+
+type tokensRecord struct {
+	Allocated optional[float64] `json:"allocatedTokens"`
 }
 
 type licenseRecord struct {
@@ -214,6 +229,7 @@ func (c *Client) Licenses(ctx context.Context) (*Licenses, error) {
 	}
 	if overview != nil {
 		l.addOverview(overview, answered[LicenseAnalyzerCapacity])
+		l.addTokens(overview)
 	}
 	record, answer, err := getObject[licenseRecord](ctx, c, "license", left)
 	switch {
@@ -322,6 +338,23 @@ func (l *Licenses) addOverview(overview *overviewRecord, rulesKnown bool) {
 	case capacity.known && (is(of.Enabled, false) || is(of.Allocated, 0)): // there is none
 	case capacity.known, capacity.odd, !rulesKnown:
 		l.Certain = false
+	}
+}
+
+// addTokens adds the numbers of tokens.
+func (l *Licenses) addTokens(overview *overviewRecord) {
+	login := overview.LoginAccess.value.Allocated
+	if overview.LoginAccess.odd || login.odd || login.value > 0 {
+		l.Certain = false // any user may use login access, even if its rules cannot be listed
+	}
+	if enabled := is(overview.TokensEnabled, true) || overview.TotalTokens.value > 0; !enabled || is(overview.TokensEnabled, false) {
+		return
+	}
+	l.Tokens = &Tokens{
+		Total:       overview.TotalTokens.pointer(),
+		UserAccess:  overview.UserAccess.value.Allocated.pointer(),
+		LoginAccess: login.pointer(),
+		Available:   overview.AvailableTokens.pointer(),
 	}
 }
 

@@ -167,6 +167,9 @@ func TestCertainlyUnlicensed(t *testing.T) {
 		{"an overview without capacity, and no rule for it", answers{"/analyzeraccesstype": holders, "/analyzertimeaccesstype": "[]", "/accesstypeoverview": `{}`}, LicenseNone},
 		{"a rule for capacity", answers{"/analyzeraccesstype": holders, "/analyzertimeaccesstype": `[{"name":"everybody"}]`, "/accesstypeoverview": `{}`}, LicenseUnknown},
 		{"a rule for capacity that cannot be read", answers{"/analyzeraccesstype": holders, "/analyzertimeaccesstype": `[7]`, "/accesstypeoverview": `{}`}, LicenseUnknown},
+		{"an overview with login access, of a release without its list", answers{"/useraccesstype": holders, "/accesstypeoverview": `{"analyzerTimeAccess":{"enabled":false},"loginAccess":{"enabled":true,"allocatedTokens":2}}`}, LicenseUnknown},
+		{"an overview without login access", answers{"/useraccesstype": holders, "/accesstypeoverview": `{"analyzerTimeAccess":{"enabled":false},"loginAccess":{"enabled":true,"allocatedTokens":0}}`}, LicenseNone},
+		{"login access that cannot be read", answers{"/useraccesstype": holders, "/accesstypeoverview": `{"analyzerTimeAccess":{"enabled":false},"loginAccess":{"allocatedTokens":"2"}}`}, LicenseUnknown},
 		{"all lists are empty", answers{"/professionalaccesstype": "[]", "/analyzeraccesstype": "[]"}, LicenseUnknown},
 		{"a license for cores", answers{"/analyzeraccesstype": holders, "": `{"numberOfCores":16}`}, LicenseUnknown},
 		{"a license that is not for cores", answers{"/analyzeraccesstype": holders, "": `{"numberOfCores":-1}`}, LicenseNone},
@@ -180,7 +183,7 @@ func TestCertainlyUnlicensed(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 			continue
 		}
-		if got := licenses.Of(NewUser("LAB", "stranger")); got != test.want || licenses.Of(NewUser("LAB", "anna")) != LicenseAnalyzer && test.answers["/analyzeraccesstype"] != "[]" {
+		if got := licenses.Of(NewUser("LAB", "stranger")); got != test.want || !licenses.Holds(NewUser("LAB", "anna"), LicenseAnalyzer) && test.answers["/useraccesstype"] == "" && test.answers["/analyzeraccesstype"] != "[]" {
 			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
 		}
 	}
@@ -232,6 +235,25 @@ func TestLicenseValidity(t *testing.T) {
 	}
 	if licenses, err := (answers{"/analyzeraccesstype": "[]"}).client().Licenses(t.Context()); err != nil || licenses.Valid != nil || licenses.Problem != "" {
 		t.Errorf("a release without it: %+v, %v", licenses, err)
+	}
+}
+
+// TestTokens checks that a license without tokens has no numbers of them, and that an
+// unknown number is not zero.
+func TestTokens(t *testing.T) {
+	for overview, want := range map[string]*Tokens{
+		`{"tokensEnabled":true,"totalTokens":50,"availableTokens":27.5,"userAccess":{"allocatedTokens":20},"loginAccess":{"allocatedTokens":2}}`: {new(50.0), new(20.0), new(2.0), new(27.5)},
+		`{"totalTokens":50,"availableTokens":"many","userAccess":7}`:                                                                             {Total: new(50.0)},
+		`{"tokensEnabled":true}`: {},
+		`{"tokensEnabled":false,"totalTokens":50,"availableTokens":50}`:              nil,
+		`{"totalTokens":0,"availableTokens":0,"userAccess":{"allocatedTokens":0}}`:   nil,
+		`{"tokensEnabled":null,"totalTokens":null,"userAccess":{"enabled":false}}`:   nil,
+		`{"professionalAccess":{"enabled":true,"total":10},"tokensEnabled":"false"}`: nil,
+	} {
+		licenses, err := answers{"/useraccesstype": list(access("anna", 0, "")), "/accesstypeoverview": overview}.client().Licenses(t.Context())
+		if err != nil || !reflect.DeepEqual(licenses.Tokens, want) {
+			t.Errorf("%s: got %+v, %v", overview, licenses.Tokens, err)
+		}
 	}
 }
 
