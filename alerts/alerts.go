@@ -89,6 +89,9 @@ func (o Options) replacer() (*strings.Replacer, error) {
 			return nil, fmt.Errorf("severity: %q is not one of %s", o.ReachedSeverity, strings.Join(Severities(), ", "))
 		}
 		pairs = append(pairs, severityOfReached(DefaultReachedSeverity), severityOfReached(o.ReachedSeverity))
+		if o.ReachedSeverity == "info" { // users of analyzer capacity are never more urgent than others
+			pairs = append(pairs, severityOfCapacity("warning"), severityOfCapacity("info"))
+		}
 	}
 	return strings.NewReplacer(pairs...), nil
 }
@@ -97,6 +100,12 @@ func (o Options) replacer() (*strings.Replacer, error) {
 // rules. Its comment distinguishes it from the lines of other alerts.
 func severityOfReached(severity string) string {
 	return "severity: " + severity + " # assets --reached-severity"
+}
+
+// severityOfCapacity returns the severity line of the same alert about users of analyzer
+// capacity.
+func severityOfCapacity(severity string) string {
+	return "severity: " + severity + " # not above assets --reached-severity"
 }
 
 // CheckAddress accepts addresses that need no quoting in YAML, in a template, and in

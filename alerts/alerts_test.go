@@ -297,6 +297,9 @@ func TestMetrics(t *testing.T) {
 	}
 	rules := readRules(t, rulesFile)
 	for _, r := range rules { // in file order, so that recorded series are known before they are used
+		if r.Record != "" {
+			known.add(r.Record) // a rule may use its own past
+		}
 		labels := check(r.name(), r.Expr)
 		for label := range r.Labels {
 			labels[label] = true
@@ -540,6 +543,16 @@ func TestWriteAdjusted(t *testing.T) {
 	}
 	if jobs != 2 {
 		t.Errorf("the job is in %d expressions, want 2", jobs)
+	}
+	options.ReachedSeverity = "info"
+	lowest := t.TempDir()
+	if err := write(lowest, options); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range readRules(t, filepath.Join(lowest, rulesFile)) {
+		if severity := r.Labels["severity"]; r.Alert == "QlikUserSessionLimitReached" && severity != "info" {
+			t.Errorf("%s: severity %s, not info", r.Alert, severity)
+		}
 	}
 	if promtool := lookPath(t); promtool != "" {
 		run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", filepath.Join(dir, rulesFile))

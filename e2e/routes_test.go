@@ -18,8 +18,9 @@ var alertRoutes = []struct {
 }{
 	{"QlikUserSessionsNearLimit", "warning", "user", "service-desk-chat"},
 	{"QlikUserSessionLimitReached", "critical", "user", "service-desk"},
-	{"QlikUserSessionLimitReached", "warning", "user", "service-desk-chat"}, // assets --reached-severity=warning
+	{"QlikUserSessionLimitReached", "warning", "user", "service-desk-chat"}, // assets --reached-severity=warning, and users of analyzer capacity
 	{"QlikUserLockedOut", "critical", "user", "service-desk"},
+	{"QlikUserLockedOut", "warning", "user", "service-desk-chat"}, // users of analyzer capacity
 	{"QlikUserAccessDenied", "critical", "user", "service-desk"},
 	{"QlikUserSessionBurst", "warning", "user", "service-desk-chat"},
 	{"QlikUsersAtLimit", "critical", "site", "on-call"},
@@ -42,6 +43,11 @@ var alertRoutes = []struct {
 	{"QlikLicenseSeatsRunningOut", "info", "site", "on-call-mail"},
 	{"QlikLicenseExpiring", "warning", "site", "on-call-chat"},
 	{"QlikLicenseExpiring", "critical", "site", "on-call"},
+	{"QlikLicenseInvalid", "critical", "site", "on-call"},
+	{"QlikTokensRunningOut", "warning", "site", "on-call-chat"},
+	{"QlikTokensRunningOut", "info", "site", "on-call-mail"},
+	{"QlikAnalyzerCapacityRunningOut", "warning", "site", "on-call-chat"},
+	{"QlikAnalyzerCapacityRunningOut", "critical", "site", "on-call"},
 	{"QlikExporterDown", "critical", "site", "on-call"},
 	{"QlikSeriesDropped", "warning", "site", "on-call-chat"},
 	{"QlikConfigReloadFailed", "warning", "site", "on-call-chat"},

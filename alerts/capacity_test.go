@@ -1,0 +1,290 @@
+package alerts
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v2"
+)
+
+const (
+	day = 24 * time.Hour
+	// capacityStep is the time between samples and evaluations of TestCapacityMonths.
+	capacityStep = time.Hour
+	january      = 31 * day
+	february     = 28 * day
+)
+
+// capacityUse is the analyzer capacity of a site over some weeks. Time 0 is the start of
+// January 1970, a Thursday, because promtool begins there.
+type capacityUse struct {
+	name string
+	// minutes returns the minutes bought at a time.
+	minutes func(at time.Duration) float64
+	// wanted returns how many minutes a day people want to use at a time. They get no
+	// more than is left.
+	wanted func(at time.Duration) float64
+	before float64                     // minutes used at the start
+	reset  func(at time.Duration) bool // whether a period begins at a time; nil means at the start of a month, UTC
+	gap    func(at time.Duration) bool // whether no exporter answers; nil means never
+	days   int
+
+	want []alertState
+}
+
+// alertState is what QlikAnalyzerCapacityRunningOut does between two times. The times can
+// depend on when the capacity is used up.
+type alertState struct {
+	state    string // quiet, warning or critical
+	from, to func(usedUp time.Duration) time.Duration
+}
+
+func constant(value float64) func(time.Duration) float64 {
+	return func(time.Duration) float64 { return value }
+}
+
+func at(days float64) func(time.Duration) time.Duration {
+	return func(time.Duration) time.Duration { return time.Duration(days * float64(day)) }
+}
+
+// usedUp returns a time relative to that at which the capacity is used up.
+func usedUp(offset time.Duration) func(time.Duration) time.Duration {
+	return func(usedUp time.Duration) time.Duration { return usedUp + offset }
+}
+
+func between(from, to float64) func(time.Duration) bool {
+	return func(at time.Duration) bool { return at.Hours() >= 24*from && at.Hours() < 24*to }
+}
+
+// office returns a use during ten hours of each working day. The argument is the use of
+// such a day.
+func office(minutes float64) func(time.Duration) float64 {
+	return func(at time.Duration) float64 {
+		moment := time.Unix(0, 0).UTC().Add(at)
+		if weekday := moment.Weekday(); weekday == time.Saturday || weekday == time.Sunday || moment.Hour() < 8 || moment.Hour() >= 18 {
+			return 0
+		}
+		return minutes * 24 / 10
+	}
+}
+
+// TestCapacityMonths simulates months to the last minute of capacity: somebody is warned
+// three days before at least, it is critical when the capacity is used up, and quiet when
+// the next period begins. Each use is a site of one Prometheus.
+func TestCapacityMonths(t *testing.T) {
+	t.Parallel()
+	promtool := needPromtool(t)
+	inTime, late := usedUp(-3*day), usedUp(2*time.Hour)
+	uses := []capacityUse{
+		{
+			name: "steady, used up on day 27", minutes: constant(26000), wanted: constant(1000), days: 40,
+			want: []alertState{
+				{"quiet", at(0), at(4)}, {"warning", at(8), usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)},
+			},
+		},
+		{
+			name: "steady, used up a day before the end", minutes: constant(30000), wanted: constant(1000), days: 40,
+			want: []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)}},
+		},
+		{
+			name: "steady, used up in four days", minutes: constant(4000), wanted: constant(1000), days: 35,
+			want: []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31)}},
+		},
+		{
+			name: "steady, and it lasts", minutes: constant(31500), wanted: constant(1000), days: 45,
+			want: []alertState{{"quiet", at(0), at(45)}},
+		},
+		{
+			name: "working days, and the last two are too many", minutes: constant(20000), wanted: office(1000), days: 40,
+			want: []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)}},
+		},
+		{
+			name: "working days, and it lasts", minutes: constant(23500), wanted: office(1000), days: 45,
+			want: []alertState{{"quiet", at(0), at(45)}},
+		},
+		{
+			name: "a busy first week", minutes: constant(31000), days: 35,
+			wanted: func(at time.Duration) float64 {
+				if at < 7*day {
+					return 3000
+				}
+				return 300
+			},
+			want: []alertState{{"warning", at(4), at(8)}, {"quiet", at(14), at(35)}},
+		},
+		{
+			name: "a busy last week", minutes: constant(26000), days: 40,
+			wanted: func(at time.Duration) float64 {
+				if at >= 17*day && at < january {
+					return 2000
+				}
+				return 500
+			},
+			want: []alertState{{"quiet", at(0), at(17)}, {"warning", inTime, usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(38)}},
+		},
+		{
+			name: "no exporter answers for three days", minutes: constant(26000), wanted: constant(1000), gap: between(12, 15), days: 40,
+			want: []alertState{
+				{"warning", at(8), at(12)}, {"quiet", at(12.1), at(15)}, {"warning", at(15.1), usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)},
+			},
+		},
+		{
+			name: "no exporter answers when the period begins", minutes: constant(22000), wanted: office(1200), gap: between(29, 33), days: 37,
+			want: []alertState{{"critical", late, at(29)}, {"quiet", at(29.1), at(36)}},
+		},
+		{
+			name: "more is bought after the warning", days: 40, wanted: constant(1000),
+			minutes: func(at time.Duration) float64 {
+				if at < 12*day {
+					return 20000
+				}
+				return 35000
+			},
+			want: []alertState{{"warning", at(6), at(12)}, {"quiet", at(12.05), at(40)}},
+		},
+		{
+			name: "more is bought when all is used up", days: 40, wanted: constant(1000),
+			minutes: func(at time.Duration) float64 {
+				if at < 22*day {
+					return 20000
+				}
+				return 35000
+			},
+			want: []alertState{{"critical", late, at(22)}, {"quiet", at(22.05), at(40)}},
+		},
+		{
+			name: "the period begins on day 15", minutes: constant(26000), wanted: constant(1000), before: 11000, days: 50,
+			reset: func(at time.Duration) bool { return at == 14*day || at == 45*day },
+			want: []alertState{
+				{"quiet", at(14.05), at(18)}, {"warning", at(22), usedUp(0)}, {"critical", late, at(45)}, {"quiet", at(45.05), at(49)},
+			},
+		},
+		{
+			name: "the period begins on day 15, and it lasts", minutes: constant(31500), wanted: constant(1000), before: 17000, days: 49,
+			reset: func(at time.Duration) bool { return at == 14*day || at == 45*day },
+			want:  []alertState{{"quiet", at(14.05), at(49)}},
+		},
+		{
+			name: "the month of the site begins eight hours later", minutes: constant(28500), wanted: constant(1000), days: 40,
+			reset: func(at time.Duration) bool { return at == january+8*time.Hour },
+			want:  []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31.3)}, {"quiet", at(31.4), at(35)}},
+		},
+		{
+			name: "the month of the site begins ten hours earlier", minutes: constant(28500), wanted: constant(1000), days: 45,
+			reset: func(at time.Duration) bool { return at == january-10*time.Hour },
+			want:  []alertState{{"critical", late, at(30.55)}, {"quiet", at(30.65), at(45)}},
+		},
+		{
+			name: "nobody uses it", minutes: constant(26000), wanted: constant(0), days: 40,
+			want: []alertState{{"quiet", at(0), at(40)}},
+		},
+		{
+			name: "none was bought", minutes: constant(0), wanted: constant(0), days: 40,
+			want: []alertState{{"quiet", at(0), at(40)}},
+		},
+	}
+	var series, expressions []yaml.MapSlice
+	for i := range uses {
+		s, e := uses[i].unitTest(t)
+		series, expressions = append(series, s...), append(expressions, e...)
+	}
+	document, err := yaml.Marshal(yaml.MapSlice{
+		{Key: "rule_files", Value: []string{rulesFile}},
+		{Key: "evaluation_interval", Value: "1h"},
+		{Key: "tests", Value: []yaml.MapSlice{{
+			{Key: "interval", Value: "1h"},
+			{Key: "input_series", Value: series},
+			{Key: "promql_expr_test", Value: expressions},
+		}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "months.test.yml")
+	for name, content := range map[string][]byte{path: document, filepath.Join(dir, rulesFile): capacityRules(t)} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, promtool, "test", "rules", path)
+}
+
+// capacityRules returns the group of the rules that knows the capacity. The other groups
+// would make the test slow.
+func capacityRules(t *testing.T) []byte {
+	t.Helper()
+	const name = "  - name: qlik-analyzer-capacity\n"
+	_, group, found := strings.Cut(read(t, rulesFile), name)
+	if !found || strings.Contains(group, "  - name:") {
+		t.Fatal("the group is not the last one")
+	}
+	group = strings.ReplaceAll(group, "dashboard: *capacity", "dashboard: "+DefaultDashboardURL) // the anchor is in another group
+	return []byte("groups:\n" + name + group)
+}
+
+// unitTest returns the input series of promtool, and the expressions that it checks.
+func (u *capacityUse) unitTest(t *testing.T) (series, expressions []yaml.MapSlice) {
+	t.Helper()
+	var allocated, used []string
+	left, minutes := time.Duration(0), u.before
+	for now := time.Duration(0); now <= time.Duration(u.days)*day; now += capacityStep {
+		begins := now == january || now == january+february
+		if u.reset != nil {
+			begins = u.reset(now)
+		}
+		if begins {
+			minutes = 0
+		}
+		minutes = min(minutes+u.wanted(now)*capacityStep.Hours()/24, max(u.minutes(now), minutes))
+		if left == 0 && minutes > u.minutes(now)-6 {
+			left = now
+		}
+		if u.gap != nil && u.gap(now) {
+			allocated, used = append(allocated, "_"), append(used, "_")
+			continue
+		}
+		allocated, used = append(allocated, fmt.Sprint(60*u.minutes(now))), append(used, fmt.Sprint(60*minutes))
+	}
+	for state, values := range map[string][]string{"allocated": allocated, "used": used} {
+		series = append(series, yaml.MapSlice{
+			{Key: "series", Value: fmt.Sprintf(`qlik_license_capacity_seconds{job="qlik",site=%q,instance="a",state=%q}`, u.name, state)},
+			{Key: "values", Value: strings.Join(values, " ")},
+		})
+	}
+	for _, want := range u.want {
+		expressions = append(expressions, want.expressions(t, u.name, left)...)
+	}
+	return series, expressions
+}
+
+// expressions returns what promtool checks: that the alert of a severity fires in each
+// evaluation, and no other.
+func (s *alertState) expressions(t *testing.T, site string, left time.Duration) []yaml.MapSlice {
+	t.Helper()
+	from, to := s.from(left), s.to(left)
+	steps := int((to - from) / capacityStep)
+	if steps < 1 {
+		t.Fatalf("%s: %s from %s to %s", site, s.state, from, to)
+	}
+	var all []yaml.MapSlice
+	for _, severity := range []string{"warning", "critical"} {
+		want := 0
+		if severity == s.state {
+			want = steps
+		}
+		// The samples from the first evaluation to the last one before the end.
+		expression := fmt.Sprintf(`sum(count_over_time(ALERTS{alertname="QlikAnalyzerCapacityRunningOut",alertstate="firing",site=%q,severity=%q}[%dm])) or vector(0)`,
+			site, severity, steps*int(capacityStep.Minutes())-1)
+		all = append(all, yaml.MapSlice{
+			{Key: "expr", Value: expression},
+			{Key: "eval_time", Value: fmt.Sprintf("%dm", int((from + time.Duration(steps-1)*capacityStep).Minutes()))},
+			{Key: "exp_samples", Value: []yaml.MapSlice{{{Key: "value", Value: want}}}},
+		})
+	}
+	return all
+}
