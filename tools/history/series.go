@@ -186,6 +186,9 @@ func (h *history) licenseExpiry(i int) (float64, bool) {
 	return float64(expiry), true
 }
 
+// valid is the state of a license that is always renewed in time.
+func valid(int) (float64, bool) { return 1, true }
+
 // seatMetrics are the seat counts of a license, each with the rule that records
 // it, if there is one.
 var seatMetrics = []struct {
@@ -209,6 +212,7 @@ func (t *text) licenseRecords() {
 	}
 	t.activeUsers("license:qlik_license_users_active:max", t.record(), 0)
 	t.gauge("site:qlik_license_expiry_timestamp_seconds:min", t.record(), 0, t.licenseExpiry)
+	t.gauge("site:qlik_license_valid:min", t.record(), 0, valid)
 }
 
 func (t *text) seats(name, labels string, from int, value func(seats) uint16) {
@@ -368,6 +372,7 @@ func (t *text) detailedLicenses(from int) {
 	}
 	t.activeUsers("qlik_license_users_active", t.target(), from)
 	t.gauge("qlik_license_expiry_timestamp_seconds", t.target(), from, t.licenseExpiry)
+	t.gauge("qlik_license_valid", t.target(), from, valid)
 }
 
 // users writes the series of the exporter and of the rules for users.
