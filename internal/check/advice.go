@@ -22,7 +22,7 @@ const (
 // advisers find properties of the site that cost its users sessions. They are in
 // the order of the report.
 var advisers = []func(*site) []string{
-	licensedAccounts, sharedPrefixes, longTimeouts, usersOnSeveralNodes, otherLimit, licenseEnd,
+	licensedAccounts, sharedPrefixes, longTimeouts, usersOnSeveralNodes, otherLimit, capacityEnd, licenseEnd,
 }
 
 // licensedAccounts finds service accounts that hold a license. Their sessions count
@@ -147,6 +147,45 @@ func otherLimit(s *site) []string {
 	}
 	return []string{fmt.Sprintf("%s is %d, but a Qlik license allows %d sessions and this limit cannot be changed: remove the setting",
 		s.Setting("qlik.session-limit"), s.SessionLimit, headroom.DefaultLimit)}
+}
+
+// capacityEnd finds analyzer capacity that is used up, or that will be before new minutes
+// come.
+func capacityEnd(s *site) []string {
+	if s.licenses == nil || s.licenses.Capacity == nil {
+		return nil
+	}
+	capacity, now := s.licenses.Capacity, s.Qlik.Now().UTC()
+	_, next := qlik.CapacityPeriod(now)
+	remedy := "give analyzer access to those who must work, or order more capacity" + s.peopleOnCapacity()
+	if capacity.UsedUp() {
+		return []string{fmt.Sprintf("analyzer capacity is used up, so everybody without an access of their own is refused until new minutes come, about %s: %s", text.Date(next), remedy)}
+	}
+	if last := capacity.Lasts(now); !last.IsZero() && last.Before(next) {
+		return []string{fmt.Sprintf("at the rate of this month, analyzer capacity is used up about %s, and then everybody without an access of their own is refused until new minutes come, about %s: %s",
+			text.Date(last), text.Date(next), remedy)}
+	}
+	return nil
+}
+
+// namedOnCapacity is the number of users that an advice names.
+const namedOnCapacity = 5
+
+// peopleOnCapacity returns who works on analyzer capacity now, or "" if nobody is known to.
+func (s *site) peopleOnCapacity() string {
+	users := slices.SortedFunc(maps.Keys(s.onCapacity), qlik.User.Compare)
+	if len(users) == 0 {
+		return ""
+	}
+	var named []string
+	for _, user := range users[:min(len(users), namedOnCapacity)] {
+		named = append(named, user.String())
+	}
+	list := strings.Join(named, ", ")
+	if more := len(users) - len(named); more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("; %s on it now: %s", text.Count(len(users), "user"), list)
 }
 
 // licenseEnd finds a license that expires soon.

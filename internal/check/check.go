@@ -100,6 +100,8 @@ type site struct {
 	licenses *qlik.Licenses        // nil while unknown (licenses.go)
 	accounts []*account            // service accounts, named or found (accounts.go)
 	reloads  *int                  // of the monitoring apps in the last day; nil while unknown (reloads.go)
+
+	onCapacity map[qlik.User]bool // users with usage rows of analyzer capacity (licenses.go)
 }
 
 var errInterrupted = errors.New("interrupted")

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 func wantedLicenses(s *site) string {
@@ -39,10 +40,17 @@ func (s *site) readLicenses(ctx context.Context) ([]Result, error) {
 			seats = append(seats, fmt.Sprintf("%s %g of %g", license, *of.Allocated, *of.Total))
 		}
 	}
-	if len(seats) == 0 {
-		return passed("readable"), nil
+	found := "readable"
+	if len(seats) > 0 {
+		found = "allocated: " + strings.Join(seats, ", ")
 	}
-	return passed("allocated: %s", strings.Join(seats, ", ")), nil
+	if capacity := s.licenses.Capacity; capacity != nil && capacity.Allocated != nil && capacity.Used != nil {
+		found += fmt.Sprintf("; analyzer capacity: %.0f of %.0f minutes used", capacity.Used.Minutes(), capacity.Allocated.Minutes())
+	}
+	if tokens := s.licenses.Tokens; tokens != nil && tokens.Total != nil && tokens.Available != nil {
+		found += fmt.Sprintf("; tokens: %g of %g available", *tokens.Available, *tokens.Total)
+	}
+	return passed("%s", found), nil
 }
 
 func questionableLicense(s *site) bool {
@@ -66,11 +74,18 @@ func (s *site) checkLicense(context.Context) ([]Result, error) {
 	return results, nil
 }
 
-// readUsageRows compares the number of usage rows with the number of sessions.
+// readUsageRows compares the number of usage rows with the number of sessions, and finds the
+// users who work on analyzer capacity.
 func (s *site) readUsageRows(ctx context.Context) ([]Result, error) {
 	rows, err := s.client.On(s.repository.address).UsageRows(ctx, s.licenses)
 	if err != nil {
 		return nil, err
+	}
+	s.onCapacity = make(map[qlik.User]bool)
+	for i := range rows {
+		if rows[i].License == qlik.LicenseAnalyzerCapacity && rows[i].User != (qlik.User{}) {
+			s.onCapacity[rows[i].User] = true
+		}
 	}
 	sessions := 0
 	for i := range s.results {
