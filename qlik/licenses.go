@@ -122,6 +122,10 @@ func (l *Licenses) Of(user User) string {
 	return LicenseUnknown
 }
 
+// HaveRows reports whether usage rows can exist. Without any access, as with a license for
+// cores, no row says how many slots a user takes.
+func (l *Licenses) HaveRows() bool { return len(l.inUse) > 0 }
+
 // Unusable reports whether an access of a user is quarantined, so that it may not serve.
 func (l *Licenses) Unusable(user User) bool { return l.Holders[user]&quarantined != 0 }
 

@@ -291,10 +291,14 @@ func (r *repository) refreshUsage() <-chan struct{} {
 	return done
 }
 
-// loadUsage reads the usage rows of the licenses in use if they are due.
+// loadUsage reads the usage rows of the licenses in use if they are due. If no license is in
+// use, the rows are unknown, not empty.
 func (r *repository) loadUsage() {
 	r.mu.Lock()
 	licenses, withRows := r.known.licenses, r.withRows
+	if licenses != nil && !licenses.HaveRows() && len(withRows) == 0 {
+		r.known.usage, licenses = nil, nil
+	}
 	due := licenses != nil && r.usage.due(r.now())
 	r.mu.Unlock()
 	if !due {
