@@ -34,12 +34,22 @@ func TestCapacity(t *testing.T) {
 		result, advice string
 	}{
 		{"it lasts", 600, 100, []string{"ben"}, "allocated: analyzer 1 of 10, professional 1 of 10; analyzer capacity: 106 of 600 minutes used", ""},
-		{"it does not last", 600, 300, nil, "allocated: analyzer 1 of 10, professional 1 of 10; analyzer capacity: 300 of 600 minutes used",
-			"at the rate of this month, analyzer capacity is used up about 2000-01-19, and then everybody without an access of their own is refused until new minutes come, about 2000-02-01" + remedy},
-		{"one user", 600, 300, []string{"ben"}, "allocated: analyzer 1 of 10, professional 1 of 10; analyzer capacity: 306 of 600 minutes used",
-			"at the rate of this month, analyzer capacity is used up about 2000-01-18, and then everybody without an access of their own is refused until new minutes come, about 2000-02-01" + remedy + `; 1 user on it now: LAB\ben`},
-		{"used up by many", 600, 564, []string{"f", "e", "d", "c", "b", "a"}, "allocated: analyzer 1 of 10, professional 1 of 10; analyzer capacity: 600 of 600 minutes used",
-			"analyzer capacity is used up, so everybody without an access of their own is refused until new minutes come, about 2000-02-01" + remedy + `; 6 users on it now: LAB\a, LAB\b, LAB\c, LAB\d, LAB\e and 1 more`},
+		{
+			"it does not last", 600, 300, nil, "allocated: analyzer 1 of 10, professional 1 of 10; analyzer capacity: 300 of 600 minutes used",
+			"at the rate of this month, analyzer capacity is used up about 2000-01-19, and then everybody without an access of their own is refused until new minutes come, about 2000-02-01" + remedy,
+		},
+		{
+			"one user", 600, 300,
+			[]string{"ben"},
+			"allocated: analyzer 1 of 10, professional 1 of 10; analyzer capacity: 306 of 600 minutes used",
+			"at the rate of this month, analyzer capacity is used up about 2000-01-18, and then everybody without an access of their own is refused until new minutes come, about 2000-02-01" + remedy + `; 1 user on it now: LAB\ben`,
+		},
+		{
+			"used up by many", 600, 564,
+			[]string{"f", "e", "d", "c", "b", "a"},
+			"allocated: analyzer 1 of 10, professional 1 of 10; analyzer capacity: 600 of 600 minutes used",
+			"analyzer capacity is used up, so everybody without an access of their own is refused until new minutes come, about 2000-02-01" + remedy + `; 6 users on it now: LAB\a, LAB\b, LAB\c, LAB\d, LAB\e and 1 more`,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
