@@ -211,3 +211,50 @@ func TestSlotsThatMayCool(t *testing.T) {
 		t.Errorf("left over: %s", w.advice)
 	}
 }
+// TestVerdictOfCapacity checks the sentence for a user who works on analyzer capacity.
+func TestVerdictOfCapacity(t *testing.T) {
+	anna := qlik.NewUser("LAB", "anna")
+	hour := time.Hour
+	for _, test := range []struct {
+		name     string
+		sessions int
+		used     time.Duration
+		refused  []qlik.Refusal
+		want     string
+		can      string
+	}{
+		{"two sessions", 2, 0, nil, `LAB\anna can log in: 3 slots are free.`, "true"},
+		{"at the limit", 5, 0, nil, `LAB\anna: all 5 slots are taken, but it is unknown whether the session limit applies to users of analyzer capacity.`, "null"},
+		{
+			"at the limit, and refused for it", 5, 0, []qlik.Refusal{{At: noon.Add(-time.Minute), Reason: qlik.RefusedSessionLimit}},
+			`LAB\anna cannot log in: all 5 slots are taken. It is unknown when one becomes free by itself.`, "false",
+		},
+		{"no minutes", 2, hour, nil, `LAB\anna cannot log in: the minutes of analyzer capacity are used up, and the user has no other access.`, "false"},
+	} {
+		link := qlik.Link{Node: "qlik1", VirtualProxy: "/"}
+		var listed []qlik.Session
+		for i := range test.sessions {
+			listed = append(listed, qlik.Session{ID: qlik.SessionID(fmt.Sprint(i)), User: anna, Link: &link})
+		}
+		snapshot, _ := headroom.New(headroom.Config{Limit: 5, CoolingTime: 5 * time.Minute}).Observe(headroom.Round{
+			Asked: noon, Heard: noon,
+			Licenses: &qlik.Licenses{
+				Holders:  map[qlik.User]qlik.LicenseSet{anna: qlik.NewLicenseSet(qlik.LicenseAnalyzerCapacity)},
+				Capacity: &qlik.Capacity{Allocated: &hour, Used: &test.used},
+			},
+			Links: []headroom.LinkResult{{Link: link, Sessions: listed}}, Refusals: qlik.Refusals{anna: test.refused},
+		})
+		a := New(&Question{Snapshot: snapshot, User: anna, Program: "qlik_exporter", Now: noon})
+		can := "null"
+		if a.CanLogIn != nil {
+			can = fmt.Sprint(*a.CanLogIn)
+		}
+		if a.Verdict != test.want || can != test.can {
+			t.Errorf("%s: %s %q", test.name, can, a.Verdict)
+		}
+		checkSentence(t, test.name, a.Advice)
+		for language, sentence := range a.Say {
+			checkSentence(t, test.name+" "+language, sentence)
+		}
+	}
+}

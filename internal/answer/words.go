@@ -2,6 +2,7 @@ package answer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,6 +83,15 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 		}
 		can(true)
 		return words{verdict: name + " has no sessions, so no limit is in the way.", advice: "Nothing to free. If the login fails, look for another cause than the session limit.", tell: logIn()}
+	case q.capacityUsedUp(facts):
+		can(false)
+		return words{
+			verdict: name + " cannot log in: the minutes of analyzer capacity are used up, and the user has no other access.",
+			advice:  "Assign analyzer access to the user in the QMC under License management, or wait until new minutes come at the start of the month. There is nothing to free.",
+			tell: tell("The shared minutes of your Qlik license are used up for this month. I will ask whether you can get a license of your own.",
+				"Les minutes partagées de votre licence Qlik sont épuisées pour ce mois. Je vais demander si vous pouvez avoir votre propre licence.",
+				"Die gemeinsamen Minuten Ihrer Qlik-Lizenz sind für diesen Monat verbraucht. Ich frage nach, ob Sie eine eigene Lizenz bekommen können."),
+		}
 	case row.EffectiveHeadroom > 1:
 		can(true)
 		w := words{verdict: fmt.Sprintf("%s can log in: %s free.", name, free(row.EffectiveHeadroom)), advice: "Nothing to free.", tell: logIn()}
@@ -102,6 +112,9 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 	case a.Cause == headroom.CauseNoLicense || a.Cause == headroom.CauseLicenseService:
 	case *a.CanLogIn:
 		w.verdict = fmt.Sprintf("%s can log in once more: 1 of %d slots is free.", name, facts.Limit)
+	case limitUnclear(facts):
+		a.CanLogIn = nil
+		w.verdict = fmt.Sprintf("%s: all %d slots are taken, but it is unknown whether the session limit applies to users of analyzer capacity.", name, facts.Limit)
 	case row.NextSlot.IsZero():
 		w.verdict = fmt.Sprintf("%s cannot log in: all %d slots are taken. It is unknown when one becomes free by itself.", name, facts.Limit)
 	default:
@@ -113,6 +126,19 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 // worksAgain reports whether Qlik has let anybody in since it last refused the user.
 func worksAgain(facts *headroom.Facts) bool {
 	return len(facts.Refusals) > 0 && facts.LastGranted.After(facts.Refusals[0].At)
+}
+
+// capacityUsedUp reports whether the user works on analyzer capacity, and none is left.
+func (q *Question) capacityUsedUp(facts *headroom.Facts) bool {
+	licenses := q.Snapshot.Licenses
+	return facts.License == qlik.LicenseAnalyzerCapacity && licenses != nil && licenses.Capacity != nil && licenses.Capacity.UsedUp()
+}
+
+// limitUnclear reports whether it is unknown that the limit applies to the user (docs/qlik.md,
+// "The limit"). A refusal for the limit shows that it does.
+func limitUnclear(facts *headroom.Facts) bool {
+	return facts.License == qlik.LicenseAnalyzerCapacity &&
+		!slices.ContainsFunc(facts.Refusals, func(r qlik.Refusal) bool { return r.Reason == qlik.RefusedSessionLimit })
 }
 
 func free(slots int) string {
