@@ -226,7 +226,8 @@ func TestVerdictOfCapacity(t *testing.T) {
 		{"two sessions", 2, 0, nil, `LAB\anna can log in: 3 slots are free.`, "true"},
 		{"at the limit", 5, 0, nil, `LAB\anna: all 5 slots are taken, but it is unknown whether the session limit applies to users of analyzer capacity.`, "null"},
 		{
-			"at the limit, and refused for it", 5, 0, []qlik.Refusal{{At: noon.Add(-time.Minute), Reason: qlik.RefusedSessionLimit}},
+			"at the limit, and refused for it", 5, 0,
+			[]qlik.Refusal{{At: noon.Add(-time.Minute), Reason: qlik.RefusedSessionLimit}},
 			`LAB\anna cannot log in: all 5 slots are taken. It is unknown when one becomes free by itself.`, "false",
 		},
 		{"no minutes", 2, hour, nil, `LAB\anna cannot log in: the minutes of analyzer capacity are used up, and the user has no other access.`, "false"},
