@@ -68,7 +68,7 @@ func Company(users int) Config {
 			id = fmt.Sprintf("%s%d", id, i)
 		}
 		taken[id] = true
-		user := User{Directory: CompanyDirectory, ID: id, Name: given + " " + family, License: Analyzer}
+		user := User{Directory: CompanyDirectory, ID: id, Name: given + " " + family, License: Analyzer, HeldFor: 400 * 24 * time.Hour}
 		switch {
 		case i%50 == 49:
 			user.License = Unlicensed
@@ -86,7 +86,7 @@ func Company(users int) Config {
 		config.Users = append(config.Users, user)
 	}
 	config.Users = append(config.Users,
-		User{Directory: CompanyDirectory, ID: CompanyServiceAccount, Name: "Monitoring reload", License: Professional, UnusedFor: time.Hour},
+		User{Directory: CompanyDirectory, ID: CompanyServiceAccount, Name: "Monitoring reload", License: Professional, HeldFor: 400 * 24 * time.Hour, UnusedFor: time.Hour},
 		User{Directory: CompanyDirectory, ID: CompanyAdmin, Name: "Kim Kessler (administration)", Admin: true},
 	)
 	return config

@@ -136,9 +136,23 @@ type User struct {
 	Admin bool
 	// UnusedFor is the time between the last use of the license and the start of the site; 0 means never used.
 	UnusedFor time.Duration
+	// HeldFor is the time between the allocation of the license and the start of the site.
+	HeldFor time.Duration
+	// LastUsed is the text of lastUsed in place of the time of the last use, such as that of a clock that is wrong. Null is a null, and
+	// Missing leaves the field out.
+	LastUsed string
 	// Inactive and RemovedExternally mark a user that left the user directory. Licenses stay allocated.
 	Inactive, RemovedExternally bool
+	// Deleted marks a user that was deleted from the repository while a license was allocated. Whether the license stays allocated then is
+	// unknown (docs/qlik.md, "Licenses").
+	Deleted bool
 }
+
+// Values of User.LastUsed that are no text.
+const (
+	Null    = "null"
+	Missing = "missing"
+)
 
 // Tail defines which slots stay taken for Config.CoolingTime after their session ended (docs/qlik.md, "Five-minute tail"). Qlik's
 // documentation describes TailAtLimit. The real behavior was never measured.

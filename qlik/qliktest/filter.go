@@ -1,6 +1,7 @@
 package qliktest
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -16,9 +17,9 @@ func filterOf(r *http.Request) string {
 	return ""
 }
 
-var comparison = regexp.MustCompile(`(?i)^([\w.]+) (eq|so|sw) '([^']*)'(?: or |$)`)
+var comparison = regexp.MustCompile(`(?i)^([\w.]+) (eq|so|sw) (?:'([^']*)'|(true|false))(?: or |$)`)
 
-// parseFilter reads comparisons joined by or: userId so 'berg' or name so 'berg'. It ignores case (docs/qlik.md, "Repository"). It
+// parseFilter reads comparisons joined by or: userId so 'berg' or inactive eq true. It ignores case (docs/qlik.md, "Repository"). It
 // returns an error for invalid filters and for all filters that it does not support.
 func parseFilter(expression string) (matches func(object) bool, ok bool) {
 	type test struct{ field, operator, value string }
@@ -28,7 +29,7 @@ func parseFilter(expression string) (matches func(object) bool, ok bool) {
 		if found == nil {
 			return nil, false
 		}
-		tests = append(tests, test{found[1], strings.ToLower(found[2]), strings.ToLower(found[3])})
+		tests = append(tests, test{found[1], strings.ToLower(found[2]), strings.ToLower(found[3] + found[4])})
 		rest = rest[len(found[0]):]
 	}
 	return func(o object) bool {

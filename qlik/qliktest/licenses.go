@@ -31,6 +31,7 @@ const quarantine = 7 * 24 * time.Hour
 // allocation is an access that is allocated to a user.
 type allocation struct {
 	license       License
+	allocated     time.Time
 	lastUsed      time.Time // zero if it was never used
 	quarantineEnd time.Time // zero if it is not in quarantine
 }
@@ -89,7 +90,7 @@ func (a *account) allocation(license License) *allocation {
 func (s *Site) GiveLicense(directory, id string, license License) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.advance()
+	now := s.advance()
 	if !s.config.personal(license) {
 		panic(fmt.Sprintf("qliktest: the site cannot allocate the license %q", license))
 	}
@@ -98,7 +99,7 @@ func (s *Site) GiveLicense(directory, id string, license License) {
 		held.quarantineEnd = time.Time{}
 		return
 	}
-	a.allocations = append(a.allocations, allocation{license: license})
+	a.allocations = append(a.allocations, allocation{license: license, allocated: now})
 }
 
 // TakeLicense deallocates a license and reports whether the user held it. Sessions that were granted stay granted until they end. Only a

@@ -240,7 +240,9 @@ func (s *Site) users() []userData {
 	defer s.mu.Unlock()
 	all := make([]userData, 0, len(s.accountOrder))
 	for _, a := range s.accountOrder {
-		all = append(all, a.data())
+		if !a.Deleted {
+			all = append(all, a.data())
+		}
 	}
 	return all
 }
@@ -256,7 +258,7 @@ func (s *Site) userObjects(matches func(object) bool, full bool) []object {
 	all := []object{}
 	for _, u := range s.users() {
 		condensed := u.condensed()
-		if !matches(condensed) {
+		if !matches(object{"inactive": u.Inactive, "removedExternally": u.RemovedExternally}.with(condensed)) {
 			continue
 		}
 		if !full {

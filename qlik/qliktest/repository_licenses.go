@@ -151,11 +151,24 @@ func (s *Site) accessObjects(license License) []object {
 	total := s.seats(license).total
 	all := []object{}
 	for i, a := range s.accesses(license) {
-		all = append(all, envelope(stableID("access", a.id), a.created, a.lastUsed).with(object{
+		access := envelope(stableID("access", a.id), a.allocated, a.lastUsed).with(object{
 			"user": a.condensed(), "deletedUserId": "", "deletedUserDirectory": "", "lastUsed": date(a.lastUsed),
 			"excess": i >= total, "quarantined": a.quarantined(), "quarantineEnd": date(a.quarantineEnd),
 			"schemaPath": "License." + string(license) + "AccessType",
-		}))
+		})
+		if a.Deleted {
+			access = access.with(object{"user": nil, "deletedUserId": a.ID, "deletedUserDirectory": a.Directory})
+		}
+		switch a.LastUsed {
+		case "":
+		case Null:
+			access["lastUsed"] = nil
+		case Missing:
+			delete(access, "lastUsed")
+		default:
+			access["lastUsed"] = a.LastUsed
+		}
+		all = append(all, access)
 	}
 	return all
 }

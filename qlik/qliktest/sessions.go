@@ -89,14 +89,14 @@ func (s *Site) addUser(u User) error {
 	}
 	a := s.newAccount(u)
 	if u.License != Unlicensed {
-		first := allocation{license: u.License}
+		first := allocation{license: u.License, allocated: s.started.Add(-u.HeldFor)}
 		if u.UnusedFor > 0 {
 			first.lastUsed = s.started.Add(-u.UnusedFor)
 		}
 		a.allocations = append(a.allocations, first)
 	}
 	if u.Second != Unlicensed && u.Second != u.License {
-		a.allocations = append(a.allocations, allocation{license: u.Second})
+		a.allocations = append(a.allocations, allocation{license: u.Second, allocated: s.started.Add(-u.HeldFor)})
 	}
 	return nil
 }
