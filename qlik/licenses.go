@@ -99,13 +99,15 @@ type Seats struct {
 	Total, Allocated, Used, Available, Excess, Quarantined *float64
 }
 
-// Tokens are the numbers of tokens of a license with tokens. Tokens in quarantine are in
-// none of the last three. A number is nil if the repository does not say.
+// Tokens are the numbers of tokens of a license with tokens. Tokens in quarantine are
+// neither allocated nor available. A number is nil if the repository does not say.
 type Tokens struct {
 	Total       *float64
 	UserAccess  *float64 // allocated to users
 	LoginAccess *float64 // allocated to rules of login access
 	Available   *float64 // not allocated
+	UsedLogins  *float64 // of the tokens of login access
+	Quarantined *float64 // of user access
 }
 
 // Of returns the license of a user: one of the constants.
@@ -145,14 +147,17 @@ func (l *Licenses) Before(at time.Time, user User) string {
 }
 
 type accessRecord struct {
-	User        userRef             `json:"user"`
-	DeletedID   optional[name]      `json:"deletedUserId"`
-	LastUsed    optional[time.Time] `json:"lastUsed"`
-	Quarantined optional[bool]      `json:"quarantined"`
-	Excess      optional[bool]      `json:"excess"`
+	User             namedUserRef        `json:"user"`
+	DeletedID        optional[name]      `json:"deletedUserId"`
+	DeletedDirectory optional[name]      `json:"deletedUserDirectory"`
+	Created          optional[time.Time] `json:"createdDate"`
+	LastUsed         optional[time.Time] `json:"lastUsed"`
+	Quarantined      optional[bool]      `json:"quarantined"`
+	QuarantineEnd    optional[time.Time] `json:"quarantineEnd"`
+	Excess           optional[bool]      `json:"excess"`
 }
 
-func (r accessRecord) usable() bool { return r.User == (userRef{}) || r.User.complete() }
+func (r accessRecord) usable() bool { return r.User.userRef == (userRef{}) || r.User.complete() }
 
 type overviewRecord struct {
 	Professional       optional[seatsRecord]    `json:"professionalAccess"`
@@ -183,7 +188,9 @@ type capacityRecord struct {
 }
 
 type tokensRecord struct {
-	Allocated optional[float64] `json:"allocatedTokens"`
+	Allocated   optional[float64] `json:"allocatedTokens"`
+	Used        optional[float64] `json:"usedTokens"`
+	Quarantined optional[float64] `json:"quarantinedTokens"`
 }
 
 type licenseRecord struct {
@@ -200,7 +207,11 @@ type licenseRecord struct {
 // have is absent and causes no error. If other data cannot be read, Licenses returns
 // an error together with the rest of the data. It returns nil and the error if no list
 // of holders could be read.
-func (c *Client) Licenses(ctx context.Context) (*Licenses, error) {
+func (c *Client) Licenses(ctx context.Context) (*Licenses, error) { return c.readLicenses(ctx, nil) }
+
+// readLicenses implements Licenses and Accesses. It adds the accesses of users to a list,
+// which may be nil.
+func (c *Client) readLicenses(ctx context.Context, accesses *accessList) (*Licenses, error) {
 	l := &Licenses{
 		Seats:   make(map[string]Seats),
 		Active:  make(map[string]map[string]int),
@@ -212,7 +223,7 @@ func (c *Client) Licenses(ctx context.Context) (*Licenses, error) {
 	var failures error
 	answered := make(map[string]bool) // by license
 	for i, license := range licenseTypes {
-		switch err := c.readAccess(ctx, i, l, left, room); {
+		switch err := c.readAccess(ctx, i, l, left, room, accesses); {
 		case err == nil:
 			answered[license.name] = true
 		case !notFound(err):
@@ -246,6 +257,15 @@ func (c *Client) Licenses(ctx context.Context) (*Licenses, error) {
 	return l, failures
 }
 
+// Unreadable returns the licenses whose list of accesses could not be read.
+func (l *Licenses) Unreadable() []string {
+	var names []string
+	for _, i := range l.unread {
+		names = append(names, licenseTypes[i].name)
+	}
+	return names
+}
+
 // CarryOver adds the holders from last for the lists that could not be read this time.
 // Call it before other goroutines use l.
 func (l *Licenses) CarryOver(last *Licenses) {
@@ -265,16 +285,24 @@ func (l *Licenses) CarryOver(last *Licenses) {
 }
 
 // readAccess reads the accesses of one type. A release without this type answers 404.
-func (c *Client) readAccess(ctx context.Context, index int, l *Licenses, left leftOut, room *Room) error {
+func (c *Client) readAccess(ctx context.Context, index int, l *Licenses, left leftOut, room *Room, accesses *accessList) error {
 	license := licenseTypes[index]
 	var holders map[User]LicenseSet
 	var count, anyUser uint64
 	active := make(map[string]int)
 	before := left[elementsOf(license.access)]
+	restartAccesses := accesses.mark()
 	err := listEntities(ctx, c, c.repositories.lastFirst(), license.access, left, room,
-		func() { holders, count, anyUser = make(map[User]LicenseSet), 0, 0; clear(active) },
+		func() {
+			holders, count, anyUser = make(map[User]LicenseSet), 0, 0
+			clear(active)
+			restartAccesses()
+		},
 		func(access *accessRecord) {
 			count++
+			if license.personal {
+				accesses.add(license.name, access, room)
+			}
 			if !access.User.complete() {
 				// The access of a deleted user belongs to nobody. Any other access without a
 				// user is a rule that can apply to any user.
@@ -301,8 +329,10 @@ func (c *Client) readAccess(ctx context.Context, index int, l *Licenses, left le
 			}
 		})
 	if err != nil {
+		restartAccesses()
 		return err
 	}
+	accesses.addLeftOut(license.access, left)
 	unreadable := left[elementsOf(license.access)] - before // each may belong to any user
 	count, anyUser = count+unreadable, anyUser+unreadable
 	for user, set := range holders {
@@ -359,6 +389,8 @@ func (l *Licenses) addTokens(overview *overviewRecord) {
 		UserAccess:  overview.UserAccess.value.Allocated.pointer(),
 		LoginAccess: login.pointer(),
 		Available:   overview.AvailableTokens.pointer(),
+		UsedLogins:  overview.LoginAccess.value.Used.pointer(),
+		Quarantined: overview.UserAccess.value.Quarantined.pointer(),
 	}
 }
 

@@ -242,7 +242,7 @@ func TestLicenseValidity(t *testing.T) {
 // unknown number is not zero.
 func TestTokens(t *testing.T) {
 	for overview, want := range map[string]*Tokens{
-		`{"tokensEnabled":true,"totalTokens":50,"availableTokens":27.5,"userAccess":{"allocatedTokens":20},"loginAccess":{"allocatedTokens":2}}`: {new(50.0), new(20.0), new(2.0), new(27.5)},
+		`{"tokensEnabled":true,"totalTokens":50,"availableTokens":27.5,"userAccess":{"allocatedTokens":20},"loginAccess":{"allocatedTokens":2}}`: {Total: new(50.0), UserAccess: new(20.0), LoginAccess: new(2.0), Available: new(27.5)},
 		`{"totalTokens":50,"availableTokens":"many","userAccess":7}`:                                                                             {Total: new(50.0)},
 		`{"tokensEnabled":true}`: {},
 		`{"tokensEnabled":false,"totalTokens":50,"availableTokens":50}`:              nil,

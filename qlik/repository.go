@@ -226,3 +226,10 @@ type userRef struct {
 func (u userRef) complete() bool { return u.Directory != "" && u.ID != "" }
 
 func (u userRef) user() User { return NewUser(string(u.Directory), string(u.ID)) }
+
+// namedUserRef is a userRef with the display name.
+type namedUserRef struct {
+	userRef
+
+	Name optional[label] `json:"name"`
+}
