@@ -26,6 +26,16 @@ type List struct {
 	Limit          int       `json:"limit"`
 	UsageKnown     bool      `json:"usage_known"` // effective headroom is based on usage rows
 	Users          []Listed  `json:"users"`
+	// Unlicensed are the users who were refused for want of a license within the last day,
+	// whether they have sessions or not.
+	Unlicensed []RefusedUser `json:"refused_no_license,omitempty"`
+}
+
+// RefusedUser is a user with the time of the last refusal.
+type RefusedUser struct {
+	Directory string    `json:"user_directory"`
+	ID        string    `json:"user_id"`
+	At        time.Time `json:"at"`
 }
 
 // Missing is a link that did not answer. It may have sessions.
@@ -95,10 +105,26 @@ func NewList(snapshot *headroom.Snapshot, rows []*Row) *List {
 		list.VirtualProxies, list.Nodes = append(list.VirtualProxies, link.VirtualProxy), append(list.Nodes, link.Node)
 	}
 	list.VirtualProxies, list.Nodes = names(list.VirtualProxies), names(list.Nodes)
+	list.Unlicensed = refusedForLicense(snapshot.Refusals)
 	for i := range rows {
 		list.Users = append(list.Users, NewListed(rows[i], snapshot))
 	}
 	return list
+}
+
+// refusedForLicense returns the users who were refused for want of a license.
+func refusedForLicense(refusals qlik.Refusals) []RefusedUser {
+	var users []RefusedUser
+	for user, all := range refusals {
+		// The last refusal is the first one.
+		if i := slices.IndexFunc(all, func(r qlik.Refusal) bool { return r.Reason == qlik.RefusedNoLicense }); i >= 0 {
+			users = append(users, RefusedUser{user.Directory, user.ID, all[i].At.UTC()})
+		}
+	}
+	slices.SortFunc(users, func(a, b RefusedUser) int {
+		return qlik.User{Directory: a.Directory, ID: a.ID}.Compare(qlik.User{Directory: b.Directory, ID: b.ID})
+	})
+	return users
 }
 
 // names returns each name once, in alphabetical order.
