@@ -1,7 +1,11 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -17,6 +21,50 @@ func Number(flag *kingpin.FlagClause, to *int, minimum int) { set(flag, number(t
 func Duration(flag *kingpin.FlagClause, to *time.Duration) {
 	set(flag, scalar(to, durationFromZero, showDuration))
 }
+
+// Days is for a number of days of at least one, such as 90d.
+func Days(flag *kingpin.FlagClause, to *time.Duration) {
+	set(flag, scalar(to, days, func(d time.Duration) string { return strconv.Itoa(int(d/day)) + "d" }))
+}
+
+const (
+	day     = 24 * time.Hour
+	maxDays = 36_500
+)
+
+func days(text string) (time.Duration, error) {
+	number, found := strings.CutSuffix(text, "d")
+	n, err := strconv.Atoi(number)
+	if !found || err != nil || n < 1 || n > maxDays {
+		return 0, fmt.Errorf("must be a number of days such as 90d, not %q", text)
+	}
+	return time.Duration(n) * day, nil
+}
+
+// Amount is an amount of money for something with a name.
+type Amount struct {
+	Name  string
+	Value float64
+}
+
+// Amounts is for NAME=AMOUNT, at most once for each of the names.
+func Amounts(flag *kingpin.FlagClause, to *[]Amount, names ...string) {
+	set(flag, listOfOne(to, func(text string) (Amount, error) {
+		name, number, found := strings.Cut(text, "=")
+		value, err := strconv.ParseFloat(number, 64)
+		switch {
+		case !found, !slices.Contains(names, name):
+			return Amount{}, fmt.Errorf("%s: must be NAME=AMOUNT, with one of the names %s", text, strings.Join(names, ", "))
+		case err != nil, !(value >= 0 && value <= maxAmount): // also not a number
+			return Amount{}, fmt.Errorf("%s: must be an amount such as %s=70.50", text, name)
+		case slices.ContainsFunc(*to, func(a Amount) bool { return a.Name == name }):
+			return Amount{}, fmt.Errorf("%s: %s is given twice", text, name)
+		}
+		return Amount{name, value}, nil
+	}, func(a Amount) string { return fmt.Sprintf("%s=%g", a.Name, a.Value) }))
+}
+
+const maxAmount = 1e9
 
 // Choice is for one of several words.
 func Choice(flag *kingpin.FlagClause, to *string, choices ...string) {
