@@ -26,7 +26,7 @@ type Commands map[string]Run
 // UsesFlagsFile reports whether a command uses the flags of the installed exporter if
 // its own flags describe no site.
 func UsesFlagsFile(command string) bool {
-	return command == "check" || command == "why" || command == "service install" || strings.HasPrefix(command, "sessions ")
+	return command == "check" || command == "why" || command == "licenses" || command == "service install" || strings.HasPrefix(command, "sessions ")
 }
 
 var (

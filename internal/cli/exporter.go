@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,15 +23,22 @@ type runningExporter struct {
 	url    *url.URL // nil for the one on this machine
 	file   string   // TLS settings and passwords
 	direct bool     // do not ask it
+
+	says string // what it does, in the line that says which one answered; "" means that it answers
 }
 
 const httpConfigFlag = "exporter.http-config-file"
 
 // add adds the flags to a command.
 func (e *runningExporter) add(command *kingpin.CmdClause) {
+	e.addFlags(command, "Ask Qlik, not the running exporter. Then the past is unknown: which slots are cooling, and how old sessions are.")
+}
+
+// addFlags adds the flags to a command. The argument is the help of --direct.
+func (e *runningExporter) addFlags(command *kingpin.CmdClause, direct string) {
 	config.URL(command.Flag("exporter-url", "URL of the running exporter, which is asked before Qlik. By default, the exporter on this machine with the same listen address."), &e.url)
 	config.Path(command.Flag(httpConfigFlag, "File with the TLS settings and the password for the running exporter, in the format of the HTTP clients of Prometheus."), &e.file)
-	command.Flag("direct", "Ask Qlik, not the running exporter. Then the past is unknown: which slots are cooling, and how old sessions are.").BoolVar(&e.direct)
+	command.Flag("direct", direct).BoolVar(&e.direct)
 }
 
 // ask asks the running exporter a question and says on out which exporter answered. If
@@ -52,7 +60,7 @@ func (e *runningExporter) ask(out io.Writer, flags *config.Flags, question func(
 	refusal, refused := errors.AsType[*exporter.RefusedError](err)
 	switch {
 	case err == nil:
-		_, err = fmt.Fprintf(out, "The exporter at %s answers.\n", client)
+		_, err = fmt.Fprintf(out, "The exporter at %s %s.\n", client, cmp.Or(e.says, "answers"))
 		return true, err
 	case isAboutTheUser(err):
 		return false, err

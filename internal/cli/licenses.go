@@ -1,0 +1,208 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/go-kit/log/level"
+
+	"github.com/qlik-exporter/qlik_exporter/collector"
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/internal/exporter"
+	"github.com/qlik-exporter/qlik_exporter/internal/licenses"
+	"github.com/qlik-exporter/qlik_exporter/internal/logging"
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+// licensesCommand shows who holds a license and does not use it.
+type licensesCommand struct {
+	flags      *config.Flags
+	exporter   runningExporter
+	site       string
+	format     string
+	unused     time.Duration
+	costs      []config.Amount
+	all, names bool
+}
+
+// Licenses adds the command licenses.
+func Licenses(app *kingpin.Application, flags *config.Flags) Commands {
+	c := &licensesCommand{flags: flags, exporter: runningExporter{says: "says who was refused"}}
+	command := app.Command("licenses", "Show which licenses are wasted: never used, unused for a long time, held by users who left, or held twice. "+
+		"It reads and changes nothing. Exit status: 0 if done; 1 on an error; 2 if incomplete, because a part could not be read.")
+	config.Text(command.Flag("site", "Site of --config.file. Required if the file describes several sites."), &c.site, nil)
+	config.Choice(command.Flag("output", "Output format: table, json, or csv.").Default(formatTable).NoEnvar(), &c.format, formatTable, formatJSON, formatCSV)
+	config.Days(command.Flag("unused", "Days without use after which a license is wasted.").Default("90d").NoEnvar(), &c.unused)
+	config.Amounts(command.Flag("seat-cost", "Cost of one license, as NAME=AMOUNT, such as professional=70 or analyzer=25.50, to show what is wasted. Repeatable.").NoEnvar(),
+		&c.costs, qlik.AllocatedLicenses()...)
+	command.Flag("all", "Show all users with a license, not only those with a finding.").NoEnvar().BoolVar(&c.all)
+	command.Flag("names", "Show the names of users even if --user-labels hides them.").NoEnvar().BoolVar(&c.names)
+	c.exporter.addFlags(command, "Read the audit logs, instead of asking the running exporter who was refused.")
+	return Commands{"licenses": c.run}
+}
+
+// run writes the report about the licenses of a site.
+func (c *licensesCommand) run(ctx context.Context, streams Streams) error {
+	configuration, settings, err := (&sessionsCommand{flags: c.flags, site: c.site}).settings()
+	if err != nil {
+		return err
+	}
+	labels, err := settings.Labels()
+	if err != nil {
+		return configuration.Explain(settings.Name, err)
+	}
+	if len(settings.Host) == 0 {
+		return configuration.Explain(settings.Name, &config.Error{Flag: "qlik.host", Err: errors.New("is missing; the licenses are in the repository")})
+	}
+	client, err := qlik.NewClient(settings.Run().Client)
+	if err != nil {
+		return configuration.Explain(settings.Name, err)
+	}
+	defer client.Close()
+	if err := client.Reload(); err != nil {
+		return configuration.Explain(settings.Name, err)
+	}
+	refused, err := c.refused(ctx, streams.Err, settings)
+	if err != nil {
+		return err
+	}
+	question := &licenses.Question{Refused: refused, Unused: c.unused, Costs: make(map[string]float64), Now: time.Now()}
+	for _, cost := range c.costs {
+		question.Costs[cost.Name] = cost.Value
+	}
+	report, err := readLicenses(ctx, client, question, streams.Err)
+	if err != nil {
+		return err
+	}
+	report.Site = settings.Name
+	return c.write(streams, report, labels)
+}
+
+// refused returns the users who were refused for want of a license within the last day,
+// with the time of the last refusal. It asks the running exporter first. It returns nil if
+// nobody knows.
+func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *config.Site) (map[qlik.User]time.Time, error) {
+	refused := make(map[qlik.User]time.Time)
+	answered, err := c.exporter.ask(out, c.flags, func(client *exporter.Client) error {
+		list, err := client.Sessions(ctx, c.site)
+		if err != nil {
+			return err
+		}
+		for _, user := range list.Unlicensed {
+			refused[qlik.NewUser(user.Directory, user.ID)] = user.At
+		}
+		return sameSite(settings, list.Hosts)
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case answered && (settings.Enabled("denials") || len(refused) > 0):
+		return refused, nil
+	case answered || !settings.Enabled("denials"):
+		return nil, nil //nolint:nilnil // unknown
+	}
+	logger, _ := logging.New(out, c.flags.LogLevel, c.flags.LogFormat)
+	var globs []string
+	for _, log := range settings.AuditLog {
+		globs = append(globs, log.Glob)
+	}
+	clear(refused)
+	for user, refusals := range pastRefusals(globs, logger, time.Now(), nil) {
+		// The last refusal is the first one.
+		if i := slices.IndexFunc(refusals, func(r qlik.Refusal) bool { return r.Reason == qlik.RefusedNoLicense }); i >= 0 {
+			refused[user] = refusals[i].At
+		}
+	}
+	return refused, nil
+}
+
+// readLicenses reads the licenses and answers the question about them. It writes to out
+// why a part cannot be read.
+func readLicenses(ctx context.Context, client *qlik.Client, question *licenses.Question, out io.Writer) (*licenses.Report, error) {
+	logger, _ := logging.New(out, "warn", "logfmt")
+	var unread []string
+	var err error
+	if question.Licenses, question.Accesses, err = client.Accesses(ctx); err != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil, errors.New("interrupted")
+		}
+		if question.Licenses == nil {
+			return nil, fmt.Errorf("the licenses are unknown: %w; run qlik_exporter check to find the cause", err)
+		}
+		_ = level.Warn(logger).Log("msg", "Cannot read a part of the licenses", "err", err)
+		for _, license := range question.Licenses.Unreadable() {
+			unread = append(unread, license+" accesses")
+		}
+		if unread == nil {
+			unread = append(unread, "overview or license")
+		}
+	}
+	if question.Former, err = client.FormerUsers(ctx); err != nil {
+		_ = level.Warn(logger).Log("msg", "Cannot read which users have left", "err", err)
+		unread = append(unread, "users")
+	}
+	report := licenses.NewReport(question)
+	for _, what := range unread {
+		report.CannotRead(what)
+	}
+	for _, source := range []string{qlik.SourceLicenses, qlik.SourceUsers} {
+		for _, left := range client.LeftOut(source) {
+			report.LeftOut = append(report.LeftOut, licenses.LeftOut{What: text.Visible(left.What), Times: left.Times})
+		}
+	}
+	return report, nil
+}
+
+// write writes a report. It returns ErrIncomplete if the report is incomplete.
+func (c *licensesCommand) write(streams Streams, report *licenses.Report, labels collector.UserLabels) error {
+	hidden := 0
+	if !c.all {
+		report.Users = slices.DeleteFunc(report.Users, func(h licenses.Holder) bool { return len(h.Findings) == 0 })
+	}
+	if !c.names {
+		hidden = hideNames(report, labels)
+	}
+	var err error
+	switch c.format {
+	case formatJSON:
+		err = writeLicensesJSON(streams.Out, report)
+	case formatCSV:
+		// The first line of a CSV file must be its header.
+		if err = writeLicensesNotes(streams.Err, report, hidden); err == nil {
+			err = writeLicensesCSV(streams.Out, report)
+		}
+	default:
+		err = writeLicensesTable(streams.Out, report, hidden, c.all)
+	}
+	if err == nil && !report.Complete {
+		err = ErrIncomplete
+	}
+	return err
+}
+
+// hideNames replaces the names of users as labels do. It returns the number of users that
+// it removes.
+func hideNames(report *licenses.Report, labels collector.UserLabels) (removed int) {
+	shown := func(h licenses.Holder) bool {
+		return labels.Mode == collector.UserLabelsPlain || slices.Contains(labels.Plain, h.User())
+	}
+	if labels.Mode == collector.UserLabelsNone {
+		before := len(report.Users)
+		report.Users = slices.DeleteFunc(report.Users, func(h licenses.Holder) bool { return !shown(h) })
+		return before - len(report.Users)
+	}
+	for i := range report.Users {
+		if h := &report.Users[i]; !shown(*h) {
+			h.ID, h.Name = collector.HashUser(labels.Key, h.User()), ""
+		}
+	}
+	// The order must not tell the names.
+	slices.SortStableFunc(report.Users, func(a, b licenses.Holder) int { return a.User().Compare(b.User()) })
+	return 0
+}
