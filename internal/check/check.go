@@ -51,7 +51,7 @@ var siteSteps = []step[*site]{
 		name: "licenses", target: repositoryAddress,
 		needs: siteNeeds{configuredRepository, wantedLicenses, answeringRepository, rights}, run: (*site).readLicenses,
 	},
-	{name: "license", target: repositoryAddress, when: questionableLicense, run: (*site).checkLicense},
+	{name: "license", target: repositoryAddress, when: licenseIsRead, run: (*site).checkLicense},
 	leftOut("licenses", qlik.SourceLicenses),
 	{
 		name: "usage rows", target: repositoryAddress,

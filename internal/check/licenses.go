@@ -53,12 +53,10 @@ func (s *site) readLicenses(ctx context.Context) ([]Result, error) {
 	return passed("%s", found), nil
 }
 
-func questionableLicense(s *site) bool {
-	return s.licenses != nil && (s.licenses.Problem != "" || len(s.licenses.Unread) > 0)
-}
+func licenseIsRead(s *site) bool { return s.licenses != nil }
 
-// checkLicense reports a license that is not valid, and ends of the license that cannot
-// be read without doubt.
+// checkLicense reports whether the license is valid and when it ends. It warns of ends that
+// cannot be read without doubt.
 func (s *site) checkLicense(context.Context) ([]Result, error) {
 	var results []Result
 	if s.licenses.Problem != "" {
@@ -71,7 +69,23 @@ func (s *site) checkLicense(context.Context) ([]Result, error) {
 	for _, end := range s.licenses.Unread {
 		results = append(results, warned("the end of the license is unknown, because %s: look it up in the QMC under License management, and note the date elsewhere", end)...)
 	}
+	if len(results) == 0 {
+		results = passed("%s", s.licenseValidity())
+	}
 	return results, nil
+}
+
+// licenseValidity returns what the repository says about a license without a problem. An
+// end that is near is a piece of advice.
+func (s *site) licenseValidity() string {
+	words := "valid"
+	if s.licenses.Valid == nil {
+		words = "the repository does not say whether it is valid"
+	}
+	if end := s.licenses.Expiry; !end.IsZero() {
+		return fmt.Sprintf("%s; last day %s", words, text.Date(end.AddDate(0, 0, -1)))
+	}
+	return words + "; no end is known"
 }
 
 // readUsageRows compares the number of usage rows with the number of sessions, and finds the

@@ -10,6 +10,24 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
+// TestLicense checks what is said of the license itself.
+func TestLicense(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		site, config := start(t, twoNodes())
+		for answer, want := range map[string]string{
+			`{"isExpired":false,"keyDetails":"Valid To: 2031-03-16"}`: "valid; last day 2031-03-16",
+			`{"isExpired":false}`: "valid; no end is known",
+			`{}`:                  "the repository does not say whether it is valid; no end is known",
+		} {
+			site.SetRepositoryAnswer("/qrs/license", []byte(answer))
+			report := run(t, config)
+			if !slices.ContainsFunc(report.Results, func(r check.Result) bool { return r.Step == "license" && r.Mark == check.OK && r.Text == want }) {
+				t.Errorf("%s: not %q", answer, want)
+			}
+		}
+	})
+}
+
 func TestUsageRows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		simulated := twoNodes()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -50,6 +51,12 @@ func (o object) text(path string) string {
 		inner, _ := o[field].(object)
 		return inner.text(rest)
 	}
-	value, _ := o[field].(string)
-	return value
+	switch value := o[field].(type) {
+	case string:
+		return value
+	case bool:
+		return strconv.FormatBool(value)
+	default:
+		return ""
+	}
 }
