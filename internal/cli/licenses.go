@@ -112,14 +112,19 @@ func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *
 	for _, log := range settings.AuditLog {
 		globs = append(globs, log.Glob)
 	}
-	clear(refused)
-	for user, refusals := range pastRefusals(globs, logger, time.Now(), nil) {
+	return lastRefused(pastRefusals(globs, logger, time.Now(), nil)), nil
+}
+
+// lastRefused returns the last refusal of each user for want of a license.
+func lastRefused(refusals qlik.Refusals) map[qlik.User]time.Time {
+	last := make(map[qlik.User]time.Time)
+	for user, all := range refusals {
 		// The last refusal is the first one.
-		if i := slices.IndexFunc(refusals, func(r qlik.Refusal) bool { return r.Reason == qlik.RefusedNoLicense }); i >= 0 {
-			refused[user] = refusals[i].At
+		if i := slices.IndexFunc(all, func(r qlik.Refusal) bool { return r.Reason == qlik.RefusedNoLicense }); i >= 0 {
+			last[user] = all[i].At
 		}
 	}
-	return refused, nil
+	return last
 }
 
 // readLicenses reads the licenses and answers the question about them. It writes to out

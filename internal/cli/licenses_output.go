@@ -15,6 +15,7 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/internal/licenses"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 func writeLicensesJSON(out io.Writer, report *licenses.Report) error {
@@ -154,8 +155,8 @@ func writeTotals(b *bytes.Buffer, report *licenses.Report) {
 	}
 	columns := []column{
 		{"LICENSE", func(t *licenses.Total) string { return t.License }, true},
-		{"SEATS", func(t *licenses.Total) string { return number(t.Seats) }, true},
-		{"AVAILABLE", func(t *licenses.Total) string { return number(t.Available) }, true},
+		{"SEATS", func(t *licenses.Total) string { return seatsText(t, t.Seats) }, true},
+		{"AVAILABLE", func(t *licenses.Total) string { return seatsText(t, t.Available) }, true},
 		{"HELD", func(t *licenses.Total) string { return counted(t.Held) }, true},
 		{"NEVER USED", func(t *licenses.Total) string { return counted(t.NeverUsed) }, true},
 		{fmt.Sprintf("UNUSED FOR %d D", report.UnusedDays), func(t *licenses.Total) string { return counted(t.Unused) }, true},
@@ -190,6 +191,14 @@ func writeTotals(b *bytes.Buffer, report *licenses.Report) {
 		rows = append(rows, cells)
 	}
 	writeRows(b, rows)
+}
+
+// seatsText writes a number of seats. User access has tokens instead.
+func seatsText(t *licenses.Total, n *float64) string {
+	if t.License == qlik.LicenseUser {
+		return "-"
+	}
+	return number(n)
 }
 
 // writeHolders writes one line for each access.
