@@ -72,7 +72,7 @@ func scriptSituation(ts *testscript.TestScript, neg bool, args []string) {
 		VirtualProxies: []qliktest.VirtualProxy{{}, {Prefix: "sales"}, {Prefix: "portal"}},
 	}
 	for _, words := range table(ts, args[0], 3) {
-		config.Users = append(config.Users, scriptUser(words))
+		config.Users = append(config.Users, scriptUser(ts, words))
 	}
 	flags := []string{"--qlik.cert-dir=" + certificates, "--qlik.audit-log=qlik1=" + auditLog(logs, "qlik1"), "--qlik.audit-log=qlik2=" + auditLog(logs, "qlik2")}
 	var err error
@@ -106,22 +106,6 @@ func scriptSituation(ts *testscript.TestScript, neg bool, args []string) {
 
 func auditLog(dir, node string) string {
 	return dir + string(os.PathSeparator) + node + "_AuditSecurity_Repository.txt"
-}
-
-func scriptUser(words []string) qliktest.User {
-	user := qliktest.User{Name: strings.Join(words[2:], " ")}
-	user.Directory, user.ID = splitUser(words[0])
-	license, _, administrator := strings.Cut(words[1], ",")
-	user.Admin = administrator
-	switch license {
-	case "professional":
-		user.License = qliktest.Professional
-	case "analyzer":
-		user.License = qliktest.Analyzer
-	case "user":
-		user.License = qliktest.UserAccess
-	}
-	return user
 }
 
 // startExporter starts an exporter in this process, because only here can it use the clock

@@ -31,9 +31,12 @@ import (
 //
 // These commands are available in addition to those of testscript:
 //
-//	site USERS SESSIONS
+//	site USERS SESSIONS [OPTION]...
 //		Starts a simulated site of three nodes. Lines of the files are
-//		USER LICENSE NAME and USER DEVICE VIRTUAL-PROXY NODE IDLE.
+//		USER LICENSE NAME and USER DEVICE VIRTUAL-PROXY NODE IDLE. After the LICENSE
+//		follows more about it, as in analyzer,held=300d,unused=120d,removed.
+//		Options are audit-log, serial, professional=SEATS, analyzer=SEATS,
+//		tokens=N, logins=TOKENS, capacity=MINUTES and cores=N.
 //	flags FILE MORE
 //		Moves the flags that reach the site from the environment to a file, and adds
 //		those of another file.
@@ -64,7 +67,7 @@ import (
 //
 //	situation USERS SETTING...
 //		Starts the site and an exporter that reads it every 30 seconds. Lines of users
-//		are USER LICENSE NAME or USER LICENSE,administrator NAME. Settings are
+//		are USER LICENSE NAME, or USER LICENSE,administrator NAME. Settings are
 //		flags of the exporter; qmc=session or qmc=row, if the QMC takes a slot of its
 //		own in the browser of the hub; tokens=N, for a license with tokens;
 //		restart=keeps-rows; services=ACCOUNT, as which
@@ -182,7 +185,9 @@ func splitUser(user string) (directory, id string) {
 }
 
 func scriptSite(ts *testscript.TestScript, neg bool, args []string) {
-	arguments(ts, neg, args, 2)
+	if neg || len(args) < 2 {
+		ts.Fatalf("want 2 files")
+	}
 	now := time.Now()
 	clock := qliktest.NewClock(now.Add(-time.Hour))
 	config := qliktest.Config{
@@ -191,7 +196,10 @@ func scriptSite(ts *testscript.TestScript, neg bool, args []string) {
 		VirtualProxies: []qliktest.VirtualProxy{{}, {Prefix: "sales"}, {Prefix: "qmc"}, {Prefix: "portal"}},
 	}
 	for _, words := range table(ts, args[0], 3) {
-		config.Users = append(config.Users, scriptUser(words))
+		config.Users = append(config.Users, scriptUser(ts, words))
+	}
+	for _, option := range args[2:] {
+		scriptOption(ts, &config, option)
 	}
 	server, err := qliktest.Start(config)
 	ts.Check(err)
@@ -220,6 +228,70 @@ func scriptSite(ts *testscript.TestScript, neg bool, args []string) {
 		addresses = append(addresses, node.Name+"="+server.ProxyAddress(node.Name))
 	}
 	ts.Setenv("QLIK_EXPORTER_QLIK_NODE_ADDRESS", strings.Join(addresses, "\n"))
+}
+
+// scriptLicenses are the licenses of users in scripts.
+var scriptLicenses = map[string]qliktest.License{"professional": qliktest.Professional, "analyzer": qliktest.Analyzer, "user": qliktest.UserAccess}
+
+// scriptUser returns a user: USER LICENSE[,MORE]... NAME.
+func scriptUser(ts *testscript.TestScript, words []string) qliktest.User {
+	user := qliktest.User{Name: strings.Join(words[2:], " ")}
+	user.Directory, user.ID = splitUser(words[0])
+	license, more, _ := strings.Cut(words[1], ",")
+	user.License = scriptLicenses[license]
+	days := func(text string) time.Duration {
+		n, err := strconv.Atoi(strings.TrimSuffix(text, "d"))
+		ts.Check(err)
+		return time.Duration(n) * 24 * time.Hour
+	}
+	for word := range strings.SplitSeq(more, ",") {
+		switch key, value, _ := strings.Cut(word, "="); key {
+		case "":
+		case "held":
+			user.HeldFor = days(value)
+		case "unused":
+			user.UnusedFor = days(value)
+		case "last-used":
+			user.LastUsed = value
+		case "second":
+			user.Second = scriptLicenses[value]
+		case "administrator":
+			user.Admin = true
+		case "removed":
+			user.RemovedExternally = true
+		case "inactive":
+			user.Inactive = true
+		case "deleted":
+			user.Deleted = true
+		default:
+			ts.Fatalf("user %s: what is %s?", words[0], word)
+		}
+	}
+	return user
+}
+
+// scriptOption changes a site.
+func scriptOption(ts *testscript.TestScript, config *qliktest.Config, option string) {
+	name, value, _ := strings.Cut(option, "=")
+	switch name {
+	case "audit-log":
+		config.AuditLogDir = ts.MkAbs("logs")
+		ts.Check(os.Mkdir(config.AuditLogDir, 0o700))
+		return
+	case "serial":
+		config.SerialNumber = true
+		return
+	}
+	number := map[string]*int{
+		"professional": &config.ProfessionalSeats, "analyzer": &config.AnalyzerSeats, "tokens": &config.Tokens, "logins": &config.LoginAccessTokens,
+		"capacity": &config.CapacityMinutes, "cores": &config.Cores,
+	}[name]
+	if number == nil {
+		ts.Fatalf("no option %s", name)
+	}
+	n, err := strconv.Atoi(value)
+	ts.Check(err)
+	*number = n
 }
 
 func scriptFlags(ts *testscript.TestScript, neg bool, args []string) {

@@ -211,6 +211,7 @@ func TestSlotsThatMayCool(t *testing.T) {
 		t.Errorf("left over: %s", w.advice)
 	}
 }
+
 // TestVerdictOfCapacity checks the sentence for a user who works on analyzer capacity.
 func TestVerdictOfCapacity(t *testing.T) {
 	anna := qlik.NewUser("LAB", "anna")

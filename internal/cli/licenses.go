@@ -16,6 +16,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/exporter"
 	"github.com/qlik-exporter/qlik_exporter/internal/licenses"
 	"github.com/qlik-exporter/qlik_exporter/internal/logging"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
@@ -72,7 +73,7 @@ func (c *licensesCommand) run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	question := &licenses.Question{Refused: refused, Unused: c.unused, Costs: make(map[string]float64), Now: time.Now()}
+	question := &licenses.Question{Refused: refused.last, RefusedSince: refused.since, Unused: c.unused, Costs: make(map[string]float64), Now: time.Now()}
 	for _, cost := range c.costs {
 		question.Costs[cost.Name] = cost.Value
 	}
@@ -84,35 +85,56 @@ func (c *licensesCommand) run(ctx context.Context, streams Streams) error {
 	return c.write(streams, report, labels)
 }
 
-// refused returns the users who were refused for want of a license within the last day,
-// with the time of the last refusal. It asks the running exporter first. It returns nil if
-// nobody knows.
-func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *config.Site) (map[qlik.User]time.Time, error) {
-	refused := make(map[qlik.User]time.Time)
-	answered, err := c.exporter.ask(out, c.flags, func(client *exporter.Client) error {
-		list, err := client.Sessions(ctx, c.site)
-		if err != nil {
+// refusals are the users who were refused for want of a license within the last day.
+type refusals struct {
+	last  map[qlik.User]time.Time // last refusal of each user; nil if nobody knows
+	since time.Time               // nothing is known of the time before; zero if the whole day is known
+}
+
+// refused returns who was refused. It asks the running exporter first, which knows only what
+// happened since its start.
+func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *config.Site) (refusals, error) {
+	var list *sessions.List
+	answered, err := c.exporter.ask(out, c.flags, func(client *exporter.Client) (err error) {
+		if list, err = client.Sessions(ctx, c.site); err != nil {
 			return err
-		}
-		for _, user := range list.Unlicensed {
-			refused[qlik.NewUser(user.Directory, user.ID)] = user.At
 		}
 		return sameSite(settings, list.Hosts)
 	})
 	switch {
 	case err != nil:
-		return nil, err
-	case answered && (settings.Enabled("denials") || len(refused) > 0):
-		return refused, nil
-	case answered || !settings.Enabled("denials"):
-		return nil, nil //nolint:nilnil // unknown
+		return refusals{}, err
+	case answered:
+		return refusedOf(list, settings.Enabled("denials"), time.Now()), nil
+	case !settings.Enabled("denials"):
+		return refusals{}, nil
 	}
 	logger, _ := logging.New(out, c.flags.LogLevel, c.flags.LogFormat)
 	var globs []string
 	for _, log := range settings.AuditLog {
 		globs = append(globs, log.Glob)
 	}
-	return lastRefused(pastRefusals(globs, logger, time.Now(), nil)), nil
+	past, complete := pastRefusals(ctx, globs, logger, time.Now(), nil)
+	if !complete && len(past) == 0 {
+		return refusals{}, nil
+	}
+	return refusals{last: lastRefused(past)}, nil
+}
+
+// refusedOf returns who was refused according to a running exporter. The argument known
+// reports whether the settings have an audit log, which the answer does not say.
+func refusedOf(list *sessions.List, known bool, now time.Time) refusals {
+	if !known && len(list.Unlicensed) == 0 {
+		return refusals{}
+	}
+	r := refusals{last: make(map[qlik.User]time.Time)}
+	for _, user := range list.Unlicensed {
+		r.last[qlik.NewUser(user.Directory, user.ID)] = user.At
+	}
+	if list.TrackingSince.After(now.AddDate(0, 0, -1)) {
+		r.since = list.TrackingSince
+	}
+	return r
 }
 
 // lastRefused returns the last refusal of each user for want of a license.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/licenses"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
@@ -83,8 +84,11 @@ const licensesHeader = "user_directory,user_id,name,license,allocated,last_used,
 // company is a list of users who cover every finding. The license is that of all users but
 // one.
 func company(license qliktest.License, second qliktest.License) []qliktest.User {
-	user := func(id string, heldFor, unusedFor time.Duration) qliktest.User {
-		return qliktest.User{Directory: "LAB", ID: id, Name: strings.ToUpper(id[:1]) + id[1:], License: license, HeldFor: heldFor * aDay, UnusedFor: unusedFor * aDay}
+	user := func(id string, heldFor, unusedFor int) qliktest.User { // in days
+		return qliktest.User{
+			Directory: "LAB", ID: id, Name: strings.ToUpper(id[:1]) + id[1:], License: license,
+			HeldFor: time.Duration(heldFor) * aDay, UnusedFor: time.Duration(unusedFor) * aDay,
+		}
 	}
 	users := []qliktest.User{
 		user("active", 400, 1), user("deleted", 400, 2), user("formula", 400, 3), user("future", 400, 0), user("inactive", 400, 4), user("missing", 400, 0),
@@ -201,12 +205,32 @@ func TestLicensesRefused(t *testing.T) {
 		d.SetLicenseServiceFails(true)
 		login("anna")
 		time.Sleep(2 * time.Hour)
-		d.refused = lastRefused(pastRefusals([]string{d.AuditLogPath("qlik1")}, nil, time.Now(), nil))
+		refusals, complete := pastRefusals(t.Context(), []string{d.AuditLogPath("qlik1")}, nil, time.Now(), nil)
+		if !complete {
+			t.Error("the log cannot be read")
+		}
+		d.refused = lastRefused(refusals)
 		d.all = false
 		compare(t, d.show(t), licensesHeader+`LAB,'=cmd,,none,,,,,,,,active,2026-11-21T13:00:00Z,refused,false,
 LAB,anna,,analyzer,2026-11-19T12:00:00Z,2026-11-20T11:00:00Z,false,1,false,false,,active,2026-11-21T13:00:00Z,refused,false,
 `)
 	})
+}
+
+// TestLicensesRefusedOf checks what the answer of a running exporter says.
+func TestLicensesRefusedOf(t *testing.T) {
+	list := &sessions.List{TrackingSince: atNoon.Add(-25 * time.Hour)}
+	if r := refusedOf(list, false, atNoon); r.last != nil {
+		t.Errorf("without an audit log: %v", r)
+	}
+	if r := refusedOf(list, true, atNoon); r.last == nil || !r.since.IsZero() {
+		t.Errorf("a day after the start: %v", r)
+	}
+	list.TrackingSince = atNoon.Add(-time.Hour)
+	list.Unlicensed = []sessions.RefusedUser{{Directory: "lab", ID: "Anna", At: atNoon}}
+	if r := refusedOf(list, false, atNoon); !r.last[qlik.NewUser("LAB", "anna")].Equal(atNoon) || !r.since.Equal(list.TrackingSince) {
+		t.Errorf("an hour after the start: %v", r)
+	}
 }
 
 // TestLicensesInPart checks that an odd element is left out and counted, and that a list
@@ -265,7 +289,8 @@ Incomplete: this could not be read: analyzer accesses, users.
 func TestLicensesHideNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, qliktest.Config{Users: []qliktest.User{
-			{Directory: "LAB", ID: "anna", Name: "Anna", License: qliktest.Analyzer}, {Directory: "LAB", ID: "bert", Name: "Bert", License: qliktest.Analyzer},
+			{Directory: "LAB", ID: "anna", Name: "Anna", License: qliktest.Analyzer},
+			{Directory: "LAB", ID: "bert", Name: "Bert", License: qliktest.Analyzer},
 			{Directory: "LAB", ID: "reload", Name: "Reload", License: qliktest.Analyzer},
 		}})
 		reload := qlik.NewUser("LAB", "reload")

@@ -30,32 +30,28 @@ func PastRefusals(ctx context.Context, globs []string, logger log.Logger) func(n
 		mu.Lock()
 		defer mu.Unlock()
 		if last == nil || now.Sub(read) > refusalsValidity {
-			last, read = pastRefusals(ctx, globs, logger, now, licenses), now
+			last, _ = pastRefusals(ctx, globs, logger, now, licenses)
+			read = now
 		}
 		return last
 	}
 }
 
-func pastRefusals(ctx context.Context, globs []string, logger log.Logger, now time.Time, licenses *qlik.Licenses) qlik.Refusals {
-	refused := make(qlik.Refusals)
+// pastRefusals implements PastRefusals. It also returns whether all logs could be read.
+func pastRefusals(ctx context.Context, globs []string, logger log.Logger, now time.Time, licenses *qlik.Licenses) (refused qlik.Refusals, complete bool) {
+	denials := collector.NewDenials(nil)
+	complete = true
 	for _, glob := range globs {
 		err := auditlog.Past(ctx, glob, now.Add(-24*time.Hour), func(denial auditlog.Denial) {
 			if denial.Time.After(now) { // since then, or by another clock
 				denial.Time = now
 			}
-			if user := denial.User.Counted(); user != (qlik.User{}) {
-				refused[user] = append(refused[user], qlik.Refusal{
-					At: denial.Time, Reason: denial.Reason, License: licenses.Before(denial.Time, user),
-				})
-			}
+			denials.Denied(denial, licenses.Before(denial.Time, denial.User.Counted()))
 		})
 		if err != nil {
+			complete = false
 			_ = level.Warn(logger).Log("msg", "Cannot read the audit log; some refused logins are not shown", "file", glob, "err", err)
 		}
 	}
-	for user, refusals := range refused {
-		slices.SortStableFunc(refusals, func(a, b qlik.Refusal) int { return b.At.Compare(a.At) })
-		refused[user] = refusals[:min(len(refusals), maxRefusals)]
-	}
-	return refused
+	return denials.Refused(now), complete
 }
