@@ -69,7 +69,7 @@ func (h *Holder) in(finding Finding) bool { return slices.Contains(h.Findings, f
 
 // holders returns the accesses of a user.
 func (q *Question) holders(user qlik.User, accesses []qlik.Access) []Holder {
-	serving := serving(accesses)
+	serving := q.serving(accesses)
 	all := make([]Holder, 0, len(accesses))
 	for i := range accesses {
 		access := &accesses[i]
@@ -90,10 +90,9 @@ func (q *Question) holders(user qlik.User, accesses []qlik.Access) []Holder {
 			h.find(Unused, !access.NeverUsed && known && idle >= q.Unused)
 			h.find(TwoLicenses, len(serving) > 1)
 			second := len(serving) > 1 && serving[0] != access
-			neverUsed := access.NeverUsed && (!known || idle >= q.Unused)
 			gone := h.UserState != Active && h.UserState != ""
 			// A seat in excess was not bought.
-			h.Wasted = !is(access.Excess) && (second || gone || neverUsed || h.in(Unused))
+			h.Wasted = !is(access.Excess) && (second || gone || q.useless(access))
 		}
 		h.find(Removed, h.UserState == UserRemoved)
 		h.find(Inactive, h.UserState == UserInactive)
@@ -125,6 +124,12 @@ func (q *Question) idle(access *qlik.Access) (idle time.Duration, known bool) {
 	return max(q.Now.Sub(since), 0), !since.IsZero()
 }
 
+// useless reports whether an access was not used for as long as the question says.
+func (q *Question) useless(access *qlik.Access) bool {
+	idle, known := q.idle(access)
+	return known && idle >= q.Unused || !known && access.NeverUsed
+}
+
 // stateOf returns whether the user of an access is still there.
 func (q *Question) stateOf(access *qlik.Access) UserState {
 	former := q.Former[access.User]
@@ -142,8 +147,9 @@ func (q *Question) stateOf(access *qlik.Access) UserState {
 	}
 }
 
-// serving returns the accesses of a user that can serve, the one that Qlik uses first.
-func serving(accesses []qlik.Access) []*qlik.Access {
+// serving returns the accesses of a user that can serve, the one that the user needs first:
+// one that is in use, and then the one that Qlik uses first.
+func (q *Question) serving(accesses []qlik.Access) []*qlik.Access {
 	var all []*qlik.Access
 	for i := range accesses {
 		if !is(accesses[i].Quarantined) {
@@ -154,6 +160,7 @@ func serving(accesses []qlik.Access) []*qlik.Access {
 	slices.SortStableFunc(all, func(a, b *qlik.Access) int {
 		return cmp.Or(
 			cmp.Compare(one(is(a.Excess)), one(is(b.Excess))),
+			cmp.Compare(one(q.useless(a)), one(q.useless(b))),
 			cmp.Compare(slices.Index(order, a.License), slices.Index(order, b.License)))
 	})
 	return all
