@@ -42,6 +42,7 @@ func Start() (*Demo, error) {
 	now := time.Now()
 	clock := qliktest.NewClock(now.Add(-warmUp))
 	company := qliktest.Company(users)
+	company.Users = append(company.Users, idle()...)
 	company.Now = clock.Now
 	company.Seed = seed
 	company.TraceLogDir = filepath.Join(dir, "logs")
@@ -63,6 +64,29 @@ func Start() (*Demo, error) {
 	d.people.WarmUp(clock, now)
 	clock.Follow()
 	return d, nil
+}
+
+// idle returns users who hold a license for nothing, so that the command licenses has
+// something to show. They do not log in.
+func idle() []qliktest.User {
+	const day = 24 * time.Hour
+	user := func(id, name string, license qliktest.License, unusedFor int) qliktest.User {
+		return qliktest.User{
+			Directory: qliktest.CompanyDirectory, ID: id, Name: name, License: license,
+			HeldFor: 400 * day, UnusedFor: time.Duration(unusedFor) * day, Away: true,
+		}
+	}
+	users := []qliktest.User{
+		user("agnes.holm", "Agnes Holm", qliktest.Professional, 0), user("boris.lang", "Boris Lang", qliktest.Analyzer, 0),
+		user("carla.stein", "Carla Stein", qliktest.Professional, 240), user("dieter.paul", "Dieter Paul", qliktest.Analyzer, 130),
+		user("emma.roth", "Emma Roth", qliktest.Analyzer, 35), user("frank.wolf", "Frank Wolf", qliktest.Analyzer, 60),
+		user("gerda.voss", "Gerda Voss", qliktest.Analyzer, 20), user("henry.beck", "Henry Beck", qliktest.Analyzer, 0),
+	}
+	users[4].RemovedExternally = true
+	users[5].Inactive = true
+	users[6].Second = qliktest.Professional
+	users[7].HeldFor = 10 * day // newly given
+	return users
 }
 
 // Run simulates the users until ctx ends.

@@ -143,6 +143,8 @@ type User struct {
 	LastUsed string
 	// Inactive and RemovedExternally mark a user that left the user directory. Licenses stay allocated.
 	Inactive, RemovedExternally bool
+	// Away marks a user who does not log in. It matters to People only.
+	Away bool
 	// Deleted marks a user that was deleted from the repository while a license was allocated. Whether the license stays allocated then is
 	// unknown (docs/qlik.md, "Licenses").
 	Deleted bool

@@ -92,6 +92,7 @@ func NewPeople(site *Site, seed uint64) *People {
 		who := &person{User: u}
 		switch {
 		case len(p.hubs) == 0:
+		case u.Away:
 		case u.Admin:
 			for _, device := range devices[:min(site.config.SessionLimit+1, len(devices))] {
 				who.places = append(who.places, place{device, p.hubs[0]})
