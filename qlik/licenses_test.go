@@ -373,6 +373,8 @@ func TestUsageRows(t *testing.T) {
 // FuzzRepository checks that no response of the repository causes a panic or hangs.
 func FuzzRepository(f *testing.F) {
 	for _, seed := range []string{
+		`[{"deletedUserId":"a","deletedUserDirectory":"b","lastUsed":"9999-12-31T00:00:00Z","createdDate":"0001-01-01T00:00:00Z"}]`,
+		`{"tokensEnabled":true,"totalTokens":1e300,"userAccess":{"allocatedTokens":-1},"loginAccess":7}`, `[{"userDirectory":"a","userId":"b","inactive":true}]`,
 		`[]`, `null`, `{}`, list(access("anna", 1, "")), `[{"user":null}]`, `[{"sessions":[{"sessionID":"s"}],"sessionID":"t","modifiedByUserName":"A\\b"}]`,
 		`[{"serverNodeConfiguration":{"hostName":"a"},"serviceType":"Proxy","serviceState":99,"settings":{"restListenPort":-1,"virtualProxies":[{"id":"1"}]},"id":"1","prefix":"/a//b/"}]`,
 		`{"professionalAccess":{"enabled":true,"total":1e300},"analyzerTimeAccess":{"enabled":true,"allocatedMinutes":1e300},"keyDetails":"Valid To: 9999-99-99"}`,
@@ -389,6 +391,14 @@ func FuzzRepository(f *testing.F) {
 		if licenses, err := c.Licenses(t.Context()); err == nil {
 			licenses.Of(NewUser("LAB", "anna"))
 		}
+		if _, accesses, err := c.Accesses(t.Context()); err == nil {
+			for i := range accesses {
+				if a := &accesses[i]; a.User.Directory == "" || a.User.ID == "" || a.NeverUsed && !a.LastUsed.IsZero() || a.LastUsed.After(today) {
+					t.Errorf("%+v", a)
+				}
+			}
+		}
+		_, _ = clientOf(everyPath(body)).FormerUsers(t.Context())
 		_, _ = c.UsageRows(t.Context(), &Licenses{inUse: licenseTypes})
 		every := clientOf(everyPath(body))
 		links, _ := every.Topology(t.Context())
