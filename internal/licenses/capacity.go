@@ -26,38 +26,24 @@ const (
 	Lasts   Forecast = "lasts"    // until the reset
 )
 
-const (
-	// unit is the smallest part of the capacity that can be used
-	// (docs/qlik.md, "License models").
-	unit = 6 * time.Minute
-	// minElapsed is the part of a month that must have passed to say how it goes on.
-	minElapsed = 24 * time.Hour
-)
-
 func newCapacity(of *qlik.Capacity, now time.Time) *Capacity {
 	if of == nil {
 		return nil
 	}
-	start := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, now.Location())
-	resets := start.AddDate(0, 1, 0)
+	_, resets := qlik.CapacityPeriod(now)
 	c := &Capacity{Allocated: minutes(of.Allocated), Used: minutes(of.Used), Resets: resets}
 	if of.Allocated == nil || of.Used == nil {
 		return c
 	}
-	left := max(*of.Allocated-*of.Used, 0)
-	c.Left = minutes(&left)
-	elapsed := now.Sub(start)
-	switch {
-	case left < unit:
+	c.Left = minutes(new(max(*of.Allocated-*of.Used, 0)))
+	switch runsOut := of.Lasts(now); {
+	case *of.Allocated == 0: // none is allocated
+	case of.UsedUp():
 		c.Forecast = UsedUp
-	case elapsed < minElapsed:
-	default:
+	case runsOut.IsZero() || !runsOut.Before(resets):
 		c.Forecast = Lasts
-		// In seconds, because a product of two durations does not fit.
-		after := left.Seconds() * elapsed.Seconds() / max(of.Used.Seconds(), 1)
-		if after < resets.Sub(now).Seconds() {
-			c.Forecast, c.RunsOut = RunsOut, now.Add(time.Duration(after*float64(time.Second))).UTC().Truncate(time.Second)
-		}
+	default:
+		c.Forecast, c.RunsOut = RunsOut, runsOut.UTC().Truncate(time.Second)
 	}
 	return c
 }
