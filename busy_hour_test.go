@@ -37,6 +37,9 @@ import (
 // shows a user says the same about every user: why, the page of the user and its JSON, the
 // list of users and its JSON, the metrics, and the texts of the alerts.
 func TestBusyHour(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many processes; TestAnswersPredictLogins reads the same site")
+	}
 	if _, err := exec.LookPath("promtool"); err != nil {
 		t.Log("promtool is not in PATH (Debian: package prometheus), so the texts of the alerts were not compared")
 	}
