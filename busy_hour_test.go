@@ -223,6 +223,7 @@ func (s *shown) user(moment string, listed *sessions.Listed, kinds map[string]in
 	}
 	check("the name", a.User, name)
 	check("the sentence", a.CanLogIn != nil || strings.Contains(a.Verdict, "unknown") || strings.Contains(a.Verdict, "apps cannot be opened") || !a.Complete || user.Anonymous(), true)
+	check("an advice to end sessions without a command", strings.Contains(a.Advice, "end sessions;") && a.Command == "", false)
 	s.checkList(check, listed, a)
 	s.checkPage(check, string(s.get(path, "text/html")), a)
 	s.checkMetrics(check, listed, a)

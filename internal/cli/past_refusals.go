@@ -2,19 +2,16 @@ package cli
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
+	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
-
-// maxRefusals is the maximum number of refusals of a user in the output.
-const maxRefusals = 20
 
 // refusalsValidity is how long refusals are valid after they were read. A command needs them
 // several times in a row, and a log can be large.
@@ -37,25 +34,17 @@ func PastRefusals(ctx context.Context, globs []string, logger log.Logger) func(n
 }
 
 func pastRefusals(ctx context.Context, globs []string, logger log.Logger, now time.Time, licenses *qlik.Licenses) qlik.Refusals {
-	refused := make(qlik.Refusals)
+	denials := collector.NewDenials(nil)
 	for _, glob := range globs {
 		err := auditlog.Past(ctx, glob, now.Add(-24*time.Hour), func(denial auditlog.Denial) {
 			if denial.Time.After(now) { // since then, or by another clock
 				denial.Time = now
 			}
-			if user := denial.User.Counted(); user != (qlik.User{}) {
-				refused[user] = append(refused[user], qlik.Refusal{
-					At: denial.Time, Reason: denial.Reason, License: licenses.Before(denial.Time, user),
-				})
-			}
+			denials.Denied(denial, licenses.Before(denial.Time, denial.User.Counted()))
 		})
 		if err != nil {
 			_ = level.Warn(logger).Log("msg", "Cannot read the audit log; some refused logins are not shown", "file", glob, "err", err)
 		}
 	}
-	for user, refusals := range refused {
-		slices.SortStableFunc(refusals, func(a, b qlik.Refusal) int { return b.At.Compare(a.At) })
-		refused[user] = refusals[:min(len(refusals), maxRefusals)]
-	}
-	return refused
+	return denials.Refused(now)
 }

@@ -143,7 +143,7 @@ func (o *opened) user(written string) (user qlik.User, ok bool) {
 // sessions, and counts a user as known if the repository does not answer.
 func (o *opened) exists(ctx context.Context, user qlik.User) bool {
 	snapshot := o.newest()
-	if snapshot.Facts(user) != nil || user == qlik.AnonymousUser || o.site.Find == nil || len(user.ID) > maxSearched {
+	if snapshot.Has(user) || user == qlik.AnonymousUser || o.site.Find == nil || len(user.ID) > maxSearched {
 		return true
 	}
 	if snapshot.Licenses != nil {
