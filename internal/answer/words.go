@@ -75,7 +75,7 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 			verdict: name + " holds no license, so apps cannot be opened. The session limit does not apply.",
 			advice:  advice,
 			tell: tell("You have no Qlik Sense license. I will ask whether you should have one.",
-				"Vous n'avez pas de licence Qlik Sense. Je vais demander si vous devez en avoir une.",
+				"Vous n'avez pas de licence Qlik Sense. Je vais demander si une licence est prévue pour vous.",
 				"Sie haben keine Lizenz für Qlik Sense. Ich frage nach, ob Sie eine bekommen sollen."),
 		}
 	case !q.Snapshot.Has(q.User):
@@ -213,7 +213,7 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row, 
 			why:     "Qlik refused the login for want of a license, and no license is assigned to the user.",
 			advice:  "Ask who decides about licenses. If the user should have one, assign it in the QMC under License management: the next login works, and the exporter knows of it within five minutes. There is nothing to free.",
 			tell: tell("You have no Qlik Sense license, so Qlik does not let you in. I will ask whether you should have one.",
-				"Vous n'avez pas de licence Qlik Sense, c'est pourquoi Qlik refuse l'accès. Je vais demander si vous devez en avoir une.",
+				"Vous n'avez pas de licence Qlik Sense, c'est pourquoi Qlik refuse l'accès. Je vais demander si une licence est prévue pour vous.",
 				"Sie haben keine Lizenz für Qlik Sense, deshalb lässt Qlik Sie nicht hinein. Ich frage nach, ob Sie eine bekommen sollen."),
 		}
 	case headroom.CauseLicenseService:
