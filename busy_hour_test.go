@@ -37,6 +37,9 @@ import (
 // shows a user says the same about every user: why, the page of the user and its JSON, the
 // list of users and its JSON, the metrics, and the texts of the alerts.
 func TestBusyHour(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many processes; TestAnswersPredictLogins reads the same site")
+	}
 	if _, err := exec.LookPath("promtool"); err != nil {
 		t.Log("promtool is not in PATH (Debian: package prometheus), so the texts of the alerts were not compared")
 	}
@@ -220,6 +223,7 @@ func (s *shown) user(moment string, listed *sessions.Listed, kinds map[string]in
 	}
 	check("the name", a.User, name)
 	check("the sentence", a.CanLogIn != nil || strings.Contains(a.Verdict, "unknown") || strings.Contains(a.Verdict, "apps cannot be opened") || !a.Complete || user.Anonymous(), true)
+	check("an advice to end sessions without a command", strings.Contains(a.Advice, "end sessions;") && a.Command == "", false)
 	s.checkList(check, listed, a)
 	s.checkPage(check, string(s.get(path, "text/html")), a)
 	s.checkMetrics(check, listed, a)

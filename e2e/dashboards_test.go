@@ -300,6 +300,7 @@ func TestDashboards(t *testing.T) {
 			case "qlik-exporter":
 				l.empty["Failed requests by kind A"] = "no request failed"
 			case "qlik-user":
+				l.empty["Refused B"], l.empty["Refusals B"] = "the user holds a license", "the user holds a license"
 				if l.variables["site"] == "unnamed" {
 					l.empty = noUsers(t, l)
 				}

@@ -77,13 +77,8 @@ func New(q *Question) *Answer {
 		Refused: []Refusal{}, Slots: []Slot{},
 	}
 	facts := q.Snapshot.Facts(q.User)
-	row := sessions.Row{UserStatus: headroom.UserStatus{User: q.User}}
-	if facts == nil {
-		facts = &headroom.Facts{Now: q.Snapshot.Heard, Limit: q.Snapshot.Limit, EffectiveHeadroom: q.Snapshot.Limit, Complete: a.Complete}
-	} else {
-		row.UserStatus = q.Snapshot.Of(q.User)
-		a.describe(facts, &row.UserStatus)
-	}
+	row := sessions.Row{UserStatus: q.Snapshot.Of(q.User)}
+	a.describe(facts, &row.UserStatus)
 	say := q.judge(a, facts, &row)
 	a.Verdict, a.Why, a.Advice, a.Say = say.verdict, say.why, say.advice, say.tell
 	if say.canEnd && sessions.NeverEnded(&row, q.ServiceAccounts) == "" && q.Snapshot.Wait(&row.UserStatus).IsZero() {

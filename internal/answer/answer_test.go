@@ -38,7 +38,7 @@ func TestWordsOfCauses(t *testing.T) {
 			what := fmt.Sprintf("%s, next slot at %s", cause, next)
 			q := &Question{User: qlik.NewUser("LAB", "anna"), Now: noon}
 			facts := &headroom.Facts{Limit: 5, Slots: []headroom.Slot{{State: headroom.SlotIdle}, {State: headroom.SlotIdle}, {State: headroom.SlotLeftover}}}
-			w := q.because(&Answer{Cause: cause, Sessions: 5}, facts, &sessions.Row{UserStatus: headroom.UserStatus{NextSlot: next}})
+			w := q.because(&Answer{Cause: cause, Sessions: 5}, facts, &sessions.Row{UserStatus: headroom.UserStatus{NextSlot: next}}, false)
 			checkSentence(t, what, w.why)
 			checkSentence(t, what, w.advice)
 			for _, language := range []string{English, French, German} {
@@ -202,12 +202,12 @@ func TestSlotsThatMayCool(t *testing.T) {
 	next := noon.Add(4 * time.Minute)
 	facts := &headroom.Facts{Limit: 5, Slots: []headroom.Slot{{State: headroom.SlotActive}, {State: headroom.SlotEnded, FreesAt: next}}}
 	row := &sessions.Row{UserStatus: headroom.UserStatus{NextSlot: next}}
-	w := q.because(&Answer{Cause: headroom.CauseUnknown, Sessions: 4}, facts, row)
+	w := q.because(&Answer{Cause: headroom.CauseUnknown, Sessions: 4}, facts, row, false)
 	if w.canEnd || !strings.HasPrefix(w.advice, "Wait until 12:04:00 UTC (in 4 min).") || !strings.Contains(w.tell[English], "12:04") {
 		t.Errorf("%t, %s, %s", w.canEnd, w.advice, w.tell)
 	}
 	facts.Slots[1].FreesAt = time.Time{}
-	if w := q.because(&Answer{Cause: headroom.CauseUnknown, Sessions: 4}, facts, row); !w.canEnd {
+	if w := q.because(&Answer{Cause: headroom.CauseUnknown, Sessions: 4}, facts, row, false); !w.canEnd {
 		t.Errorf("left over: %s", w.advice)
 	}
 }
@@ -257,6 +257,63 @@ func TestVerdictOfCapacity(t *testing.T) {
 		checkSentence(t, test.name, a.Advice)
 		for language, sentence := range a.Say {
 			checkSentence(t, test.name+" "+language, sentence)
+		}
+	}
+}
+
+// TestUserWithoutSessions checks what is said of users whom the snapshot does not list.
+func TestUserWithoutSessions(t *testing.T) {
+	anna, bert := qlik.NewUser("LAB", "anna"), qlik.NewUser("LAB", "bert")
+	analyzer := map[qlik.User]qlik.LicenseSet{bert: qlik.NewLicenseSet(qlik.LicenseAnalyzer)}
+	reloads := map[qlik.User]headroom.ServiceAccount{bert: headroom.ConnectsReloads}
+	down := &qlik.Error{Kind: qlik.KindTimeout, Err: fmt.Errorf("no answer")}
+	for _, test := range []struct {
+		name     string
+		holders  map[qlik.User]qlik.LicenseSet
+		accounts map[qlik.User]headroom.ServiceAccount
+		roles    map[qlik.User]bool
+		err      error
+		verdict  string
+		can      string
+		advice   string // a part
+	}{
+		{"licensed", analyzer, nil, nil, nil, `LAB\bert has no sessions, so no limit is in the way.`, "true", "another cause"},
+		{"licensed, incomplete", analyzer, nil, nil, down, `LAB\bert has no session on the nodes that answer. The other nodes may have some.`, "null", "check"},
+		{"no license", nil, nil, nil, nil, `LAB\bert holds no license, so apps cannot be opened. The session limit does not apply.`, "null", "An administrator needs no license"},
+		{"no license and no administrator", nil, nil, map[qlik.User]bool{bert: false}, nil, `LAB\bert holds no license, so apps cannot be opened. The session limit does not apply.`, "null", "If the user should open apps"},
+		{"administrator", nil, nil, map[qlik.User]bool{bert: true}, nil, `LAB\bert can log in: the session limit does not apply to administrators without a license.`, "true", "Nothing to free"},
+		{"account of reloads, licensed", analyzer, reloads, nil, nil, `LAB\bert has no sessions, so no limit is in the way.`, "true", "Move the data connections"},
+		{"account of reloads, not licensed", nil, reloads, nil, nil, `LAB\bert holds no license, so the session limit does not apply.`, "null", "Leave it like that"},
+	} {
+		link, other := qlik.Link{Node: "qlik1", VirtualProxy: "/"}, qlik.Link{Node: "qlik2", VirtualProxy: "/"}
+		snapshot, _ := headroom.New(headroom.Config{Limit: 5, CoolingTime: 5 * time.Minute}).Observe(headroom.Round{
+			Asked: noon, Heard: noon, Licenses: &qlik.Licenses{Certain: true, ReadAt: noon, Holders: test.holders},
+			Links:           []headroom.LinkResult{{Link: link, Sessions: []qlik.Session{{ID: "1", User: anna, Link: &link}}}, {Link: other, Err: test.err}},
+			ServiceAccounts: test.accounts, Administrators: test.roles,
+		})
+		a := New(&Question{Snapshot: snapshot, User: bert, Program: "qlik_exporter", Now: noon})
+		can := "null"
+		if a.CanLogIn != nil {
+			can = fmt.Sprint(*a.CanLogIn)
+		}
+		if a.Verdict != test.verdict || can != test.can || !strings.Contains(a.Advice, test.advice) || a.Command != "" || a.License == "" {
+			t.Errorf("%s: %s %q, %q, command %q, license %q", test.name, can, a.Verdict, a.Advice, a.Command, a.License)
+		}
+	}
+}
+
+// TestWaitingIsAsFast checks that nobody is told to end sessions, or to close anything, if a
+// slot becomes free by itself as soon.
+func TestWaitingIsAsFast(t *testing.T) {
+	q := &Question{User: qlik.NewUser("LAB", "anna"), Now: noon}
+	row := &sessions.Row{UserStatus: headroom.UserStatus{NextSlot: noon.Add(4 * time.Minute)}}
+	for _, cause := range []headroom.Cause{
+		headroom.CauseEmbeddedPage, headroom.CauseForgottenWindows, headroom.CauseSeveralVirtualProxies, headroom.CauseNotSticky,
+		headroom.CauseSeveralWindows, headroom.CauseUnknown,
+	} {
+		w := q.because(&Answer{Cause: cause, Sessions: 5}, &headroom.Facts{Limit: 5}, row, true)
+		if advice := strings.ToLower(w.advice); !strings.Contains(advice, "wait until 12:04:00 utc (in 4 min): ending sessions would free no slot sooner.") || w.tell[English] != "Please log in again at 12:04. You do not need to close anything." {
+			t.Errorf("%s: %s %s", cause, w.advice, w.tell[English])
 		}
 	}
 }

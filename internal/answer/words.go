@@ -68,21 +68,17 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 			tell:    technical(),
 		}
 	case facts.License == qlik.LicenseNone && !facts.Administrator:
+		advice := "If the user should open apps, assign a license in the QMC under License management."
+		if !facts.RolesKnown {
+			advice = "An administrator needs no license to work in the QMC. " + advice
+		}
 		return words{
 			verdict: name + " holds no license, so apps cannot be opened. The session limit does not apply.",
-			advice:  "If the user should open apps, assign a license in the QMC under License management.",
+			advice:  advice,
 			tell: tell("You have no Qlik Sense license. I will ask whether you should have one.",
-				"Vous n'avez pas de licence Qlik Sense. Je vais demander si vous devez en avoir une.",
+				"Vous n'avez pas de licence Qlik Sense. Je vais demander si une licence est prévue pour vous.",
 				"Sie haben keine Lizenz für Qlik Sense. Ich frage nach, ob Sie eine bekommen sollen."),
 		}
-	case row.EffectiveHeadroom > 0 && !facts.Complete && !facts.RowsKnown:
-		return q.unknown(fmt.Sprintf("%s: at most %s free, but a node does not answer, so there may be more sessions.", name, free(row.EffectiveHeadroom)))
-	case q.Snapshot.Facts(q.User) == nil:
-		if !facts.Complete {
-			return q.unknown(name + " has no session on the nodes that answer. The other nodes may have some.")
-		}
-		can(true)
-		return words{verdict: name + " has no sessions, so no limit is in the way.", advice: "Nothing to free. If the login fails, look for another cause than the session limit.", tell: logIn()}
 	case q.capacityUsedUp(facts):
 		can(false)
 		return words{
@@ -92,6 +88,18 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 				"Les minutes partagées de votre licence Qlik sont épuisées pour ce mois. Je vais demander si vous pouvez avoir votre propre licence.",
 				"Die gemeinsamen Minuten Ihrer Qlik-Lizenz sind für diesen Monat verbraucht. Ich frage nach, ob Sie eine eigene Lizenz bekommen können."),
 		}
+	case !q.Snapshot.Has(q.User):
+		if !facts.Complete && !facts.RowsKnown {
+			return q.unknown(name + " has no session on the nodes that answer. The other nodes may have some.")
+		}
+		can(true)
+		w := words{verdict: name + " has no sessions, so no limit is in the way.", advice: "Nothing to free. If the login fails, look for another cause than the session limit.", tell: logIn()}
+		if facts.ServiceAccount != headroom.NoServiceAccount {
+			w.advice = q.serviceAccountAdvice(facts)
+		}
+		return w
+	case row.EffectiveHeadroom > 0 && !facts.Complete && !facts.RowsKnown:
+		return q.unknown(fmt.Sprintf("%s: at most %s free, but a node does not answer, so there may be more sessions.", name, free(row.EffectiveHeadroom)))
 	case row.EffectiveHeadroom > 1:
 		can(true)
 		w := words{verdict: fmt.Sprintf("%s can log in: %s free.", name, free(row.EffectiveHeadroom)), advice: "Nothing to free.", tell: logIn()}
@@ -107,7 +115,7 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 	default:
 		can(false)
 	}
-	w := q.because(a, facts, row)
+	w := q.because(a, facts, row, !q.Snapshot.Wait(&row.UserStatus).IsZero())
 	switch {
 	case a.Cause == headroom.CauseNoLicense || a.Cause == headroom.CauseLicenseService:
 	case *a.CanLogIn:
@@ -189,8 +197,9 @@ func (q *Question) clock(t time.Time) string {
 	return t.In(q.Now.Location()).Add(59 * time.Second).Format("15:04")
 }
 
-// because returns the sentences about the cause of a user near the limit.
-func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) words {
+// because returns the sentences about the cause of a user near the limit. To end sessions
+// is no advice if waiting is as fast.
+func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row, waiting bool) words {
 	wait := row.NextSlot
 	count := func(state headroom.SlotState) (n int) {
 		for i := range facts.Slots {
@@ -202,7 +211,27 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 	}
 	name := text.Visible(q.User.String())
 	can := row.EffectiveHeadroom > 0
-	patience := q.logOutOrWait(can, wait)
+	patience := q.logOutOrWait(can, wait, waiting)
+	endForYou := func(english, french, german string) map[string]string {
+		switch {
+		case waiting:
+			return patience.tell
+		case can:
+			return tell("You can log in once more. "+english+".", "Vous pouvez vous connecter encore une fois. "+french+".", "Sie können sich noch einmal anmelden. "+german+".")
+		default:
+			return tell(english+". Five minutes later, you can log in.", french+". Cinq minutes plus tard, vous pourrez vous connecter.", german+". Fünf Minuten später können Sie sich anmelden.")
+		}
+	}
+	endOrWait := func(end string) string {
+		switch {
+		case waiting:
+			return patience.advice
+		case can:
+			return end + "."
+		default:
+			return end + ": a slot is free five minutes later."
+		}
+	}
 	switch a.Cause {
 	case headroom.CauseNoLicense:
 		return words{
@@ -210,7 +239,7 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 			why:     "Qlik refused the login for want of a license, and no license is assigned to the user.",
 			advice:  "Ask who decides about licenses. If the user should have one, assign it in the QMC under License management: the next login works, and the exporter knows of it within five minutes. There is nothing to free.",
 			tell: tell("You have no Qlik Sense license, so Qlik does not let you in. I will ask whether you should have one.",
-				"Vous n'avez pas de licence Qlik Sense, c'est pourquoi Qlik refuse l'accès. Je vais demander si vous devez en avoir une.",
+				"Vous n'avez pas de licence Qlik Sense, c'est pourquoi Qlik refuse l'accès. Je vais demander si une licence est prévue pour vous.",
 				"Sie haben keine Lizenz für Qlik Sense, deshalb lässt Qlik Sie nicht hinein. Ich frage nach, ob Sie eine bekommen sollen."),
 		}
 	case headroom.CauseLicenseService:
@@ -271,9 +300,7 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 		return words{
 			why:    why,
 			advice: fmt.Sprintf("Wait until %s. Do not end more sessions: their slots would have to wait, too.", text.Coming(wait, q.Now)),
-			tell: tell(fmt.Sprintf("Please log in again at %s. You do not need to close anything.", at),
-				fmt.Sprintf("Reconnectez-vous à %s. Il n'est pas nécessaire de fermer quoi que ce soit.", at),
-				fmt.Sprintf("Bitte melden Sie sich um %s Uhr wieder an. Sie müssen dafür nichts schließen.", at)),
+			tell:   logInAt(at),
 		}
 	case headroom.CauseProgram:
 		return words{
@@ -296,8 +323,8 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 	case headroom.CauseEmbeddedPage:
 		return words{
 			why:    "Several sessions started at once on one virtual proxy, as from a page that embeds Qlik and loses its session cookie.",
-			advice: "Mend the page: its cookie is blocked (SameSite, third-party cookies, iOS). To help now: have the user close the page, and end its sessions" + minutesLater(can),
-			tell: endForYou(can, "The page that you opened started several sessions at once. Please close it. I can end its sessions for you",
+			advice: "Mend the page: its cookie is blocked (SameSite, third-party cookies, iOS). To help now: have the user close the page, and " + endOrWait("end its sessions"),
+			tell: endForYou("The page that you opened started several sessions at once. Please close it. I can end its sessions for you",
 				"La page que vous avez ouverte a démarré plusieurs sessions à la fois. Fermez-la. Je peux terminer ses sessions pour vous",
 				"Die Seite, die Sie geöffnet haben, hat mehrere Sitzungen auf einmal begonnen. Bitte schließen Sie sie. Ich kann ihre Sitzungen für Sie beenden"),
 			canEnd: true,
@@ -314,8 +341,8 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 		idle := count(headroom.SlotIdle)
 		return words{
 			why:    fmt.Sprintf("%s not been used for ten minutes or more.", have(idle)),
-			advice: "End the idle sessions" + minutesLater(can) + " A shorter session inactivity timeout of the virtual proxy prevents this.",
-			tell: endForYou(can, fmt.Sprintf("%d of your sessions are not in use, for example in windows that you have closed. I can end them for you", idle),
+			advice: capital(endOrWait("end the idle sessions")) + " A shorter session inactivity timeout of the virtual proxy prevents this.",
+			tell: endForYou(fmt.Sprintf("%d of your sessions are not in use, for example in windows that you have closed. I can end them for you", idle),
 				fmt.Sprintf("%d de vos sessions sont inutilisées, peut-être dans des fenêtres que vous avez fermées. Je peux les terminer pour vous", idle),
 				fmt.Sprintf("%d Ihrer Sitzungen werden nicht benutzt, zum Beispiel in Fenstern, die Sie geschlossen haben. Ich kann sie für Sie beenden", idle)),
 			canEnd: true,
@@ -345,7 +372,7 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 				tell:   leftover(false),
 			}
 		}
-		if slots := mayCool(facts); slots > 0 && facts.EffectiveHeadroom <= 0 && facts.EffectiveHeadroom+slots > 0 && !wait.IsZero() {
+		if slots := facts.MayCool(); slots > 0 && facts.EffectiveHeadroom <= 0 && facts.EffectiveHeadroom+slots > 0 && !wait.IsZero() {
 			at := q.clock(wait)
 			return words{
 				why:    fmt.Sprintf("Slots taken without a session: %d. It is unknown whether they cool or are left over, because their sessions ended unseen.", slots),
@@ -362,10 +389,22 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row) 
 	}
 }
 
+// logInAt returns what a person hears who only has to wait.
+func logInAt(clock string) map[string]string {
+	return tell(fmt.Sprintf("Please log in again at %s. You do not need to close anything.", clock),
+		fmt.Sprintf("Reconnectez-vous à %s. Il n'est pas nécessaire de fermer quoi que ce soit.", clock),
+		fmt.Sprintf("Bitte melden Sie sich um %s Uhr wieder an. Sie müssen dafür nichts schließen.", clock))
+}
+
 // logOutOrWait returns what helps a person with several sessions. Closing a window does
 // not end its session (docs/qlik.md, "End of a session").
-func (q *Question) logOutOrWait(can bool, wait time.Time) words {
+func (q *Question) logOutOrWait(can bool, wait time.Time, waiting bool) words {
 	switch {
+	case waiting:
+		return words{
+			advice: fmt.Sprintf("wait until %s: ending sessions would free no slot sooner.", text.Coming(wait, q.Now)),
+			tell:   logInAt(q.clock(wait)),
+		}
 	case can:
 		return words{
 			advice: "have the user log out where Qlik is not needed. Closing a window does not end its session.",
@@ -390,22 +429,6 @@ func (q *Question) logOutOrWait(can bool, wait time.Time) words {
 	}
 }
 
-// minutesLater returns the end of an advice to end sessions.
-func minutesLater(can bool) string {
-	if can {
-		return "."
-	}
-	return ": a slot is free five minutes later."
-}
-
-// endForYou returns what a person hears whose sessions can be ended.
-func endForYou(can bool, english, french, german string) map[string]string {
-	if can {
-		return tell("You can log in once more. "+english+".", "Vous pouvez vous connecter encore une fois. "+french+".", "Sie können sich noch einmal anmelden. "+german+".")
-	}
-	return tell(english+". Five minutes later, you can log in.", french+". Cinq minutes plus tard, vous pourrez vous connecter.", german+". Fünf Minuten später können Sie sich anmelden.")
-}
-
 // leftover returns what a person hears whose ended sessions are still counted.
 func leftover(others bool) map[string]string {
 	if others {
@@ -416,16 +439,6 @@ func leftover(others bool) map[string]string {
 	return tell("Qlik still counts sessions that have ended. That usually stops by itself. Please try again later. You do not need to close anything.",
 		"Qlik compte encore des sessions terminées. Cela se règle en général tout seul. Réessayez plus tard. Il n'est pas nécessaire de fermer quoi que ce soit.",
 		"Qlik zählt noch Sitzungen mit, die beendet sind. Das gibt sich meist von selbst. Bitte versuchen Sie es später noch einmal. Sie müssen dafür nichts schließen.")
-}
-
-// mayCool returns the number of slots of which it is unknown whether they cool.
-func mayCool(facts *headroom.Facts) (n int) {
-	for i := range facts.Slots {
-		if s := &facts.Slots[i]; s.State == headroom.SlotEnded && !s.FreesAt.IsZero() {
-			n++
-		}
-	}
-	return n
 }
 
 func capital(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }

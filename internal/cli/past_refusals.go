@@ -2,19 +2,16 @@ package cli
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
+	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
 )
-
-// maxRefusals is the maximum number of refusals of a user in the output.
-const maxRefusals = 20
 
 // refusalsValidity is how long refusals are valid after they were read. A command needs them
 // several times in a row, and a log can be large.

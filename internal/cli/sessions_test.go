@@ -23,6 +23,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions/sessionstest"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -354,7 +355,7 @@ no license  LAB\visitor   0                     -                     none      
 			t.Errorf("%v: %s", err, text)
 		}
 
-		time.Sleep(sessions.RecentlyRefused)
+		time.Sleep(headroom.RecentRefusal)
 		text = c.list(t, Query{}, 0, formatTable)
 		if strings.Contains(text, "visitor") || strings.Contains(text, "too many") || !strings.Contains(text, `no license  LAB\stranger`) {
 			t.Errorf("a quarter of an hour later:\n%s", text)

@@ -54,7 +54,7 @@ func (c *whyCommand) why(ctx context.Context, streams Streams) error {
 	var reply *answer.Answer
 	answered, err := c.exporter.ask(streams.Err, c.flags, func(client *exporter.Client) (err error) {
 		_, settings, _ := c.settings()
-		reply, err = c.askExporter(ctx, client, opened, settings)
+		reply, err = c.askExporter(ctx, client, settings)
 		return err
 	})
 	switch {
@@ -89,28 +89,42 @@ func (c *whyCommand) why(ctx context.Context, streams Streams) error {
 	return err
 }
 
-// askExporter finds the user among those that the exporter and the repository know, and
-// asks the exporter about it.
-func (c *whyCommand) askExporter(ctx context.Context, client *exporter.Client, opened *openSite, settings *config.Site) (*answer.Answer, error) {
-	list, err := client.Sessions(ctx, c.site)
-	if err != nil {
-		return nil, err
-	}
-	if err := sameSite(settings, list.Hosts); err != nil {
-		return nil, err
-	}
-	var users []qlik.User
-	for i := range list.Users {
-		users = append(users, list.Users[i].User())
-	}
-	user, err := opened.oneUser(ctx, users, c.user)
-	if err != nil {
-		return nil, &notOneUserError{err}
-	}
-	query := url.Values{"user": {user.String()}}
+// askExporter has the exporter find the user, and asks it about this user.
+func (c *whyCommand) askExporter(ctx context.Context, client *exporter.Client, settings *config.Site) (*answer.Answer, error) {
+	query := make(url.Values)
 	if c.site != "" {
 		query.Set("site", c.site)
 	}
+	find := func(searched string) (*sessions.Found, error) {
+		found := new(sessions.Found)
+		query.Set("q", searched)
+		err := client.Get(ctx, "api/users", query, found)
+		if err == nil && found.Query != strings.TrimSpace(searched) {
+			err = errors.New("the answer is not a list of users")
+		}
+		return found, err
+	}
+	found, err := find(c.user)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameSite(settings, found.Hosts); err != nil {
+		return nil, err
+	}
+	user, err := theOne(usersOf(found), c.user, found.More)
+	if err != nil {
+		if len(found.Users) == 0 {
+			if wider, wideErr := find(beginning(c.user)); wideErr == nil {
+				err = addSimilar(err, usersOf(wider), c.user)
+			}
+			if !found.Everybody {
+				err = fmt.Errorf("%w; the repository was not searched", err)
+			}
+		}
+		return nil, &notOneUserError{err}
+	}
+	query.Del("q")
+	query.Set("user", user.String())
 	reply := new(answer.Answer)
 	if err := client.Get(ctx, "sessions/user", query, reply); err != nil {
 		return nil, err
@@ -153,35 +167,100 @@ const maxNamed = 10
 // oneUser returns the user that a text names: one of the users, or one whom the repository
 // knows.
 func (c *openSite) oneUser(ctx context.Context, users []qlik.User, searched string) (qlik.User, error) {
-	if c.Site != nil {
-		name := searched
-		if user, err := qlik.ParseUser(searched); err == nil {
-			name = user.ID // the repository searches ids without their directories
-		}
+	withKnown := func(name string) []qlik.User {
+		all := slices.Clone(users)
 		known, _ := c.Site.FindUsers(ctx, name) // match reports an error
 		for _, user := range known {
-			users = append(users, user.User)
+			all = append(all, user.User)
 		}
+		return all
 	}
-	matching, _, err := c.match(ctx, users, searched)
+	name := searched
+	if user, err := qlik.ParseUser(searched); err == nil {
+		name = user.ID // the repository searches ids without their directories
+	}
+	matching, _, err := c.match(ctx, withKnown(name), searched)
 	if err != nil {
 		return qlik.User{}, err
 	}
-	found := slices.SortedFunc(maps.Keys(matching), qlik.User.Compare)
+	user, err := theOne(slices.SortedFunc(maps.Keys(matching), qlik.User.Compare), searched, false)
+	if len(matching) == 0 {
+		err = addSimilar(err, withKnown(beginning(searched)), searched)
+	}
+	return user, err
+}
+
+func usersOf(found *sessions.Found) []qlik.User {
+	var users []qlik.User
+	for i := range found.Users {
+		directory, id, _ := strings.Cut(found.Users[i].User, `\`)
+		users = append(users, qlik.NewUser(directory, id))
+	}
+	return users
+}
+
+// theOne returns the user whom a text names: the one with this name or id, or the only one
+// that matches. More is whether more users match.
+func theOne(matching []qlik.User, searched string, more bool) (qlik.User, error) {
+	id := qlik.NewUser("", searched).ID
+	named := slices.DeleteFunc(slices.Clone(matching), func(u qlik.User) bool {
+		return !strings.EqualFold(u.String(), searched) && !strings.EqualFold(u.Directory+"/"+u.ID, searched) && u.ID != id
+	})
 	var names []string
-	for _, user := range found {
+	for _, user := range matching {
 		names = append(names, text.Visible(user.String()))
 	}
+	list := strings.Join(names[:min(len(names), maxNamed)], ", ")
 	switch {
-	case len(names) == 1:
-		return found[0], nil
-	case len(names) == 0:
+	case len(named) == 1:
+		return named[0], nil
+	case len(matching) == 1 && !more:
+		return matching[0], nil
+	case len(matching) == 0:
 		return qlik.User{}, fmt.Errorf("%s: nobody with this name has sessions, was refused, or is in the repository", text.Visible(searched))
+	case more:
+		return qlik.User{}, fmt.Errorf("%s: more than %d users match, among them %s; write more of the name", text.Visible(searched), len(names), list)
 	case len(names) > maxNamed:
-		return qlik.User{}, fmt.Errorf("%s: %d users match, among them %s; write more of the name", text.Visible(searched), len(names), strings.Join(names[:maxNamed], ", "))
+		return qlik.User{}, fmt.Errorf("%s: %d users match, among them %s; write more of the name", text.Visible(searched), len(names), list)
 	default:
-		return qlik.User{}, fmt.Errorf("%s: several users match: %s", text.Visible(searched), strings.Join(names, ", "))
+		return qlik.User{}, fmt.Errorf("%s: several users match: %s", text.Visible(searched), list)
 	}
+}
+
+const (
+	// minSimilar is the shortest beginning that similar ids share with a text.
+	minSimilar = 3
+	// maxSimilar is the maximum number of similar users in an error.
+	maxSimilar = 5
+)
+
+// beginning returns the first characters of the id in a text.
+func beginning(searched string) string {
+	id := []rune(idIn(searched))
+	return string(id[:min(len(id), minSimilar)])
+}
+
+// idIn returns the id in a text that can begin with a directory.
+func idIn(searched string) string {
+	return qlik.NewUser("", searched[strings.LastIndexAny(searched, `\/`)+1:]).ID
+}
+
+// addSimilar adds to an error the users whose ids contain the longest beginning of the id
+// that was searched.
+func addSimilar(err error, users []qlik.User, searched string) error {
+	id := []rune(idIn(searched))
+	for n := len(id); n >= minSimilar; n-- {
+		var names []string
+		for _, user := range users {
+			if name := text.Visible(user.String()); strings.Contains(user.ID, string(id[:n])) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		if slices.Sort(names); len(names) > 0 {
+			return fmt.Errorf("%w; similar: %s", err, strings.Join(names[:min(len(names), maxSimilar)], ", "))
+		}
+	}
+	return err
 }
 
 // writeAnswer writes an answer for people, on one screen.

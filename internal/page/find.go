@@ -26,33 +26,11 @@ const (
 	findTimeout = 5 * time.Second
 )
 
-// Found is the answer to a search for users.
-type Found struct {
-	Site  string      `json:"site,omitempty"` // "" if flags describe the only site
-	Query string      `json:"query"`
-	Users []FoundUser `json:"users"` // the best matches first
-	More  bool        `json:"more"`  // more users match than are listed
-	// Everybody is false if the repository did not answer. Then only users with sessions or
-	// refused logins are found.
-	Everybody bool `json:"everybody"`
-}
-
-// FoundUser is a user that matches a search.
-type FoundUser struct {
-	User     string `json:"user"` // DIRECTORY\id
-	Name     string `json:"name"` // display name; "" if unknown
-	Sessions int    `json:"sessions"`
-	// EffectiveHeadroom is absent for users without sessions and for those without a limit.
-	EffectiveHeadroom *int `json:"effective_headroom,omitempty"`
-	// Unlicensed is why the user cannot log in although slots are free.
-	Unlicensed sessions.Unlicensed `json:"unlicensed,omitempty"`
-}
-
 // find returns the users of a site that match a text: by each of its words in the
 // directory, the id, or the display name, or by the hash from a label.
-func (o *opened) find(ctx context.Context, searched string) *Found {
+func (o *opened) find(ctx context.Context, searched string) *sessions.Found {
 	rows := o.newest().rows()
-	found := &Found{Query: searched, Users: []FoundUser{}, Everybody: true}
+	found := &sessions.Found{Hosts: o.site.Hosts, Query: searched, Users: []sessions.FoundUser{}, Everybody: true}
 	if user, is := o.hashed("", searched); is {
 		found.Users = append(found.Users, newFoundUser(user, "", rowOf(rows, user)))
 		return found
@@ -101,7 +79,8 @@ type match struct {
 func rankOf(user qlik.User, name string, words []string) int {
 	whole := strings.Join(words, " ")
 	back, slash := strings.ToLower(user.String()), strings.ToLower(user.Directory+"/"+user.ID)
-	if whole == back || whole == slash || whole == user.ID {
+	withoutBackslash := strings.EqualFold(user.Directory+user.ID, whole) // a shell has removed it
+	if whole == back || whole == slash || whole == user.ID || withoutBackslash {
 		return 1
 	}
 	name = strings.ToLower(name)
@@ -113,8 +92,8 @@ func rankOf(user qlik.User, name string, words []string) int {
 	return 2
 }
 
-func newFoundUser(user qlik.User, name string, row *sessions.Row) FoundUser {
-	found := FoundUser{User: user.String(), Name: text.Visible(name)}
+func newFoundUser(user qlik.User, name string, row *sessions.Row) sessions.FoundUser {
+	found := sessions.FoundUser{User: user.String(), Name: text.Visible(name)}
 	if row != nil {
 		found.Sessions, found.Unlicensed = row.Sessions, row.Unlicensed
 		if row.Limited {
@@ -224,7 +203,7 @@ const tooLong = "The text is too long for a name."
 
 // findView is the data of find.html.
 type findView struct {
-	*Found
+	*sessions.Found
 
 	Action      string // URL of the search
 	Site        string
@@ -242,7 +221,7 @@ type foundRow struct {
 
 // serveFind searches and leads to the user, or to the list of those who match.
 func (h *handler) serveFind(w http.ResponseWriter, r *http.Request, o *opened, searched string) {
-	status, found := http.StatusOK, &Found{Query: searched, Everybody: true}
+	status, found := http.StatusOK, &sessions.Found{Query: searched, Everybody: true}
 	switch {
 	case len(searched) > maxSearched:
 		status, found.Query = http.StatusBadRequest, ""
@@ -266,11 +245,11 @@ func (h *handler) serveFind(w http.ResponseWriter, r *http.Request, o *opened, s
 
 // certain reports whether the first match is the user that was searched, so that no list
 // is needed.
-func (o *opened) certain(found *Found) bool {
+func (o *opened) certain(found *sessions.Found) bool {
 	return len(found.Users) == 1 && (found.Everybody || o.site.Find == nil) || strings.EqualFold(found.Users[0].User, found.Query)
 }
 
-func newFindView(found *Found, site string) *findView {
+func newFindView(found *sessions.Found, site string) *findView {
 	v := &findView{Found: found, Action: "user", Site: site, Back: "../sessions" + query{Site: site}.url()}
 	for i := range found.Users {
 		user := &found.Users[i]

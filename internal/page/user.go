@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/answer"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
@@ -89,7 +90,7 @@ func (h *handler) serveUser(w http.ResponseWriter, r *http.Request) {
 			failJSON(nil)(w, text.Visible(user.String())+nobody, http.StatusNotFound)
 			return
 		}
-		v := newFindView(&Found{Query: user.String(), Everybody: true}, o.named())
+		v := newFindView(&sessions.Found{Query: user.String(), Everybody: true}, o.named())
 		v.Sentence = text.Visible(user.String()) + nobody
 		h.config.Respond(w, r, func(w http.ResponseWriter, _ *http.Request) { h.render(w, "find.html", v, http.StatusNotFound) })
 		return
@@ -143,7 +144,7 @@ func (o *opened) user(written string) (user qlik.User, ok bool) {
 // sessions, and counts a user as known if the repository does not answer.
 func (o *opened) exists(ctx context.Context, user qlik.User) bool {
 	snapshot := o.newest()
-	if snapshot.Facts(user) != nil || user == qlik.AnonymousUser || o.site.Find == nil || len(user.ID) > maxSearched {
+	if snapshot.Has(user) || user == qlik.AnonymousUser || o.site.Find == nil || len(user.ID) > maxSearched {
 		return true
 	}
 	if snapshot.Licenses != nil {
@@ -171,7 +172,7 @@ func newUserView(a *answer.Answer, site string, now time.Time) *userView {
 	v := &userView{
 		Answer: a, Name: text.Visible(a.User), Level: "unknown", ReadAt: newMoment(a.At, now), Likely: a.Certainty == headroom.Likely,
 		Back: "../sessions" + query{Site: site}.url(), Refresh: "user" + query{Site: site, User: a.User}.url(),
-		Find:    *newFindView(&Found{}, site),
+		Find:    *newFindView(&sessions.Found{}, site),
 		Phrases: []phrase{{answer.English, "English", a.Say[answer.English]}, {answer.French, "français", a.Say[answer.French]}, {answer.German, "Deutsch", a.Say[answer.German]}},
 	}
 	switch {

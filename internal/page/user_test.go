@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions/sessionstest"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
@@ -178,7 +179,7 @@ func TestFind(t *testing.T) {
 		"0123456789abcdef":                  ``,
 	} {
 		answer := request(t, page, "/api/users?"+url.Values{"q": {searched}}.Encode())
-		var found Found
+		var found sessions.Found
 		if err := json.Unmarshal(answer.Body.Bytes(), &found); err != nil || answer.Code != http.StatusOK || found.Users == nil || found.More || !found.Everybody {
 			t.Fatalf("%s: %d %v %s", searched, answer.Code, err, answer.Body)
 		}
@@ -219,7 +220,7 @@ func TestFind(t *testing.T) {
 // TestFindInACrowd checks that a search returns a bounded number of users.
 func TestFindInACrowd(t *testing.T) {
 	page := pageOf(&answers{snapshot: sessionstest.Crowd(1000)})
-	var found Found
+	var found sessions.Found
 	answer := request(t, page, "/api/users?q=user")
 	if err := json.Unmarshal(answer.Body.Bytes(), &found); err != nil || len(found.Users) != maxFound || !found.More || found.Everybody {
 		t.Errorf("%v: %d users, more %t", err, len(found.Users), found.More)

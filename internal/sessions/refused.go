@@ -8,9 +8,6 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// RecentlyRefused is how long after a refusal a user without sessions is listed.
-const RecentlyRefused = 15 * time.Minute
-
 // Unlicensed is the reason why a user cannot log in although the user has free slots. It
 // is "" for other users.
 type Unlicensed string
@@ -47,9 +44,9 @@ func (r *Row) unlicensed(snapshot *headroom.Snapshot) Unlicensed {
 	}
 }
 
-// refusedRecently reports whether the last refusal was within RecentlyRefused.
+// refusedRecently reports whether the last refusal was within headroom.RecentRefusal.
 func (r *Row) refusedRecently(now time.Time) bool {
-	return len(r.Refused) > 0 && now.Sub(r.Refused[0].At) < RecentlyRefused
+	return len(r.Refused) > 0 && now.Sub(r.Refused[0].At) < headroom.RecentRefusal
 }
 
 // RefusedText returns a text about the last refusal, such as "refused: no license, 10:31:02
@@ -71,7 +68,7 @@ func (l *Listed) RefusedText(now time.Time) string {
 }
 
 func refusedText(last RefusedLogin, unlicensed Unlicensed, now time.Time) string {
-	recent := now.Sub(last.At) < RecentlyRefused
+	recent := now.Sub(last.At) < headroom.RecentRefusal
 	what := "too many sessions"
 	switch {
 	case last.Reason != qlik.RefusedNoLicense:

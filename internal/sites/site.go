@@ -6,6 +6,7 @@ package sites
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,7 +128,7 @@ func (s *Site) Page() page.Site {
 	shown := page.Site{
 		Recent:          s.Recent,
 		Hosts:           s.Config.Hosts(),
-		ServiceAccounts: s.Config.ServiceAccount,
+		ServiceAccounts: slices.Concat(s.Config.ServiceAccount, s.Client.ServiceUsers()),
 		NamesHidden:     s.Config.NamesHidden(),
 	}
 	if len(s.Config.Host) > 0 {

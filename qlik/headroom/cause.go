@@ -248,7 +248,7 @@ func Holds(license string) bool {
 func (f *Facts) lastRefusal() (last *qlik.Refusal, since time.Time) {
 	for i := range f.Refusals {
 		refusal := &f.Refusals[i]
-		if f.Now.Sub(refusal.At) > RecentRefusal || last != nil && refusal.Reason != last.Reason {
+		if f.Now.Sub(refusal.At) >= RecentRefusal || last != nil && refusal.Reason != last.Reason {
 			break
 		}
 		if last == nil {
@@ -303,7 +303,21 @@ func (f *Facts) goneSessions() Judgment {
 			return Judgment{kind.cause, certainty, since}
 		}
 	}
+	if n := f.MayCool(); n > 0 && f.EffectiveHeadroom+n > 0 {
+		return unknownCause
+	}
 	return Judgment{}
+}
+
+// MayCool returns the number of slots of which it is unknown whether they cool or are left
+// over, because nobody saw their sessions end.
+func (f *Facts) MayCool() (n int) {
+	for i := range f.Slots {
+		if s := &f.Slots[i]; s.State == SlotEnded && !s.FreesAt.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 // program judges sessions that start again and again and are not used.

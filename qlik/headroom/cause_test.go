@@ -87,6 +87,15 @@ func situations() []situation {
 			}, CauseUnknown},
 			{"only three are listed although no slot is free", func(f *Facts) { f.Slots = f.Slots[:3] }, CauseUnknown},
 		}},
+		{
+			"five in use, and one of them ended unseen", func(f *Facts) { f.Slots[0] = Slot{State: SlotEnded, Ended: ago(0), FreesAt: ago(-5)} },
+			unknownCause,
+			[]change{
+				{"its end was seen", func(f *Facts) { f.Slots[0].State = SlotCooling }, CauseCooling},
+				{"it cannot cool any more", func(f *Facts) { f.Slots[0].FreesAt = time.Time{} }, CauseSeveralWindows},
+				{"a slot is free", func(f *Facts) { f.EffectiveHeadroom = 1 }, CauseSeveralWindows},
+			},
+		},
 		{"four windows, one slot left", func(f *Facts) { f.EffectiveHeadroom, f.Slots = 1, f.Slots[:4] }, Judgment{CauseSeveralWindows, Likely, ago(20)}, []change{incomplete}},
 		{
 			"two sessions were there when the exporter started", func(f *Facts) { f.Slots[0].Started, f.Slots[1].Started = time.Time{}, time.Time{} },

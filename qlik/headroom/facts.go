@@ -28,7 +28,7 @@ func (o *observation) judgeCauses() {
 
 func (o *observation) refusedLately(user qlik.User) bool {
 	refusals := o.round.Refusals[user]
-	return len(refusals) > 0 && o.now.Sub(refusals[0].At) <= RecentRefusal
+	return len(refusals) > 0 && o.now.Sub(refusals[0].At) < RecentRefusal
 }
 
 // RolesDecide returns the users whose roles decide a cause: those that were refused for want
@@ -40,7 +40,7 @@ func RolesDecide(refusals qlik.Refusals, licenses *qlik.Licenses, now time.Time)
 	}
 	var users []qlik.User
 	for user, of := range refusals {
-		if len(of) > 0 && of[0].Reason == qlik.RefusedNoLicense && now.Sub(of[0].At) <= RecentRefusal && licenses.Of(user) == qlik.LicenseNone {
+		if len(of) > 0 && of[0].Reason == qlik.RefusedNoLicense && now.Sub(of[0].At) < RecentRefusal && licenses.Of(user) == qlik.LicenseNone {
 			users = append(users, user)
 		}
 	}
@@ -50,12 +50,20 @@ func RolesDecide(refusals qlik.Refusals, licenses *qlik.Licenses, now time.Time)
 	return users
 }
 
-// Facts returns what is known of a user. It returns nil if the user is not in the snapshot.
-func (s *Snapshot) Facts(user qlik.User) *Facts {
+// Has reports whether the snapshot lists a user: one with sessions, taken slots, or a login
+// that was refused lately.
+func (s *Snapshot) Has(user qlik.User) bool {
 	number, known := s.observed.number[user]
-	if !known || s.observed.status[number] < 0 {
-		return nil
+	return known && s.observed.status[number] >= 0
+}
+
+// Facts returns what is known of a user, also of one that the snapshot does not list.
+func (s *Snapshot) Facts(user qlik.User) *Facts {
+	if !s.Has(user) {
+		status := s.Of(user)
+		return s.observed.knownOf(&status)
 	}
+	number := s.observed.number[user]
 	facts := map[int32]*Facts{number: nil}
 	s.observed.gather(facts)
 	return facts[number]
@@ -107,18 +115,23 @@ func (o *observation) sessionsOf(users map[int32]*Facts) map[qlik.SessionKey]*tr
 	return sessions
 }
 
-func (o *observation) factsOf(number int32, notSticky map[string]bool) *Facts {
-	user := &o.users[o.status[number]]
+// knownOf returns the facts that do not depend on sessions.
+func (o *observation) knownOf(user *UserStatus) *Facts {
 	f := &Facts{
 		Now: o.now, Limit: o.limit, EffectiveHeadroom: user.EffectiveHeadroom, Complete: o.complete, RowsKnown: o.useRows,
-		License: user.License, ServiceAccount: o.serviceAccount(user.User),
-		Refusals: o.round.Refusals[user.User], AboveSince: o.after.history.above[user.User], NotSticky: notSticky,
-		Reached: user.LastLimitReached,
+		License: user.License, ServiceAccount: o.serviceAccount(user.User), Refusals: o.round.Refusals[user.User],
 	}
 	f.Administrator, f.RolesKnown = o.round.Administrators[user.User]
 	if licenses := o.round.Licenses; licenses != nil {
 		f.Unusable = licenses.Unusable(user.User)
 	}
+	return f
+}
+
+func (o *observation) factsOf(number int32, notSticky map[string]bool) *Facts {
+	user := &o.users[o.status[number]]
+	f := o.knownOf(user)
+	f.AboveSince, f.NotSticky, f.Reached = o.after.history.above[user.User], notSticky, user.LastLimitReached
 	if !o.useRows {
 		remembered := o.after.remembered[user.User]
 		for _, free := range remembered.taken(o.tally[number].sessions(), o.limit, o.now) {

@@ -1,7 +1,6 @@
 package qliktest
 
 import (
-	"fmt"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -20,8 +19,9 @@ func filterOf(r *http.Request) string {
 
 var comparison = regexp.MustCompile(`(?i)^([\w.]+) (eq|so|sw) (?:'([^']*)'|(true|false))(?: or |$)`)
 
-// parseFilter reads comparisons joined by or: userId so 'berg' or inactive eq true. It ignores case (docs/qlik.md, "Repository"). It
-// returns an error for invalid filters and for all filters that it does not support.
+// parseFilter reads comparisons joined by or: userId so 'berg' or inactive eq true. It ignores
+// case (docs/qlik.md, "Repository"). It returns false for invalid filters and for all filters
+// that it does not support.
 func parseFilter(expression string) (matches func(object) bool, ok bool) {
 	type test struct{ field, operator, value string }
 	var tests []test

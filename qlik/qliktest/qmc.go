@@ -38,7 +38,7 @@ const (
 	console
 )
 
-// OpenQMC simulates a user that opens the QMC on a device. It works like Login, and Config.QMC says whether the QMC shares the session and
+// OpenQMC simulates a user who opens the QMC on a device. It works like Login, and Config.QMC says whether the QMC shares the session and
 // the slot of the hub in the same browser. If only the second slot is refused, the result has Granted false, and the session stays
 // granted.
 func (s *Site) OpenQMC(directory, id, device, prefix, node string) (Session, error) {

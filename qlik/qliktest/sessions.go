@@ -130,7 +130,7 @@ func (s *Site) forget(a *account) {
 	}
 }
 
-// Login simulates a user that opens the hub on a device. If the device has a valid cookie for the virtual proxy on that node, the
+// Login simulates a user who opens the hub on a device. If the device has a valid cookie for the virtual proxy on that node, the
 // session is reused; otherwise the proxy creates one. Then the license is checked. A refused session has Granted false, is in the
 // session list, and causes a line in the audit log. For the node "" a load balancer with sticky sessions chooses a running node. Login
 // returns an error only if the virtual proxy does not exist or is not linked, or if the proxy is stopped.
