@@ -73,7 +73,7 @@ func (c *licensesCommand) run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	question := &licenses.Question{Refused: refused.last, RefusedSince: refused.since, Unused: c.unused, Costs: make(map[string]float64), Now: time.Now()}
+	question := &licenses.Question{Refused: refused, Unused: c.unused, Costs: make(map[string]float64), Now: time.Now()}
 	for _, cost := range c.costs {
 		question.Costs[cost.Name] = cost.Value
 	}
@@ -85,15 +85,9 @@ func (c *licensesCommand) run(ctx context.Context, streams Streams) error {
 	return c.write(streams, report, labels)
 }
 
-// refusals are the users who were refused for want of a license within the last day.
-type refusals struct {
-	last  map[qlik.User]time.Time // last refusal of each user; nil if nobody knows
-	since time.Time               // nothing is known of the time before; zero if the whole day is known
-}
-
-// refused returns who was refused. It asks the running exporter first, which knows only what
-// happened since its start.
-func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *config.Site) (refusals, error) {
+// refused returns the last refusal of each user who was refused for want of a license within
+// the last day. It asks the running exporter first. It returns nil if nobody knows.
+func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *config.Site) (map[qlik.User]time.Time, error) {
 	var list *sessions.List
 	answered, err := c.exporter.ask(out, c.flags, func(client *exporter.Client) (err error) {
 		if list, err = client.Sessions(ctx, c.site); err != nil {
@@ -103,11 +97,11 @@ func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *
 	})
 	switch {
 	case err != nil:
-		return refusals{}, err
+		return nil, err
 	case answered:
-		return refusedOf(list, settings.Enabled("denials"), time.Now()), nil
+		return refusedOf(list, settings.Enabled("denials")), nil
 	case !settings.Enabled("denials"):
-		return refusals{}, nil
+		return nil, nil //nolint:nilnil // unknown
 	}
 	logger, _ := logging.New(out, c.flags.LogLevel, c.flags.LogFormat)
 	var globs []string
@@ -116,25 +110,23 @@ func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *
 	}
 	past, complete := pastRefusals(ctx, globs, logger, time.Now(), nil)
 	if !complete && len(past) == 0 {
-		return refusals{}, nil
+		return nil, nil //nolint:nilnil // unknown
 	}
-	return refusals{last: lastRefused(past)}, nil
+	return lastRefused(past), nil
 }
 
-// refusedOf returns who was refused according to a running exporter. The argument known
-// reports whether the settings have an audit log, which the answer does not say.
-func refusedOf(list *sessions.List, known bool, now time.Time) refusals {
+// refusedOf returns who was refused according to a running exporter, or nil if it does not
+// know. The argument known reports whether the settings have an audit log, which the answer
+// does not say.
+func refusedOf(list *sessions.List, known bool) map[qlik.User]time.Time {
 	if !known && len(list.Unlicensed) == 0 {
-		return refusals{}
+		return nil
 	}
-	r := refusals{last: make(map[qlik.User]time.Time)}
+	refused := make(map[qlik.User]time.Time)
 	for _, user := range list.Unlicensed {
-		r.last[qlik.NewUser(user.Directory, user.ID)] = user.At
+		refused[qlik.NewUser(user.Directory, user.ID)] = user.At
 	}
-	if list.TrackingSince.After(now.AddDate(0, 0, -1)) {
-		r.since = list.TrackingSince
-	}
-	return r
+	return refused
 }
 
 // lastRefused returns the last refusal of each user for want of a license.

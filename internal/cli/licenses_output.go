@@ -112,10 +112,6 @@ func writeLicensesNotes(out io.Writer, report *licenses.Report, hidden int) erro
 	if !report.RefusalsKnown {
 		b.WriteString("Who was refused for want of a license is unknown, because no audit log is read.\n")
 	}
-	if !report.RefusalsSince.IsZero() {
-		fmt.Fprintf(&b, "Who was refused for want of a license is known since %s, when the exporter started. --direct reads the audit log of the whole day.\n",
-			text.Moment(report.RefusalsSince, report.Time.Local()))
-	}
 	for _, left := range report.LeftOut {
 		fmt.Fprintf(&b, "Left out, because it cannot be read: %s (%d)\n", left.What, left.Times)
 	}

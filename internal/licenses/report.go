@@ -13,11 +13,10 @@ import (
 
 // Question is what a report is made from.
 type Question struct {
-	Licenses     *qlik.Licenses
-	Accesses     []qlik.Access                // ordered by user
-	Former       map[qlik.User]qlik.UserState // users that have left; nil if unknown
-	Refused      map[qlik.User]time.Time      // last refusal for want of a license within a day; nil if unknown
-	RefusedSince time.Time                    // nothing is known of earlier refusals; zero if the whole day is known
+	Licenses *qlik.Licenses
+	Accesses []qlik.Access                // ordered by user
+	Former   map[qlik.User]qlik.UserState // users that have left; nil if unknown
+	Refused  map[qlik.User]time.Time      // last refusal for want of a license within a day; nil if unknown
 
 	Unused time.Duration      // an access that was not used for so long is wasted
 	Costs  map[string]float64 // of a seat, by license
@@ -29,12 +28,11 @@ type Question struct {
 type Report struct {
 	Site          string    `json:"site,omitempty"` // "" if flags describe the only site
 	Time          time.Time `json:"time"`
-	UnusedDays    int       `json:"unused_days"`             // days without use that make an access wasted
-	Complete      bool      `json:"complete"`                // everything that the repository has could be read
-	Unread        []string  `json:"unread"`                  // what could not be read
-	LeftOut       []LeftOut `json:"left_out"`                // elements and fields that could not be read
-	RefusalsKnown bool      `json:"refusals_known"`          // an audit log says who was refused
-	RefusalsSince time.Time `json:"refusals_since,omitzero"` // only since then, which is less than a day
+	UnusedDays    int       `json:"unused_days"`    // days without use that make an access wasted
+	Complete      bool      `json:"complete"`       // everything that the repository has could be read
+	Unread        []string  `json:"unread"`         // what could not be read
+	LeftOut       []LeftOut `json:"left_out"`       // elements and fields that could not be read
+	RefusalsKnown bool      `json:"refusals_known"` // an audit log says who was refused
 
 	Valid   *bool     `json:"valid,omitempty"`
 	Problem string    `json:"problem,omitempty"` // what is wrong with the license
@@ -86,7 +84,7 @@ type Tokens struct {
 // NewReport answers a question.
 func NewReport(q *Question) *Report {
 	r := &Report{
-		Time: q.Now.UTC(), UnusedDays: days(q.Unused), Complete: true, Unread: []string{}, LeftOut: []LeftOut{}, RefusalsKnown: q.Refused != nil, RefusalsSince: q.RefusedSince,
+		Time: q.Now.UTC(), UnusedDays: days(q.Unused), Complete: true, Unread: []string{}, LeftOut: []LeftOut{}, RefusalsKnown: q.Refused != nil,
 		Valid: q.Licenses.Valid, Problem: q.Licenses.Problem, Ends: q.Licenses.Expiry,
 		Licenses: []Total{}, Users: []Holder{}, Capacity: newCapacity(q.Licenses.Capacity, q.Now),
 	}
