@@ -280,6 +280,7 @@ func exported(t *testing.T) series {
 	known.add("qlik_exporter_build_info", "version")
 	// Metrics of Prometheus.
 	known.add("up")
+	known.add("ALERTS", "alertname", "alertstate", "severity", "scope")
 	return known
 }
 

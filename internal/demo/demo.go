@@ -154,6 +154,9 @@ Show the sessions of each user, in a browser and in a second terminal:
   http://%[3]s/sessions
   %[8]s sessions --at-least 4 @%[7]s
 
+Show who holds a license for nothing:
+  %[8]s licenses @%[7]s
+
 Show the metrics:
   curl -s http://%[3]s%[4]s | grep ^qlik_session_limit_headroom
 
