@@ -41,6 +41,21 @@ func TestUsageRows(t *testing.T) {
 	})
 }
 
+// TestUsageRowsOfCores checks that a license for cores, which has no accesses, is no fault.
+func TestUsageRowsOfCores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		simulated := twoNodes()
+		simulated.Cores, simulated.Users = 8, nil
+		site, config := start(t, simulated)
+		login(t, site, "anna", "laptop", "", "qlik1")
+		const want = "none, because the license has no accesses: effective headroom is computed from sessions"
+		report := run(t, config)
+		if !slices.ContainsFunc(report.Results, func(r check.Result) bool { return r.Step == "usage rows" && r.Mark == check.OK && r.Text == want }) {
+			t.Errorf("no usage rows %q in %v", want, report.Results)
+		}
+	})
+}
+
 // TestCapacity checks the advice about analyzer capacity, which names the people who live on
 // it.
 func TestCapacity(t *testing.T) {
