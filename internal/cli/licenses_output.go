@@ -73,7 +73,7 @@ func writeLicensesTable(out io.Writer, report *licenses.Report, hidden int, all 
 		b.WriteString("\n")
 		writeTotals(&b, report)
 	}
-	if report.Tokens != nil || report.Capacity != nil {
+	if report.Tokens != nil || report.Capacity != nil || len(forecasts(report)) > 0 {
 		b.WriteString("\n")
 	}
 	if t := report.Tokens; t != nil {
@@ -82,6 +82,9 @@ func writeLicensesTable(out io.Writer, report *licenses.Report, hidden int, all 
 	}
 	if report.Capacity != nil {
 		b.WriteString(capacityText(report.Capacity) + "\n")
+	}
+	for _, forecast := range forecasts(report) {
+		b.WriteString(forecast + "\n")
 	}
 	b.WriteString("\n")
 	switch {
@@ -237,6 +240,23 @@ func writeRows(b *bytes.Buffer, rows [][]string) {
 		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	_ = w.Flush() // into memory
+}
+
+// forecasts returns what runs out within a year.
+func forecasts(report *licenses.Report) []string {
+	const days = int(licenses.ForecastPeriod / (24 * time.Hour))
+	var all []string
+	for i := range report.Licenses {
+		if t := &report.Licenses[i]; !t.RunsOut.IsZero() {
+			all = append(all, fmt.Sprintf("The %s seats last until about %s if users get as many as in the last %d days (%d), and none is given back.",
+				t.License, text.Date(t.RunsOut), days, *t.Lately))
+		}
+	}
+	if t := report.Tokens; t != nil && !t.RunsOut.IsZero() {
+		all = append(all, fmt.Sprintf("The tokens last until about %s if as many users get access as in the last %d days (%d), and none loses it.",
+			text.Date(t.RunsOut), days, *t.Lately))
+	}
+	return all
 }
 
 func capacityText(c *licenses.Capacity) string {

@@ -69,6 +69,7 @@ type Total struct {
 	Wasted         *int     `json:"wasted,omitempty"`
 	SeatCost       *float64 `json:"seat_cost,omitempty"`
 	WastedCost     *float64 `json:"wasted_cost,omitempty"`
+	runningOut              // of the seats that are available
 }
 
 // Tokens are the tokens of a license with tokens.
@@ -79,6 +80,7 @@ type Tokens struct {
 	UsedLogins  *float64 `json:"login_access_used,omitempty"`
 	Quarantined *float64 `json:"quarantined,omitempty"`
 	Available   *float64 `json:"available,omitempty"`
+	runningOut
 }
 
 // NewReport answers a question.
@@ -89,7 +91,10 @@ func NewReport(q *Question) *Report {
 		Licenses: []Total{}, Users: []Holder{}, Capacity: newCapacity(q.Licenses.Capacity, q.Now),
 	}
 	if tokens := q.Licenses.Tokens; tokens != nil {
-		r.Tokens = &Tokens{tokens.Total, tokens.UserAccess, tokens.LoginAccess, tokens.UsedLogins, tokens.Quarantined, tokens.Available}
+		r.Tokens = &Tokens{
+			tokens.Total, tokens.UserAccess, tokens.LoginAccess, tokens.UsedLogins, tokens.Quarantined, tokens.Available,
+			q.tokensRunningOut(tokens),
+		}
 	}
 	for of, rest := range byUser(q.Accesses) {
 		r.Users = append(r.Users, q.holders(of, rest)...)
@@ -137,6 +142,9 @@ func (q *Question) total(license string, holders []Holder) Total {
 	}
 	if _, read := q.Licenses.Active[license]; !read {
 		return t
+	}
+	if license != qlik.LicenseUser { // which takes tokens
+		t.runningOut = q.runningOut(license, t.Available, 1)
 	}
 	var held, neverUsed, unused, unknown, left, two, wasted int
 	excess, quarantined := count{known: true}, count{known: true}

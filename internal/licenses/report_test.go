@@ -139,11 +139,11 @@ func TestTotals(t *testing.T) {
 	}
 	for i, want := range []map[string]any{
 		{ // the overview says how many are in quarantine
-			"license": pro, "seats": 10.0, "available": 7.0, "excess": 0.0, "quarantined": 5.0, "held": 3.0, "never_used": 0.0, "unused": 1.0,
+			"license": pro, "seats": 10.0, "available": 7.0, "excess": 0.0, "quarantined": 5.0, "held": 3.0, "never_used": 0.0, "unused": 1.0, "allocated_lately": 0.0,
 			"last_use_unknown": 0.0, "user_left": 1.0, "two_licenses": 1.0, "wasted": 2.0, "seat_cost": 70.0, "wasted_cost": 140.0,
 		},
 		{ // nobody says how many are in excess
-			"license": analyzer, "quarantined": 1.0, "held": 4.0, "never_used": 2.0, "unused": 0.0,
+			"license": analyzer, "quarantined": 1.0, "held": 4.0, "never_used": 2.0, "unused": 0.0, "allocated_lately": 0.0,
 			"last_use_unknown": 1.0, "user_left": 0.0, "two_licenses": 1.0, "wasted": 3.0, "seat_cost": 25.1, "wasted_cost": 75.3,
 		},
 	} {
@@ -174,7 +174,10 @@ func TestUnknownIsAbsent(t *testing.T) {
 		},
 		"the users cannot be read": {
 			func(q *licenses.Question) { q.Former, q.Costs = nil, nil },
-			map[string]any{"license": pro, "held": 1.0, "never_used": 0.0, "unused": 0.0, "last_use_unknown": 0.0, "two_licenses": 0.0, "excess": 0.0, "quarantined": 0.0, "wasted": 0.0},
+			map[string]any{
+				"license": pro, "held": 1.0, "never_used": 0.0, "unused": 0.0, "last_use_unknown": 0.0, "two_licenses": 0.0, "excess": 0.0, "quarantined": 0.0, "wasted": 0.0,
+				"allocated_lately": 0.0,
+			},
 		},
 	} {
 		q := ask(used("anna", pro, 0))
