@@ -88,10 +88,14 @@ func writeLicensesTable(out io.Writer, report *licenses.Report, hidden int, all 
 	case len(report.Users) > 0:
 		writeHolders(&b, report)
 	case hidden > 0:
-	case all:
+	case all && report.Complete:
 		b.WriteString("No user holds a license.\n")
-	default:
+	case all:
+		b.WriteString("No user is known to hold a license.\n")
+	case report.Certain():
 		b.WriteString("No license of a user is wasted.\n")
+	default:
+		b.WriteString("No license of a user is known to be wasted.\n")
 	}
 	var notes bytes.Buffer
 	_ = writeLicensesNotes(&notes, report, hidden) // into memory
@@ -111,6 +115,9 @@ func writeLicensesNotes(out io.Writer, report *licenses.Report, hidden int) erro
 	}
 	if !report.RefusalsKnown {
 		b.WriteString("Who was refused for want of a license is unknown, because no audit log is read.\n")
+	}
+	for _, end := range report.EndsUnread {
+		fmt.Fprintf(&b, "The end of the license is unknown, because %s: look it up in the QMC under License management.\n", text.Visible(end))
 	}
 	for _, left := range report.LeftOut {
 		fmt.Fprintf(&b, "Left out, because it cannot be read: %s (%d)\n", left.What, left.Times)
