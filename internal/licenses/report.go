@@ -29,7 +29,7 @@ type Report struct {
 	Site          string    `json:"site,omitempty"` // "" if flags describe the only site
 	Time          time.Time `json:"time"`
 	UnusedDays    int       `json:"unused_days"`    // days without use that make an access wasted
-	Complete      bool      `json:"complete"`       // everything that the repository has could be read
+	Complete      bool      `json:"complete"`       // all lists and audit logs could be read
 	Unread        []string  `json:"unread"`         // what could not be read
 	LeftOut       []LeftOut `json:"left_out"`       // elements and fields that could not be read
 	RefusalsKnown bool      `json:"refusals_known"` // an audit log says who was refused
@@ -44,6 +44,7 @@ type Report struct {
 	Tokens   *Tokens   `json:"tokens,omitempty"`
 	Capacity *Capacity `json:"capacity,omitempty"`
 	Users    []Holder  `json:"users"`
+	Hidden   int       `json:"users_hidden,omitempty"` // of Users, lines that are left out because of their names
 }
 
 // LeftOut is a kind of element or field that could not be read.
