@@ -69,7 +69,7 @@ func (c *licensesCommand) run(ctx context.Context, streams Streams) error {
 	if err := client.Reload(); err != nil {
 		return configuration.Explain(settings.Name, err)
 	}
-	refused, err := c.refused(ctx, streams.Err, settings)
+	refused, logsRead, err := c.refused(ctx, streams.Err, settings)
 	if err != nil {
 		return err
 	}
@@ -82,12 +82,16 @@ func (c *licensesCommand) run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	report.Site = settings.Name
+	if !logsRead {
+		report.CannotRead("audit logs")
+	}
 	return c.write(streams, report, labels)
 }
 
 // refused returns the last refusal of each user who was refused for want of a license within
-// the last day. It asks the running exporter first. It returns nil if nobody knows.
-func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *config.Site) (map[qlik.User]time.Time, error) {
+// the last day. It asks the running exporter first. It returns nil if nobody knows,
+// and whether all audit logs that it needs could be read.
+func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *config.Site) (refused map[qlik.User]time.Time, logsRead bool, err error) {
 	var list *sessions.List
 	answered, err := c.exporter.ask(out, c.flags, func(client *exporter.Client) (err error) {
 		if list, err = client.Sessions(ctx, c.site); err != nil {
@@ -97,11 +101,11 @@ func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *
 	})
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, false, err
 	case answered:
-		return refusedOf(list, settings.Enabled("denials")), nil
+		return refusedOf(list, settings.Enabled("denials")), true, nil
 	case !settings.Enabled("denials"):
-		return nil, nil //nolint:nilnil // unknown
+		return nil, true, nil
 	}
 	logger, _ := logging.New(out, c.flags.LogLevel, c.flags.LogFormat)
 	var globs []string
@@ -110,9 +114,9 @@ func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *
 	}
 	past, complete := pastRefusals(ctx, globs, logger, time.Now(), nil)
 	if !complete && len(past) == 0 {
-		return nil, nil //nolint:nilnil // unknown
+		return nil, false, nil
 	}
-	return lastRefused(past), nil
+	return lastRefused(past), complete, nil
 }
 
 // refusedOf returns who was refused according to a running exporter, or nil if it does not
@@ -180,12 +184,11 @@ func readLicenses(ctx context.Context, client *qlik.Client, question *licenses.Q
 
 // write writes a report. It returns ErrIncomplete if the report is incomplete.
 func (c *licensesCommand) write(streams Streams, report *licenses.Report, labels collector.UserLabels) error {
-	hidden := 0
 	if !c.all {
 		report.Users = slices.DeleteFunc(report.Users, func(h licenses.Holder) bool { return len(h.Findings) == 0 })
 	}
 	if !c.names {
-		hidden = hideNames(report, labels)
+		hideNames(report, labels)
 	}
 	var err error
 	switch c.format {
@@ -193,11 +196,11 @@ func (c *licensesCommand) write(streams Streams, report *licenses.Report, labels
 		err = writeLicensesJSON(streams.Out, report)
 	case formatCSV:
 		// The first line of a CSV file must be its header.
-		if err = writeLicensesNotes(streams.Err, report, hidden); err == nil {
+		if err = writeLicensesNotes(streams.Err, report); err == nil {
 			err = writeLicensesCSV(streams.Out, report)
 		}
 	default:
-		err = writeLicensesTable(streams.Out, report, hidden, c.all)
+		err = writeLicensesTable(streams.Out, report, c.all)
 	}
 	if err == nil && !report.Complete {
 		err = ErrIncomplete
@@ -205,16 +208,16 @@ func (c *licensesCommand) write(streams Streams, report *licenses.Report, labels
 	return err
 }
 
-// hideNames replaces the names of users as labels do. It returns the number of users that
-// it removes.
-func hideNames(report *licenses.Report, labels collector.UserLabels) (removed int) {
+// hideNames replaces the names of users as labels do, or removes the users and counts them.
+func hideNames(report *licenses.Report, labels collector.UserLabels) {
 	shown := func(h licenses.Holder) bool {
 		return labels.Mode == collector.UserLabelsPlain || slices.Contains(labels.Plain, h.User())
 	}
 	if labels.Mode == collector.UserLabelsNone {
 		before := len(report.Users)
 		report.Users = slices.DeleteFunc(report.Users, func(h licenses.Holder) bool { return !shown(h) })
-		return before - len(report.Users)
+		report.Hidden = before - len(report.Users)
+		return
 	}
 	for i := range report.Users {
 		if h := &report.Users[i]; !shown(*h) {
@@ -223,5 +226,4 @@ func hideNames(report *licenses.Report, labels collector.UserLabels) (removed in
 	}
 	// The order must not tell the names.
 	slices.SortStableFunc(report.Users, func(a, b licenses.Holder) int { return a.User().Compare(b.User()) })
-	return 0
 }

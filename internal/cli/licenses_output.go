@@ -64,9 +64,8 @@ func writeLicensesCSV(out io.Writer, report *licenses.Report) error {
 	return w.Error()
 }
 
-// writeLicensesTable writes a report for people. The argument hidden is the number of users
-// that are not shown because of their names.
-func writeLicensesTable(out io.Writer, report *licenses.Report, hidden int, all bool) error {
+// writeLicensesTable writes a report for people.
+func writeLicensesTable(out io.Writer, report *licenses.Report, all bool) error {
 	var b bytes.Buffer
 	b.WriteString(validity(report) + "\n")
 	if len(report.Licenses) > 0 {
@@ -90,15 +89,19 @@ func writeLicensesTable(out io.Writer, report *licenses.Report, hidden int, all 
 	switch {
 	case len(report.Users) > 0:
 		writeHolders(&b, report)
-	case hidden > 0:
-	case all:
+	case report.Hidden > 0:
+	case all && report.Complete:
 		b.WriteString("No user holds a license.\n")
-	default:
+	case all:
+		b.WriteString("No user is known to hold a license.\n")
+	case report.Certain():
 		b.WriteString("No license of a user is wasted.\n")
+	default:
+		b.WriteString("No license of a user is known to be wasted.\n")
 	}
 	var notes bytes.Buffer
-	_ = writeLicensesNotes(&notes, report, hidden) // into memory
-	if notes.Len() > 0 && (len(report.Users) > 0 || hidden == 0) {
+	_ = writeLicensesNotes(&notes, report) // into memory
+	if notes.Len() > 0 && (len(report.Users) > 0 || report.Hidden == 0) {
 		b.WriteString("\n")
 	}
 	b.Write(notes.Bytes())
@@ -107,13 +110,16 @@ func writeLicensesTable(out io.Writer, report *licenses.Report, hidden int, all 
 }
 
 // writeLicensesNotes writes what is missing from a report.
-func writeLicensesNotes(out io.Writer, report *licenses.Report, hidden int) error {
+func writeLicensesNotes(out io.Writer, report *licenses.Report) error {
 	var b strings.Builder
-	if hidden > 0 {
-		fmt.Fprintf(&b, "%s not shown, because the setting user-labels hides names. --names shows them.\n", text.Count(hidden, "line"))
+	if report.Hidden > 0 {
+		fmt.Fprintf(&b, "%s not shown, because the setting user-labels hides names. --names shows them.\n", text.Count(report.Hidden, "line"))
 	}
 	if !report.RefusalsKnown {
 		b.WriteString("Who was refused for want of a license is unknown, because no audit log is read.\n")
+	}
+	for _, end := range report.EndsUnread {
+		fmt.Fprintf(&b, "The end of the license is unknown, because %s: look it up in the QMC under License management.\n", text.Visible(end))
 	}
 	for _, left := range report.LeftOut {
 		fmt.Fprintf(&b, "Left out, because it cannot be read: %s (%d)\n", left.What, left.Times)

@@ -284,6 +284,37 @@ Incomplete: this could not be read: analyzer accesses, users.
 	})
 }
 
+// TestLicensesUnknown checks that the texts do not claim what nobody knows.
+func TestLicensesUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, qliktest.Config{Users: []qliktest.User{{Directory: "LAB", ID: "anna", License: qliktest.Professional, LastUsed: qliktest.Missing}}})
+		d.refused, d.format, d.all = map[qlik.User]time.Time{}, formatTable, false
+		d.SetRepositoryAnswer("/qrs/license", []byte(`{"isExpired":false,"keyDetails":"Valid To: 03/04/2027"}`))
+		got := d.show(t)
+		for _, want := range []string{
+			"No license of a user is known to be wasted.\n",
+			"The end of the license is unknown, because \"03/04/2027\" can be read in two ways: look it up in the QMC under License management.\n",
+		} {
+			if !strings.Contains(got, want) {
+				t.Errorf("no %q in\n%s", want, got)
+			}
+		}
+		d.format = formatJSON
+		if got := d.show(t); !strings.Contains(got, `can be read in two ways`) {
+			t.Errorf("JSON: %s", got)
+		}
+		d.SetRepositoryAnswer("/qrs/license/professionalaccesstype/full", []byte(`{}`))
+		d.format = formatTable
+		if got := d.show(t); !strings.Contains(got, "No license of a user is known to be wasted.\n") {
+			t.Errorf("without a list:\n%s", got)
+		}
+		d.all = true
+		if got := d.show(t); !strings.Contains(got, "No user is known to hold a license.\n") {
+			t.Errorf("without a list, all:\n%s", got)
+		}
+	})
+}
+
 // TestLicensesHideNames checks that names stay out where labels hide them.
 func TestLicensesHideNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

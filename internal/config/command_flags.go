@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,14 +50,16 @@ type Amount struct {
 
 // Amounts is for NAME=AMOUNT, at most once for each of the names.
 func Amounts(flag *kingpin.FlagClause, to *[]Amount, names ...string) {
-	set(flag, listOfOne(to, func(text string) (Amount, error) {
+	set(flag, list(to, func(text string) (Amount, error) {
 		name, number, found := strings.Cut(text, "=")
 		value, err := strconv.ParseFloat(number, 64)
 		switch {
+		case strings.ContainsAny(number, "=;"):
+			return Amount{}, fmt.Errorf("%s: contains several values; %s", text, oneByOne)
 		case !found, !slices.Contains(names, name):
 			return Amount{}, fmt.Errorf("%s: must be NAME=AMOUNT, with one of the names %s", text, strings.Join(names, ", "))
-		case err != nil, !(value >= 0 && value <= maxAmount): // also not a number
-			return Amount{}, fmt.Errorf("%s: must be an amount such as %s=70.50", text, name)
+		case !money.MatchString(number), err != nil, value > maxAmount:
+			return Amount{}, fmt.Errorf("%s: must be an amount with a decimal point and at most two decimals, such as %s=70.50", text, name)
 		case slices.ContainsFunc(*to, func(a Amount) bool { return a.Name == name }):
 			return Amount{}, fmt.Errorf("%s: %s is given twice", text, name)
 		}
@@ -65,6 +68,10 @@ func Amounts(flag *kingpin.FlagClause, to *[]Amount, names ...string) {
 }
 
 const maxAmount = 1e9
+
+// money matches an amount. With more decimals, the sum of rounded amounts would not be the
+// total.
+var money = regexp.MustCompile(`^\d+(?:\.\d{1,2})?$`)
 
 // Choice is for one of several words.
 func Choice(flag *kingpin.FlagClause, to *string, choices ...string) {

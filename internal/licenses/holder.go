@@ -76,7 +76,10 @@ func (q *Question) holders(user qlik.User, accesses []qlik.Access) []Holder {
 		h := Holder{
 			Directory: user.Directory, ID: user.ID, Name: access.Name, License: access.License, Allocated: access.Allocated, LastUsed: access.LastUsed,
 			Excess: access.Excess, Quarantined: access.Quarantined, QuarantineEnd: access.QuarantineEnd,
-			UserState: q.stateOf(access), LastRefused: q.Refused[user], Findings: []Finding{},
+			UserState: q.stateOf(access), Findings: []Finding{},
+		}
+		if !access.Deleted { // a new user can have the same id
+			h.LastRefused = q.Refused[user]
 		}
 		if access.NeverUsed || !access.LastUsed.IsZero() {
 			h.NeverUsed = &access.NeverUsed
@@ -88,8 +91,9 @@ func (q *Question) holders(user qlik.User, accesses []qlik.Access) []Holder {
 		if !is(access.Quarantined) { // a seat in quarantine is given back already
 			h.find(NeverUsed, access.NeverUsed)
 			h.find(Unused, !access.NeverUsed && known && idle >= q.Unused)
-			h.find(TwoLicenses, len(serving) > 1)
-			second := len(serving) > 1 && serving[0] != access
+			two := len(serving) > 1 && !access.Deleted
+			h.find(TwoLicenses, two)
+			second := two && serving[0] != access
 			gone := h.UserState != Active && h.UserState != ""
 			// A seat in excess was not bought.
 			h.Wasted = !is(access.Excess) && (second || gone || q.useless(access))
@@ -152,7 +156,7 @@ func (q *Question) stateOf(access *qlik.Access) UserState {
 func (q *Question) serving(accesses []qlik.Access) []*qlik.Access {
 	var all []*qlik.Access
 	for i := range accesses {
-		if !is(accesses[i].Quarantined) {
+		if !is(accesses[i].Quarantined) && !accesses[i].Deleted {
 			all = append(all, &accesses[i])
 		}
 	}
@@ -170,9 +174,13 @@ func is(value *bool) bool { return value != nil && *value }
 
 // refusedWithoutAccess returns the users who were refused and have no access.
 func (q *Question) refusedWithoutAccess(holders []Holder) []Holder {
-	holding := make(map[qlik.User]bool, len(holders))
+	holding, deleted := make(map[qlik.User]bool, len(holders)), make(map[qlik.User]bool)
 	for i := range holders {
-		holding[holders[i].User()] = true
+		if user := holders[i].User(); holders[i].UserState == UserDeleted {
+			deleted[user] = true
+		} else {
+			holding[user] = true
+		}
 	}
 	var all []Holder
 	for user, at := range q.Refused {
@@ -183,7 +191,7 @@ func (q *Question) refusedWithoutAccess(holders []Holder) []Holder {
 		if q.Licenses.Of(user) == qlik.LicenseNone {
 			h.License = qlik.LicenseNone
 		}
-		if !user.Anonymous() {
+		if !user.Anonymous() && !deleted[user] { // nobody says whether there is a new user with the id
 			h.UserState = q.stateOf(&qlik.Access{User: user})
 		}
 		all = append(all, h)

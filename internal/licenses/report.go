@@ -29,7 +29,7 @@ type Report struct {
 	Site          string    `json:"site,omitempty"` // "" if flags describe the only site
 	Time          time.Time `json:"time"`
 	UnusedDays    int       `json:"unused_days"`    // days without use that make an access wasted
-	Complete      bool      `json:"complete"`       // everything that the repository has could be read
+	Complete      bool      `json:"complete"`       // all lists and audit logs could be read
 	Unread        []string  `json:"unread"`         // what could not be read
 	LeftOut       []LeftOut `json:"left_out"`       // elements and fields that could not be read
 	RefusalsKnown bool      `json:"refusals_known"` // an audit log says who was refused
@@ -37,11 +37,14 @@ type Report struct {
 	Valid   *bool     `json:"valid,omitempty"`
 	Problem string    `json:"problem,omitempty"` // what is wrong with the license
 	Ends    time.Time `json:"ends,omitzero"`     // end of the license
+	// EndsUnread are ends that cannot be read without doubt, each with the reason.
+	EndsUnread []string `json:"ends_unread,omitempty"`
 
 	Licenses []Total   `json:"licenses"`
 	Tokens   *Tokens   `json:"tokens,omitempty"`
 	Capacity *Capacity `json:"capacity,omitempty"`
 	Users    []Holder  `json:"users"`
+	Hidden   int       `json:"users_hidden,omitempty"` // of Users, lines that are left out because of their names
 }
 
 // LeftOut is a kind of element or field that could not be read.
@@ -87,7 +90,7 @@ type Tokens struct {
 func NewReport(q *Question) *Report {
 	r := &Report{
 		Time: q.Now.UTC(), UnusedDays: days(q.Unused), Complete: true, Unread: []string{}, LeftOut: []LeftOut{}, RefusalsKnown: q.Refused != nil,
-		Valid: q.Licenses.Valid, Problem: q.Licenses.Problem, Ends: q.Licenses.Expiry,
+		Valid: q.Licenses.Valid, Problem: q.Licenses.Problem, Ends: q.Licenses.Expiry, EndsUnread: q.Licenses.Unread,
 		Licenses: []Total{}, Users: []Holder{}, Capacity: newCapacity(q.Licenses.Capacity, q.Now),
 	}
 	if tokens := q.Licenses.Tokens; tokens != nil {
@@ -111,6 +114,12 @@ func NewReport(q *Question) *Report {
 
 // CannotRead adds something that could not be read.
 func (r *Report) CannotRead(what string) { r.Complete, r.Unread = false, append(r.Unread, what) }
+
+// Certain reports whether an access without a finding is certainly in use. Otherwise a part
+// could not be read, or a last use is unknown.
+func (r *Report) Certain() bool {
+	return r.Complete && len(r.LeftOut) == 0 && !slices.ContainsFunc(r.Licenses, func(t Total) bool { return t.LastUseUnknown != nil && *t.LastUseUnknown > 0 })
+}
 
 // byUser yields the accesses of each user.
 func byUser(accesses []qlik.Access) func(yield func(qlik.User, []qlik.Access) bool) {

@@ -93,6 +93,12 @@ func TestFindings(t *testing.T) {
 		{"users who left", ask(used("anna", pro, 0), used("bert", pro, 0), with(used("carla", pro, 0), func(a *qlik.Access) { a.Deleted = true }), used("dora", pro, 200)), func(q *licenses.Question) {
 			q.Former = map[qlik.User]qlik.UserState{user("anna"): {Removed: true, Inactive: true}, user("bert"): {Inactive: true}, user("dora"): {Removed: true}}
 		}, "anna professional: removed wasted\nbert professional: inactive wasted\ncarla professional: deleted wasted\ndora professional: unused removed wasted"},
+		{"a new user with the id of a deleted one", ask(used("anna", analyzer, 0), with(used("anna", pro, 5), func(a *qlik.Access) { a.Deleted = true })), func(q *licenses.Question) {
+			q.Refused = map[qlik.User]time.Time{user("anna"): now}
+		}, "anna analyzer: refused\nanna professional: deleted wasted"},
+		{"a new user with the id of a deleted one, refused for want of a license", ask(with(used("anna", pro, 5), func(a *qlik.Access) { a.Deleted = true })), func(q *licenses.Question) {
+			q.Refused = map[qlik.User]time.Time{user("anna"): now}
+		}, "anna professional: deleted wasted\nanna none: refused"},
 		{"refused", ask(used("bert", pro, 0), with(used("carla", pro, 0), excess)), func(q *licenses.Question) {
 			q.Refused = map[qlik.User]time.Time{user("anna"): now, user("bert"): now, user("carla"): now, qlik.AnonymousUser: now}
 		}, "anna none: refused\nbert professional: refused\ncarla professional: excess refused\nanonymous : refused"},

@@ -41,6 +41,12 @@ func TestCell(t *testing.T) {
 		"\t=1":    "'‹U+0009›=1",
 		"\r=1":    "'‹U+000D›=1",
 		"\u202e=": "‹U+202E›=",
+		" =1":     "' =1",
+		"＝1":      "'＝1",
+		// A semicolon separates cells where the comma is the decimal point.
+		"a;=1":       "a;'=1",
+		`a";"=1;b;c`: `a";'"=1;b;c`,
+		"a; b-c":     "a; b-c",
 	} {
 		if got := text.Cell(s); got != want {
 			t.Errorf("%q: got %q, want %q", s, got, want)

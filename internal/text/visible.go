@@ -3,6 +3,7 @@ package text
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -31,13 +32,14 @@ func Visible(s string) string {
 	return b.String()
 }
 
+// formula matches what a spreadsheet takes for a formula: at the start of a cell, or after
+// a semicolon, which separates cells where the comma is the decimal point.
+var formula = regexp.MustCompile(`(^|;)([ "]*[=+\-@＝＋－＠\t\r])`)
+
 // Cell is Visible for a cell of a CSV file. A spreadsheet does not interpret the
 // result as a formula.
 func Cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + Visible(s)
-	}
-	return Visible(s)
+	return Visible(formula.ReplaceAllString(s, "$1'$2"))
 }
 
 // EscapeJSON escapes invisible characters in the strings of a JSON document, as in
