@@ -70,7 +70,7 @@ func TestLicenseModels(t *testing.T) {
 					t.Errorf("%s: a free slot is %t, want %t", id, got, want)
 				}
 				why := whyOf(t, flags, strings.TrimSuffix(metrics, "/metrics"), id)
-				unclear := test.license == "analyzer_capacity" && id == "full"
+				unclear := test.severity == "warning" && id == "full"
 				if unclear != (why.CanLogIn == nil) || !unclear && *why.CanLogIn != want {
 					t.Errorf("%s: why says %q", id, why.Verdict)
 				}

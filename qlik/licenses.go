@@ -402,7 +402,7 @@ func (l *Licenses) addLicense(record *licenseRecord, now time.Time) {
 		return
 	}
 	l.judge(record)
-	if record.Cores.value > 0 {
+	if record.Cores.odd || record.Cores.value > 0 {
 		l.Certain = false // users need no access of their own
 	}
 	ends := readEnds(record.LEF.value, record.Details.value)

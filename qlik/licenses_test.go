@@ -172,6 +172,7 @@ func TestCertainlyUnlicensed(t *testing.T) {
 		{"login access that cannot be read", answers{"/useraccesstype": holders, "/accesstypeoverview": `{"analyzerTimeAccess":{"enabled":false},"loginAccess":{"allocatedTokens":"2"}}`}, LicenseUnknown},
 		{"all lists are empty", answers{"/professionalaccesstype": "[]", "/analyzeraccesstype": "[]"}, LicenseUnknown},
 		{"a license for cores", answers{"/analyzeraccesstype": holders, "": `{"numberOfCores":16}`}, LicenseUnknown},
+		{"a number of cores that cannot be read", answers{"/analyzeraccesstype": holders, "": `{"numberOfCores":"16"}`}, LicenseUnknown},
 		{"a license that is not for cores", answers{"/analyzeraccesstype": holders, "": `{"numberOfCores":-1}`}, LicenseNone},
 		{"an access that cannot be read", answers{"/analyzeraccesstype": list(access("anna", 0, ""), `{"user":{"userDirectory":"LAB","userId":7}}`)}, LicenseUnknown},
 		{"an access of half a user", answers{"/analyzeraccesstype": list(access("anna", 0, ""), `{"user":{"userId":"stranger"}}`)}, LicenseUnknown},

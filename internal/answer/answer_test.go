@@ -218,30 +218,40 @@ func TestVerdictOfCapacity(t *testing.T) {
 	hour := time.Hour
 	for _, test := range []struct {
 		name     string
+		license  string
 		sessions int
 		used     time.Duration
 		refused  []qlik.Refusal
 		want     string
 		can      string
 	}{
-		{"two sessions", 2, 0, nil, `LAB\anna can log in: 3 slots are free.`, "true"},
-		{"at the limit", 5, 0, nil, `LAB\anna: all 5 slots are taken, but it is unknown whether the session limit applies to users of analyzer capacity.`, "null"},
+		{"two sessions", qlik.LicenseAnalyzerCapacity, 2, 0, nil, `LAB\anna can log in: 3 slots are free.`, "true"},
+		{"at the limit", qlik.LicenseAnalyzerCapacity, 5, 0, nil, `LAB\anna: all 5 slots are taken, but it is unknown whether the session limit applies to users of analyzer capacity.`, "null"},
 		{
-			"at the limit, and refused for it", 5, 0,
+			"at the limit, and refused for it", qlik.LicenseAnalyzerCapacity, 5, 0,
 			[]qlik.Refusal{{At: noon.Add(-time.Minute), Reason: qlik.RefusedSessionLimit}},
 			`LAB\anna cannot log in: all 5 slots are taken. It is unknown when one becomes free by itself.`, "false",
 		},
-		{"no minutes", 2, hour, nil, `LAB\anna cannot log in: the minutes of analyzer capacity are used up, and the user has no other access.`, "false"},
+		{"no minutes", qlik.LicenseAnalyzerCapacity, 2, hour, nil, `LAB\anna cannot log in: the minutes of analyzer capacity are used up, and the user has no other access.`, "false"},
+		{"unknown license, two sessions", qlik.LicenseUnknown, 2, 0, nil, `LAB\anna can log in: 3 slots are free.`, "true"},
+		{"unknown license, at the limit", qlik.LicenseUnknown, 5, 0, nil, `LAB\anna: all 5 slots are taken, but it is unknown whether the session limit applies to users of analyzer capacity.`, "null"},
+		{"unknown license, no minutes", qlik.LicenseUnknown, 2, hour, nil, `LAB\anna: it is unknown whether the user can log in. The minutes of analyzer capacity are used up, and no other access of the user is known.`, "null"},
+		{"unknown license, no sessions, no minutes", qlik.LicenseUnknown, 0, hour, nil, `LAB\anna: it is unknown whether the user can log in. The minutes of analyzer capacity are used up, and no other access of the user is known.`, "null"},
+		{"analyzer, no minutes", qlik.LicenseAnalyzer, 5, hour, nil, `LAB\anna cannot log in: all 5 slots are taken. It is unknown when one becomes free by itself.`, "false"},
 	} {
 		link := qlik.Link{Node: "qlik1", VirtualProxy: "/"}
 		var listed []qlik.Session
 		for i := range test.sessions {
 			listed = append(listed, qlik.Session{ID: qlik.SessionID(fmt.Sprint(i)), User: anna, Link: &link})
 		}
+		holders := make(map[qlik.User]qlik.LicenseSet)
+		if test.license != qlik.LicenseUnknown {
+			holders[anna] = qlik.NewLicenseSet(test.license)
+		}
 		snapshot, _ := headroom.New(headroom.Config{Limit: 5, CoolingTime: 5 * time.Minute}).Observe(headroom.Round{
 			Asked: noon, Heard: noon,
 			Licenses: &qlik.Licenses{
-				Holders:  map[qlik.User]qlik.LicenseSet{anna: qlik.NewLicenseSet(qlik.LicenseAnalyzerCapacity)},
+				Holders:  holders,
 				Capacity: &qlik.Capacity{Allocated: &hour, Used: &test.used},
 			},
 			Links: []headroom.LinkResult{{Link: link, Sessions: listed}}, Refusals: qlik.Refusals{anna: test.refused},

@@ -79,7 +79,7 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 				"Vous n'avez pas de licence Qlik Sense. Je vais demander si une licence est prévue pour vous.",
 				"Sie haben keine Lizenz für Qlik Sense. Ich frage nach, ob Sie eine bekommen sollen."),
 		}
-	case q.capacityUsedUp(facts):
+	case q.capacityUsedUp() && facts.License == qlik.LicenseAnalyzerCapacity:
 		can(false)
 		return words{
 			verdict: name + " cannot log in: the minutes of analyzer capacity are used up, and the user has no other access.",
@@ -87,6 +87,14 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 			tell: tell("The shared minutes of your Qlik license are used up for this month. I will ask whether you can get a license of your own.",
 				"Les minutes partagées de votre licence Qlik sont épuisées pour ce mois. Je vais demander si vous pouvez avoir votre propre licence.",
 				"Die gemeinsamen Minuten Ihrer Qlik-Lizenz sind für diesen Monat verbraucht. Ich frage nach, ob Sie eine eigene Lizenz bekommen können."),
+		}
+	case q.capacityUsedUp() && facts.License == qlik.LicenseUnknown:
+		return words{
+			verdict: name + ": it is unknown whether the user can log in. The minutes of analyzer capacity are used up, and no other access of the user is known.",
+			advice:  "Look in the QMC under License management whether the user has an access. If not, assign one, or wait until new minutes come at the start of the month.",
+			tell: tell("The shared minutes of your Qlik license may be used up for this month. I will look at your license.",
+				"Les minutes partagées de votre licence Qlik sont peut-être épuisées pour ce mois. Je vais vérifier votre licence.",
+				"Die gemeinsamen Minuten Ihrer Qlik-Lizenz sind vielleicht für diesen Monat verbraucht. Ich sehe nach, welche Lizenz Sie haben."),
 		}
 	case !q.Snapshot.Has(q.User):
 		if !facts.Complete && !facts.RowsKnown {
@@ -120,7 +128,7 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 	case a.Cause == headroom.CauseNoLicense || a.Cause == headroom.CauseLicenseService:
 	case *a.CanLogIn:
 		w.verdict = fmt.Sprintf("%s can log in once more: 1 of %d slots is free.", name, facts.Limit)
-	case limitUnclear(facts):
+	case q.limitUnclear(facts):
 		a.CanLogIn = nil
 		w.verdict = fmt.Sprintf("%s: all %d slots are taken, but it is unknown whether the session limit applies to users of analyzer capacity.", name, facts.Limit)
 	case row.NextSlot.IsZero():
@@ -136,16 +144,27 @@ func worksAgain(facts *headroom.Facts) bool {
 	return len(facts.Refusals) > 0 && facts.LastGranted.After(facts.Refusals[0].At)
 }
 
-// capacityUsedUp reports whether the user works on analyzer capacity, and none is left.
-func (q *Question) capacityUsedUp(facts *headroom.Facts) bool {
-	licenses := q.Snapshot.Licenses
-	return facts.License == qlik.LicenseAnalyzerCapacity && licenses != nil && licenses.Capacity != nil && licenses.Capacity.UsedUp()
+// capacity returns the analyzer capacity of the site, or nil if it has none.
+func (q *Question) capacity() *qlik.Capacity {
+	if q.Snapshot.Licenses == nil {
+		return nil
+	}
+	return q.Snapshot.Licenses.Capacity
+}
+
+func (q *Question) capacityUsedUp() bool {
+	capacity := q.capacity()
+	return capacity != nil && capacity.UsedUp()
 }
 
 // limitUnclear reports whether it is unknown that the limit applies to the user (docs/qlik.md,
-// "The limit"). A refusal for the limit shows that it does.
-func limitUnclear(facts *headroom.Facts) bool {
-	return facts.License == qlik.LicenseAnalyzerCapacity &&
+// "The limit"). A user of unknown license may work on capacity. A refusal for the limit shows
+// that it applies. The recording rule user:qlik_user_analyzer_capacity:last2h says the same.
+func (q *Question) limitUnclear(facts *headroom.Facts) bool {
+	capacity := q.capacity()
+	onCapacity := facts.License == qlik.LicenseAnalyzerCapacity ||
+		facts.License == qlik.LicenseUnknown && capacity != nil && capacity.Allocated != nil && *capacity.Allocated > 0
+	return onCapacity &&
 		!slices.ContainsFunc(facts.Refusals, func(r qlik.Refusal) bool { return r.Reason == qlik.RefusedSessionLimit })
 }
 
