@@ -30,7 +30,8 @@ func (c *Capacity) UsedUp() bool {
 // Lasts returns when the capacity is used up at the average rate of the period so far.
 // The first days of a period count as a week, because they may all be working days. The
 // time is zero if it is unknown or if nothing is used. The recording rule
-// site:qlik_license_capacity_used_up:timestamp computes the same without the past.
+// site:qlik_license_capacity_used_up:timestamp has a past, so it uses the rate of the last
+// seven days instead, if the period is older than that.
 func (c *Capacity) Lasts(now time.Time) time.Time {
 	if c.Allocated == nil || c.Used == nil || *c.Used <= 0 || *c.Allocated <= 0 {
 		return time.Time{}

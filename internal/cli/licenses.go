@@ -73,7 +73,7 @@ func (c *licensesCommand) run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	question := &licenses.Question{Refused: refused, Unused: c.unused, Costs: make(map[string]float64), Now: time.Now()}
+	question := &licenses.Question{Refused: refused, Unused: c.unused, Costs: make(map[string]float64), Now: time.Now().UTC()}
 	for _, cost := range c.costs {
 		question.Costs[cost.Name] = cost.Value
 	}

@@ -267,7 +267,7 @@ func forecasts(report *licenses.Report) []string {
 
 func capacityText(c *licenses.Capacity) string {
 	words := fmt.Sprintf("Capacity: %s of %s minutes are used this month.", number(c.Used), number(c.Allocated))
-	reset := c.Resets.Format(time.DateOnly) // the month is that of this time zone
+	reset := c.Resets.Format(time.DateOnly)
 	switch c.Forecast {
 	case licenses.UsedUp:
 		words += " It is used up until the reset on " + reset + "."

@@ -97,11 +97,13 @@ func (o *observation) judgeRows() {
 	o.useRows = o.rows != nil && o.plausible
 }
 
-// judge returns the trust in the usage rows after a round. Only users with a personal
-// license and sessions are evidence:
+// judge returns the trust in the usage rows after a round. Users with sessions are evidence:
 //   - A user is evidence for the rows if at least one of the sessions has a row.
-//   - A user is evidence against the rows if no session has a row although the user's
-//     rows take fewer slots than the limit.
+//   - A user with a personal license is evidence against the rows if no session has a row
+//     although the user's rows take fewer slots than the limit.
+//   - Users of unknown license may be administrators, who have no rows, or work on analyzer
+//     capacity or login access. As many as usersAgainstTrust are evidence against the rows if
+//     nothing speaks for them.
 //
 // A row without a known session is no evidence. live is the number of rows with a
 // known session, by index in users.
@@ -109,20 +111,27 @@ func (t trust) judge(usage *Usage, users []UserStatus, live []int, limit int, no
 	if usage.written.After(t.written) {
 		t.written = usage.written
 	}
-	inFavor, against, young := 0, 0, 0
+	inFavor, against, young, unknown := 0, 0, 0, 0
 	for i := range users {
 		user := &users[i]
+		personal := false
 		switch user.License {
 		case qlik.LicenseProfessional, qlik.LicenseAnalyzer, qlik.LicenseUser:
+			personal = true
+		case qlik.LicenseLogin, qlik.LicenseAnalyzerCapacity, qlik.LicenseUnknown:
 		default:
 			continue
 		}
+		old := now.Sub(user.FirstSeen) >= rowExpectedAfter
 		switch {
-		case user.Sessions == 0, user.FirstSeen.IsZero(), user.FirstSeen.After(usage.askedAt):
+		case user.Sessions == 0, user.FirstSeen.IsZero(), user.FirstSeen.After(usage.askedAt), user.User.Anonymous():
 		case live[i] > 0:
 			inFavor++
+		case !personal && old:
+			unknown++
+		case !personal:
 		case user.LicensedSessions >= limit: // leftover rows hold all slots
-		case now.Sub(user.FirstSeen) >= rowExpectedAfter:
+		case old:
 			against++
 		default:
 			young += user.Sessions
@@ -138,7 +147,7 @@ func (t trust) judge(usage *Usage, users []UserStatus, live []int, limit int, no
 	case inFavor > 0 && inFavor >= against:
 		t.lost = false
 	case recent && against < usersAgainstTrust:
-	case against > 0, young >= rowsExpectedFrom:
+	case against > 0, young >= rowsExpectedFrom, inFavor == 0 && !recent && unknown >= usersAgainstTrust:
 		t.lost = true
 	}
 	return t
