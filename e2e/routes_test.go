@@ -25,6 +25,7 @@ var alertRoutes = []struct {
 	{"QlikUserSessionBurst", "warning", "user", "service-desk-chat"},
 	{"QlikUsersAtLimit", "critical", "site", "on-call"},
 	{"QlikManyUsersNearLimit", "critical", "site", "on-call"},
+	{"QlikManyUsersNearLimit", "warning", "site", "on-call-chat"},
 	{"QlikVirtualProxySessionBurst", "warning", "site", "on-call-chat"},
 	{"QlikSharedAccount", "warning", "user", "service-desk-chat"},
 	{"QlikLoadBalancerNotSticky", "info", "site", "on-call-mail"},

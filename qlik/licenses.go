@@ -124,9 +124,19 @@ func (l *Licenses) Of(user User) string {
 	return LicenseUnknown
 }
 
-// HaveRows reports whether usage rows can exist. Without any access, as with a license for
-// cores, no row says how many slots a user takes.
-func (l *Licenses) HaveRows() bool { return len(l.inUse) > 0 }
+// HaveRows reports whether usage rows say how many slots a user takes. They do not if there
+// are no accesses and none were bought, as with a license for cores.
+func (l *Licenses) HaveRows() bool {
+	if len(l.inUse) > 0 || l.Tokens != nil {
+		return true
+	}
+	for _, seats := range l.Seats {
+		if seats.Total != nil && *seats.Total > 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // Unusable reports whether an access of a user is quarantined, so that it may not serve.
 func (l *Licenses) Unusable(user User) bool { return l.Holders[user]&quarantined != 0 }
