@@ -68,6 +68,7 @@ type Licenses struct {
 	Holders map[User]LicenseSet // licenses of each user that holds one
 	Certain bool                // users that are not in Holders certainly hold no license
 
+	cores  bool          // the license is one for cores, or may be
 	inUse  []licenseType // types with holders or rules; UsageRows reads only their rows
 	unread []int         // indexes in licenseTypes of lists that could not be read
 }
@@ -124,19 +125,9 @@ func (l *Licenses) Of(user User) string {
 	return LicenseUnknown
 }
 
-// HaveRows reports whether usage rows say how many slots a user takes. They do not if there
-// are no accesses and none were bought, as with a license for cores.
-func (l *Licenses) HaveRows() bool {
-	if len(l.inUse) > 0 || l.Tokens != nil {
-		return true
-	}
-	for _, seats := range l.Seats {
-		if seats.Total != nil && *seats.Total > 0 {
-			return true
-		}
-	}
-	return false
-}
+// HaveRows reports whether usage rows say how many slots a user takes. With a license for
+// cores there are no accesses, so there are no rows.
+func (l *Licenses) HaveRows() bool { return len(l.inUse) > 0 || !l.cores }
 
 // Unusable reports whether an access of a user is quarantined, so that it may not serve.
 func (l *Licenses) Unusable(user User) bool { return l.Holders[user]&quarantined != 0 }
@@ -412,7 +403,7 @@ func (l *Licenses) addLicense(record *licenseRecord, now time.Time) {
 		return
 	}
 	l.judge(record)
-	if record.Cores.odd || record.Cores.value > 0 {
+	if l.cores = record.Cores.odd || record.Cores.value > 0; l.cores {
 		l.Certain = false // users need no access of their own
 	}
 	ends := readEnds(record.LEF.value, record.Details.value)

@@ -441,17 +441,15 @@ func TestLicenseBefore(t *testing.T) {
 	}
 }
 
-// TestHaveRows checks when usage rows say how many slots a user takes.
+// TestHaveRows checks that rows say nothing with a license for cores.
 func TestHaveRows(t *testing.T) {
 	for name, test := range map[string]struct {
 		licenses *Licenses
 		want     bool
 	}{
-		"nothing is known":              {&Licenses{}, false},
-		"seats, and nobody holds one":   {&Licenses{Seats: map[string]Seats{LicenseAnalyzer: {Total: new(10.0)}}}, true},
-		"no seats, as with cores":       {&Licenses{Seats: map[string]Seats{LicenseAnalyzer: {Total: new(0.0)}}}, false},
-		"tokens, and nobody has access": {&Licenses{Tokens: &Tokens{}}, true},
-		"an access":                     {&Licenses{inUse: licenseTypes[:1]}, true},
+		"nobody holds an access":            {&Licenses{}, true},
+		"cores":                             {&Licenses{cores: true}, false},
+		"an access, whatever the cores are": {&Licenses{cores: true, inUse: licenseTypes[:1]}, true},
 	} {
 		if got := test.licenses.HaveRows(); got != test.want {
 			t.Errorf("%s: %t", name, got)
