@@ -20,6 +20,9 @@ import (
 // metrics and why predict the next login as the site decides it, and which alert a user
 // without a free slot causes.
 func TestLicenseModels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts dozens of processes")
+	}
 	rules, err := filepath.Abs(filepath.Join("alerts", "qlik.rules.yml"))
 	if err != nil {
 		t.Fatal(err)

@@ -669,6 +669,9 @@ func TestPromtoolAcceptsRules(t *testing.T) {
 
 func TestPromtoolUnitTests(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("is about promtool")
+	}
 	promtool := needPromtool(t)
 	for _, path := range unitTests(t) {
 		t.Run(path, func(t *testing.T) {

@@ -77,6 +77,9 @@ func office(minutes float64) func(time.Duration) float64 {
 // the next period begins. Each use is a site of one Prometheus.
 func TestCapacityMonths(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("is about promtool")
+	}
 	promtool := needPromtool(t)
 	inTime, late := usedUp(-3*day), usedUp(2*time.Hour)
 	uses := []capacityUse{

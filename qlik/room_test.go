@@ -108,6 +108,9 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 // TestHostileRepository checks that what is kept of the lists of a repository is
 // limited, over all lists of a source.
 func TestHostileRepository(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves gigabytes")
+	}
 	many := func(n int, format string) string {
 		var list strings.Builder
 		list.WriteString("[")

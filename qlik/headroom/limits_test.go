@@ -12,6 +12,9 @@ import (
 // TestHostileNode checks that a node whose links answer by turns, each time with other
 // sessions of other users, does not make the state grow without limit.
 func TestHostileNode(t *testing.T) {
+	if testing.Short() {
+		t.Skip("has millions of sessions")
+	}
 	const (
 		links    = 4
 		sessions = qlik.MaxSessions / 2
