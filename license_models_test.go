@@ -134,7 +134,7 @@ func whyOf(t *testing.T, flags []string, exporter, user string) loginAnswer {
 	return why
 }
 
-// checkReached evaluates the rules over two minutes of what was scraped.
+// checkReached evaluates the rules over two minutes of the metrics of a scrape.
 func checkReached(t *testing.T, promtool, rules string, families map[string]*dto.MetricFamily, severity string) {
 	t.Helper()
 	var input []yaml.MapSlice

@@ -1,6 +1,9 @@
 package qlik
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Refusal is a login that Qlik Sense refused, according to the audit security log of a
 // repository.
@@ -27,3 +30,14 @@ func RefusalReasons() []RefusalReason { return []RefusalReason{RefusedNoLicense,
 
 // Refusals are the refused logins of users, the last one first.
 type Refusals map[User][]Refusal
+
+// Last returns the last refusal for a reason of each user who was refused for it.
+func (r Refusals) Last(reason RefusalReason) map[User]time.Time {
+	last := make(map[User]time.Time)
+	for user, all := range r {
+		if i := slices.IndexFunc(all, func(one Refusal) bool { return one.Reason == reason }); i >= 0 {
+			last[user] = all[i].At
+		}
+	}
+	return last
+}

@@ -71,6 +71,23 @@ func site(limited bool, anna int, err error) *headroom.Snapshot {
 	return snapshot
 }
 
+// checkAnswer checks the verdict of an answer, whether the user can log in, and that what it
+// says are sentences.
+func checkAnswer(t *testing.T, name string, a *Answer, verdict, can string) {
+	t.Helper()
+	got := "null"
+	if a.CanLogIn != nil {
+		got = fmt.Sprint(*a.CanLogIn)
+	}
+	if a.Verdict != verdict || got != can {
+		t.Errorf("%s: %s %q", name, got, a.Verdict)
+	}
+	checkSentence(t, name, a.Advice)
+	for language, sentence := range a.Say {
+		checkSentence(t, name+" "+language, sentence)
+	}
+}
+
 // TestVerdict checks the sentence for users with and without free slots, and for those
 // about whom it cannot be known.
 func TestVerdict(t *testing.T) {
@@ -93,17 +110,7 @@ func TestVerdict(t *testing.T) {
 		{"anonymous", site(true, 1, nil), qlik.AnonymousUser, "Anonymous users have no session limit.", "null"},
 	} {
 		a := New(&Question{Snapshot: test.snapshot, User: test.user, Program: "qlik_exporter", Now: noon})
-		can := "null"
-		if a.CanLogIn != nil {
-			can = fmt.Sprint(*a.CanLogIn)
-		}
-		if a.Verdict != test.want || can != test.can {
-			t.Errorf("%s: %s %q", test.name, can, a.Verdict)
-		}
-		checkSentence(t, test.name, a.Advice)
-		for language, sentence := range a.Say {
-			checkSentence(t, test.name+" "+language, sentence)
-		}
+		checkAnswer(t, test.name, a, test.want, test.can)
 		if a.SlotsTaken+a.EffectiveHeadroom != a.Limit {
 			t.Errorf("%s: %d taken, %d free of %d", test.name, a.SlotsTaken, a.EffectiveHeadroom, a.Limit)
 		}
@@ -257,17 +264,7 @@ func TestVerdictOfCapacity(t *testing.T) {
 			Links: []headroom.LinkResult{{Link: link, Sessions: listed}}, Refusals: qlik.Refusals{anna: test.refused},
 		})
 		a := New(&Question{Snapshot: snapshot, User: anna, Program: "qlik_exporter", Now: noon})
-		can := "null"
-		if a.CanLogIn != nil {
-			can = fmt.Sprint(*a.CanLogIn)
-		}
-		if a.Verdict != test.want || can != test.can {
-			t.Errorf("%s: %s %q", test.name, can, a.Verdict)
-		}
-		checkSentence(t, test.name, a.Advice)
-		for language, sentence := range a.Say {
-			checkSentence(t, test.name+" "+language, sentence)
-		}
+		checkAnswer(t, test.name, a, test.want, test.can)
 	}
 }
 

@@ -50,7 +50,7 @@ func Licenses(app *kingpin.Application, flags *config.Flags) Commands {
 
 // run writes the report about the licenses of a site.
 func (c *licensesCommand) run(ctx context.Context, streams Streams) error {
-	configuration, settings, err := (&sessionsCommand{flags: c.flags, site: c.site}).settings()
+	configuration, settings, err := settingsOf(c.flags, c.site)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *
 	if !complete && len(past) == 0 {
 		return nil, false, nil
 	}
-	return lastRefused(past), complete, nil
+	return past.Last(qlik.RefusedNoLicense), complete, nil
 }
 
 // refusedOf returns who was refused according to a running exporter, or nil if it does not
@@ -131,18 +131,6 @@ func refusedOf(list *sessions.List, known bool) map[qlik.User]time.Time {
 		refused[qlik.NewUser(user.Directory, user.ID)] = user.At
 	}
 	return refused
-}
-
-// lastRefused returns the last refusal of each user for want of a license.
-func lastRefused(refusals qlik.Refusals) map[qlik.User]time.Time {
-	last := make(map[qlik.User]time.Time)
-	for user, all := range refusals {
-		// The last refusal is the first one.
-		if i := slices.IndexFunc(all, func(r qlik.Refusal) bool { return r.Reason == qlik.RefusedNoLicense }); i >= 0 {
-			last[user] = all[i].At
-		}
-	}
-	return last
 }
 
 // readLicenses reads the licenses and answers the question about them. It writes to out

@@ -209,7 +209,7 @@ func TestLicensesRefused(t *testing.T) {
 		if !complete {
 			t.Error("the log cannot be read")
 		}
-		d.refused = lastRefused(refusals)
+		d.refused = refusals.Last(qlik.RefusedNoLicense)
 		d.all = false
 		compare(t, d.show(t), licensesHeader+`LAB,'=cmd,,none,,,,,,,,active,2026-11-21T13:00:00Z,refused,false,
 LAB,anna,,analyzer,2026-11-19T12:00:00Z,2026-11-20T11:00:00Z,false,1,false,false,,active,2026-11-21T13:00:00Z,refused,false,

@@ -47,19 +47,19 @@ func Sessions(app *kingpin.Application, flags *config.Flags) Commands {
 	return Commands{"sessions list": c.list, "sessions end": c.endSessions}
 }
 
-// settings returns the settings of the selected site.
-func (c *sessionsCommand) settings() (*config.Configuration, *config.Site, error) {
-	configuration, err := c.flags.Load()
+// settingsOf returns the settings of the selected site.
+func settingsOf(flags *config.Flags, site string) (*config.Configuration, *config.Site, error) {
+	configuration, err := flags.Load()
 	if err != nil {
 		return nil, nil, err
 	}
-	settings, err := configuration.Choose(c.site)
+	settings, err := configuration.Choose(site)
 	return configuration, settings, err
 }
 
 // open opens the selected site. The caller must close it.
 func (c *sessionsCommand) open(ctx context.Context, streams Streams) (*openSite, error) {
-	configuration, settings, err := c.settings()
+	configuration, settings, err := settingsOf(c.flags, c.site)
 	if err != nil {
 		return nil, err
 	}

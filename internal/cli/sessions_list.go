@@ -36,7 +36,7 @@ func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
 		if list, err = client.Sessions(ctx, c.site); err != nil {
 			return err
 		}
-		_, settings, _ := c.settings() // the exporter needs none
+		_, settings, _ := settingsOf(c.flags, c.site) // the exporter needs none
 		return sameSite(settings, list.Hosts)
 	})
 	if err != nil {

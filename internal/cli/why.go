@@ -53,7 +53,7 @@ func (c *whyCommand) why(ctx context.Context, streams Streams) error {
 	}
 	var reply *answer.Answer
 	answered, err := c.exporter.ask(streams.Err, c.flags, func(client *exporter.Client) (err error) {
-		_, settings, _ := c.settings()
+		_, settings, _ := settingsOf(c.flags, c.site)
 		reply, err = c.askExporter(ctx, client, settings)
 		return err
 	})

@@ -191,7 +191,7 @@ func (q *Question) refusedWithoutAccess(holders []Holder) []Holder {
 		if q.Licenses.Of(user) == qlik.LicenseNone {
 			h.License = qlik.LicenseNone
 		}
-		if !user.Anonymous() && !deleted[user] { // nobody says whether there is a new user with the id
+		if !user.Anonymous() && !deleted[user] { // a new user may have the id of a deleted one
 			h.UserState = q.stateOf(&qlik.Access{User: user})
 		}
 		all = append(all, h)

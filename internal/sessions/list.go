@@ -115,11 +115,8 @@ func NewList(snapshot *headroom.Snapshot, rows []*Row) *List {
 // refusedForLicense returns the users who were refused for want of a license.
 func refusedForLicense(refusals qlik.Refusals) []RefusedUser {
 	var users []RefusedUser
-	for user, all := range refusals {
-		// The last refusal is the first one.
-		if i := slices.IndexFunc(all, func(r qlik.Refusal) bool { return r.Reason == qlik.RefusedNoLicense }); i >= 0 {
-			users = append(users, RefusedUser{user.Directory, user.ID, all[i].At.UTC()})
-		}
+	for user, at := range refusals.Last(qlik.RefusedNoLicense) {
+		users = append(users, RefusedUser{user.Directory, user.ID, at.UTC()})
 	}
 	slices.SortFunc(users, func(a, b RefusedUser) int {
 		return qlik.User{Directory: a.Directory, ID: a.ID}.Compare(qlik.User{Directory: b.Directory, ID: b.ID})

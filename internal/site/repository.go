@@ -291,8 +291,8 @@ func (r *repository) refreshUsage() <-chan struct{} {
 	return done
 }
 
-// loadUsage reads the usage rows of the licenses in use if they are due. If no license is in
-// use, the rows are unknown, not empty.
+// loadUsage reads the usage rows of the licenses in use if they are due. With a license
+// for cores, the rows are unknown, not empty.
 func (r *repository) loadUsage() {
 	r.mu.Lock()
 	licenses, withRows := r.known.licenses, r.withRows
