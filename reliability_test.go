@@ -289,6 +289,9 @@ func (f *faulty) expectEndpoints(e exporters, page string) {
 // TestFaults checks that no fault of Qlik causes wrong numbers or lost data, and that
 // everything recovers after it. docs/reliability.md shows the effects.
 func TestFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts dozens of processes; TestFaults of internal/site has the same faults")
+	}
 	faults := qliktest.Faults()
 	rows := make([]string, len(faults))
 	other := newFaulty(t)

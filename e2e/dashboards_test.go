@@ -362,7 +362,7 @@ func TestOverviewIsFast(t *testing.T) {
 	}
 	p := startPrometheus(t, func(string) string {
 		return fmt.Sprintf(`
-global: {scrape_interval: 5s, evaluation_interval: 5s}
+global: {scrape_interval: 3s, evaluation_interval: 3s}
 rule_files: ['%s']
 scrape_configs:
   - {job_name: qlik, static_configs: [{targets: ['%s'], labels: {site: large}}]}
@@ -371,7 +371,7 @@ scrape_configs:
 	now := &history{prometheus: p, begin: time.Now()}
 	p.waitFor(t, "a minute of it", 2*time.Minute, func() bool {
 		now.end = time.Now()
-		found := now.vector(t, fmt.Sprintf(`count_over_time((qlik_sessions >= %d)[5m:5s]) >= 12 and on (site) site:qlik_users_limit_reached:count`, sessions))
+		found := now.vector(t, fmt.Sprintf(`count_over_time((qlik_sessions >= %d)[5m:3s]) >= 12 and on (site) site:qlik_users_limit_reached:count`, sessions))
 		return len(found) == 1
 	})
 	named := now.number(t, `count(qlik_user_effective_headroom)`)
@@ -384,7 +384,7 @@ scrape_configs:
 	best := make(map[string]time.Duration)
 	slowest := ""
 	l := &look{
-		prometheus: p, dashboard: "qlik-overview", begin: now.end.Add(-3 * time.Hour), end: now.end, interval: 5 * time.Second,
+		prometheus: p, dashboard: "qlik-overview", begin: now.end.Add(-3 * time.Hour), end: now.end, interval: 3 * time.Second,
 		variables: map[string]string{"job": "qlik", "site": ".*"},
 	}
 	for begin := time.Now(); slowest == "" || best[slowest] > most && time.Since(begin) < time.Minute; {
