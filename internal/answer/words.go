@@ -85,7 +85,7 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 			verdict: name + " cannot log in: the minutes of analyzer capacity are used up, and the user has no other access.",
 			advice:  "Assign analyzer access to the user in the QMC under License management, or wait until new minutes come at the start of the month. There is nothing to free.",
 			tell: tell("The shared minutes of your Qlik license are used up for this month. I will ask whether you can get a license of your own.",
-				"Les minutes partagées de votre licence Qlik sont épuisées pour ce mois. Je vais demander si vous pouvez avoir votre propre licence.",
+				"Les minutes partagées de votre licence Qlik sont épuisées pour ce mois-ci. Je vais demander si vous pouvez avoir votre propre licence.",
 				"Die gemeinsamen Minuten Ihrer Qlik-Lizenz sind für diesen Monat verbraucht. Ich frage nach, ob Sie eine eigene Lizenz bekommen können."),
 		}
 	case q.capacityUsedUp() && facts.License == qlik.LicenseUnknown:
@@ -93,7 +93,7 @@ func (q *Question) judge(a *Answer, facts *headroom.Facts, row *sessions.Row) wo
 			verdict: name + ": it is unknown whether the user can log in. The minutes of analyzer capacity are used up, and no other access of the user is known.",
 			advice:  "Look in the QMC under License management whether the user has an access. If not, assign one, or wait until new minutes come at the start of the month.",
 			tell: tell("The shared minutes of your Qlik license may be used up for this month. I will look at your license.",
-				"Les minutes partagées de votre licence Qlik sont peut-être épuisées pour ce mois. Je vais vérifier votre licence.",
+				"Les minutes partagées de votre licence Qlik sont peut-être épuisées pour ce mois-ci. Je vais vérifier votre licence.",
 				"Die gemeinsamen Minuten Ihrer Qlik-Lizenz sind vielleicht für diesen Monat verbraucht. Ich sehe nach, welche Lizenz Sie haben."),
 		}
 	case !q.Snapshot.Has(q.User):
