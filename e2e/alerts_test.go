@@ -151,7 +151,7 @@ const (
 	near      = "QlikUserSessionsNearLimit"
 	reached   = "QlikUserSessionLimitReached"
 	lockedOut = "QlikUserLockedOut"
-	denied    = "QlikUserAccessDenied"
+	denied    = "QlikUserLockedOut"
 	proxyDown = "QlikProxyDown"
 	firing    = "firing"
 	resolved  = "resolved"
