@@ -480,9 +480,9 @@ func TestCheckExpression(t *testing.T) {
 	known.add("qlik_sessions", "qlik_node")
 	for expr, right := range map[string]bool{
 		`sum without (instance) (qlik_sessions{qlik_node=~"a|b"} offset 2m) > 2 * time()`: true,
-		`max by (qlik_node) (last_over_time(qlik_sessions[5m]))`:                               true,
-		`label_replace(qlik_sessions, "kind", "a", "", "") and on (kind) qlik_sessions`:        true,
-		`max by (__name__, qlik_node) ({__name__=~"qlik_sessions",job="qlik"})`:                true,
+		`max by (qlik_node) (last_over_time(qlik_sessions[5m]))`:                          true,
+		`label_replace(qlik_sessions, "kind", "a", "", "") and on (kind) qlik_sessions`:   true,
+		`max by (__name__, qlik_node) ({__name__=~"qlik_sessions",job="qlik"})`:           true,
 		`qlik_session > 0`:                            false,
 		`qlik_sessions{nod="a"}`:                      false,
 		`sum by (nodes) (qlik_sessions)`:              false,
