@@ -21,7 +21,7 @@ var alertRoutes = []struct {
 	{"QlikUserSessionLimitReached", "warning", "user", "service-desk-chat"}, // assets --reached-severity=warning, and users of analyzer capacity
 	{"QlikUserLockedOut", "critical", "user", "service-desk"},
 	{"QlikUserLockedOut", "warning", "user", "service-desk-chat"}, // users of analyzer capacity
-	{"QlikUserAccessDenied", "critical", "user", "service-desk"},
+	{"QlikUserAccessDeniedNoLicense", "info", "user", "service-desk-chat"},
 	{"QlikUserSessionBurst", "warning", "user", "service-desk-chat"},
 	{"QlikUsersAtLimit", "critical", "site", "on-call"},
 	{"QlikManyUsersNearLimit", "critical", "site", "on-call"},
