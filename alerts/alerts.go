@@ -16,6 +16,15 @@ import (
 //go:embed qlik.rules.yml runbook.md alertmanager.yml templates
 var files embed.FS
 
+//go:embed watchdog.rules.yml
+var watchdogRules string
+
+// Names of files.
+const (
+	rulesName        = "qlik.rules.yml"
+	alertmanagerName = "alertmanager.yml"
+)
+
 // Values in the embedded files.
 const (
 	DefaultRunbookURL      = "https://github.com/qlik-exporter/qlik_exporter/blob/main/alerts/runbook.md"
@@ -36,24 +45,61 @@ type Options struct {
 	SessionsURL     string // address of the sessions page; alerts append /user and the user
 	Job             string // job under which Prometheus scrapes the exporter
 	ReachedSeverity string // severity of QlikUserSessionLimitReached
+
+	Thresholds Thresholds
+	KeepLabels []string // labels that tell sites apart, in addition to job and site
+	Watchdog   bool     // add the alert QlikWatchdog
 }
 
 // Files returns the content of the files by their paths.
 func Files(options Options) (map[string][]byte, error) {
-	adjust, err := options.replacer()
+	texts, err := embeddedTexts()
 	if err != nil {
 		return nil, err
 	}
-	adapted := make(map[string][]byte)
-	err = fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+	if options.Watchdog {
+		_, group, _ := strings.Cut(watchdogRules, "\ngroups:\n")
+		texts[rulesName] += "\n" + group
+	}
+	if texts[rulesName], err = setMarked(texts[rulesName], options.marked()); err != nil {
+		return nil, err
+	}
+	replace, err := options.replacer()
+	if err != nil {
+		return nil, err
+	}
+	for _, label := range options.KeepLabels {
+		if err := CheckKeepLabel(label); err != nil {
+			return nil, fmt.Errorf("label to keep: %w", err)
+		}
+	}
+	adapted := make(map[string][]byte, len(texts))
+	for path, text := range texts {
+		adapted[path] = []byte(keepLabels(path, replace.Replace(text), options.KeepLabels))
+	}
+	return adapted, nil
+}
+
+func embeddedTexts() (map[string]string, error) {
+	texts := make(map[string]string)
+	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		content, err := files.ReadFile(path)
-		adapted[path] = []byte(adjust.Replace(string(content)))
+		texts[path] = string(content)
 		return err
 	})
-	return adapted, err
+	return texts, err
+}
+
+// marked returns the values of the lines that the rules mark.
+func (o Options) marked() []marked {
+	severity := o.ReachedSeverity
+	if severity == "" {
+		severity = DefaultReachedSeverity
+	}
+	return append(o.Thresholds.marked(), marked{"reached-severity", DefaultReachedSeverity, severity})
 }
 
 // replacer returns a replacer that puts the options into the files. A test ensures
@@ -88,7 +134,6 @@ func (o Options) replacer() (*strings.Replacer, error) {
 		if !slices.Contains(Severities(), o.ReachedSeverity) {
 			return nil, fmt.Errorf("severity: %q is not one of %s", o.ReachedSeverity, strings.Join(Severities(), ", "))
 		}
-		pairs = append(pairs, severityOfReached(DefaultReachedSeverity), severityOfReached(o.ReachedSeverity))
 		if o.ReachedSeverity == "info" { // users of analyzer capacity are never more urgent than others
 			pairs = append(pairs, severityOfCapacity("warning"), severityOfCapacity("info"))
 		}
@@ -96,14 +141,8 @@ func (o Options) replacer() (*strings.Replacer, error) {
 	return strings.NewReplacer(pairs...), nil
 }
 
-// severityOfReached returns the severity line of QlikUserSessionLimitReached in the
-// rules. Its comment distinguishes it from the lines of other alerts.
-func severityOfReached(severity string) string {
-	return "severity: " + severity + " # assets --reached-severity"
-}
-
-// severityOfCapacity returns the severity line of the same alert about users of analyzer
-// capacity.
+// severityOfCapacity returns the severity line of QlikUserSessionLimitReached about users
+// of analyzer capacity.
 func severityOfCapacity(severity string) string {
 	return "severity: " + severity + " # not above assets --reached-severity"
 }

@@ -22,7 +22,10 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/assets"
 )
 
-const rulesFile = "qlik.rules.yml"
+const rulesFile = rulesName
+
+// ruleFiles are the files with rules: those that everybody has, and the watchdog.
+var ruleFiles = []string{rulesFile, "watchdog.rules.yml"}
 
 type ruleGroup struct {
 	Name  string
@@ -51,6 +54,15 @@ func readRules(t *testing.T, path string) []rule {
 	return rules
 }
 
+func readAllRules(t *testing.T) []rule {
+	t.Helper()
+	var rules []rule
+	for _, path := range ruleFiles {
+		rules = append(rules, readRules(t, path)...)
+	}
+	return rules
+}
+
 func unmarshal(t *testing.T, path string, into any) {
 	t.Helper()
 	if err := yaml.Unmarshal([]byte(read(t, path)), into); err != nil {
@@ -69,8 +81,8 @@ func read(t *testing.T, path string) string {
 
 func TestAlerts(t *testing.T) {
 	t.Parallel()
-	severities := Severities()
-	for _, alert := range readRules(t, rulesFile) {
+	severities := append(Severities(), "none") // none is for the watchdog
+	for _, alert := range readAllRules(t) {
 		if alert.Alert == "" {
 			if strings.Count(alert.Record, ":") != 2 {
 				t.Errorf("%s is not named level:metric:operation", alert.Record)
@@ -116,7 +128,7 @@ func TestRunbook(t *testing.T) {
 		headings = append(headings, anchor(heading))
 	}
 	alerts := make(map[string]bool)
-	for _, r := range readRules(t, rulesFile) {
+	for _, r := range readAllRules(t) {
 		alerts[r.Alert] = true
 	}
 	delete(alerts, "")
@@ -161,7 +173,7 @@ func TestRunbook(t *testing.T) {
 func TestAlertingPage(t *testing.T) {
 	page := read(t, filepath.Join("..", "docs", "alerting.md"))
 	want := make(map[string]string)
-	for _, r := range readRules(t, rulesFile) {
+	for _, r := range readAllRules(t) {
 		if r.Alert == "" {
 			continue
 		}
@@ -378,6 +390,7 @@ var (
 	groupings = regexp.MustCompile(`\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)`)
 	selectors = regexp.MustCompile(`([a-zA-Z_:][\w:]*)\s*(\{[^}]*\})?(\s*\()?`)
 	matchers  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)`)
+	comments  = regexp.MustCompile(`(?m) # [^"\n]*$`)
 	durations = regexp.MustCompile(`\[[^\]]*\]|\boffset\s+\w+|\b\d[\w.]*`)
 	keywords  = []string{"and", "or", "unless", "bool"}
 )
@@ -402,6 +415,7 @@ func checkExpression(expr string, known series) (labels map[string]bool, faults 
 	for _, label := range setLabels.FindAllStringSubmatch(expr, -1) {
 		labels[label[1]] = true
 	}
+	expr = comments.ReplaceAllString(expr, "")
 	bare := durations.ReplaceAllString(quoted.ReplaceAllString(nameSets.ReplaceAllString(expr, " "), `""`), " ")
 	for _, selector := range selectors.FindAllStringSubmatch(groupings.ReplaceAllString(bare, " "), -1) {
 		metric, braces, call := selector[1], selector[2], selector[3]
@@ -642,7 +656,7 @@ func TestWriteRefuses(t *testing.T) {
 func TestPromtoolAcceptsRules(t *testing.T) {
 	t.Parallel()
 	promtool := needPromtool(t)
-	run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", rulesFile)
+	run(t, promtool, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, ruleFiles...)...)
 
 	// promtool also checks the queries in annotations and in the runbook, as rules.
 	var queries []string
