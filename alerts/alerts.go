@@ -19,10 +19,13 @@ var files embed.FS
 //go:embed watchdog.rules.yml
 var watchdogRules string
 
+//go:embed receivers-0.25.yml
+var oldReceivers string
+
 // Names of files.
 const (
-	rulesName        = "qlik.rules.yml"
-	alertmanagerName = "alertmanager.yml"
+	rulesName           = "qlik.rules.yml"
+	alertmanagerName    = "alertmanager.yml"
 )
 
 // Values in the embedded files.
@@ -32,6 +35,8 @@ const (
 	DefaultSessionsURL     = "https://qlik-exporter.example.com/sessions"
 	DefaultJob             = "qlik"
 	DefaultReachedSeverity = "critical"
+	DefaultAlertmanager    = "0.28"
+	OldAlertmanager        = "0.25" // of Debian 12
 )
 
 // Severities returns the severities that an alert can have.
@@ -49,6 +54,8 @@ type Options struct {
 	Thresholds Thresholds
 	KeepLabels []string // labels that tell sites apart, in addition to job and site
 	Watchdog   bool     // add the alert QlikWatchdog
+
+	Alertmanager string // oldest version that reads alertmanager.yml
 }
 
 // Files returns the content of the files by their paths.
@@ -60,6 +67,13 @@ func Files(options Options) (map[string][]byte, error) {
 	if options.Watchdog {
 		_, group, _ := strings.Cut(watchdogRules, "\ngroups:\n")
 		texts[rulesName] += "\n" + group
+	}
+	switch options.Alertmanager {
+	case "", DefaultAlertmanager:
+	case OldAlertmanager:
+		texts[alertmanagerName] = oldAlertmanager(texts[alertmanagerName])
+	default:
+		return nil, fmt.Errorf("Alertmanager: version %q is not one of %s, %s", options.Alertmanager, DefaultAlertmanager, OldAlertmanager) //nolint:staticcheck // a name
 	}
 	if texts[rulesName], err = setMarked(texts[rulesName], options.marked()); err != nil {
 		return nil, err
@@ -78,6 +92,15 @@ func Files(options Options) (map[string][]byte, error) {
 		adapted[path] = []byte(keepLabels(path, replace.Replace(text), options.KeepLabels))
 	}
 	return adapted, nil
+}
+
+// oldAlertmanager returns the configuration for Alertmanager 0.25, which differs only in
+// its receivers.
+func oldAlertmanager(config string) string {
+	config = config[:strings.Index(config, "\nreceivers:\n")]
+	config = config[strings.Index(config, "\nglobal:\n")+1 : strings.LastIndex(config, "\n\n# ")]
+	head, receivers, _ := strings.Cut(oldReceivers, "\n\n")
+	return head + "\n\n" + config + "\n\n" + receivers
 }
 
 func embeddedTexts() (map[string]string, error) {

@@ -101,7 +101,7 @@ func TestAlerts(t *testing.T) {
 		if scope := alert.Labels["scope"]; scope != "user" && scope != "site" {
 			t.Errorf("%s: scope %q", alert.Alert, scope)
 		}
-		for _, annotation := range []string{"summary", "description", "runbook_url", "dashboard"} {
+		for _, annotation := range []string{"summary", "description", "runbook_url", "dashboard_url"} {
 			if alert.Annotations[annotation] == "" {
 				t.Errorf("%s has no %s", alert.Alert, annotation)
 			}
@@ -546,8 +546,8 @@ func TestWriteAdjusted(t *testing.T) {
 		}
 		if want.Alert != "" {
 			want.Annotations["runbook_url"] = options.RunbookURL + "#" + strings.ToLower(want.Alert)
-			_, dashboard, _ := strings.Cut(want.Annotations["dashboard"], "/d/")
-			want.Annotations["dashboard"] = options.DashboardURL + "d/" + dashboard
+			_, dashboard, _ := strings.Cut(want.Annotations["dashboard_url"], "/d/")
+			want.Annotations["dashboard_url"] = options.DashboardURL + "d/" + dashboard
 			if _, user, linked := strings.Cut(want.Annotations["sessions_url"], "/user?"); linked {
 				want.Annotations["sessions_url"] = options.SessionsURL + "user?" + user
 			}

@@ -2,10 +2,15 @@ package alerts
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v2"
 )
 
 // adapted returns a file that the options have changed.
@@ -30,7 +35,8 @@ func TestThresholds(t *testing.T) {
 		{"QlikManyUsersNearLimit", "many-users", "23", Thresholds{ManyUsers: 23}},
 		{"QlikManyUsersNearLimit", "many-share", "0.07", Thresholds{ManyShare: 0.07}},
 		{"QlikUserSessionBurst", "burst", "23", Thresholds{Burst: 23}},
-		{"QlikSessionRunaway", "runaway", "230", Thresholds{Runaway: 230}},
+		{"QlikSessionRunaway", "runaway-growth", "23", Thresholds{RunawayGrowth: 23}},
+		{"QlikSessionRunaway", "runaway-sessions", "230", Thresholds{RunawaySessions: 230}},
 		{"QlikSessionRefusalBudget", "refusal-objective", "0.999", Thresholds{RefusalObjective: 0.999}},
 	} {
 		if !strings.Contains(original, test.alert) {
@@ -87,7 +93,7 @@ func TestSetMarked(t *testing.T) {
 func TestKeepLabels(t *testing.T) {
 	t.Parallel()
 	options := Options{KeepLabels: []string{"zone", "tenant"}, Watchdog: true}
-	groupings := regexp.MustCompile(`\b(?:by|on) ?\([^)]*\bjob\b[^)]*\)`)
+	groupings := regexp.MustCompile(`\b(?:by|on) ?\([^)]*\bsite\b[^)]*\)`)
 	lists := regexp.MustCompile(`(?:group_by|equal): \[.*\bjob\b.*\]`)
 	for path, want := range map[string]*regexp.Regexp{rulesFile: groupings, alertmanagerName: lists} {
 		before, after := adapted(t, path, Options{Watchdog: true}), adapted(t, path, options)
@@ -154,4 +160,52 @@ func TestCheckKeepLabel(t *testing.T) {
 	if _, err := Files(Options{KeepLabels: []string{"job"}}); err == nil {
 		t.Error("the label job was accepted")
 	}
+}
+
+// TestOldAlertmanager checks that the configuration for Alertmanager 0.25 differs from
+// the other one only in integrations.
+func TestOldAlertmanager(t *testing.T) {
+	t.Parallel()
+	read := func(version string) (config map[string]any, names, kinds []string) {
+		if err := yaml.Unmarshal([]byte(adapted(t, alertmanagerName, Options{Alertmanager: version})), &config); err != nil {
+			t.Fatal(err)
+		}
+		for _, receiver := range config["receivers"].([]any) {
+			for key, value := range receiver.(map[any]any) {
+				if name := key.(string); name == "name" {
+					names = append(names, value.(string))
+				} else {
+					kinds = append(kinds, name)
+				}
+			}
+		}
+		delete(config, "receivers")
+		return config, names, kinds
+	}
+	config, names, kinds := read("0.28")
+	old, oldNames, oldKinds := read("0.25")
+	if !reflect.DeepEqual(config, old) || !slices.Equal(names, oldNames) {
+		t.Errorf("the configurations differ:\n%v %v\n%v %v", config, names, old, oldNames)
+	}
+	if len(names) != len(kinds) || len(names) != len(oldKinds) {
+		t.Errorf("receivers %v do not have one integration each: %v, old %v", names, kinds, oldKinds)
+	}
+	text := adapted(t, alertmanagerName, Options{Alertmanager: "0.25"})
+	for _, unknown := range []string{"msteams", " url_file"} {
+		if strings.Contains(text, unknown) {
+			t.Errorf("Alertmanager 0.25 does not know %s", unknown)
+		}
+	}
+	if _, err := Files(Options{Alertmanager: "0.21"}); err == nil {
+		t.Error("version 0.21 was accepted")
+	}
+	output, err := exec.CommandContext(t.Context(), "amtool", "--version").CombinedOutput()
+	if err != nil || !strings.Contains(string(output), "version 0.25.") {
+		t.Skip("amtool 0.25 (Debian: package prometheus-alertmanager) is not in PATH")
+	}
+	dir := t.TempDir()
+	if err := write(dir, Options{Alertmanager: "0.25"}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "amtool", "check-config", filepath.Join(dir, alertmanagerName))
 }

@@ -13,13 +13,14 @@ type Thresholds struct {
 	ManyUsers        int     // users without a slot from which QlikManyUsersNearLimit fires
 	ManyShare        float64 // share of all users above which it fires
 	Burst            int     // sessions more than two minutes ago from which QlikUserSessionBurst fires
-	Runaway          int     // sessions of one user above which QlikSessionRunaway fires
+	RunawayGrowth    int     // session limits by which a virtual proxy grows within five minutes, above which QlikSessionRunaway fires
+	RunawaySessions  int     // sessions of one user above which it fires
 	RefusalObjective float64 // share of logins that the limit must not refuse, for QlikSessionRefusalBudget
 }
 
 // DefaultThresholds returns the numbers in the embedded files.
 func DefaultThresholds() Thresholds {
-	return Thresholds{ManyUsers: 10, ManyShare: 0.05, Burst: 3, Runaway: 100, RefusalObjective: 0.995}
+	return Thresholds{ManyUsers: 10, ManyShare: 0.05, Burst: 3, RunawayGrowth: 10, RunawaySessions: 100, RefusalObjective: 0.995}
 }
 
 // The rules mark each line that contains a threshold with a comment at its end, in YAML
@@ -54,7 +55,8 @@ func (t Thresholds) marked() []marked {
 		whole("many-users", preset.ManyUsers, t.ManyUsers),
 		share("many-share", preset.ManyShare, t.ManyShare),
 		whole("burst", preset.Burst, t.Burst),
-		whole("runaway", preset.Runaway, t.Runaway),
+		whole("runaway-growth", preset.RunawayGrowth, t.RunawayGrowth),
+		whole("runaway-sessions", preset.RunawaySessions, t.RunawaySessions),
 		share("refusal-objective", preset.RefusalObjective, t.RefusalObjective),
 	}
 }

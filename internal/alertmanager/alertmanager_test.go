@@ -30,10 +30,17 @@ type fake struct {
 	groupWait time.Duration
 	requests  string // metrics after groupWait, without the prefix of their names
 	status    string // status of the alert, as JSON
-	respond   func(*http.Request) *http.Response
+	instead   answer // of the usual one
 
 	began time.Time
 	sent  []Alert
+}
+
+// answer is the response to a path.
+type answer struct {
+	path   string
+	status int
+	body   string
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -41,10 +48,8 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	if f.respond != nil {
-		if response := f.respond(r); response != nil {
-			return response, nil
-		}
+	if f.instead.path != "" && strings.HasSuffix(r.URL.Path, f.instead.path) {
+		return response(f.instead.status, f.instead.body), nil
 	}
 	switch r.Method + r.URL.Path {
 	case "GET/am/api/v2/status":
@@ -96,14 +101,6 @@ func both(first, second string) string {
 }
 
 func TestTest(t *testing.T) {
-	only := func(path string, status int, body string) func(*http.Request) *http.Response {
-		return func(r *http.Request) *http.Response {
-			if strings.HasSuffix(r.URL.Path, path) {
-				return response(status, body)
-			}
-			return nil
-		}
-	}
 	for name, test := range map[string]struct {
 		fake  fake
 		wrong string // part of the error
@@ -120,10 +117,10 @@ func TestTest(t *testing.T) {
 		"silenced":           {fake{receiver: "on-call", status: `{"state": "suppressed", "silencedBy": ["1234"]}`}, "a silence mutes it: 1234", "", 2},
 		"inhibited":          {fake{receiver: "on-call", status: `{"state": "suppressed", "inhibitedBy": ["1234"]}`}, "another alert inhibits it", "", 2},
 		"muted":              {fake{receiver: "on-call", status: `{"state": "active", "mutedBy": ["holidays"]}`}, "a time interval mutes its route: holidays", "", 2},
-		"Prometheus":         {fake{respond: only("/status", 404, "")}, "is not an Alertmanager: /api/v2/status responds 404 Not Found; Alertmanager usually listens on port 9093", "", 0},
-		"a web page":         {fake{respond: only("/status", 200, "<html>")}, "is not an Alertmanager: /api/v2/status responds with something else than JSON", "", 0},
-		"a password":         {fake{respond: only("/status", 401, "")}, "requires a password: 401 Unauthorized; set --test-http-config-file", "", 0},
-		"refused":            {fake{respond: only("/api/v2/alerts", 400, "bad\x1b label")}, `responds 400 Bad Request: bad`, "", 0},
+		"Prometheus":         {fake{instead: answer{"/status", 404, ""}}, "is not an Alertmanager: /api/v2/status responds 404 Not Found; Alertmanager usually listens on port 9093", "", 0},
+		"a web page":         {fake{instead: answer{"/status", 200, "<html>"}}, "is not an Alertmanager: /api/v2/status responds with something else than JSON", "", 0},
+		"a password":         {fake{instead: answer{"/status", 401, ""}}, "requires a password: 401 Unauthorized; set --test-http-config-file", "", 0},
+		"refused":            {fake{instead: answer{"/api/v2/alerts", 400, "bad\x1b label"}}, `responds 400 Bad Request: bad`, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -39,12 +39,16 @@ func Assets(app *kingpin.Application) Commands {
 		Default(alerts.DefaultJob), &c.options.Job, nil)
 	config.Choice(command.Flag("reached-severity", "Severity of the alert QlikUserSessionLimitReached.").
 		Default(alerts.DefaultReachedSeverity), &c.options.ReachedSeverity, alerts.Severities()...)
+	config.Choice(command.Flag("alertmanager", "Oldest version of Alertmanager that must read alertmanager.yml: 0.28, or 0.25 for Debian 12.").
+		Default(alerts.DefaultAlertmanager), &c.options.Alertmanager, alerts.DefaultAlertmanager, alerts.OldAlertmanager)
 	preset := alerts.DefaultThresholds()
 	thresholds := &c.options.Thresholds
 	config.Number(command.Flag("many-users", "Users without a slot from which QlikManyUsersNearLimit fires.").Default(strconv.Itoa(preset.ManyUsers)), &thresholds.ManyUsers, 1)
 	config.Share(command.Flag("many-share", "Share of all users above which QlikManyUsersNearLimit fires.").Default(percent(preset.ManyShare)), &thresholds.ManyShare)
 	config.Number(command.Flag("burst", "Sessions more than two minutes ago from which QlikUserSessionBurst fires.").Default(strconv.Itoa(preset.Burst)), &thresholds.Burst, 1)
-	config.Number(command.Flag("runaway", "Sessions of one user above which QlikSessionRunaway fires.").Default(strconv.Itoa(preset.Runaway)), &thresholds.Runaway, 1)
+	config.Number(command.Flag("runaway-growth", "Growth within five minutes above which QlikSessionRunaway fires, as a multiple of the session limit. It counts the sessions of a virtual proxy beyond one for each of its users.").
+		Default(strconv.Itoa(preset.RunawayGrowth)), &thresholds.RunawayGrowth, 1)
+	config.Number(command.Flag("runaway-sessions", "Sessions of one user above which QlikSessionRunaway fires.").Default(strconv.Itoa(preset.RunawaySessions)), &thresholds.RunawaySessions, 1)
 	config.Share(command.Flag("refusal-objective", "Share of logins that the session limit must not refuse, for QlikSessionRefusalBudget.").Default(percent(preset.RefusalObjective)), &thresholds.RefusalObjective)
 	config.Names(command.Flag("keep-label", "Label of the targets that tells sites apart, in addition to job and site. Rules, groups, and inhibitions keep it. Repeatable."),
 		&c.options.KeepLabels, alerts.CheckKeepLabel)
