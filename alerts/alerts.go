@@ -24,8 +24,8 @@ var oldReceivers string
 
 // Names of files.
 const (
-	rulesName           = "qlik.rules.yml"
-	alertmanagerName    = "alertmanager.yml"
+	rulesName        = "qlik.rules.yml"
+	alertmanagerName = "alertmanager.yml"
 )
 
 // Values in the embedded files.

@@ -1,6 +1,7 @@
 package alertmanager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func (c *Client) Test(ctx context.Context, alert *Alert, timeout time.Duration, 
 	if err != nil {
 		return err
 	}
-	report("Alertmanager %s at %s responds.\n", about.VersionInfo.Version, c)
+	report("Alertmanager %s at %s responds.\n", cmp.Or(about.VersionInfo.Version, "of unknown version"), c)
 
 	alert.StartsAt = time.Now()
 	alert.EndsAt = alert.StartsAt.Add(timeout + time.Minute) // if nothing ends it
