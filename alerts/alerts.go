@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-//go:embed qlik.rules.yml runbook.md alertmanager.yml templates
+//go:embed qlik.rules.yml runbook.md alertmanager.yml templates mixin.libsonnet
 var files embed.FS
 
 //go:embed watchdog.rules.yml
@@ -22,7 +22,10 @@ var watchdogRules string
 //go:embed receivers-0.25.yml
 var oldReceivers string
 
-// Names of files.
+// RulesJSON is the file with the rules in JSON, for mixin.libsonnet.
+const RulesJSON = "rules.json"
+
+// Names of other files.
 const (
 	rulesName        = "qlik.rules.yml"
 	alertmanagerName = "alertmanager.yml"
@@ -91,14 +94,18 @@ func Files(options Options) (map[string][]byte, error) {
 	for path, text := range texts {
 		adapted[path] = []byte(keepLabels(path, replace.Replace(text), options.KeepLabels))
 	}
+	if adapted[RulesJSON], err = jsonOf(adapted[rulesName]); err != nil {
+		return nil, fmt.Errorf("%s: %w", rulesName, err)
+	}
 	return adapted, nil
 }
 
 // oldAlertmanager returns the configuration for Alertmanager 0.25, which differs only in
 // its receivers.
 func oldAlertmanager(config string) string {
-	config = config[:strings.Index(config, "\nreceivers:\n")]
-	config = config[strings.Index(config, "\nglobal:\n")+1 : strings.LastIndex(config, "\n\n# ")]
+	_, config, _ = strings.Cut(config, "\nglobal:\n")
+	config, _, _ = strings.Cut(config, "\nreceivers:\n")
+	config = "global:\n" + config[:max(0, strings.LastIndex(config, "\n\n# "))] // without the comment about receivers
 	head, receivers, _ := strings.Cut(oldReceivers, "\n\n")
 	return head + "\n\n" + config + "\n\n" + receivers
 }

@@ -1,6 +1,9 @@
 package alerts
 
 import (
+	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -167,17 +170,15 @@ func TestCheckKeepLabel(t *testing.T) {
 func TestOldAlertmanager(t *testing.T) {
 	t.Parallel()
 	read := func(version string) (config map[string]any, names, kinds []string) {
-		if err := yaml.Unmarshal([]byte(adapted(t, alertmanagerName, Options{Alertmanager: version})), &config); err != nil {
+		content := []byte(adapted(t, alertmanagerName, Options{Alertmanager: version}))
+		var receivers struct{ Receivers []map[string]any }
+		if err := errors.Join(yaml.Unmarshal(content, &config), yaml.Unmarshal(content, &receivers)); err != nil {
 			t.Fatal(err)
 		}
-		for _, receiver := range config["receivers"].([]any) {
-			for key, value := range receiver.(map[any]any) {
-				if name := key.(string); name == "name" {
-					names = append(names, value.(string))
-				} else {
-					kinds = append(kinds, name)
-				}
-			}
+		for _, receiver := range receivers.Receivers {
+			names = append(names, fmt.Sprint(receiver["name"]))
+			delete(receiver, "name")
+			kinds = slices.AppendSeq(kinds, maps.Keys(receiver))
 		}
 		delete(config, "receivers")
 		return config, names, kinds

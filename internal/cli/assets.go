@@ -89,6 +89,7 @@ func (c *assetsCommand) run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
+	delete(files, alerts.RulesJSON) // has those of the rules
 	placeholders, err := assets.Placeholders(c.dir, files)
 	if err != nil {
 		return err
@@ -101,7 +102,7 @@ func percent(share float64) string { return fmt.Sprintf("%g%%", 100*share) }
 // report says what the command wrote, and what is left to do.
 func (c *assetsCommand) report(out io.Writer, edited []assets.Edited, placeholders []assets.Placeholder) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Wrote the rules, Alertmanager example, templates, runbook, dashboards, and dashboard provisioning to %s.\n", c.dir)
+	fmt.Fprintf(&text, "Wrote the rules, Alertmanager example, templates, runbook, dashboards, dashboard provisioning, and jsonnet mixin to %s.\n", c.dir)
 	for _, file := range edited {
 		fmt.Fprintf(&text, "Kept %s, because somebody has edited it. The new version is %s.\n", file.Path, file.New)
 	}
