@@ -12,6 +12,7 @@ import (
 	"net/textproto"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -124,6 +125,7 @@ func TestReceivers(t *testing.T) {
 }
 
 func testReceivers(t *testing.T, version, program, tool string) {
+	t.Helper()
 	box := &mailbox{got: map[string]string{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		content, err := io.ReadAll(r.Body)
@@ -240,7 +242,7 @@ func testReceivers(t *testing.T, version, program, tool string) {
 	if version == "0.25" {
 		teams = []part{{teamsMail, "Subject: [Qlik warning] " + user}, {teamsMail, commandLine}}
 	}
-	started := append(teams, []part{
+	started := slices.Concat(teams, []part{
 		{desk, "Subject: [Qlik critical] " + user},
 		{desk, "\n" + commandLine + "\n"},
 		{desk, `<a href="https://example.com/runbook">Runbook</a>`},
@@ -254,7 +256,7 @@ func testReceivers(t *testing.T, version, program, tool string) {
 		{"/watchdog", `"alertname":"QlikWatchdog"`},
 		{"/webhook", `"alertname":"DiskFull"`},
 		{"/webhook", `"description":"` + fact + "\n" + commandLine},
-	}...)
+	})
 	send(firing)
 	arrive(started)
 	for _, to := range []string{desk, administrators, teamsMail, "/teams", "/webhook", "/pagerduty", "/slack", "/watchdog"} {
@@ -284,7 +286,7 @@ func testReceivers(t *testing.T, version, program, tool string) {
 		said := shell(t, "qlik_exporter assets --test-alert http://"+a.address+" --test-scope="+scope)
 		expect(t, strings.Contains(said, kind), "the test alert arrives", said)
 	}
-	for _, line := range strings.Split(a.stdout.String()+a.stderr.String(), "\n") {
+	for line := range strings.SplitSeq(a.stdout.String()+a.stderr.String(), "\n") {
 		if lower := strings.ToLower(line); strings.Contains(lower, "level=warn") || strings.Contains(lower, "level=error") {
 			t.Errorf("Alertmanager logs: %s", line)
 		}

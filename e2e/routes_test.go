@@ -141,7 +141,7 @@ func TestMutes(t *testing.T) {
 	}
 	running := startAlertmanager(t, file)
 	for _, commands := range blocks("sh") {
-		for _, line := range strings.Split(strings.TrimSpace(commands), "\n") {
+		for line := range strings.SplitSeq(strings.TrimSpace(commands), "\n") {
 			line = strings.ReplaceAll(line, "=2026-", "=2099-") // the past cannot be silenced
 			shell(t, strings.Replace(line, "amtool ", alertmanagerProgram(t, "amtool")+" --alertmanager.url=http://"+running.address+" ", 1))
 		}
