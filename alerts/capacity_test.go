@@ -223,7 +223,7 @@ func capacityRules(t *testing.T) []byte {
 	if !found || strings.Contains(group, "  - name:") {
 		t.Fatal("the group is not the last one")
 	}
-	group = strings.ReplaceAll(group, "dashboard: *capacity", "dashboard: "+DefaultDashboardURL) // the anchor is in another group
+	group = strings.ReplaceAll(group, "dashboard_url: *capacity", "dashboard_url: "+DefaultDashboardURL) // the anchor is in another group
 	return []byte("groups:\n" + name + group)
 }
 
