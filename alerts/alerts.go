@@ -13,8 +13,23 @@ import (
 	"unicode/utf8"
 )
 
-//go:embed qlik.rules.yml runbook.md alertmanager.yml templates
+//go:embed qlik.rules.yml runbook.md alertmanager.yml templates mixin.libsonnet
 var files embed.FS
+
+//go:embed watchdog.rules.yml
+var watchdogRules string
+
+//go:embed receivers-0.25.yml
+var oldReceivers string
+
+// RulesJSON is the file with the rules in JSON, for mixin.libsonnet.
+const RulesJSON = "rules.json"
+
+// Names of other files.
+const (
+	rulesName        = "qlik.rules.yml"
+	alertmanagerName = "alertmanager.yml"
+)
 
 // Values in the embedded files.
 const (
@@ -23,6 +38,8 @@ const (
 	DefaultSessionsURL     = "https://qlik-exporter.example.com/sessions"
 	DefaultJob             = "qlik"
 	DefaultReachedSeverity = "critical"
+	DefaultAlertmanager    = "0.28"
+	OldAlertmanager        = "0.25" // of Debian 12
 )
 
 // Severities returns the severities that an alert can have.
@@ -36,24 +53,83 @@ type Options struct {
 	SessionsURL     string // address of the sessions page; alerts append /user and the user
 	Job             string // job under which Prometheus scrapes the exporter
 	ReachedSeverity string // severity of QlikUserSessionLimitReached
+
+	Thresholds Thresholds
+	KeepLabels []string // labels that tell sites apart, in addition to job and site
+	Watchdog   bool     // add the alert QlikWatchdog
+
+	Alertmanager string // oldest version that reads alertmanager.yml
 }
 
 // Files returns the content of the files by their paths.
 func Files(options Options) (map[string][]byte, error) {
-	adjust, err := options.replacer()
+	texts, err := embeddedTexts()
 	if err != nil {
 		return nil, err
 	}
-	adapted := make(map[string][]byte)
-	err = fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+	if options.Watchdog {
+		_, group, _ := strings.Cut(watchdogRules, "\ngroups:\n")
+		texts[rulesName] += "\n" + group
+	}
+	switch options.Alertmanager {
+	case "", DefaultAlertmanager:
+	case OldAlertmanager:
+		texts[alertmanagerName] = oldAlertmanager(texts[alertmanagerName])
+	default:
+		return nil, fmt.Errorf("Alertmanager: version %q is not one of %s, %s", options.Alertmanager, DefaultAlertmanager, OldAlertmanager) //nolint:staticcheck // a name
+	}
+	if texts[rulesName], err = setMarked(texts[rulesName], options.marked()); err != nil {
+		return nil, err
+	}
+	replace, err := options.replacer()
+	if err != nil {
+		return nil, err
+	}
+	for _, label := range options.KeepLabels {
+		if err := CheckKeepLabel(label); err != nil {
+			return nil, fmt.Errorf("label to keep: %w", err)
+		}
+	}
+	adapted := make(map[string][]byte, len(texts))
+	for path, text := range texts {
+		adapted[path] = []byte(keepLabels(path, replace.Replace(text), options.KeepLabels))
+	}
+	if adapted[RulesJSON], err = jsonOf(adapted[rulesName]); err != nil {
+		return nil, fmt.Errorf("%s: %w", rulesName, err)
+	}
+	return adapted, nil
+}
+
+// oldAlertmanager returns the configuration for Alertmanager 0.25, which differs only in
+// its receivers.
+func oldAlertmanager(config string) string {
+	_, config, _ = strings.Cut(config, "\nglobal:\n")
+	config, _, _ = strings.Cut(config, "\nreceivers:\n")
+	config = "global:\n" + config[:max(0, strings.LastIndex(config, "\n\n# "))] // without the comment about receivers
+	head, receivers, _ := strings.Cut(oldReceivers, "\n\n")
+	return head + "\n\n" + config + "\n\n" + receivers
+}
+
+func embeddedTexts() (map[string]string, error) {
+	texts := make(map[string]string)
+	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		content, err := files.ReadFile(path)
-		adapted[path] = []byte(adjust.Replace(string(content)))
+		texts[path] = string(content)
 		return err
 	})
-	return adapted, err
+	return texts, err
+}
+
+// marked returns the values of the lines that the rules mark.
+func (o Options) marked() []marked {
+	severity := o.ReachedSeverity
+	if severity == "" {
+		severity = DefaultReachedSeverity
+	}
+	return append(o.Thresholds.marked(), marked{"reached-severity", DefaultReachedSeverity, severity})
 }
 
 // replacer returns a replacer that puts the options into the files. A test ensures
@@ -88,7 +164,6 @@ func (o Options) replacer() (*strings.Replacer, error) {
 		if !slices.Contains(Severities(), o.ReachedSeverity) {
 			return nil, fmt.Errorf("severity: %q is not one of %s", o.ReachedSeverity, strings.Join(Severities(), ", "))
 		}
-		pairs = append(pairs, severityOfReached(DefaultReachedSeverity), severityOfReached(o.ReachedSeverity))
 		if o.ReachedSeverity == "info" { // users of analyzer capacity are never more urgent than others
 			pairs = append(pairs, severityOfCapacity("warning"), severityOfCapacity("info"))
 		}
@@ -96,14 +171,8 @@ func (o Options) replacer() (*strings.Replacer, error) {
 	return strings.NewReplacer(pairs...), nil
 }
 
-// severityOfReached returns the severity line of QlikUserSessionLimitReached in the
-// rules. Its comment distinguishes it from the lines of other alerts.
-func severityOfReached(severity string) string {
-	return "severity: " + severity + " # assets --reached-severity"
-}
-
-// severityOfCapacity returns the severity line of the same alert about users of analyzer
-// capacity.
+// severityOfCapacity returns the severity line of QlikUserSessionLimitReached about users
+// of analyzer capacity.
 func severityOfCapacity(severity string) string {
 	return "severity: " + severity + " # not above assets --reached-severity"
 }

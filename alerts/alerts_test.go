@@ -23,7 +23,10 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/assets"
 )
 
-const rulesFile = "qlik.rules.yml"
+const rulesFile = rulesName
+
+// ruleFiles are the files with rules: those that everybody has, and the watchdog.
+var ruleFiles = []string{rulesFile, "watchdog.rules.yml"}
 
 type ruleGroup struct {
 	Name  string
@@ -52,6 +55,15 @@ func readRules(t *testing.T, path string) []rule {
 	return rules
 }
 
+func readAllRules(t *testing.T) []rule {
+	t.Helper()
+	var rules []rule
+	for _, path := range ruleFiles {
+		rules = append(rules, readRules(t, path)...)
+	}
+	return rules
+}
+
 func unmarshal(t *testing.T, path string, into any) {
 	t.Helper()
 	if err := yaml.Unmarshal([]byte(read(t, path)), into); err != nil {
@@ -70,8 +82,8 @@ func read(t *testing.T, path string) string {
 
 func TestAlerts(t *testing.T) {
 	t.Parallel()
-	severities := Severities()
-	for _, alert := range readRules(t, rulesFile) {
+	severities := append(Severities(), "none") // none is for the watchdog
+	for _, alert := range readAllRules(t) {
 		if alert.Alert == "" {
 			if strings.Count(alert.Record, ":") != 2 {
 				t.Errorf("%s is not named level:metric:operation", alert.Record)
@@ -155,7 +167,7 @@ func TestRunbook(t *testing.T) {
 		headings = append(headings, anchor(heading))
 	}
 	alerts := make(map[string]bool)
-	for _, r := range readRules(t, rulesFile) {
+	for _, r := range readAllRules(t) {
 		alerts[r.Alert] = true
 	}
 	delete(alerts, "")
@@ -200,7 +212,7 @@ func TestRunbook(t *testing.T) {
 func TestAlertingPage(t *testing.T) {
 	page := read(t, filepath.Join("..", "docs", "alerting.md"))
 	want := make(map[string]string)
-	for _, r := range readRules(t, rulesFile) {
+	for _, r := range readAllRules(t) {
 		if r.Alert == "" {
 			continue
 		}
@@ -422,8 +434,8 @@ var (
 	groupings = regexp.MustCompile(`\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)`)
 	selectors = regexp.MustCompile(`([a-zA-Z_:][\w:]*)\s*(\{[^}]*\})?(\s*\()?`)
 	matchers  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)`)
+	comments  = regexp.MustCompile(`(?m) # [^"\n]*$`)
 	durations = regexp.MustCompile(`\[[^\]]*\]|\boffset\s+\w+|\b\d[\w.]*`)
-	comments  = regexp.MustCompile(`#.*`)
 	keywords  = []string{"and", "or", "unless", "bool"}
 )
 
@@ -688,7 +700,7 @@ func TestWriteRefuses(t *testing.T) {
 func TestPromtoolAcceptsRules(t *testing.T) {
 	t.Parallel()
 	promtool := needPromtool(t)
-	run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", rulesFile)
+	run(t, promtool, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, ruleFiles...)...)
 
 	// promtool also checks the queries in annotations and in the runbook, as rules.
 	var queries []string

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"net/url"
 	"regexp"
 	"slices"
@@ -40,6 +41,19 @@ func days(text string) (time.Duration, error) {
 		return 0, fmt.Errorf("must be a number of days such as 90d, not %q", text)
 	}
 	return time.Duration(n) * day, nil
+}
+
+// Share is for a part of a whole, such as 5%.
+func Share(flag *kingpin.FlagClause, to *float64) {
+	set(flag, scalar(to, func(text string) (float64, error) {
+		number, found := strings.CutSuffix(text, "%")
+		percent, err := strconv.ParseFloat(number, 64)
+		if !found || err != nil || !(percent > 0 && percent < 100) { // also not a number
+			return 0, fmt.Errorf("must be more than 0%% and less than 100%%, such as 5%%, not %q", text)
+		}
+		// Dividing the text keeps its decimals: 99.9 / 100 has sixteen of them.
+		return strconv.ParseFloat(number+"e-2", 64)
+	}, func(share float64) string { return strconv.FormatFloat(math.Round(share*1e10)/1e8, 'f', -1, 64) + "%" }))
 }
 
 // Amount is an amount of money for something with a name.
@@ -102,6 +116,11 @@ func VirtualProxies(flag *kingpin.FlagClause, to *[]string) {
 // Nodes is for host names of nodes.
 func Nodes(flag *kingpin.FlagClause, to *[]string) {
 	set(flag, listOfOne(to, func(text string) (string, error) { return text, nil }, plainly))
+}
+
+// Names is for names that pass the check.
+func Names(flag *kingpin.FlagClause, to *[]string, check func(name string) error) {
+	set(flag, listOfOne(to, func(text string) (string, error) { return text, check(text) }, plainly))
 }
 
 func set(flag *kingpin.FlagClause, v value) { flag.SetValue(ofFlag{v, flag.Model().Name}) }

@@ -41,9 +41,18 @@ type Client struct {
 	http *http.Client
 }
 
-// New returns a client of the exporter at a URL. The file contains TLS settings and
-// passwords in the format of HTTP clients of Prometheus. It may be "".
+// New returns a client of the exporter at a URL, with the settings in a file.
 func New(base *url.URL, file string) (*Client, error) {
+	client, err := NewHTTPClient(file)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{base, client}, nil
+}
+
+// NewHTTPClient returns a client with the TLS settings and passwords in a file in the
+// format of HTTP clients of Prometheus. The file may be "".
+func NewHTTPClient(file string) (*http.Client, error) {
 	settings := config.DefaultHTTPClientConfig
 	if file != "" {
 		content, err := textfile.Read(file)
@@ -63,7 +72,7 @@ func New(base *url.URL, file string) (*Client, error) {
 		return nil, oneLine(file, err)
 	}
 	client.Timeout = answerTimeout
-	return &Client{base, client}, nil
+	return client, nil
 }
 
 // quoted matches a value of a file in an error. It could be a password.
