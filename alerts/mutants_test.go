@@ -82,6 +82,7 @@ var mutants = []mutant{
 
 // TestMutants checks that a unit test fails for each mutant.
 func TestMutants(t *testing.T) {
+	t.Parallel()
 	if !*mutate {
 		t.Skip("takes many minutes; run with -mutants")
 	}
