@@ -85,7 +85,11 @@ func measureRules(t *testing.T, arguments ...string) time.Duration {
 	// What users have recorded after a few evaluations is the history of the
 	// Prometheus that is measured.
 	first := startPrometheus(t, func(string) string { return config(address, rules) })
-	first.waitEvaluations(t, 2)
+	first.waitFor(t, "users at the limit", 10*time.Minute, func() bool {
+		h := &history{prometheus: first, end: time.Now()}
+		return len(h.vector(t, `count(user:qlik_limit_state:held)`)) > 0
+	})
+	first.waitEvaluations(t, 1)
 	recorded := (&history{prometheus: first, end: time.Now()}).vector(t, `{__name__=~"user:.+|qlik_user_last_access_denied_timestamp_seconds"}`)
 	first.stop(t)
 
