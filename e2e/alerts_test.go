@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ const (
 type pace struct {
 	interval time.Duration // scrape and evaluation interval
 	faster   time.Duration // divisor for `for` and the times of routes
+	rules    string        // file; by default the shipped one
 }
 
 // shorten divides the duration under a key, if there is one.
@@ -40,7 +42,7 @@ func (p pace) shorten(d document, key string) {
 // writeRules writes the shipped rules with shortened times.
 func (p pace) writeRules(t *testing.T, file string) {
 	t.Helper()
-	rules := readYAML(t, rulesFile)
+	rules := readYAML(t, cmp.Or(p.rules, rulesFile))
 	for _, group := range rules.list("groups") {
 		if group["interval"] == nil {
 			group["interval"] = p.interval.String()
@@ -203,7 +205,7 @@ func TestAlerts(t *testing.T) {
 	for _, scenario := range scenarios {
 		sites = append(sites, startSite(t, scenario.name, scenario.config, scenario.arguments...))
 	}
-	p := startPager(t, pace{time.Second, 20}, sites...)
+	p := startPager(t, pace{interval: time.Second, faster: 20}, sites...)
 	for i, scenario := range scenarios {
 		t.Run(scenario.name, func(t *testing.T) {
 			t.Parallel()
@@ -255,6 +257,12 @@ func (a *scene) sixLogins() {
 	p.sends(t, s, 1, firing, lockedOut)
 	p.sends(t, s, 3, firing, "")
 	s.logout(t, sessions[:2]...)
+
+	// The next episode is told from its beginning.
+	p.waitSessions(t, s, 0)
+	s.logins(t, 4)
+	s.waitFor(t, "near the limit again", 30*time.Second, func() bool { return p.inbox.sent(s, firing, near) == 2 })
+	p.sends(t, s, 4, firing, "")
 }
 
 // firstDenial has a user whose slots are all taken by usage rows of ended
@@ -339,7 +347,7 @@ func TestAlertsOfACrowd(t *testing.T) {
 		crowd = append(crowd, fmt.Sprintf("user%03d", i))
 	}
 	s := startSite(t, "crowd", qliktest.Config{Users: people(crowd...)})
-	p := startPager(t, pace{8 * time.Second, 4}, s)
+	p := startPager(t, pace{interval: 8 * time.Second, faster: 4}, s)
 	expect(t, p.groupWait > p.interval, "group_wait is longer than an evaluation interval", p.groupWait)
 	defer p.inbox.log(t, s)
 
