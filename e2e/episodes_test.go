@@ -403,15 +403,21 @@ func TestNotificationsOfIncident(t *testing.T) {
 	t.Logf("the incident ended %s after the last logout", time.Since(left).Round(time.Second))
 	time.Sleep(3 * time.Minute)
 	j.check(t)
-	ofUsers := 0
+	ofUsers, ofSite, ended := 0, 0, 0
 	for _, n := range p.inbox.of(s) {
-		if n.CommonLabels["scope"] == "user" {
+		switch {
+		case n.CommonLabels["scope"] != "user":
+			ofSite++
+		case n.Status == resolved:
+			ended++
+		default:
 			ofUsers++
 		}
 	}
-	ofSite := len(p.inbox.of(s)) - ofUsers
 	expect(t, ofSite <= 3, "at most three notifications of the incident", ofSite)
-	expect(t, p.inbox.sent(s, firing, "") == ofUsers+ofSite-1, "none of them says resolved, but the end of the incident", ofUsers)
+	// Prometheus repeats for 15 minutes that an alert has ended. What ends later than that
+	// after it was inhibited is never told.
+	expect(t, ended <= early, "at most the people who were told of before get a resolved message", ended)
 	// The last one had been told of before, as reached.
 	expect(t, ofUsers <= early+full && ofUsers >= early+full-1, fmt.Sprintf("one for each of the %d who are still full", full), ofUsers)
 }
