@@ -167,7 +167,7 @@ func (j *judge) holds(alertname, user string, at time.Time) func(*moment) bool {
 		return func(m *moment) bool { return !m.canLogIn(user) }
 	case lockedOut: // also denied although the count shows a slot
 		return func(m *moment) bool {
-			refused := m.refused[user] > float64(at.Add(-10*time.Minute).Unix()) || m.sessions[user] > 5
+			refused := m.refused[user] > float64(at.Add(-time.Hour).Unix()) || m.sessions[user] > 5
 			return refused && (!m.canLogIn(user) || m.refused[user] > float64(at.Add(-5*time.Minute).Unix()))
 		}
 	case "QlikUserSessionBurst":
