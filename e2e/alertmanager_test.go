@@ -133,9 +133,9 @@ func startAlertmanagerOf(t *testing.T, program, amtool, configFile string) *aler
 	return a
 }
 
-// state returns the state of a site's only alert with that name: "active",
-// "suppressed", or "" if there is not exactly one.
-func (a *alertmanager) state(t *testing.T, s *site, alertname string) string {
+// states returns the states of a site's alerts with that name: "active" or
+// "suppressed".
+func (a *alertmanager) states(t *testing.T, s *site, alertname string) []string {
 	t.Helper()
 	filter := url.Values{"filter": {fmt.Sprintf("alertname=%q", alertname), fmt.Sprintf("site=%q", s.name)}}
 	text, _, err := get("http://"+a.address+"/api/v2/alerts?"+filter.Encode(), nil)
@@ -146,10 +146,21 @@ func (a *alertmanager) state(t *testing.T, s *site, alertname string) string {
 	if err := json.Unmarshal([]byte(text), &alerts); err != nil {
 		t.Fatal(err)
 	}
-	if len(alerts) != 1 {
-		return ""
+	var states []string
+	for _, alert := range alerts {
+		states = append(states, alert.Status.State)
 	}
-	return alerts[0].Status.State
+	return states
+}
+
+// state returns the state of a site's only alert with that name, or "" if there is not
+// exactly one.
+func (a *alertmanager) state(t *testing.T, s *site, alertname string) string {
+	t.Helper()
+	if states := a.states(t, s, alertname); len(states) == 1 {
+		return states[0]
+	}
+	return ""
 }
 
 // notification is what Alertmanager sends to a receiver.
@@ -164,10 +175,29 @@ type notification struct {
 	CommonLabels map[string]string
 }
 
-func (n *notification) alertname() string { return n.CommonLabels["alertname"] }
+// alertnames returns the alerts of which the notification tells, without duplicates.
+func (n *notification) alertnames() string {
+	var names []string
+	for _, alert := range n.Alerts {
+		if name := alert.Labels["alertname"]; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
 
+// is reports whether the notification says that of the alert. alertname "" stands for
+// the notification itself.
 func (n *notification) is(status, alertname string) bool {
-	return n.Status == status && n.alertname() == alertname
+	if alertname == "" {
+		return n.Status == status
+	}
+	for _, alert := range n.Alerts {
+		if alert.Status == status && alert.Labels["alertname"] == alertname {
+			return true
+		}
+	}
+	return false
 }
 
 // inbox collects the notifications of all receivers of an Alertmanager.
@@ -207,12 +237,12 @@ func (in *inbox) of(s *site) []*notification {
 	return its
 }
 
-// sent returns the number of notifications of a site; alertname "" counts all
-// alerts.
+// sent returns the number of notifications of a site that say that; alertname ""
+// counts all notifications of that status.
 func (in *inbox) sent(s *site, status, alertname string) int {
 	count := 0
 	for _, n := range in.of(s) {
-		if n.Status == status && (alertname == "" || n.alertname() == alertname) {
+		if n.is(status, alertname) {
 			count++
 		}
 	}
@@ -246,7 +276,7 @@ func (in *inbox) log(t *testing.T, s *site) {
 				summaries = append(summaries, alert.Annotations["summary"])
 			}
 		}
-		t.Logf("%5.1f s  %-17s  %-8s  %-27s  %d: %s", n.at.Sub(s.began).Seconds(), n.receiver, n.Status, n.alertname(),
+		t.Logf("%5.1f s  %-17s  %-8s  %-27s  %d: %s", n.at.Sub(s.began).Seconds(), n.receiver, n.Status, n.alertnames(),
 			len(n.Alerts), tail(strings.Join(summaries, "\n"), 3))
 	}
 }

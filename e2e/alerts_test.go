@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +25,7 @@ const (
 type pace struct {
 	interval time.Duration // scrape and evaluation interval
 	faster   time.Duration // divisor for `for` and the times of routes
+	rules    string        // file; by default the shipped one
 }
 
 // shorten divides the duration under a key, if there is one.
@@ -39,7 +42,7 @@ func (p pace) shorten(d document, key string) {
 // writeRules writes the shipped rules with shortened times.
 func (p pace) writeRules(t *testing.T, file string) {
 	t.Helper()
-	rules := readYAML(t, rulesFile)
+	rules := readYAML(t, cmp.Or(p.rules, rulesFile))
 	for _, group := range rules.list("groups") {
 		if group["interval"] == nil {
 			group["interval"] = p.interval.String()
@@ -84,8 +87,14 @@ func startPager(t *testing.T, pace pace, sites ...*site) *pager {
 	alwaysOpen(config)
 	var receivers []any
 	for _, receiver := range config.list("receivers") {
+		sendResolved := false
+		for key := range receiver {
+			for _, channel := range receiver.list(key) {
+				sendResolved = channel["send_resolved"] == true
+			}
+		}
 		receivers = append(receivers, document{"name": receiver["name"], "webhook_configs": []any{
-			document{"url": fmt.Sprintf("%s/%s", p.inbox.url, receiver["name"]), "send_resolved": true},
+			document{"url": fmt.Sprintf("%s/%s", p.inbox.url, receiver["name"]), "send_resolved": sendResolved},
 		}})
 	}
 	config["receivers"] = receivers
@@ -111,7 +120,9 @@ scrape_configs:
 	})
 	for _, s := range sites {
 		s.began = time.Now()
-		p.waitSessions(t, s, len(s.Sessions()))
+		if s.Site != nil {
+			p.waitSessions(t, s, len(s.Sessions()))
+		}
 	}
 	return p
 }
@@ -178,6 +189,7 @@ func TestAlerts(t *testing.T) {
 		{"six-logins", one, []string{"--no-collector.licenses"}, (*scene).sixLogins},
 		{"first-denial", one, nil, (*scene).firstDenial},
 		{"unlicensed", qliktest.Config{Users: []qliktest.User{{Directory: directory, ID: "anna"}}}, nil, (*scene).unlicensed},
+		{"root-admin", qliktest.Config{Users: []qliktest.User{{Directory: directory, ID: "anna", Admin: true}}, CapacityMinutes: 600}, nil, (*scene).rootAdmin},
 		{"proxy-stops", twoNodes(), nil, func(a *scene) {
 			a.proxyDies(func() { a.site.StopProxy("qlik2") }, func() { a.site.StartProxy("qlik2") })
 		}},
@@ -186,13 +198,14 @@ func TestAlerts(t *testing.T) {
 		}},
 		{"flapping", one, []string{"--no-collector.licenses"}, (*scene).flapping},
 		{"shared-account", one, nil, (*scene).sharedAccount},
+		{"page-in-a-loop", one, nil, (*scene).pageInALoop},
 		{"exporter-ends", one, nil, (*scene).exporterEnds},
 	}
 	var sites []*site
 	for _, scenario := range scenarios {
 		sites = append(sites, startSite(t, scenario.name, scenario.config, scenario.arguments...))
 	}
-	p := startPager(t, pace{time.Second, 20}, sites...)
+	p := startPager(t, pace{interval: time.Second, faster: 20}, sites...)
 	for i, scenario := range scenarios {
 		t.Run(scenario.name, func(t *testing.T) {
 			t.Parallel()
@@ -244,6 +257,12 @@ func (a *scene) sixLogins() {
 	p.sends(t, s, 1, firing, lockedOut)
 	p.sends(t, s, 3, firing, "")
 	s.logout(t, sessions[:2]...)
+
+	// The next episode is told from its beginning.
+	p.waitSessions(t, s, 0)
+	s.logins(t, 4)
+	s.waitFor(t, "near the limit again", 30*time.Second, func() bool { return p.inbox.sent(s, firing, near) == 2 })
+	p.sends(t, s, 4, firing, "")
 }
 
 // firstDenial has a user whose slots are all taken by usage rows of ended
@@ -258,8 +277,9 @@ func (a *scene) firstDenial() {
 	session := s.login(t, "anna", 1)
 	expect(t, !session.Granted, "the login is refused", !session.Granted)
 	took := p.inbox.wait(t, s, firing, lockedOut).Sub(begin)
-	p.within(t, "locked out", took, time.Second) // the log is read every second
-	time.Sleep(20 * time.Second)                 // usage rows are read every 15 seconds
+	// Until the usage rows are read, every 15 seconds, a complete count shows a slot.
+	p.within(t, "locked out", took, 15*time.Second)
+	time.Sleep(20 * time.Second)
 	p.sends(t, s, 1, firing, lockedOut)
 	p.sends(t, s, 1, firing, "")
 }
@@ -272,6 +292,17 @@ func (a *scene) unlicensed() {
 	t, p, s := a.t, a.pager, a.site
 	s.logins(t, 5)
 	time.Sleep(20 * time.Second)
+	p.sends(t, s, 0, firing, "")
+}
+
+// rootAdmin has a root administrator without a license, on a site with analyzer capacity
+// for everybody else. Such an administrator is never refused.
+func (a *scene) rootAdmin() {
+	t, p, s := a.t, a.pager, a.site
+	for _, session := range s.logins(t, 6) {
+		expect(t, session.Granted, "a root administrator is not refused", session.Granted)
+	}
+	time.Sleep(40 * time.Second)
 	p.sends(t, s, 0, firing, "")
 }
 
@@ -316,7 +347,7 @@ func TestAlertsOfACrowd(t *testing.T) {
 		crowd = append(crowd, fmt.Sprintf("user%03d", i))
 	}
 	s := startSite(t, "crowd", qliktest.Config{Users: people(crowd...)})
-	p := startPager(t, pace{8 * time.Second, 4}, s)
+	p := startPager(t, pace{interval: 8 * time.Second, faster: 4}, s)
 	expect(t, p.groupWait > p.interval, "group_wait is longer than an evaluation interval", p.groupWait)
 	defer p.inbox.log(t, s)
 
@@ -375,8 +406,43 @@ func (a *scene) sharedAccount() {
 	s.logins(t, 16)
 	p.inbox.wait(t, s, firing, "QlikSharedAccount")
 	time.Sleep(20 * time.Second)
+	p.sends(t, s, 1, firing, lockedOut)
 	p.sends(t, s, 1, firing, "QlikSharedAccount")
-	p.sends(t, s, 1, firing, "")
+	p.sends(t, s, 1, firing, "QlikSessionRefusalBudget")
+	p.sends(t, s, 3, firing, "")
+	p.sends(t, s, 0, resolved, "")
+}
+
+// pageInALoop has a page that opens a hundred sessions a minute: 50 in each evaluation,
+// as with an evaluation interval of 30 seconds.
+func (a *scene) pageInALoop() {
+	const runaway = "QlikSessionRunaway"
+	t, p, s := a.t, a.pager, a.site
+	s.login(t, "anna", 0)
+	time.Sleep(2 * time.Second)
+	begin := time.Now()
+	browser := 0
+	turn := func(sessions int) {
+		for range sessions {
+			browser++
+			s.login(t, "anna", browser)
+		}
+		time.Sleep(p.interval)
+	}
+	for p.inbox.sent(s, firing, runaway) == 0 && time.Since(begin) < 30*time.Second {
+		turn(50)
+	}
+	took := p.inbox.wait(t, s, firing, runaway).Sub(begin)
+	p.within(t, "a page in a loop after a second evaluation", took, p.interval)
+	for p.inbox.sent(s, firing, "QlikSharedAccount") == 0 && time.Since(begin) < time.Minute {
+		turn(5)
+	}
+	p.sends(t, s, 1, firing, "QlikSharedAccount")
+	p.sends(t, s, 0, resolved, runaway)
+	p.sends(t, s, 0, firing, "QlikUserSessionBurst")
+	p.sends(t, s, 0, firing, "QlikSessionRefusalBudget")
+	state := p.alertmanager.states(t, s, runaway)
+	expect(t, len(state) > 0 && !slices.Contains(state, "suppressed"), "the shared account does not silence it", state)
 }
 
 // exporterEnds has an exporter that stops while a user is at the limit.

@@ -113,6 +113,8 @@ func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 	untold := map[string]string{ // with the reason
 		"certificate:qlik_certificate_expiry_timestamp_seconds:min": "the history knows no certificates",
 		`site:qlik_users_at_limit:timestamp`:                        "users are named",
+		`user:qlik_limit_state:timestamp{state="denied"}`:           "user:qlik_user_access_denied:timestamp is not part of the history",
+		`user:qlik_limit_state:timestamp{state="differs"}`:          "user:qlik_user_access_denied:timestamp is not part of the history",
 		`user:qlik_limit_state:timestamp{state="shared"}`:           "nobody shares an account",
 	}
 	for _, record := range []string{
@@ -125,11 +127,26 @@ func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 	for _, record := range []string{"site:qlik_license_tokens:max", "site:qlik_license_tokens_available:min", "site:qlik_license_tokens_used_up:timestamp"} {
 		untold[record] = "the license has no tokens"
 	}
-	const unwritten = "license:qlik_license_seats_used_up:timestamp" // no dashboard uses it
+	// The memory of alerts. No dashboard uses it.
+	unwritten := []string{
+		"license:qlik_license_seats_used_up:timestamp",
+		"user:qlik_user_sessions_over_limit:max", "user:qlik_user_license:timestamp", "user:qlik_user_access_denied:timestamp",
+		"user:qlik_limit_reached_since:timestamp", "user:qlik_limit_state_higher:bool", "user:qlik_user_next_slot_minutes:max",
+		"site:qlik_users_limit_reached_usual:max", "site:qlik_many_users_begin:bool", "site:qlik_many_users_half:bool",
+		"site:qlik_many_users_near_limit:bool", "site:qlik_many_users_near_limit_critical:bool",
+		"virtual_proxy:qlik_virtual_proxy_extra_sessions:sum", "site:qlik_up:count",
+	}
+	for _, window := range []string{"5m", "1h", "2h", "1d"} {
+		unwritten = append(unwritten, "site:qlik_logins_refused:increase"+window, "site:qlik_logins_refused:ratio"+window)
+	}
+	dashboards := shell(t, "cat "+repository+"/dashboards/*.json")
+	for _, record := range unwritten {
+		expect(t, !strings.Contains(dashboards, record), "no dashboard uses "+record, "")
+	}
 	compared := 0
 	for _, group := range file.Groups {
 		for _, rule := range group.Rules {
-			if rule.Record == "" || rule.Record == unwritten {
+			if rule.Record == "" || slices.Contains(unwritten, rule.Record) {
 				continue
 			}
 			record := rule.Record

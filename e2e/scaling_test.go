@@ -146,7 +146,7 @@ func TestPair(t *testing.T) {
 	in := startInbox(t)
 	am := startEcho(t, in)
 	rules := filepath.Join(t.TempDir(), "rules.yml")
-	pace{time.Second, 60}.writeRules(t, rules)
+	pace{interval: time.Second, faster: 60}.writeRules(t, rules)
 	written := startPrometheus(t, func(string) string { return "" })
 	p := startPair(t, s, func(replica string, config document) {
 		config["rule_files"] = []string{rules}

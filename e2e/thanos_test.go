@@ -63,7 +63,7 @@ func TestThanos(t *testing.T) {
 	in := startInbox(t)
 	am := startEcho(t, in)
 	rules := filepath.Join(t.TempDir(), "rules.yml")
-	pace{time.Second, 60}.writeRules(t, rules)
+	pace{interval: time.Second, faster: 60}.writeRules(t, rules)
 	single := startPrometheus(t, func(string) string {
 		return fmt.Sprintf(`
 global: {scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 1s}

@@ -401,7 +401,7 @@ func (t *text) users() {
 		return float64(s.effective()), present(s)
 	})
 	t.everyUser("user:qlik_user_effective_headroom:min", record, func(p *person, s *seen, _ int) (float64, bool) {
-		return float64(s.effective()), present(s) && licensed(p)
+		return float64(s.effective()), present(s) && licensed(p) && s.effective() <= 1
 	})
 	t.everyUser("qlik_user_cooling_slots", target, func(_ *person, s *seen, _ int) (float64, bool) {
 		return float64(s.cooling), s.cooling > 0
