@@ -2,8 +2,6 @@ package alerts
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +79,15 @@ func TestCapacityMonths(t *testing.T) {
 		t.Skip("is about promtool")
 	}
 	promtool := needPromtool(t)
+	test := capacityMonths(t)
+	path := test.write(t, t.TempDir(), test.rules(t, parseRules(t, read(t, rulesFile))))
+	if output, ok := promtoolTest(t, promtool, path); !ok {
+		t.Errorf("%s", output)
+	}
+}
+
+func capacityMonths(t *testing.T) unitTest {
+	t.Helper()
 	inTime, late := usedUp(-3*day), usedUp(2*time.Hour)
 	uses := []capacityUse{
 		{
@@ -190,48 +197,20 @@ func TestCapacityMonths(t *testing.T) {
 			want: []alertState{{"quiet", at(0), at(40)}},
 		},
 	}
-	var series, expressions []yaml.MapSlice
+	var series, expressions []any
 	for i := range uses {
 		s, e := uses[i].unitTest(t)
 		series, expressions = append(series, s...), append(expressions, e...)
 	}
-	document, err := yaml.Marshal(yaml.MapSlice{
-		{Key: "rule_files", Value: []string{rulesFile}},
-		{Key: "evaluation_interval", Value: "1h"},
-		{Key: "tests", Value: []yaml.MapSlice{{
-			{Key: "interval", Value: "1h"},
-			{Key: "input_series", Value: series},
-			{Key: "promql_expr_test", Value: expressions},
-		}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	path := filepath.Join(dir, "months.test.yml")
-	for name, content := range map[string][]byte{path: document, filepath.Join(dir, rulesFile): capacityRules(t)} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	run(t, promtool, "test", "rules", path)
-}
-
-// capacityRules returns the group of the rules that knows the capacity. The other groups
-// would make the test slow.
-func capacityRules(t *testing.T) []byte {
-	t.Helper()
-	const name = "  - name: qlik-analyzer-capacity\n"
-	_, group, found := strings.Cut(read(t, rulesFile), name)
-	if !found || strings.Contains(group, "  - name:") {
-		t.Fatal("the group is not the last one")
-	}
-	group = strings.ReplaceAll(group, "dashboard_url: *capacity", "dashboard_url: "+DefaultDashboardURL) // the anchor is in another group
-	return []byte("groups:\n" + name + group)
+	return unitTest{"months of analyzer capacity", "1h", yaml.MapSlice{
+		{Key: "interval", Value: "1h"},
+		{Key: "input_series", Value: series},
+		{Key: "promql_expr_test", Value: expressions},
+	}}
 }
 
 // unitTest returns the input series of promtool, and the expressions that it checks.
-func (u *capacityUse) unitTest(t *testing.T) (series, expressions []yaml.MapSlice) {
+func (u *capacityUse) unitTest(t *testing.T) (series, expressions []any) {
 	t.Helper()
 	var allocated, used []string
 	left, minutes := time.Duration(0), u.before
@@ -267,14 +246,14 @@ func (u *capacityUse) unitTest(t *testing.T) (series, expressions []yaml.MapSlic
 
 // expressions returns what promtool checks: that the alert of a severity fires in each
 // evaluation, and no other.
-func (s *alertState) expressions(t *testing.T, site string, left time.Duration) []yaml.MapSlice {
+func (s *alertState) expressions(t *testing.T, site string, left time.Duration) []any {
 	t.Helper()
 	from, to := s.from(left), s.to(left)
 	steps := int((to - from) / capacityStep)
 	if steps < 1 {
 		t.Fatalf("%s: %s from %s to %s", site, s.state, from, to)
 	}
-	var all []yaml.MapSlice
+	var all []any
 	for _, severity := range []string{"warning", "critical"} {
 		want := 0
 		if severity == s.state {

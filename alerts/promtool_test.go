@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,8 +14,8 @@ import (
 )
 
 // A unitTest is a single test of a *.test.yml file. promtool evaluates all rules at each
-// step of a test, and most have no result in most tests. Without those rules, the tests
-// take a third of the time. .ci/slow runs the files as they are.
+// step of a test, and most of them do not matter in most tests: without them, the tests
+// take half the time. .ci/slow runs the files as they are.
 type unitTest struct {
 	name     string
 	interval string // of the evaluations
@@ -83,50 +84,92 @@ func (u *unitTest) inputs() map[string]bool {
 	return names
 }
 
-var identifiers = regexp.MustCompile(`[a-zA-Z_:][\w:]*`)
+var (
+	identifiers = regexp.MustCompile(`[a-zA-Z_:][\w:]*`)
+	ofAllAlerts = regexp.MustCompile(`\bALERTS\b(?:\{[^}]*\})?`)
+)
 
-// of returns the rules that can have a result in a test with these metrics: those that
-// use one of them, or a metric that such a rule records, and those that look for an
-// absent one.
-func (d rulesDocument) of(inputs map[string]bool) rulesDocument {
-	used := make(map[*yaml.MapSlice]bool)
+// rules returns the rules that can matter in the test.
+func (u *unitTest) rules(t *testing.T, all rulesDocument) rulesDocument {
+	t.Helper()
+	results, checked := all.withResult(u.inputs()), all.checkedBy(t, u.test)
+	var some rulesDocument
+	for _, group := range all.Groups {
+		left := rulesGroup{Name: group.Name, Interval: group.Interval}
+		for i := range group.Rules {
+			if rule := &group.Rules[i]; results[rule] && checked[rule] {
+				left.Rules = append(left.Rules, *rule)
+			}
+		}
+		if len(left.Rules) > 0 {
+			some.Groups = append(some.Groups, left)
+		}
+	}
+	return some
+}
+
+// each calls a function for all rules until none of the calls changes anything.
+func (d rulesDocument) each(change func(*yaml.MapSlice) bool) {
 	for again := true; again; {
 		again = false
 		for _, group := range d.Groups {
 			for i := range group.Rules {
-				rule := &group.Rules[i]
-				if used[rule] || !canResult(entry(*rule, "expr").(string), inputs) {
-					continue
-				}
-				used[rule], again = true, true
-				if record, ok := entry(*rule, "record").(string); ok {
-					inputs[record] = true
-				}
+				again = change(&group.Rules[i]) || again
 			}
 		}
 	}
-	var reduced rulesDocument
-	for _, group := range d.Groups {
-		left := rulesGroup{Name: group.Name, Interval: group.Interval}
-		for i := range group.Rules {
-			if used[&group.Rules[i]] {
-				left.Rules = append(left.Rules, group.Rules[i])
-			}
-		}
-		if len(left.Rules) > 0 {
-			reduced.Groups = append(reduced.Groups, left)
-		}
-	}
-	return reduced
 }
 
-func canResult(expr string, metrics map[string]bool) bool {
-	for _, name := range identifiers.FindAllString(expr, -1) {
-		if metrics[name] || strings.HasPrefix(name, "absent") || name == "vector" {
-			return true
+// withResult returns the rules that can have a result if only these metrics exist: those
+// that use one of them, or a metric that such a rule records, and those that look for an
+// absent one.
+func (d rulesDocument) withResult(metrics map[string]bool) map[*yaml.MapSlice]bool {
+	results := make(map[*yaml.MapSlice]bool)
+	d.each(func(rule *yaml.MapSlice) bool {
+		if results[rule] || !slices.ContainsFunc(identifiers.FindAllString(entry(*rule, "expr").(string), -1), func(name string) bool {
+			return metrics[name] || strings.HasPrefix(name, "absent") || name == "vector"
+		}) {
+			return false
 		}
+		results[rule] = true
+		if record, ok := entry(*rule, "record").(string); ok {
+			metrics[record] = true
+		}
+		return true
+	})
+	return results
+}
+
+// checkedBy returns the rules that a test names, or all alerts if an expression selects
+// ALERTS without a name, and the rules that those use.
+func (d rulesDocument) checkedBy(t *testing.T, test yaml.MapSlice) map[*yaml.MapSlice]bool {
+	t.Helper()
+	named := make(map[string]bool)
+	name := func(mapping yaml.MapSlice) string {
+		text, err := yaml.Marshal(mapping)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, identifier := range identifiers.FindAllString(string(text), -1) {
+			named[identifier] = true
+		}
+		return string(text)
 	}
-	return false
+	allAlerts := slices.ContainsFunc(ofAllAlerts.FindAllString(name(test), -1), func(selector string) bool {
+		return !strings.Contains(selector, "alertname=")
+	})
+	checked := make(map[*yaml.MapSlice]bool)
+	d.each(func(rule *yaml.MapSlice) bool {
+		alert, isAlert := entry(*rule, "alert").(string)
+		record, isRecord := entry(*rule, "record").(string)
+		if checked[rule] || !(isAlert && (allAlerts || named[alert]) || isRecord && named[record]) {
+			return false
+		}
+		checked[rule] = true
+		name(*rule)
+		return true
+	})
+	return checked
 }
 
 // write writes the test and its rules, and returns the path for promtool.
@@ -177,7 +220,7 @@ func TestPromtoolUnitTests(t *testing.T) {
 			dir := t.TempDir()
 			var paths []string
 			for _, test := range readUnitTests(t, path) {
-				paths = append(paths, test.write(t, dir, rules.of(test.inputs())))
+				paths = append(paths, test.write(t, dir, test.rules(t, rules)))
 			}
 			if output, ok := promtoolTest(t, promtool, paths...); !ok {
 				t.Errorf("%s", output)
