@@ -150,7 +150,7 @@ var mutants = []mutant{
 	{"alert: QlikCollectorFailed", "for: 10m", "for: 5m"},
 	{"alert: QlikDenialsNotObserved", "for: 15m", "for: 5m"},
 	{"alert: QlikServiceAccountLicensed", "for: 15m", "for: 5m"},
-	{"certificate:qlik_certificate_expiry_timestamp_seconds:min", "root_certificate_expiry_timestamp_seconds[1h]", "root_certificate_expiry_timestamp_seconds[1m]"},
+	{"certificate:qlik_certificate_expiry_timestamp_seconds:min", "server_certificate_expiry_timestamp_seconds[1h]", "server_certificate_expiry_timestamp_seconds[1m]"},
 	{"alert: QlikCertificateExpiring", ">= 7 * 86400", ">= 5 * 86400"},
 	{"alert: QlikSeriesDropped", "> 0", "> 10"},
 	{"alert: QlikConfigReloadFailed", "min by", "max by"},
