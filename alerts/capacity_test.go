@@ -1,6 +1,7 @@
 package alerts
 
 import (
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	"go.yaml.in/yaml/v2"
 )
+
+var allMonths = flag.Bool("months", false, "run all cases of TestCapacityMonths (.ci/slow)")
 
 const (
 	day = 24 * time.Hour
@@ -30,6 +33,7 @@ type capacityUse struct {
 	reset  func(at time.Duration) bool // whether a period begins at a time; nil means at the start of a month, UTC
 	gap    func(at time.Duration) bool // whether no exporter answers; nil means never
 	days   int
+	rare   bool // only with -months
 
 	want []alertState
 }
@@ -91,29 +95,29 @@ func capacityMonths(t *testing.T) unitTest {
 	inTime, late := usedUp(-3*day), usedUp(2*time.Hour)
 	uses := []capacityUse{
 		{
-			name: "steady, used up on day 27", minutes: constant(26000), wanted: constant(1000), days: 40,
+			name: "steady, used up on day 27", minutes: constant(26000), wanted: constant(1000), days: 34,
 			want: []alertState{
 				{"quiet", at(0), at(4)}, {"warning", at(8), usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)},
 			},
 		},
 		{
-			name: "steady, used up a day before the end", minutes: constant(30000), wanted: constant(1000), days: 40,
+			name: "steady, used up a day before the end", rare: true, minutes: constant(30000), wanted: constant(1000), days: 40,
 			want: []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)}},
 		},
 		{
-			name: "steady, used up in four days", minutes: constant(4000), wanted: constant(1000), days: 35,
+			name: "steady, used up in four days", rare: true, minutes: constant(4000), wanted: constant(1000), days: 35,
 			want: []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31)}},
 		},
 		{
-			name: "steady, and it lasts", minutes: constant(31500), wanted: constant(1000), days: 45,
+			name: "steady, and it lasts", rare: true, minutes: constant(31500), wanted: constant(1000), days: 45,
 			want: []alertState{{"quiet", at(0), at(45)}},
 		},
 		{
-			name: "working days, and the last two are too many", minutes: constant(20000), wanted: office(1000), days: 40,
+			name: "working days, and the last two are too many", minutes: constant(20000), wanted: office(1000), days: 34,
 			want: []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)}},
 		},
 		{
-			name: "working days, and it lasts", minutes: constant(23500), wanted: office(1000), days: 45,
+			name: "working days, and it lasts", rare: true, minutes: constant(23500), wanted: office(1000), days: 45,
 			want: []alertState{{"quiet", at(0), at(45)}},
 		},
 		{
@@ -127,7 +131,7 @@ func capacityMonths(t *testing.T) unitTest {
 			want: []alertState{{"warning", at(4), at(8)}, {"quiet", at(14), at(35)}},
 		},
 		{
-			name: "a busy last week", minutes: constant(26000), days: 40,
+			name: "a busy last week", rare: true, minutes: constant(26000), days: 40,
 			wanted: func(at time.Duration) float64 {
 				if at >= 17*day && at < january {
 					return 2000
@@ -137,7 +141,7 @@ func capacityMonths(t *testing.T) unitTest {
 			want: []alertState{{"quiet", at(0), at(17)}, {"warning", inTime, usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(38)}},
 		},
 		{
-			name: "no exporter answers for three days", minutes: constant(26000), wanted: constant(1000), gap: between(12, 15), days: 40,
+			name: "no exporter answers for three days", rare: true, minutes: constant(26000), wanted: constant(1000), gap: between(12, 15), days: 40,
 			want: []alertState{
 				{"warning", at(8), at(12)}, {"quiet", at(12.1), at(15)}, {"warning", at(15.1), usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)},
 			},
@@ -147,7 +151,7 @@ func capacityMonths(t *testing.T) unitTest {
 			want: []alertState{{"critical", late, at(29)}, {"quiet", at(29.1), at(36)}},
 		},
 		{
-			name: "more is bought after the warning", days: 40, wanted: constant(1000),
+			name: "more is bought after the warning", rare: true, days: 40, wanted: constant(1000),
 			minutes: func(at time.Duration) float64 {
 				if at < 12*day {
 					return 20000
@@ -157,7 +161,7 @@ func capacityMonths(t *testing.T) unitTest {
 			want: []alertState{{"warning", at(6), at(12)}, {"quiet", at(12.05), at(40)}},
 		},
 		{
-			name: "more is bought when all is used up", days: 40, wanted: constant(1000),
+			name: "more is bought when all is used up", rare: true, days: 40, wanted: constant(1000),
 			minutes: func(at time.Duration) float64 {
 				if at < 22*day {
 					return 20000
@@ -167,38 +171,129 @@ func capacityMonths(t *testing.T) unitTest {
 			want: []alertState{{"critical", late, at(22)}, {"quiet", at(22.05), at(40)}},
 		},
 		{
-			name: "the period begins on day 15", minutes: constant(26000), wanted: constant(1000), before: 11000, days: 50,
+			name: "the period begins on day 15, and no exporter answers on day 20", days: 48,
+			minutes: constant(26000), wanted: constant(1000), before: 11000, gap: between(19, 20),
 			reset: func(at time.Duration) bool { return at == 14*day || at == 45*day },
 			want: []alertState{
-				{"quiet", at(14.05), at(18)}, {"warning", at(22), usedUp(0)}, {"critical", late, at(45)}, {"quiet", at(45.05), at(49)},
+				{"quiet", at(14.05), at(18)}, {"warning", at(22), usedUp(0)}, {"critical", late, at(45)}, {"quiet", at(45.05), at(48)},
 			},
 		},
 		{
-			name: "the period begins on day 15, and it lasts", minutes: constant(31500), wanted: constant(1000), before: 17000, days: 49,
+			name: "the period begins on day 15, and it lasts", rare: true, minutes: constant(31500), wanted: constant(1000), before: 17000, days: 49,
 			reset: func(at time.Duration) bool { return at == 14*day || at == 45*day },
 			want:  []alertState{{"quiet", at(14.05), at(49)}},
 		},
 		{
-			name: "the month of the site begins eight hours later", minutes: constant(28500), wanted: constant(1000), days: 40,
+			name: "the month of the site begins eight hours later", rare: true, minutes: constant(28500), wanted: constant(1000), days: 40,
 			reset: func(at time.Duration) bool { return at == january+8*time.Hour },
 			want:  []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31.3)}, {"quiet", at(31.4), at(35)}},
 		},
 		{
-			name: "the month of the site begins ten hours earlier", minutes: constant(28500), wanted: constant(1000), days: 45,
+			name: "the month of the site begins ten hours earlier", minutes: constant(26000), wanted: constant(887), days: 42,
 			reset: func(at time.Duration) bool { return at == january-10*time.Hour },
-			want:  []alertState{{"critical", late, at(30.55)}, {"quiet", at(30.65), at(45)}},
+			want:  []alertState{{"critical", late, at(30.55)}, {"quiet", at(30.65), at(42)}}, // February has 28 days
 		},
 		{
-			name: "nobody uses it", minutes: constant(26000), wanted: constant(0), days: 40,
+			name: "the period begins on the last day of January", minutes: constant(26000), wanted: constant(887), days: 41,
+			reset: func(at time.Duration) bool { return at == 30*day },
+			want:  []alertState{{"critical", late, at(30)}, {"quiet", at(30.05), at(34)}, {"warning", at(38), at(41)}}, // it has 31 days
+		},
+		{
+			name: "the period begins on day 15 after one with light use", minutes: constant(26000), days: 30,
+			wanted: func(at time.Duration) float64 {
+				if at < 14*day {
+					return 20
+				}
+				return 1000
+			},
+			reset: func(at time.Duration) bool { return at == 14*day },
+			want:  []alertState{{"quiet", at(0), at(18)}, {"warning", at(24), at(30)}},
+		},
+		{
+			name: "the first week of a period counts as a whole week", minutes: constant(19360), days: 20,
+			wanted: func(at time.Duration) float64 {
+				if at < 14*day {
+					return 143
+				}
+				return 1000
+			},
+			reset: func(at time.Duration) bool { return at == 14*day },
+			want:  []alertState{{"quiet", at(0), at(17.9)}, {"warning", at(18.2), at(20)}},
+		},
+		{
+			name: "nobody uses it in January", minutes: constant(20000), days: 40,
+			wanted: func(at time.Duration) float64 {
+				if at < january {
+					return 0
+				}
+				return 1000
+			},
+			want: []alertState{{"quiet", at(0), at(33)}, {"warning", at(37), at(40)}},
+		},
+		{
+			name: "a quarter of the use is taken back", minutes: constant(26000), days: 31,
+			wanted: func(at time.Duration) float64 {
+				if at == 20*day {
+					return -3000 * 24 // an hour's
+				}
+				return 600
+			},
+			want: []alertState{{"quiet", at(0), at(31)}},
+		},
+		{
+			name: "holidays after two weeks", minutes: constant(20000), days: 31,
+			wanted: func(at time.Duration) float64 {
+				if at < 14*day {
+					return 1000
+				}
+				return 0
+			},
+			want: []alertState{{"warning", at(8), at(14)}, {"quiet", at(21.05), at(31)}},
+		},
+		{
+			name: "a little less use later on, and it just lasts", minutes: constant(30000), days: 34,
+			wanted: func(at time.Duration) float64 {
+				if at < 20*day {
+					return 1000
+				}
+				return 900
+			},
+			want: []alertState{{"warning", at(9), at(30.9)}, {"quiet", at(31.05), at(34)}},
+		},
+		{
+			name: "fewer minutes are allocated", days: 24, wanted: constant(1000),
+			minutes: func(at time.Duration) float64 {
+				if at < 12*day {
+					return 35000
+				}
+				return 20000
+			},
+			want: []alertState{{"quiet", at(0), at(12)}, {"warning", at(12.1), usedUp(0)}, {"critical", late, at(24)}},
+		},
+		{
+			name: "fewer minutes are allocated than are used", days: 14, wanted: constant(1000),
+			minutes: func(at time.Duration) float64 {
+				if at < 12*day {
+					return 35000
+				}
+				return 10000
+			},
+			want: []alertState{{"quiet", at(0), at(12)}, {"critical", at(12.1), at(14)}},
+		},
+		{
+			name: "nobody uses it", rare: true, minutes: constant(26000), wanted: constant(0), days: 40,
 			want: []alertState{{"quiet", at(0), at(40)}},
 		},
 		{
-			name: "none was bought", minutes: constant(0), wanted: constant(0), days: 40,
-			want: []alertState{{"quiet", at(0), at(40)}},
+			name: "none was bought", minutes: constant(0), wanted: constant(0), days: 10,
+			want: []alertState{{"quiet", at(0), at(10)}},
 		},
 	}
 	var series, expressions []any
 	for i := range uses {
+		if uses[i].rare && !*allMonths {
+			continue
+		}
 		s, e := uses[i].unitTest(t)
 		series, expressions = append(series, s...), append(expressions, e...)
 	}

@@ -172,7 +172,9 @@ func TestMutants(t *testing.T) {
 	}
 	cost := make(map[string]int)
 	for _, test := range tests {
-		cost[test.name] = test.evaluations(t)
+		for _, group := range test.rules(t, rules).Groups {
+			cost[test.name] += test.evaluations(t) * len(group.Rules)
+		}
 	}
 	slices.SortStableFunc(tests, func(a, b unitTest) int { return cost[a.name] - cost[b.name] })
 	for _, m := range mutants {
