@@ -2,14 +2,10 @@ package alerts
 
 import (
 	"flag"
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/prometheus/common/model"
-	"go.yaml.in/yaml/v2"
 )
 
 var mutate = flag.Bool("mutants", false, "run TestMutants, which takes many minutes (.ci/slow)")
@@ -173,7 +169,7 @@ func TestMutants(t *testing.T) {
 	cost := make(map[string]int)
 	for _, test := range tests {
 		for _, group := range test.rules(t, rules).Groups {
-			cost[test.name] += test.evaluations(t) * len(group.Rules)
+			cost[test.name] += test.steps(t, test.interval) * len(group.Rules)
 		}
 	}
 	slices.SortStableFunc(tests, func(a, b unitTest) int { return cost[a.name] - cost[b.name] })
@@ -201,25 +197,4 @@ func TestMutants(t *testing.T) {
 			t.Error("no test fails")
 		})
 	}
-}
-
-// evaluations returns how many evaluations a test needs.
-func (u *unitTest) evaluations(t *testing.T) int {
-	t.Helper()
-	var last model.Duration
-	for _, list := range []string{"promql_expr_test", "alert_rule_test"} {
-		checks, _ := entry(u.test, list).([]any)
-		for _, check := range checks {
-			at, err := model.ParseDuration(fmt.Sprint(entry(check.(yaml.MapSlice), "eval_time")))
-			if err != nil {
-				t.Fatal(err)
-			}
-			last = max(last, at)
-		}
-	}
-	interval, err := model.ParseDuration(u.interval)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return int(last / interval)
 }

@@ -1,6 +1,7 @@
 package alerts
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v2"
 )
 
@@ -77,7 +79,7 @@ func (u *unitTest) inputs() map[string]bool {
 	series, _ := entry(u.test, "input_series").([]any)
 	for _, one := range series {
 		if mapping, ok := one.(yaml.MapSlice); ok {
-			name, _, _ := strings.Cut(entry(mapping, "series").(string), "{")
+			name, _, _ := strings.Cut(fmt.Sprint(entry(mapping, "series")), "{")
 			names[name] = true
 		}
 	}
@@ -126,7 +128,7 @@ func (d rulesDocument) each(change func(*yaml.MapSlice) bool) {
 func (d rulesDocument) withResult(metrics map[string]bool) map[*yaml.MapSlice]bool {
 	results := make(map[*yaml.MapSlice]bool)
 	d.each(func(rule *yaml.MapSlice) bool {
-		if results[rule] || !slices.ContainsFunc(identifiers.FindAllString(entry(*rule, "expr").(string), -1), func(name string) bool {
+		if results[rule] || !slices.ContainsFunc(identifiers.FindAllString(fmt.Sprint(entry(*rule, "expr")), -1), func(name string) bool {
 			return metrics[name] || strings.HasPrefix(name, "absent") || name == "vector"
 		}) {
 			return false
@@ -162,7 +164,8 @@ func (d rulesDocument) checkedBy(t *testing.T, test yaml.MapSlice) map[*yaml.Map
 	d.each(func(rule *yaml.MapSlice) bool {
 		alert, isAlert := entry(*rule, "alert").(string)
 		record, isRecord := entry(*rule, "record").(string)
-		if checked[rule] || !(isAlert && (allAlerts || named[alert]) || isRecord && named[record]) {
+		wanted := isAlert && (allAlerts || named[alert]) || isRecord && named[record]
+		if checked[rule] || !wanted {
 			return false
 		}
 		checked[rule] = true
@@ -170,6 +173,27 @@ func (d rulesDocument) checkedBy(t *testing.T, test yaml.MapSlice) map[*yaml.Map
 		return true
 	})
 	return checked
+}
+
+// steps returns how many times an interval fits into the test.
+func (u *unitTest) steps(t *testing.T, interval string) int {
+	t.Helper()
+	parse := func(text any) model.Duration {
+		duration, err := model.ParseDuration(fmt.Sprint(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return duration
+	}
+	var last model.Duration
+	for _, list := range []string{"promql_expr_test", "alert_rule_test"} {
+		checks, _ := entry(u.test, list).([]any)
+		for _, check := range checks {
+			mapping, _ := check.(yaml.MapSlice)
+			last = max(last, parse(entry(mapping, "eval_time")))
+		}
+	}
+	return int(last / parse(interval))
 }
 
 // write writes the test and its rules, and returns the path for promtool.
