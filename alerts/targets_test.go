@@ -116,7 +116,7 @@ func otherInstance(series string) string {
 func expanded(t *testing.T, notation string) []string {
 	t.Helper()
 	var all []string
-	for _, item := range strings.Fields(notation) {
+	for item := range strings.FieldsSeq(notation) {
 		value, count, found := strings.Cut(item, "x")
 		if !found {
 			all = append(all, item)
