@@ -23,6 +23,10 @@ const (
 	targetLabelsB = `pod="b-1",node="k2",zone="z2",host="h2",exported_node="x",exported_host="y"`
 )
 
+// byTarget are tests whose result depends on the target: the text names the exporter, or a
+// certificate that the other exporter showed counts for an hour.
+var byTarget = map[string]bool{"a configuration file is invalid": true, "certificates expire": true}
+
 // TestTargets runs the unit tests again with two exporters whose targets differ in every
 // label, and with an exporter that moves to another node in the middle of the test.
 func TestTargets(t *testing.T) {
@@ -34,6 +38,9 @@ func TestTargets(t *testing.T) {
 	rules := parseRules(t, read(t, rulesFile))
 	for _, path := range unitTests(t) {
 		for _, test := range readUnitTests(t, path) {
+			if byTarget[test.name] {
+				continue
+			}
 			t.Run(path+": "+test.name, func(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()
