@@ -725,20 +725,6 @@ func TestPromtoolAcceptsRules(t *testing.T) {
 	run(t, promtool, "check", "rules", path)
 }
 
-func TestPromtoolUnitTests(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("is about promtool")
-	}
-	promtool := needPromtool(t)
-	for _, path := range unitTests(t) {
-		t.Run(path, func(t *testing.T) {
-			t.Parallel()
-			run(t, promtool, "test", "rules", path)
-		})
-	}
-}
-
 func lookPath(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("promtool")

@@ -1,15 +1,16 @@
 package alerts
 
 import (
+	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"go.yaml.in/yaml/v2"
 )
+
+var allMonths = flag.Bool("months", false, "run all cases of TestCapacityMonths (.ci/slow)")
 
 const (
 	day = 24 * time.Hour
@@ -28,10 +29,12 @@ type capacityUse struct {
 	// wanted returns how many minutes a day people want to use at a time. They get no
 	// more than is left.
 	wanted func(at time.Duration) float64
-	before float64                     // minutes used at the start
+	before float64                     // minutes used before the first data
 	reset  func(at time.Duration) bool // whether a period begins at a time; nil means at the start of a month, UTC
 	gap    func(at time.Duration) bool // whether no exporter answers; nil means never
+	from   int                         // the day of the first data
 	days   int
+	rare   bool // only with -months
 
 	want []alertState
 }
@@ -74,43 +77,53 @@ func office(minutes float64) func(time.Duration) float64 {
 
 // TestCapacityMonths simulates months to the last minute of capacity: somebody is warned
 // three days before at least, it is critical when the capacity is used up, and quiet when
-// the next period begins. Each use is a site of one Prometheus.
+// the next period begins. Each use is a site of one Prometheus. Cases that need more than
+// a month or a long history are rare.
 func TestCapacityMonths(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("is about promtool")
 	}
 	promtool := needPromtool(t)
+	test := capacityMonths(t)
+	path := test.write(t, t.TempDir(), test.rules(t, parseRules(t, read(t, rulesFile))))
+	if output, ok := promtoolTest(t, promtool, path); !ok {
+		t.Errorf("%s", output)
+	}
+}
+
+func capacityMonths(t *testing.T) unitTest {
+	t.Helper()
 	inTime, late := usedUp(-3*day), usedUp(2*time.Hour)
 	uses := []capacityUse{
 		{
-			name: "steady, used up on day 27", minutes: constant(26000), wanted: constant(1000), days: 40,
+			name: "steady, used up on day 27", rare: true, minutes: constant(26000), wanted: constant(1000), days: 34,
 			want: []alertState{
 				{"quiet", at(0), at(4)}, {"warning", at(8), usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)},
 			},
 		},
 		{
-			name: "steady, used up a day before the end", minutes: constant(30000), wanted: constant(1000), days: 40,
+			name: "steady, used up a day before the end", rare: true, minutes: constant(30000), wanted: constant(1000), days: 40,
 			want: []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)}},
 		},
 		{
-			name: "steady, used up in four days", minutes: constant(4000), wanted: constant(1000), days: 35,
+			name: "steady, used up in four days", rare: true, minutes: constant(4000), wanted: constant(1000), days: 35,
 			want: []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31)}},
 		},
 		{
-			name: "steady, and it lasts", minutes: constant(31500), wanted: constant(1000), days: 45,
+			name: "steady, and it lasts", rare: true, minutes: constant(31500), wanted: constant(1000), days: 45,
 			want: []alertState{{"quiet", at(0), at(45)}},
 		},
 		{
-			name: "working days, and the last two are too many", minutes: constant(20000), wanted: office(1000), days: 40,
+			name: "working days, and the last two are too many", minutes: constant(20000), wanted: office(1000), from: 14, before: 10000, days: 34,
 			want: []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)}},
 		},
 		{
-			name: "working days, and it lasts", minutes: constant(23500), wanted: office(1000), days: 45,
+			name: "working days, and it lasts", rare: true, minutes: constant(23500), wanted: office(1000), days: 45,
 			want: []alertState{{"quiet", at(0), at(45)}},
 		},
 		{
-			name: "a busy first week", minutes: constant(31000), days: 35,
+			name: "a busy first week", rare: true, minutes: constant(31000), days: 35,
 			wanted: func(at time.Duration) float64 {
 				if at < 7*day {
 					return 3000
@@ -120,7 +133,7 @@ func TestCapacityMonths(t *testing.T) {
 			want: []alertState{{"warning", at(4), at(8)}, {"quiet", at(14), at(35)}},
 		},
 		{
-			name: "a busy last week", minutes: constant(26000), days: 40,
+			name: "a busy last week", rare: true, minutes: constant(26000), days: 40,
 			wanted: func(at time.Duration) float64 {
 				if at >= 17*day && at < january {
 					return 2000
@@ -130,17 +143,17 @@ func TestCapacityMonths(t *testing.T) {
 			want: []alertState{{"quiet", at(0), at(17)}, {"warning", inTime, usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(38)}},
 		},
 		{
-			name: "no exporter answers for three days", minutes: constant(26000), wanted: constant(1000), gap: between(12, 15), days: 40,
+			name: "no exporter answers for three days", rare: true, minutes: constant(26000), wanted: constant(1000), gap: between(12, 15), days: 40,
 			want: []alertState{
 				{"warning", at(8), at(12)}, {"quiet", at(12.1), at(15)}, {"warning", at(15.1), usedUp(0)}, {"critical", late, at(31)}, {"quiet", at(31.05), at(34)},
 			},
 		},
 		{
-			name: "no exporter answers when the period begins", minutes: constant(22000), wanted: office(1200), gap: between(29, 33), days: 37,
+			name: "no exporter answers when the period begins", rare: true, minutes: constant(22000), wanted: office(1200), gap: between(29, 33), from: 20, before: 14 * 1200, days: 37,
 			want: []alertState{{"critical", late, at(29)}, {"quiet", at(29.1), at(36)}},
 		},
 		{
-			name: "more is bought after the warning", days: 40, wanted: constant(1000),
+			name: "more is bought after the warning", rare: true, days: 40, wanted: constant(1000),
 			minutes: func(at time.Duration) float64 {
 				if at < 12*day {
 					return 20000
@@ -150,7 +163,7 @@ func TestCapacityMonths(t *testing.T) {
 			want: []alertState{{"warning", at(6), at(12)}, {"quiet", at(12.05), at(40)}},
 		},
 		{
-			name: "more is bought when all is used up", days: 40, wanted: constant(1000),
+			name: "more is bought when all is used up", rare: true, days: 40, wanted: constant(1000),
 			minutes: func(at time.Duration) float64 {
 				if at < 22*day {
 					return 20000
@@ -160,82 +173,146 @@ func TestCapacityMonths(t *testing.T) {
 			want: []alertState{{"critical", late, at(22)}, {"quiet", at(22.05), at(40)}},
 		},
 		{
-			name: "the period begins on day 15", minutes: constant(26000), wanted: constant(1000), before: 11000, days: 50,
+			name: "the period begins on day 15, and no exporter answers on day 20", rare: true, days: 48,
+			minutes: constant(26000), wanted: constant(1000), from: 7, before: 18000, gap: between(19, 20),
 			reset: func(at time.Duration) bool { return at == 14*day || at == 45*day },
 			want: []alertState{
-				{"quiet", at(14.05), at(18)}, {"warning", at(22), usedUp(0)}, {"critical", late, at(45)}, {"quiet", at(45.05), at(49)},
+				{"quiet", at(14.05), at(18)}, {"warning", at(22), usedUp(0)}, {"critical", late, at(45)}, {"quiet", at(45.05), at(48)},
 			},
 		},
 		{
-			name: "the period begins on day 15, and it lasts", minutes: constant(31500), wanted: constant(1000), before: 17000, days: 49,
+			name: "the period begins on day 15, and it lasts", rare: true, minutes: constant(31500), wanted: constant(1000), before: 17000, days: 49,
 			reset: func(at time.Duration) bool { return at == 14*day || at == 45*day },
 			want:  []alertState{{"quiet", at(14.05), at(49)}},
 		},
 		{
-			name: "the month of the site begins eight hours later", minutes: constant(28500), wanted: constant(1000), days: 40,
+			name: "the month of the site begins eight hours later", rare: true, minutes: constant(28500), wanted: constant(1000), days: 40,
 			reset: func(at time.Duration) bool { return at == january+8*time.Hour },
 			want:  []alertState{{"warning", inTime, usedUp(0)}, {"critical", late, at(31.3)}, {"quiet", at(31.4), at(35)}},
 		},
 		{
-			name: "the month of the site begins ten hours earlier", minutes: constant(28500), wanted: constant(1000), days: 45,
+			name: "the month of the site begins ten hours earlier", rare: true, minutes: constant(26000), wanted: constant(887), from: 20, before: 20 * 887, days: 42,
 			reset: func(at time.Duration) bool { return at == january-10*time.Hour },
-			want:  []alertState{{"critical", late, at(30.55)}, {"quiet", at(30.65), at(45)}},
+			want:  []alertState{{"critical", late, at(30.55)}, {"quiet", at(30.65), at(42)}}, // February has 28 days
 		},
 		{
-			name: "nobody uses it", minutes: constant(26000), wanted: constant(0), days: 40,
+			name: "the period begins on the last day of January", rare: true, minutes: constant(26000), wanted: constant(887), from: 22, before: 22 * 887, days: 41,
+			reset: func(at time.Duration) bool { return at == 30*day },
+			want:  []alertState{{"critical", late, at(30)}, {"quiet", at(30.05), at(34)}, {"warning", at(38), at(41)}}, // it has 31 days
+		},
+		{
+			name: "the period begins on day 15 after one with light use", minutes: constant(26000), from: 5, before: 100, days: 28,
+			wanted: func(at time.Duration) float64 {
+				if at < 14*day {
+					return 20
+				}
+				return 1000
+			},
+			reset: func(at time.Duration) bool { return at == 14*day },
+			want:  []alertState{{"quiet", at(5), at(18)}, {"warning", at(24), at(28)}},
+		},
+		{
+			name: "the first week of a period counts as a whole week", minutes: constant(19360), from: 6, before: 6 * 143, days: 20,
+			wanted: func(at time.Duration) float64 {
+				if at < 14*day {
+					return 143
+				}
+				return 1000
+			},
+			reset: func(at time.Duration) bool { return at == 14*day },
+			want:  []alertState{{"quiet", at(6), at(17.9)}, {"warning", at(18.2), at(20)}},
+		},
+		{
+			name: "nobody uses it in January", rare: true, minutes: constant(20000), from: 24, days: 40,
+			wanted: func(at time.Duration) float64 {
+				if at < january {
+					return 0
+				}
+				return 1000
+			},
+			want: []alertState{{"quiet", at(24), at(33)}, {"warning", at(37), at(40)}},
+		},
+		{
+			name: "a quarter of the use is taken back", minutes: constant(26000), from: 12, before: 12 * 600, days: 31,
+			wanted: func(at time.Duration) float64 {
+				if at == 20*day {
+					return -3000 * 24 // an hour's
+				}
+				return 600
+			},
+			want: []alertState{{"quiet", at(12), at(31)}},
+		},
+		{
+			name: "holidays after two weeks", minutes: constant(20000), days: 31,
+			wanted: func(at time.Duration) float64 {
+				if at < 14*day {
+					return 1000
+				}
+				return 0
+			},
+			want: []alertState{{"warning", at(8), at(14)}, {"quiet", at(21.05), at(31)}},
+		},
+		{
+			name: "a little less use later on, and it just lasts", minutes: constant(30000), from: 12, before: 12000, days: 34,
+			wanted: func(at time.Duration) float64 {
+				if at < 20*day {
+					return 1000
+				}
+				return 900
+			},
+			want: []alertState{{"warning", at(13), at(30.9)}, {"quiet", at(31.05), at(34)}},
+		},
+		{
+			name: "fewer minutes are allocated", from: 7, before: 7000, days: 24, wanted: constant(1000),
+			minutes: func(at time.Duration) float64 {
+				if at < 12*day {
+					return 35000
+				}
+				return 20000
+			},
+			want: []alertState{{"quiet", at(7), at(12)}, {"warning", at(12.1), usedUp(0)}, {"critical", late, at(24)}},
+		},
+		{
+			name: "fewer minutes are allocated than are used", from: 7, before: 7000, days: 14, wanted: constant(1000),
+			minutes: func(at time.Duration) float64 {
+				if at < 12*day {
+					return 35000
+				}
+				return 10000
+			},
+			want: []alertState{{"quiet", at(7), at(12)}, {"critical", at(12.1), at(14)}},
+		},
+		{
+			name: "nobody uses it", rare: true, minutes: constant(26000), wanted: constant(0), days: 40,
 			want: []alertState{{"quiet", at(0), at(40)}},
 		},
 		{
-			name: "none was bought", minutes: constant(0), wanted: constant(0), days: 40,
-			want: []alertState{{"quiet", at(0), at(40)}},
+			name: "none was bought", minutes: constant(0), wanted: constant(0), days: 10,
+			want: []alertState{{"quiet", at(0), at(10)}},
 		},
 	}
-	var series, expressions []yaml.MapSlice
+	var series, expressions []any
 	for i := range uses {
+		if uses[i].rare && !*allMonths {
+			continue
+		}
 		s, e := uses[i].unitTest(t)
 		series, expressions = append(series, s...), append(expressions, e...)
 	}
-	document, err := yaml.Marshal(yaml.MapSlice{
-		{Key: "rule_files", Value: []string{rulesFile}},
-		{Key: "evaluation_interval", Value: "1h"},
-		{Key: "tests", Value: []yaml.MapSlice{{
-			{Key: "interval", Value: "1h"},
-			{Key: "input_series", Value: series},
-			{Key: "promql_expr_test", Value: expressions},
-		}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	path := filepath.Join(dir, "months.test.yml")
-	for name, content := range map[string][]byte{path: document, filepath.Join(dir, rulesFile): capacityRules(t)} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	run(t, promtool, "test", "rules", path)
-}
-
-// capacityRules returns the group of the rules that knows the capacity. The other groups
-// would make the test slow.
-func capacityRules(t *testing.T) []byte {
-	t.Helper()
-	const name = "  - name: qlik-analyzer-capacity\n"
-	_, group, found := strings.Cut(read(t, rulesFile), name)
-	if !found || strings.Contains(group, "  - name:") {
-		t.Fatal("the group is not the last one")
-	}
-	group = strings.ReplaceAll(group, "dashboard_url: *capacity", "dashboard_url: "+DefaultDashboardURL) // the anchor is in another group
-	return []byte("groups:\n" + name + group)
+	return unitTest{"months of analyzer capacity", "1h", yaml.MapSlice{
+		{Key: "interval", Value: "1h"},
+		{Key: "input_series", Value: series},
+		{Key: "promql_expr_test", Value: expressions},
+	}}
 }
 
 // unitTest returns the input series of promtool, and the expressions that it checks.
-func (u *capacityUse) unitTest(t *testing.T) (series, expressions []yaml.MapSlice) {
+func (u *capacityUse) unitTest(t *testing.T) (series, expressions []any) {
 	t.Helper()
 	var allocated, used []string
+	first := time.Duration(u.from) * day
 	left, minutes := time.Duration(0), u.before
-	for now := time.Duration(0); now <= time.Duration(u.days)*day; now += capacityStep {
+	for now := first; now <= time.Duration(u.days)*day; now += capacityStep {
 		begins := now == january || now == january+february
 		if u.reset != nil {
 			begins = u.reset(now)
@@ -256,7 +333,7 @@ func (u *capacityUse) unitTest(t *testing.T) (series, expressions []yaml.MapSlic
 	for state, values := range map[string][]string{"allocated": allocated, "used": used} {
 		series = append(series, yaml.MapSlice{
 			{Key: "series", Value: fmt.Sprintf(`qlik_license_capacity_seconds{job="qlik",site=%q,instance="a",state=%q}`, u.name, state)},
-			{Key: "values", Value: strings.Join(values, " ")},
+			{Key: "values", Value: fmt.Sprintf("_x%d ", first/capacityStep) + strings.Join(values, " ")},
 		})
 	}
 	for _, want := range u.want {
@@ -267,14 +344,14 @@ func (u *capacityUse) unitTest(t *testing.T) (series, expressions []yaml.MapSlic
 
 // expressions returns what promtool checks: that the alert of a severity fires in each
 // evaluation, and no other.
-func (s *alertState) expressions(t *testing.T, site string, left time.Duration) []yaml.MapSlice {
+func (s *alertState) expressions(t *testing.T, site string, left time.Duration) []any {
 	t.Helper()
 	from, to := s.from(left), s.to(left)
 	steps := int((to - from) / capacityStep)
 	if steps < 1 {
 		t.Fatalf("%s: %s from %s to %s", site, s.state, from, to)
 	}
-	var all []yaml.MapSlice
+	var all []any
 	for _, severity := range []string{"warning", "critical"} {
 		want := 0
 		if severity == s.state {
