@@ -1,6 +1,7 @@
 package alerts
 
 import (
+	"cmp"
 	"fmt"
 	"os/exec"
 	"regexp"
@@ -105,8 +106,8 @@ func sentences(t *testing.T) map[string]string {
 	table := make(map[string]string)
 	for _, r := range readRules(t, rulesFile) {
 		if r.Alert == "QlikUserLockedOut" {
-			for _, row := range regexp.MustCompile(`(?m)^ *(\w+): ([^|\n]*)\|([^\n]*)$`).FindAllStringSubmatch(r.Annotations["description"], -1) {
-				table[row[1]] = row[2] + "\nWhat to do now: " + row[3]
+			for _, row := range regexp.MustCompile(`\{\{- (?:else )?(?:if eq \$cause "(\w+)" )?-\}\}\n([^\n{]*\nWhat to do now: [^\n{]*)\n`).FindAllStringSubmatch(r.Annotations["description"], -1) {
+				table[cmp.Or(row[1], "unknown")] = row[2]
 			}
 		}
 	}
