@@ -28,8 +28,7 @@ func (k poolKind) String() string {
 	return [...]string{"small pools", "large pools", "small pools at random"}[k]
 }
 
-// A pool is a made-up pool of licenses. Its slices have a value for each day, or for each
-// hour. Days on which nothing is left are not judged, because then another alert fires.
+// A pool is a made-up pool of licenses. Its slices have a value for each day. Days on which nothing is left are not judged, because then another alert fires.
 type pool struct {
 	series    map[string][]float64
 	comesTrue []bool // the pool runs out, if nothing is bought after this day
@@ -122,7 +121,7 @@ func (p *licensePool) wanted(r *rand.Rand) []float64 {
 	return people
 }
 
-// bought returns the licenses of each day. Somebody orders when few are left, for three
+// total returns the licenses of each day. Somebody orders when few are left, for three
 // to six months, and up to 45 days pass until they can be used.
 func (p *licensePool) total(r *rand.Rand, people []float64) []float64 {
 	total := make([]float64, poolDays)
@@ -187,69 +186,6 @@ func tokens(seed uint64, kind poolKind) pool {
 		`qlik_license_tokens{state="total"`:       total,
 		`qlik_license_tokens{state="available"`:   available,
 		`qlik_license_tokens{state="user_access"`: user,
-	}
-	return p
-}
-
-// capacity returns a pool of analyzer capacity. Its series have a value for each hour.
-// People use most of it in office hours; from month to month they use more or less, and
-// in July little. Some buy more in the middle of a month, or after it was used up.
-func capacity(seed uint64, kind poolKind) pool {
-	const unit = 6 // minutes that each use takes at least
-	r := rand.New(rand.NewPCG(seed, 20+uint64(kind)))
-	daily, spread := within(r, 100, 500), 0.35 // minutes of a working day, and how much days differ
-	switch kind {
-	case large:
-		daily, spread = within(r, 10_000, 30_000), 0.1
-	case smallAtRandom:
-		spread = 0.8
-	}
-	bought := unit * math.Round(daily*261/12*[]float64{0.75, 0.95, 1.1, 1.25, 1.6}[seed%5]/unit)
-	growth, weekend, pace := within(r, -0.01, 0.04), within(r, 0, 0.15), slowly(r, 0.15)
-
-	wanted := make([]float64, 24*poolDays) // minutes
-	for day := range poolDays {
-		today := daily * pace[day] * (1 + growth*float64(day)/30) * math.Exp(spread*(r.NormFloat64()-spread/2))
-		if !working(day) {
-			today *= weekend
-		}
-		if date(day).Month() == time.July {
-			today *= 0.6
-		}
-		for hour := 8; hour < 18; hour++ {
-			wanted[24*day+hour] = today / 10
-		}
-	}
-
-	p := pool{comesTrue: make([]bool, poolDays), judged: make([]bool, poolDays)}
-	allocated, used := make([]float64, len(wanted)), make([]float64, len(wanted))
-	now, buys, more := 0.0, -1, 0.0
-	for hour := range wanted {
-		day := hour / 24
-		if hour%24 == 0 && date(day).Day() == 1 {
-			if now = 0; r.Float64() < 0.2 {
-				buys, more = day+10+r.IntN(15), within(r, 0.1, 0.3)
-			}
-		}
-		if hour == 24*buys {
-			bought += unit * math.Round(bought*more/unit)
-		}
-		now = min(now+wanted[hour], bought)
-		if now > bought-unit && buys < day && r.Float64() < 0.02 {
-			buys, more = day+5+r.IntN(10), within(r, 0.1, 0.3)
-		}
-		allocated[hour], used[hour] = 60*bought, 60*unit*math.Floor(now/unit)
-		if hour%24 == judgedHour && day <= lastJudged {
-			ahead := now
-			for h := hour + 1; date(h/24).Month() == date(day).Month(); h++ {
-				ahead += wanted[h]
-			}
-			p.judged[day], p.comesTrue[day] = now <= bought-unit, ahead > bought-unit
-		}
-	}
-	p.series = map[string][]float64{
-		`qlik_license_capacity_seconds{state="allocated"`: allocated,
-		`qlik_license_capacity_seconds{state="used"`:      used,
 	}
 	return p
 }

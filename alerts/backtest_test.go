@@ -35,7 +35,6 @@ func TestBacktests(t *testing.T) {
 	}{
 		{"QlikLicenseSeatsRunningOut", "qlik-capacity", seats},
 		{"QlikTokensRunningOut", "qlik-capacity", tokens},
-		{"QlikAnalyzerCapacityRunningOut", "qlik-analyzer-capacity", capacity},
 	} {
 		t.Run(test.alert, func(t *testing.T) {
 			t.Parallel()
@@ -80,8 +79,8 @@ func (s *score) count(warned, comesTrue bool) {
 	}
 }
 
-func (s score) precision() float64 { return float64(s.right) / float64(s.right+s.wrong) }
-func (s score) recall() float64    { return float64(s.right) / float64(s.right+s.missed) }
+func (s *score) precision() float64 { return float64(s.right) / float64(s.right+s.wrong) }
+func (s *score) recall() float64    { return float64(s.right) / float64(s.right+s.missed) }
 
 var (
 	failedExpression = regexp.MustCompile(`time: (\S+?),\s+exp:.*\s+got:\s*(.*)`)
