@@ -1,0 +1,191 @@
+package alerts
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// Days of a backtest: those before firstJudged fill the windows of the rules. The pools
+// go on for longer, because the truth about the last day lies ahead.
+const (
+	firstJudged = 31
+	lastJudged  = 364
+	poolDays    = lastJudged + 62
+	judgedHour  = 18 // of each day
+)
+
+// poolKind says how large a pool is, and how steadily people come.
+type poolKind int
+
+const (
+	small         poolKind = iota // people come as planned, more or less
+	large                         // people come independently of each other
+	smallAtRandom                 // the same in a small pool: two months say little about the next
+)
+
+func (k poolKind) String() string {
+	return [...]string{"small pools", "large pools", "small pools at random"}[k]
+}
+
+// A pool is a made-up pool of licenses. Its slices have a value for each day. Days on which nothing is left are not judged, because then another alert fires.
+type pool struct {
+	series    map[string][]float64
+	comesTrue []bool // the pool runs out, if nothing is bought after this day
+	judged    []bool
+}
+
+// date returns the day of a backtest. Its first day is that of promtool, a Thursday.
+func date(day int) time.Time { return time.Unix(0, 0).UTC().AddDate(0, 0, day) }
+
+func working(day int) bool {
+	weekday := date(day).Weekday()
+	return weekday != time.Saturday && weekday != time.Sunday
+}
+
+func within(r *rand.Rand, from, to float64) float64 { return from + (to-from)*r.Float64() }
+
+// poisson returns the number of events of a mean.
+func poisson(r *rand.Rand, mean float64) (events int) {
+	for at := r.ExpFloat64(); at < mean; at += r.ExpFloat64() {
+		events++
+	}
+	return events
+}
+
+// slowly returns a factor for each day that wanders about 1 over weeks.
+func slowly(r *rand.Rand, spread float64) []float64 {
+	const kept = 0.97 // from day to day
+	factors, state := make([]float64, poolDays), r.NormFloat64()
+	for day := range factors {
+		factors[day] = math.Exp(spread * (state - spread/2))
+		state = kept*state + math.Sqrt(1-kept*kept)*r.NormFloat64()
+	}
+	return factors
+}
+
+// A license pool has seats or tokens.
+type licensePool struct {
+	kind     poolKind
+	bought   float64 // licenses on the first day
+	people   float64 // with a license on the first day
+	growth   float64 // people who come a month, beyond those who leave
+	turnover float64 // share of the people who leave in a month
+	pack     float64 // licenses are sold in packs
+
+	freeAfter int // days after which a license of somebody who has left is free again
+}
+
+func newLicensePool(r *rand.Rand, kind poolKind, seed uint64) licensePool {
+	p := licensePool{kind: kind, bought: math.Round(within(r, 20, 50)), pack: 10}
+	slow, fast := within(r, 0.1, 0.2), within(r, 0.2, 0.4) // of the people, in a month
+	if kind == large {
+		p.bought, p.pack = math.Round(within(r, 4000, 6000)), 100
+		slow, fast = within(r, 0.02, 0.06), within(r, 0.06, 0.12)
+	}
+	p.people = math.Round(p.bought * within(r, 0.6, 0.9))
+	p.growth = p.people * []float64{slow, slow, fast, 0, -slow / 4}[seed%5]
+	p.turnover = within(r, 0.04, 0.12) / 12
+	return p
+}
+
+// wanted returns how many people would have a license on each day if there were enough.
+// Some come on each day of work. People leave at any time, and half of them at the end of
+// a month.
+func (p *licensePool) wanted(r *rand.Rand) []float64 {
+	const workingDays = 261.0 / 12 // of a month
+	pace := slowly(r, 0.15)
+	free := make([]int, poolDays+p.freeAfter)
+	people := make([]float64, poolDays)
+	now, coming := p.people, 0.0
+	for day := range people {
+		if working(day) {
+			coming += float64(poisson(r, p.turnover*now/workingDays))
+			planned := p.growth * pace[day] / workingDays
+			if p.kind == small || planned < 0 {
+				coming += planned * 2 * r.Float64() // as planned, more or less
+			} else {
+				coming += float64(poisson(r, planned))
+			}
+		}
+		leaving := poisson(r, p.turnover*now/60)
+		if date(day+1).Day() == 1 {
+			leaving += poisson(r, p.turnover*now/2)
+		}
+		free[day+p.freeAfter] += leaving
+		whole := math.Floor(coming)
+		coming -= whole
+		now = max(0, now+whole-float64(free[day]))
+		people[day] = now
+	}
+	return people
+}
+
+// total returns the licenses of each day. Somebody orders when few are left, for three
+// to six months, and up to 45 days pass until they can be used.
+func (p *licensePool) total(r *rand.Rand, people []float64) []float64 {
+	total := make([]float64, poolDays)
+	now, few, arrives := p.bought, within(r, 0.02, 0.15), -1
+	for day := range total {
+		if arrives < 0 && now-people[day] <= few*now {
+			arrives = day + r.IntN(46)
+		}
+		if day == arrives {
+			now += p.pack * math.Ceil(max(now*within(r, 0.1, 0.3), p.growth*within(r, 3, 6))/p.pack)
+			few, arrives = within(r, 0.02, 0.15), -1
+		}
+		total[day] = now
+	}
+	return total
+}
+
+// judge returns the truth about the pool, without its series.
+func judge(total, people []float64) pool {
+	p := pool{comesTrue: make([]bool, poolDays), judged: make([]bool, poolDays)}
+	for day := range lastJudged + 1 {
+		p.judged[day] = people[day] < total[day]
+		for ahead := 1; ahead <= 30; ahead++ {
+			p.comesTrue[day] = p.comesTrue[day] || people[day+ahead] >= total[day]
+		}
+	}
+	return p
+}
+
+func seats(seed uint64, kind poolKind) pool {
+	r := rand.New(rand.NewPCG(seed, uint64(kind)))
+	licenses := newLicensePool(r, kind, seed)
+	people := licenses.wanted(r)
+	total := licenses.total(r, people)
+	available := make([]float64, poolDays)
+	for day := range available {
+		available[day] = max(0, total[day]-people[day])
+	}
+	p := judge(total, people)
+	p.series = map[string][]float64{
+		`qlik_license_seats{license="analyzer"`:           total,
+		`qlik_license_seats_available{license="analyzer"`: available,
+	}
+	return p
+}
+
+// tokens returns a pool of tokens. As in Qlik, the token of somebody who has left is free
+// after a week.
+func tokens(seed uint64, kind poolKind) pool {
+	r := rand.New(rand.NewPCG(seed, 10+uint64(kind)))
+	licenses := newLicensePool(r, kind, seed)
+	licenses.freeAfter = 7
+	people := licenses.wanted(r)
+	total := licenses.total(r, people)
+	available, user := make([]float64, poolDays), make([]float64, poolDays)
+	for day := range available {
+		user[day] = min(total[day], people[day])
+		available[day] = total[day] - user[day]
+	}
+	p := judge(total, people)
+	p.series = map[string][]float64{
+		`qlik_license_tokens{state="total"`:       total,
+		`qlik_license_tokens{state="available"`:   available,
+		`qlik_license_tokens{state="user_access"`: user,
+	}
+	return p
+}
