@@ -336,7 +336,8 @@ func TestOpenShift(t *testing.T) {
 func TestAssets(t *testing.T) {
 	t.Parallel()
 	for variant, flags := range map[string][]string{
-		"one-site": nil,
+		"one-site":  nil,
+		"openshift": {"--reached-severity=info"},
 		"several-sites": {
 			"--job=qlik-sense", "--reached-severity=warning",
 			"--runbook-url=https://wiki.company.com/qlik", "--dashboard-url=https://grafana.company.com/",
