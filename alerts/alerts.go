@@ -3,6 +3,7 @@
 package alerts
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -59,6 +60,7 @@ type Options struct {
 	Watchdog   bool     // add the alert QlikWatchdog
 
 	Alertmanager string // oldest version that reads alertmanager.yml
+	DataSource   string // UID of Grafana's Prometheus data source, for its own alerting
 }
 
 // Files returns the content of the files by their paths.
@@ -95,6 +97,13 @@ func Files(options Options) (map[string][]byte, error) {
 		adapted[path] = []byte(keepLabels(path, replace.Replace(text), options.KeepLabels))
 	}
 	if adapted[RulesJSON], err = jsonOf(adapted[rulesName]); err != nil {
+		return nil, fmt.Errorf("%s: %w", rulesName, err)
+	}
+	dataSource := cmp.Or(options.DataSource, DefaultDataSource)
+	if err := CheckDataSource(dataSource); err != nil {
+		return nil, err
+	}
+	if adapted[GrafanaAlerts], err = grafanaAlerts(adapted[rulesName], dataSource); err != nil {
 		return nil, fmt.Errorf("%s: %w", rulesName, err)
 	}
 	return adapted, nil

@@ -41,6 +41,8 @@ func Assets(app *kingpin.Application) Commands {
 		Default(alerts.DefaultReachedSeverity), &c.options.ReachedSeverity, alerts.Severities()...)
 	config.Choice(command.Flag("alertmanager", "Oldest version of Alertmanager that must read alertmanager.yml: 0.28, or 0.25 for Debian 12.").
 		Default(alerts.DefaultAlertmanager), &c.options.Alertmanager, alerts.DefaultAlertmanager, alerts.OldAlertmanager)
+	config.Text(command.Flag("grafana-data-source", "UID of the Prometheus data source in Grafana, for the alerts in provisioning/alerting.").
+		Default(alerts.DefaultDataSource), &c.options.DataSource, alerts.CheckDataSource)
 	preset := alerts.DefaultThresholds()
 	thresholds := &c.options.Thresholds
 	config.Number(command.Flag("many-users", "Users without a slot from which QlikManyUsersNearLimit fires.").Default(strconv.Itoa(preset.ManyUsers)), &thresholds.ManyUsers, 1)
@@ -90,6 +92,7 @@ func (c *assetsCommand) run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	delete(files, alerts.RulesJSON) // has those of the rules
+	delete(files, alerts.GrafanaAlerts)
 	placeholders, err := assets.Placeholders(c.dir, files)
 	if err != nil {
 		return err
@@ -102,7 +105,7 @@ func percent(share float64) string { return fmt.Sprintf("%g%%", 100*share) }
 // report says what the command wrote, and what is left to do.
 func (c *assetsCommand) report(out io.Writer, edited []assets.Edited, placeholders []assets.Placeholder) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Wrote the rules, Alertmanager example, templates, runbook, dashboards, dashboard provisioning, and jsonnet mixin to %s.\n", c.dir)
+	fmt.Fprintf(&text, "Wrote the rules, Alertmanager example, templates, runbook, dashboards, Grafana provisioning, and jsonnet mixin to %s.\n", c.dir)
 	for _, file := range edited {
 		fmt.Fprintf(&text, "Kept %s, because somebody has edited it. The new version is %s.\n", file.Path, file.New)
 	}

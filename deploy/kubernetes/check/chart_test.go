@@ -336,11 +336,13 @@ func TestOpenShift(t *testing.T) {
 func TestAssets(t *testing.T) {
 	t.Parallel()
 	for variant, flags := range map[string][]string{
-		"one-site": nil,
+		"one-site":  nil,
+		"openshift": {"--reached-severity=info"},
 		"several-sites": {
 			"--job=qlik-sense", "--reached-severity=warning",
 			"--runbook-url=https://wiki.company.com/qlik", "--dashboard-url=https://grafana.company.com/",
 			"--sessions-url=https://qlik.company.com/qlik/sessions/",
+			"--many-users=20", "--many-share=8%", "--burst=5", "--runaway-growth=21", "--runaway-sessions=200", "--refusal-objective=99.9%",
 		},
 	} {
 		t.Run(variant, func(t *testing.T) {
@@ -396,6 +398,8 @@ func TestRefusedValues(t *testing.T) {
 		{"web.configSecret=Not_A_Name", "configSecret"},
 		{"serviceMonitor.scheme=tcp", "scheme"},
 		{"prometheusRule.reachedSeverity=page", "reachedSeverity"},
+		{"prometheusRule.thresholds.manyShare=5", "manyShare"},
+		{"prometheusRule.thresholds.manyUser=5", "manyUser"},
 		{"dashboards.grafanaURL=grafana", "grafanaURL"},
 		{"dashboards.sessionsURL=sessions", "sessionsURL"},
 		{"networkPolicy.qlikPorts={http}", "qlikPorts"},
