@@ -271,6 +271,11 @@ func (j *judge) judgeTruth(t *testing.T, n *notification, status string, labels 
 	if status == firing && !ever || status == resolved && always {
 		j.untrue++
 		j.complain(t, n, user, what+" by the last evaluation")
+		around := &history{prometheus: j.pager.prometheus, begin: n.at.Add(-5 * time.Minute), end: n.at.Add(2 * time.Minute)}
+		for _, series := range around.matrix(t, fmt.Sprintf(`ALERTS{alertname=%q,user_id=%q}`, name, labels["user_id"])) {
+			first, last := series.Values[0].Timestamp, series.Values[len(series.Values)-1].Timestamp
+			t.Logf("%s from %.1f s to %.1f s, %d s in all", series.Metric, first.Time().Sub(j.begin).Seconds(), last.Time().Sub(j.begin).Seconds(), len(series.Values))
+		}
 	}
 	if labels["scope"] != "user" {
 		return
