@@ -28,7 +28,9 @@ func (k poolKind) String() string {
 	return [...]string{"small pools", "large pools", "small pools at random"}[k]
 }
 
-// A pool is a made-up pool of licenses. Its slices have a value for each day. Days on which nothing is left are not judged, because then another alert fires.
+// A pool is a made-up pool of licenses. Its slices have a value for each day. The series
+// of capacity have one for each hour. Days on which nothing is left are not judged,
+// because then another alert fires.
 type pool struct {
 	series    map[string][]float64
 	comesTrue []bool // the pool runs out, if nothing is bought after this day
@@ -186,6 +188,100 @@ func tokens(seed uint64, kind poolKind) pool {
 		`qlik_license_tokens{state="total"`:       total,
 		`qlik_license_tokens{state="available"`:   available,
 		`qlik_license_tokens{state="user_access"`: user,
+	}
+	return p
+}
+
+// holidays reports whether many people are away on a day.
+func holidays(day int) bool {
+	switch d := date(day); d.Month() {
+	case time.January:
+		return d.Day() <= 5
+	case time.April:
+		return d.Day() <= 14
+	case time.July:
+		return d.Day() >= 16
+	case time.August:
+		return true
+	case time.October:
+		return d.Day() >= 18
+	case time.December:
+		return d.Day() >= 23
+	default:
+		return false
+	}
+}
+
+// capacity returns a pool of analyzer capacity. Each person comes on some days, in office
+// hours, and uses more or less. They use less on Fridays, little at weekends, and 10 to
+// 40 % less in holidays. In all, the use wanders by some 10 % over weeks, and changes by
+// -2 to 3 % a month. Over the seeds, the usual use of a month is 60 to 140 % of what was
+// bought. Some buy more in the month after one that was too long.
+func capacity(seed uint64, kind poolKind) pool {
+	const unit = 6 // minutes that each use takes at least
+	r := rand.New(rand.NewPCG(seed, 20+uint64(kind)))
+	people := 10 + r.IntN(21)
+	if kind == large {
+		people = 200 + r.IntN(401)
+	}
+	comes, mean := within(r, 0.2, 0.6), within(r, 15, 45) // share of the days, minutes
+	usual, daily := make([]float64, people), 0.0
+	for i := range usual {
+		usual[i] = mean * math.Exp(0.5*r.NormFloat64())
+		daily += usual[i] * comes
+	}
+	growth, weekend, away := within(r, -0.02, 0.03), within(r, 0, 0.15), within(r, 0.1, 0.4)
+	pace := slowly(r, 0.1)
+	rhythm := [...]float64{weekend, 1.1, 1.05, 1.05, 1, 0.8, weekend} // from Sunday
+	fraction := 0.6 + 0.8*(float64(seed%backtestSeeds)+0.5)/backtestSeeds
+	bought := unit * math.Round(daily*261/12/fraction/unit)
+
+	const spread = 0.6                     // of one person's use
+	wanted := make([]float64, 24*poolDays) // minutes
+	for day := range poolDays {
+		present := comes * pace[day] * (1 + growth*float64(day)/30) * rhythm[date(day).Weekday()]
+		if holidays(day) {
+			present *= 1 - away
+		}
+		present *= math.Exp(0.05 * r.NormFloat64())
+		today := 0.0
+		for _, minutes := range usual {
+			if r.Float64() < present {
+				today += unit * math.Ceil(minutes*math.Exp(spread*(r.NormFloat64()-spread/2))/unit)
+			}
+		}
+		for hour := 8; hour < 18; hour++ {
+			wanted[24*day+hour] = today / 10
+		}
+	}
+
+	p := pool{comesTrue: make([]bool, poolDays), judged: make([]bool, poolDays)}
+	allocated, used := make([]float64, len(wanted)), make([]float64, len(wanted))
+	now, buys, more := 0.0, -1, 0.0
+	for hour := range wanted {
+		day := hour / 24
+		if hour%24 == 0 && date(day).Day() == 1 {
+			if now > bought-unit && r.Float64() < 0.2 {
+				buys, more = day+5+r.IntN(20), within(r, 0.1, 0.3)
+			}
+			now = 0
+		}
+		if hour == 24*buys {
+			bought += unit * math.Round(bought*more/unit)
+		}
+		now = min(now+wanted[hour], bought)
+		allocated[hour], used[hour] = 60*bought, 60*unit*math.Floor(now/unit)
+		if hour%24 == judgedHour && day <= lastJudged {
+			ahead := now
+			for h := hour + 1; date(h/24).Month() == date(day).Month(); h++ {
+				ahead += wanted[h]
+			}
+			p.judged[day], p.comesTrue[day] = now <= bought-unit, ahead > bought-unit
+		}
+	}
+	p.series = map[string][]float64{
+		`qlik_license_capacity_seconds{state="allocated"`: allocated,
+		`qlik_license_capacity_seconds{state="used"`:      used,
 	}
 	return p
 }

@@ -32,13 +32,15 @@ func TestBacktests(t *testing.T) {
 	for _, test := range []struct {
 		alert, group string
 		pool         func(seed uint64, kind poolKind) pool
+		kinds        []poolKind
 	}{
-		{"QlikLicenseSeatsRunningOut", "qlik-capacity", seats},
-		{"QlikTokensRunningOut", "qlik-capacity", tokens},
+		{"QlikLicenseSeatsRunningOut", "qlik-capacity", seats, []poolKind{small, large, smallAtRandom}},
+		{"QlikTokensRunningOut", "qlik-capacity", tokens, []poolKind{small, large, smallAtRandom}},
+		{"QlikAnalyzerCapacityRunningOut", "qlik-analyzer-capacity", capacity, []poolKind{small, large}},
 	} {
 		t.Run(test.alert, func(t *testing.T) {
 			t.Parallel()
-			for _, kind := range []poolKind{small, large, smallAtRandom} {
+			for _, kind := range test.kinds {
 				t.Run(kind.String(), func(t *testing.T) {
 					t.Parallel()
 					var pools []pool

@@ -120,6 +120,7 @@ func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 	for _, record := range []string{
 		"site:qlik_license_capacity_allocated_seconds:max", "site:qlik_license_capacity_used_seconds:max", "site:qlik_license_capacity_period_start:timestamp",
 		"site:qlik_license_capacity_period_end:timestamp", "site:qlik_license_capacity_used_up:timestamp", "site:qlik_license_capacity_running_out:bool",
+		"site:qlik_license_capacity_used_before_seconds:max", "site:qlik_license_capacity_left:bool",
 		"user:qlik_user_analyzer_capacity:last2h", "site:qlik_users_analyzer_capacity_limit_reached:count", "site:qlik_users_analyzer_capacity_near_limit:count",
 	} {
 		untold[record] = "the license has no analyzer capacity"

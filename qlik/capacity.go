@@ -31,7 +31,7 @@ func (c *Capacity) UsedUp() bool {
 // The first days of a period count as a week, because they may all be working days. The
 // time is zero if it is unknown or if nothing is used. The recording rule
 // site:qlik_license_capacity_used_up:timestamp has a past, so it uses the rate of the last
-// seven days instead, if the period is older than that.
+// 28 days instead, across periods.
 func (c *Capacity) Lasts(now time.Time) time.Time {
 	if c.Allocated == nil || c.Used == nil || *c.Used <= 0 || *c.Allocated <= 0 {
 		return time.Time{}
