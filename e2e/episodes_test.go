@@ -118,7 +118,7 @@ func userOf(labels map[string]string) string {
 func (w *witness) soFar() []moment {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.moments[:len(w.moments):len(w.moments)]
+	return slices.Clip(w.moments)
 }
 
 // ever reports whether a condition was true at any time in a range.
