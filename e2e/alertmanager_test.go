@@ -171,6 +171,7 @@ type notification struct {
 	Alerts   []struct {
 		Status              string
 		Labels, Annotations map[string]string
+		StartsAt, EndsAt    time.Time
 	}
 	CommonLabels map[string]string
 }

@@ -180,9 +180,10 @@ func TestNotificationTemplates(t *testing.T) {
 	}
 	over := maps.Clone(alert)
 	over["status"], over["endsAt"] = "resolved", "2026-01-05T09:30:00Z"
+	common := map[string]string{"alertname": reached, "severity": "critical", "site": "production"}
 	data := func(status string, alerts ...any) string {
 		file := filepath.Join(t.TempDir(), "data.json")
-		content, err := json.Marshal(map[string]any{"status": status, "alerts": alerts, "commonLabels": alert["labels"]})
+		content, err := json.Marshal(map[string]any{"status": status, "alerts": alerts, "commonLabels": common})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,6 +194,8 @@ func TestNotificationTemplates(t *testing.T) {
 	gone["annotations"] = map[string]string{"summary": "Gone", "description": "old advice"}
 	both := data("firing", gone, alert)
 	one, several, ended := data("firing", alert), data("firing", slices.Repeat([]any{alert}, 12)...), data("resolved", over)
+	common["scope"] = "user"
+	again, free := data("firing", gone, alert), data("resolved", gone)
 	for _, test := range []struct{ template, kind, data, contains, without string }{
 		{"subject", "text", one, `[Qlik critical] ` + name + ` has no free slot (5 of 5)`, "more"},
 		{"subject", "text", several, "(and 11 more)", ""},
@@ -220,6 +223,13 @@ func TestNotificationTemplates(t *testing.T) {
 		{"slack.title", "text", both, "🔴 ACME", "Gone"},
 		{"slack.text", "text", both, "*Resolved: Gone*", "old advice"},
 		{"html", "html", both, "Resolved: Gone", "old advice"},
+		// While an alert of a user fires, nothing of the user is told as resolved.
+		{"text", "text", again, "has 3 on /.", "Gone"},
+		{"markdown", "text", again, "has 3 on /.", "Gone"},
+		{"slack.text", "text", again, "has 3 on /.", "Gone"},
+		{"html", "html", again, "has 3 on /.", "Gone"},
+		{"text", "text", free, "Fired from Mon", ""},
+		{"subject", "text", free, "[Qlik resolved] Gone", ""},
 	} {
 		seen := amtool(t, "template", "render", "--template.glob="+filepath.Join(filepath.Dir(amFile), "templates", "*.tmpl"), "--template.type="+test.kind,
 			"--template.text={{ template \"qlik."+test.template+"\" . }}", "--template.data="+test.data)
