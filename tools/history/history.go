@@ -88,8 +88,8 @@ type link struct{ node, proxy int }
 type step struct {
 	down           uint8             // nodes that do not answer, one bit per node
 	users          [limit + 2]uint16 // by headroom; the last element is over the limit
-	withSeries     uint16
-	reached, near  uint16 // users held at and near the limit
+	manySessions   uint16            // users with at least three
+	reached, near  uint16            // users held at and near the limit
 	sessions       [maxLinks]uint16
 	linkUsers      [maxLinks]uint16
 	started, ended [proxies]uint16

@@ -313,6 +313,10 @@ func (h *history) hold(p *person, day int64, today *[daySteps]seen) {
 
 func (s *seen) present() bool { return s.sessions > 0 || s.cooling > 0 }
 
+// manySessions reports whether the rules record the headroom of the user: enough sessions
+// for a burst.
+func (s *seen) manySessions() bool { return s.sessions >= 3 }
+
 // effective returns the free slots for the next login.
 func (s *seen) effective() int { return max(0, limit-int(s.sessions)-int(s.cooling)) }
 
@@ -324,8 +328,8 @@ func (h *history) add(p *person, s *seen, to *step) {
 	if s.near {
 		to.near++
 	}
-	if s.present() {
-		to.withSeries++
+	if s.manySessions() {
+		to.manySessions++
 	}
 	if s.sessions == 0 {
 		return

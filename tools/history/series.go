@@ -134,7 +134,7 @@ func (t *text) siteRecords() {
 	t.gauge("site:qlik_users:sum", record, 0, t.whenUp(t.usersAt))
 	t.gauge("site:qlik_users:held", record, 0, t.usersHeld)
 	t.gauge("site:qlik_users_with_series:count", record, 0, func(i int) (float64, bool) {
-		return float64(t.steps[i].withSeries), t.steps[i].withSeries > 0
+		return float64(t.steps[i].manySessions), t.steps[i].manySessions > 0
 	})
 	for _, state := range []struct {
 		name  string
@@ -399,6 +399,9 @@ func (t *text) users() {
 	})
 	t.everyUser("qlik_user_effective_headroom", target, func(_ *person, s *seen, _ int) (float64, bool) {
 		return float64(s.effective()), present(s)
+	})
+	t.everyUser("user:qlik_session_limit_headroom:min", record, func(_ *person, s *seen, _ int) (float64, bool) {
+		return float64(limit - int(s.sessions)), s.manySessions()
 	})
 	t.everyUser("user:qlik_user_effective_headroom:min", record, func(p *person, s *seen, _ int) (float64, bool) {
 		return float64(s.effective()), present(s) && licensed(p) && s.effective() <= 1
