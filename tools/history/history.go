@@ -20,6 +20,7 @@ type HistoryOptions struct {
 	Days  int
 	Users int    // number of people at the end
 	Site  string // target label site; "" for none
+	Seed  uint64 // of the random numbers
 }
 
 // Resolution and extent of the history.
@@ -130,7 +131,7 @@ func newHistory(options HistoryOptions) *history {
 	source := rand.NewPCG(0, 0)
 	h := &history{
 		HistoryOptions: options,
-		seed:           seed ^ hash.Sum64(),
+		seed:           options.Seed ^ hash.Sum64(),
 		source:         source,
 		random:         rand.New(source), //nolint:gosec // not used for keys
 		steps:          make([]step, options.Days*daySteps),

@@ -193,7 +193,7 @@ func userOf(key string) string {
 // TestHistoryAddsUp checks that the values of different metrics are consistent.
 func TestHistoryAddsUp(t *testing.T) {
 	t.Parallel()
-	h := readHistory(t, writeHistory(t, HistoryOptions{End: historyEnd, Days: 2, Users: 300, Site: "a"}))
+	h := readHistory(t, writeHistory(t, HistoryOptions{End: historyEnd, Days: 2, Users: 300, Site: "a", Seed: 1}))
 	sessions := h.sum("qlik_sessions")
 	if busiest := slices.Max(slices.Collect(maps.Values(sessions))); busiest < 120 {
 		t.Errorf("at most %g sessions on a working day", busiest)
@@ -265,7 +265,7 @@ func TestHistoryAddsUp(t *testing.T) {
 // and that users stay at the limit in the meantime.
 func TestHistoryOutage(t *testing.T) {
 	t.Parallel()
-	h := newHistory(HistoryOptions{End: historyEnd, Days: 2, Users: users})
+	h := newHistory(HistoryOptions{End: historyEnd, Days: 2, Users: users, Seed: 1})
 	h.takeDown(h.finalDay, 6*hourSteps, 7*hourSteps, 0b111)
 	for hour := 8; hour < 16; hour++ {
 		h.takeDown(h.finalDay, hour*hourSteps, hour*hourSteps+hourSteps/2, 0b110)
@@ -302,7 +302,7 @@ func TestHistoryOutage(t *testing.T) {
 // TestHistoryIsPlausible checks that a year shows what capacity planning needs.
 func TestHistoryIsPlausible(t *testing.T) {
 	t.Parallel()
-	h := newHistory(HistoryOptions{End: historyEnd, Days: 365, Users: users})
+	h := newHistory(HistoryOptions{End: historyEnd, Days: 365, Users: users, Seed: 1})
 	h.simulate()
 	peak, minutes := make([]int, 366), make([]int, 366) // by day
 	weekday := make([]time.Weekday, 366)
@@ -357,7 +357,7 @@ func TestHistoryIsPlausible(t *testing.T) {
 // numbers of virtual proxies and links.
 func TestCompanyFits(t *testing.T) {
 	t.Parallel()
-	h := newHistory(HistoryOptions{End: historyEnd, Days: 1, Users: users})
+	h := newHistory(HistoryOptions{End: historyEnd, Days: 1, Users: users, Seed: 1})
 	if len(h.proxies) != proxies || len(h.links) != maxLinks || len(h.nodes) > 8 {
 		t.Errorf("%d virtual proxies, %d links, %d nodes", len(h.proxies), len(h.links), len(h.nodes))
 	}
@@ -375,7 +375,7 @@ func TestPromtoolTakesHistory(t *testing.T) {
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "history.om")
-	text := writeHistory(t, HistoryOptions{End: historyEnd, Days: 3, Users: 100, Site: `a "site" \ of ours`})
+	text := writeHistory(t, HistoryOptions{End: historyEnd, Days: 3, Users: 100, Site: `a "site" \ of ours`, Seed: 1})
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -398,7 +398,7 @@ func TestPromtoolTakesHistory(t *testing.T) {
 
 func BenchmarkHistory(b *testing.B) {
 	for b.Loop() {
-		if err := WriteHistory(io.Discard, HistoryOptions{End: historyEnd, Days: 365, Users: users}); err != nil {
+		if err := WriteHistory(io.Discard, HistoryOptions{End: historyEnd, Days: 365, Users: users, Seed: 1}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -13,17 +13,15 @@ import (
 	"time"
 )
 
-// The company of the demo.
-const (
-	users = 500
-	seed  = 1
-)
+// users is the number of people in the company of the demo.
+const users = 500
 
 func main() {
 	var options HistoryOptions
 	flag.IntVar(&options.Days, "days", 365, "how far back it goes")
 	flag.IntVar(&options.Users, "users", users, "users at the end of it")
 	flag.StringVar(&options.Site, "site", "", "target label site of all series; empty for none")
+	flag.Uint64Var(&options.Seed, "seed", 1, "of the random numbers")
 	end := flag.String("end", "", "when it ends, as in 2026-09-30T18:00:00Z; now unless given")
 	flag.Parse()
 	if err := run(options, *end); err != nil {
