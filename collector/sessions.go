@@ -23,6 +23,9 @@ var (
 	usersOnSeveralNodesDesc = gaugeDesc("qlik_users_on_several_nodes",
 		"Users whose sessions on the virtual proxy are spread over several nodes, which points to a load balancer without sticky sessions.",
 		"virtual_proxy")
+	slotsAtLimitDesc = gaugeDesc("qlik_slots_at_limit",
+		"Slots on the virtual proxy of users without effective headroom: what leads to refused logins. If the usage rows are unknown, each session counts as a slot.",
+		"virtual_proxy")
 
 	userSessionsDesc = gaugeDesc("qlik_user_sessions",
 		"Sessions of the user on the virtual proxy, summed over all nodes, as listed by the proxies in this scrape.",
@@ -116,6 +119,9 @@ func (c *sessionsCollector) Update(v *view, w *writer) error {
 	w.write(sessionsDesc, float64(len(snapshot.Sessions)))
 	for virtualProxy, n := range snapshot.UsersOnSeveralNodes() {
 		w.write(usersOnSeveralNodesDesc, float64(n), virtualProxy)
+	}
+	for virtualProxy, n := range snapshot.SlotsAtLimit {
+		w.write(slotsAtLimitDesc, float64(n), virtualProxy)
 	}
 	over, left := snapshot.UsersByHeadroom()
 	for headroom, n := range left {

@@ -9,8 +9,12 @@ import (
 )
 
 // judgeCauses sets the causes of the users that are near the limit, and of those that were
-// refused lately.
+// refused lately. It counts the slots of those at the limit.
 func (o *observation) judgeCauses() {
+	o.slotsAtLimit = make(map[string]int)
+	for i := range o.links {
+		o.slotsAtLimit[o.links[i].VirtualProxy] = 0
+	}
 	near := make(map[int32]*Facts)
 	for i := range o.users {
 		user := &o.users[i]
@@ -22,8 +26,27 @@ func (o *observation) judgeCauses() {
 	for number, facts := range near {
 		user := &o.users[o.status[number]]
 		user.Judgment, user.LicenseDoubtful = facts.Judge(), facts.LicenseDoubtful()
+		if user.Limited && user.EffectiveHeadroom <= 0 {
+			o.countSlotsAtLimit(user, facts.Slots)
+		}
 	}
 	o.countLeftover()
+}
+
+// countSlotsAtLimit counts the slots of a user without a free slot by virtual proxy. Without
+// usage rows, each listed session counts as a slot.
+func (o *observation) countSlotsAtLimit(user *UserStatus, slots []Slot) {
+	if !o.useRows {
+		for _, count := range user.VirtualProxies {
+			o.slotsAtLimit[count.VirtualProxy] += count.Sessions
+		}
+		return
+	}
+	for i := range slots {
+		if name := slots[i].VirtualProxy; name != "" && slots[i].taken() {
+			o.slotsAtLimit[name]++
+		}
+	}
 }
 
 func (o *observation) refusedLately(user qlik.User) bool {

@@ -36,6 +36,7 @@ type observation struct {
 	starts       map[qlik.User][]start         // seen closely in this round
 	endedClose   map[qlik.SessionKey]time.Time // last activity of ended sessions with a start that was seen closely
 	restarted    map[string]bool               // nodes whose proxy restarted since the round before
+	slotsAtLimit map[string]int                // by virtual proxy
 	leftoverRows *int                          // nil if unknown
 
 	plausible, licensesStale bool

@@ -44,6 +44,7 @@ func (o *observation) snapshot() *Snapshot {
 		Licenses: o.round.Licenses, LicensesStale: o.licensesStale,
 		UsageKnown: o.rows != nil, UsagePlausible: o.plausible,
 		Refusals:     o.round.Refusals,
+		SlotsAtLimit: o.slotsAtLimit,
 		LeftoverRows: o.leftoverRows,
 		limits:       o.limits,
 		soonest:      fullSecond(o.now.Add(o.coolingTime)),

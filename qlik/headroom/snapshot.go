@@ -28,6 +28,9 @@ type Snapshot struct {
 
 	Refusals qlik.Refusals // refused logins of the last day
 
+	// SlotsAtLimit are the slots of users without effective headroom by virtual proxy, 0 for
+	// one without any. Slots on an unknown virtual proxy are left out.
+	SlotsAtLimit map[string]int
 	LeftoverRows *int // usage rows that are left over, on the whole site; nil if unknown
 
 	observed *observation

@@ -79,6 +79,24 @@ func TestUsersOnSeveralNodes(t *testing.T) {
 	s.expect("users on several nodes", s.snapshot.UsersOnSeveralNodes(), map[string]int{"/": 1, "/sales": 0})
 }
 
+// TestSlotsAtLimit checks that the slots of users without a free slot are counted: rows, if
+// they are known, without the refused session and the ended one; otherwise sessions.
+func TestSlotsAtLimit(t *testing.T) {
+	s := newScenario(t, "n1/", "n1/sales", "n2/")
+	s.login("n1/", "anna1", "anna2", "anna3", "bert1")
+	s.login("n1/sales", "anna4", "anna5", "anna6", "bert2")
+	s.scrape(0)
+	s.expect("sessions of anna, who has no free slot", s.snapshot.SlotsAtLimit, map[string]int{"/": 3, "/sales": 3})
+	s.link("n1/sales").Err = errDown
+	s.scrape(time.Minute)
+	s.expect("anna may have a free slot", s.snapshot.SlotsAtLimit, map[string]int{"/": 0, "/sales": 0})
+	s.link("n1/sales").Err = nil
+
+	s.rows("anna1", "anna2", "anna3", "anna4", "anna7", "bert1", "bert2") // anna7 has no session, anna5 and anna6 no slot
+	s.scrape(10 * time.Second)
+	s.expect("slots of anna", s.snapshot.SlotsAtLimit, map[string]int{"/": 3, "/sales": 1})
+}
+
 func TestFirstSeen(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/")
 	s.login("n2/", "anna1")
