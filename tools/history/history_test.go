@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"io"
 	"maps"
+	"math"
 	"math/bits"
 	"os"
 	"os/exec"
@@ -229,6 +230,23 @@ func TestHistoryAddsUp(t *testing.T) {
 			t.Errorf("%s: there are never two", record)
 		}
 		sameSums(t, record, counted, h.sum(record))
+	}
+	last := historyEnd.Unix() / stepSeconds * stepSeconds
+	lines, logins := 0.0, 0.0
+	for _, reason := range refusalReasons {
+		label := `reason="` + reason + `"`
+		refused := h.sum("qlik_logins_refused_total", label)
+		if refused[last] == 0 {
+			t.Errorf("nobody was refused: %s", reason)
+		}
+		lines, logins = lines+h.sum("qlik_access_denied_total", label)[last], logins+refused[last]
+		recorded := h.sum("reason:qlik_logins_refused:increase1d", label)[last] * (daySteps - 1) / daySteps
+		if increase := refused[last] - refused[last-daySeconds+stepSeconds]; math.Abs(recorded-increase) > 1e-9 {
+			t.Errorf("%s: %g logins in a day, recorded are %g", reason, increase, recorded)
+		}
+	}
+	if lines < 1.2*logins || lines > 2*logins {
+		t.Errorf("%g lines in audit logs, %g logins", lines, logins)
 	}
 	minutes, reached := 0.0, 0.0
 	for _, value := range h.sum("site:qlik_user_minutes_at_limit:sum1m") {

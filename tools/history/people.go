@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
@@ -110,13 +111,7 @@ func (h *history) live(p *person, day int64) {
 	for _, s := range sessions {
 		h.show(p, day, s, &today)
 	}
-	for _, minute := range refused {
-		k := minute/5 + 1
-		today[k].denied++
-		if s := h.at(day, k); s != nil {
-			s.denied[boolToInt(p.license == qliktest.Unlicensed)]++
-		}
-	}
+	h.refuse(p, day, refused, &today)
 	h.hold(p, day, &today)
 	for k := range today {
 		if s := h.at(day, k); s != nil {
@@ -124,6 +119,24 @@ func (h *history) live(p *person, day int64) {
 		}
 		if h.index(day, k) >= h.userBegin() && h.index(day, k) < len(h.steps) {
 			p.recent = append(p.recent, today[k])
+		}
+	}
+}
+
+// refuse adds the refusals of a person. Refusals within two minutes are the same login,
+// which was tried again.
+func (h *history) refuse(p *person, day int64, refused []int, today *[daySteps]seen) {
+	const sameLogin = 2 // minutes
+	slices.Sort(refused)
+	reason := boolToInt(p.license == qliktest.Unlicensed)
+	for i, minute := range refused {
+		k := minute/5 + 1
+		today[k].denied++
+		if s := h.at(day, k); s != nil {
+			s.denied[reason]++
+			if i == 0 || minute-refused[i-1] > sameLogin {
+				s.refused[reason]++
+			}
 		}
 	}
 }
@@ -227,7 +240,9 @@ func (d *workday) open(place, begin, minutes int) {
 	case open > limit: // has given up
 		return
 	case open == limit || d.person.license == qliktest.Unlicensed:
-		d.refused = append(d.refused, min(begin, lastMinute))
+		for try := range 1 + d.random.IntN(2) {
+			d.refused = append(d.refused, min(begin+try, lastMinute))
+		}
 		end = begin + timeout
 	case d.random.Float64() < d.person.logsOut:
 		end = begin + minutes

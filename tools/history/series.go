@@ -69,6 +69,7 @@ func (h *history) write(w io.Writer) error {
 	t := &text{history: h, w: bufio.NewWriterSize(w, 1<<16)}
 	t.site()
 	t.siteRecords()
+	t.refusalRecords()
 	t.licenseRecords()
 	t.proxyRecords()
 	detail := max(0, len(h.steps)-detailDays*daySteps)
@@ -353,17 +354,41 @@ func (t *text) detailedLinks(from int) {
 			}))
 		}
 	}
-	t.family("qlik_access_denied_total", "counter")
-	for number, reason := range deniedReasons {
-		total := 0
-		t.series("qlik_access_denied_total", fmt.Sprintf("reason=%q,%s", reason, t.target()), from, always(func(i int) int {
-			total += int(t.steps[i].denied[number])
-			return total
-		}))
+	for _, m := range []struct {
+		name  string
+		value func(s *step) [2]uint16
+	}{
+		{"qlik_access_denied_total", func(s *step) [2]uint16 { return s.denied }},
+		{"qlik_logins_refused_total", func(s *step) [2]uint16 { return s.refused }},
+	} {
+		t.family(m.name, "counter")
+		for number, reason := range refusalReasons {
+			total := 0
+			t.series(m.name, fmt.Sprintf("reason=%q,%s", reason, t.target()), from, always(func(i int) int {
+				total += int(m.value(&t.steps[i])[number])
+				return total
+			}))
+		}
 	}
 }
 
-var deniedReasons = [2]string{"session_limit", "no_license"}
+var refusalReasons = [2]string{"session_limit", "no_license"}
+
+// refusalRecords writes the refused logins of the last day. The rule takes the increase over
+// a day between the samples of the counter. The first of these is a step later than a day
+// ago, so Prometheus extrapolates by that step.
+func (t *text) refusalRecords() {
+	t.family("reason:qlik_logins_refused:increase1d", "gauge")
+	for number, reason := range refusalReasons {
+		total := make([]int, len(t.steps))
+		for i := range t.steps {
+			total[i] = total[max(0, i-1)] + int(t.steps[i].refused[number])
+		}
+		t.series("reason:qlik_logins_refused:increase1d", fmt.Sprintf("reason=%q,%s", reason, t.record()), 1, func(i int) (float64, bool) {
+			return float64(total[i]-total[max(0, i-daySteps+1)]) * daySteps / (daySteps - 1), true
+		})
+	}
+}
 
 // detailedLicenses writes the exporter's metrics of licenses.
 func (t *text) detailedLicenses(from int) {
@@ -532,5 +557,5 @@ func (t *text) userEvents(target string) {
 
 // reasonOf returns the value of the label reason for a refused person.
 func reasonOf(p *person) string {
-	return fmt.Sprintf("reason=%q,", deniedReasons[boolToInt(p.license == qliktest.Unlicensed)])
+	return fmt.Sprintf("reason=%q,", refusalReasons[boolToInt(p.license == qliktest.Unlicensed)])
 }
