@@ -245,9 +245,19 @@ func TestHistoryAddsUp(t *testing.T) {
 			t.Errorf("%s: %g logins in a day, recorded are %g", reason, increase, recorded)
 		}
 	}
-	if lines < 1.2*logins || lines > 2*logins {
+	if lines <= logins || lines > 2*logins {
 		t.Errorf("%g lines in audit logs, %g logins", lines, logins)
 	}
+	atLimit := make(map[int64]float64)
+	for key, values := range h {
+		for at, slots := range values {
+			if user := userOf(key); strings.HasPrefix(key, "qlik_user_licensed_sessions{") && slots >= 5 && licensed[user] {
+				atLimit[at] += slots
+			}
+		}
+	}
+	sameSums(t, "slots at the limit", atLimit, h.sum("qlik_slots_at_limit"))
+	sameSums(t, "slots at the limit as recorded", atLimit, h.sum("virtual_proxy:qlik_slots_at_limit:max"))
 	minutes, reached := 0.0, 0.0
 	for _, value := range h.sum("site:qlik_user_minutes_at_limit:sum1m") {
 		minutes += value

@@ -285,6 +285,7 @@ func (t *text) proxyRecords() {
 	for proxy, links := range t.served {
 		t.series("virtual_proxy:qlik_virtual_proxy_sessions_per_user:ratio7d", labels(proxy), detail, t.usual(links))
 	}
+	t.slotsAtLimit("virtual_proxy:qlik_slots_at_limit:max", t.record(), 0)
 	t.family("qlik_node:qlik_virtual_proxy_sessions:sum", "gauge")
 	for node, name := range t.nodes {
 		var links []int
@@ -296,6 +297,14 @@ func (t *text) proxyRecords() {
 		t.series("qlik_node:qlik_virtual_proxy_sessions:sum", t.record()+fmt.Sprintf(",qlik_node=%q", name), 0, func(i int) (float64, bool) {
 			return t.sum(i, links, &t.steps[i].sessions)
 		})
+	}
+}
+
+// slotsAtLimit writes the slots of users without a free one, by virtual proxy.
+func (t *text) slotsAtLimit(name, labels string, from int) {
+	t.family(name, "gauge")
+	for proxy, prefix := range t.proxies {
+		t.series(name, fmt.Sprintf("%s,virtual_proxy=%q", labels, prefix), from, t.whenUp(func(i int) int { return int(t.steps[i].atLimit[proxy]) }))
 	}
 }
 
@@ -354,6 +363,7 @@ func (t *text) detailedLinks(from int) {
 			}))
 		}
 	}
+	t.slotsAtLimit("qlik_slots_at_limit", t.target(), from)
 	for _, m := range []struct {
 		name  string
 		value func(s *step) [2]uint16
@@ -434,12 +444,12 @@ func (t *text) users() {
 	t.everyUser("qlik_user_cooling_slots", target, func(_ *person, s *seen, _ int) (float64, bool) {
 		return float64(s.cooling), s.cooling > 0
 	})
-	t.everyUser("qlik_user_licensed_sessions", target, func(p *person, s *seen, _ int) (float64, bool) {
-		return float64((limit - s.effective()) * boolToInt(licensed(p))), present(s)
+	t.everyUser("qlik_user_licensed_sessions", target, func(_ *person, s *seen, _ int) (float64, bool) {
+		return float64(s.taken), present(s)
 	})
 	t.everyUser("qlik_user_next_slot_timestamp_seconds", target, func(_ *person, s *seen, i int) (float64, bool) {
 		day := t.time(i) / daySeconds * daySeconds
-		return float64(day + int64(s.next)*60 + coolingSteps*stepSeconds), s.sessions > 0 && s.effective() == 0
+		return float64(day + int64(s.next)*60), s.effective() == 0
 	})
 	t.everyUser("qlik_user_oldest_session_first_seen_timestamp_seconds", target, func(_ *person, s *seen, i int) (float64, bool) {
 		day := t.time(i) / daySeconds * daySeconds
@@ -490,7 +500,7 @@ func (t *text) userStates(record string) {
 	}{
 		{"near", func(s *seen) bool { return s.effective() <= 1 }, func(s *seen) bool { return s.near }},
 		{"reached", func(s *seen) bool { return s.effective() == 0 }, func(s *seen) bool { return s.reached }},
-		{"over", func(s *seen) bool { return s.sessions > limit }, func(s *seen) bool { return s.over }},
+		{"over", func(s *seen) bool { return s.exceeds }, func(s *seen) bool { return s.over }},
 	}
 	for _, name := range []string{"user:qlik_limit_state:timestamp", "user:qlik_limit_state:held"} {
 		t.family(name, "gauge")
