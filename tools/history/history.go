@@ -94,7 +94,9 @@ type step struct {
 	sessions       [maxLinks]uint16
 	linkUsers      [maxLinks]uint16
 	started, ended [proxies]uint16
-	denied         [2]uint16 // by reason: session_limit, no_license
+	atLimit        [proxies]uint16 // slots of users without a free one
+	denied         [2]uint16       // lines of the audit logs, by reason: session_limit, no_license
+	refused        [2]uint16       // refused logins, each once, by the same reasons
 	seats          [2]seats
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"io"
 	"maps"
+	"math"
 	"math/bits"
 	"os"
 	"os/exec"
@@ -230,6 +231,33 @@ func TestHistoryAddsUp(t *testing.T) {
 		}
 		sameSums(t, record, counted, h.sum(record))
 	}
+	last := historyEnd.Unix() / stepSeconds * stepSeconds
+	lines, logins := 0.0, 0.0
+	for _, reason := range refusalReasons {
+		label := `reason="` + reason + `"`
+		refused := h.sum("qlik_logins_refused_total", label)
+		if refused[last] == 0 {
+			t.Errorf("nobody was refused: %s", reason)
+		}
+		lines, logins = lines+h.sum("qlik_access_denied_total", label)[last], logins+refused[last]
+		recorded := h.sum("reason:qlik_logins_refused:increase1d", label)[last] * (daySteps - 1) / daySteps
+		if increase := refused[last] - refused[last-daySeconds+stepSeconds]; math.Abs(recorded-increase) > 1e-9 {
+			t.Errorf("%s: %g logins in a day, recorded are %g", reason, increase, recorded)
+		}
+	}
+	if lines <= logins || lines > 2*logins {
+		t.Errorf("%g lines in audit logs, %g logins", lines, logins)
+	}
+	atLimit := make(map[int64]float64)
+	for key, values := range h {
+		for at, slots := range values {
+			if user := userOf(key); strings.HasPrefix(key, "qlik_user_licensed_sessions{") && slots >= 5 && licensed[user] {
+				atLimit[at] += slots
+			}
+		}
+	}
+	sameSums(t, "slots at the limit", atLimit, h.sum("qlik_slots_at_limit"))
+	sameSums(t, "slots at the limit as recorded", atLimit, h.sum("virtual_proxy:qlik_slots_at_limit:max"))
 	minutes, reached := 0.0, 0.0
 	for _, value := range h.sum("site:qlik_user_minutes_at_limit:sum1m") {
 		minutes += value

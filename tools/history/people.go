@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
@@ -29,17 +30,28 @@ type person struct {
 // seen is what the exporter knows about a user at one point in time.
 type seen struct {
 	proxies           [proxies]uint8 // sessions
+	held, cools       [proxies]uint8 // slots of sessions, and cooling slots
 	sessions, cooling uint8
+	taken             uint8 // slots
 	near, reached     bool  // states that the rules hold
 	over              bool  // state that the rules hold
-	denied            uint8 // logins refused in the last five minutes
-	oldest, next      int   // minute of the day when the oldest session began, and when the next one ends
+	exceeds           bool  // has been over the limit since the last slot was taken
+	denied            uint8 // lines of the audit logs in the last five minutes
+	oldest, next      int   // minute of the day when the oldest session began, and when the next slot becomes free
 }
 
 // session is a session of a person. Its times are minutes of a day.
 type session struct {
 	place      int
 	begin, end int
+	refused    bool // holds no slot
+	logsOut    bool // ends with a logout instead of a timeout
+}
+
+// visit is a use of a place. A page that loses its cookie begins a new session each time.
+type visit struct {
+	place, begin, minutes int
+	losesCookie           bool
 }
 
 // popular lists the virtual proxies that people use; frequent entries are more
@@ -110,13 +122,7 @@ func (h *history) live(p *person, day int64) {
 	for _, s := range sessions {
 		h.show(p, day, s, &today)
 	}
-	for _, minute := range refused {
-		k := minute/5 + 1
-		today[k].denied++
-		if s := h.at(day, k); s != nil {
-			s.denied[boolToInt(p.license == qliktest.Unlicensed)]++
-		}
-	}
+	h.refuse(p, day, refused, &today)
 	h.hold(p, day, &today)
 	for k := range today {
 		if s := h.at(day, k); s != nil {
@@ -124,6 +130,24 @@ func (h *history) live(p *person, day int64) {
 		}
 		if h.index(day, k) >= h.userBegin() && h.index(day, k) < len(h.steps) {
 			p.recent = append(p.recent, today[k])
+		}
+	}
+}
+
+// refuse adds the refusals of a person. Refusals within two minutes are the same login,
+// which was tried again.
+func (h *history) refuse(p *person, day int64, refused []int, today *[daySteps]seen) {
+	const sameLogin = 2 // minutes
+	slices.Sort(refused)
+	reason := boolToInt(p.license == qliktest.Unlicensed)
+	for i, minute := range refused {
+		k := minute/5 + 1
+		today[k].denied++
+		if s := h.at(day, k); s != nil {
+			s.denied[reason]++
+			if i == 0 || minute-refused[i-1] > sameLogin {
+				s.refused[reason]++
+			}
 		}
 	}
 }
@@ -142,18 +166,24 @@ func (h *history) spend(p *person, day int64) (sessions []session, refused []int
 	switch {
 	case p.service: // reloads, night and day, and never logs out
 		for begin := r.IntN(10); begin < 24*60; begin += 12 {
-			sessions = append(sessions, session{0, begin, min(begin+30, 24*60)})
+			sessions = append(sessions, session{begin: begin, end: min(begin+timeout, 24*60)})
 		}
 		return sessions, nil
 	case r.Float64() > p.keen*busy:
 		return nil, nil
 	case p.admin: // has a window for everything
 		for range limit + 1 {
-			sessions = append(sessions, session{0, 8*60 + r.IntN(30), 17*60 + r.IntN(30)})
+			sessions = append(sessions, session{begin: 8*60 + r.IntN(30), end: 17*60 + r.IntN(30)})
 		}
 		return sessions, nil
 	}
 	d := &workday{person: p, random: r}
+	d.work(h.plan(p, day, r))
+	return d.sessions, d.refused
+}
+
+// plan returns what a person wants to use on a day.
+func (h *history) plan(p *person, day int64, r *rand.Rand) (visits []visit) {
 	second := p.second * (0.7 + 0.3*h.progress(day))
 	if p.places[0] == h.finance && closing(day) {
 		second *= 2
@@ -163,23 +193,23 @@ func (h *history) spend(p *person, day int64) (sessions []session, refused []int
 	leaving := min(minute+8*60+int(50*r.NormFloat64()), 22*60)
 	for minute = max(minute, 6*60); minute < leaving; {
 		work := 5 + int(30*r.ExpFloat64())
-		d.visit(0, minute, work)
+		visits = append(visits, visit{place: 0, begin: minute, minutes: work})
 		if r.Float64() < second {
-			d.visit(1+r.IntN(2), minute+r.IntN(10), work)
+			visits = append(visits, visit{place: 1 + r.IntN(2), begin: minute + r.IntN(10), minutes: work})
 		}
 		if p.hoards {
 			for range 2 {
-				d.visit(1+r.IntN(len(p.places)-1), minute+r.IntN(20), 2*work)
+				visits = append(visits, visit{place: 1 + r.IntN(len(p.places)-1), begin: minute + r.IntN(20), minutes: 2 * work})
 			}
 		}
-		if broken { // each view creates a session
+		if broken {
 			for range 1 + r.IntN(3) {
-				d.open(-1, minute+r.IntN(work), 1)
+				visits = append(visits, visit{place: portalPlace, begin: minute + r.IntN(work), minutes: 1, losesCookie: true})
 			}
 		}
 		minute += work + int(55*r.ExpFloat64())
 	}
-	return d.sessions, d.refused
+	return visits
 }
 
 // progress returns 0 for a year before the end, and 1 for the end.
@@ -196,48 +226,61 @@ type workday struct {
 }
 
 const (
-	timeout    = 30 // minutes of inactivity
-	lastMinute = 23 * 60
+	timeout     = 30 // minutes of inactivity
+	cooling     = coolingSteps * stepSeconds / 60
+	lastMinute  = 23 * 60
+	portalPlace = -1
 )
 
-// visit uses a place for some minutes, in the open session of that place or in a
-// new one.
-func (d *workday) visit(place, begin, minutes int) {
-	for i := range d.sessions {
-		s := &d.sessions[i]
-		if s.place == place && s.begin <= begin && begin < s.end {
-			s.end = min(max(s.end, begin+minutes+timeout), lastMinute)
+// work makes the visits in the order of time: each in the open session of its place, or in
+// a new one.
+func (d *workday) work(visits []visit) {
+	slices.SortStableFunc(visits, func(a, b visit) int { return a.begin - b.begin })
+	for _, v := range visits {
+		v.begin = min(v.begin, lastMinute)
+		if i := slices.IndexFunc(d.sessions, func(s session) bool { return s.place == v.place && v.begin < s.end && !s.refused }); i >= 0 && !v.losesCookie {
+			s := &d.sessions[i]
+			s.end = min(max(s.end, v.begin+v.minutes+timeout), lastMinute)
+			continue
+		}
+		d.logIn(v)
+	}
+}
+
+// logIn begins a session. The login is refused if the limit is reached or the license is
+// missing. A refused session stays until it times out.
+func (d *workday) logIn(v visit) {
+	taken, ended, gaveUp := 0, 0, false
+	for _, s := range d.sessions {
+		switch open := v.begin < s.end; {
+		case s.refused:
+			gaveUp = gaveUp || open
+		case open:
+			taken++
+		case v.begin < s.end+cooling:
+			ended++
+		}
+	}
+	s := session{place: v.place, begin: v.begin, end: v.begin + v.minutes + timeout}
+	switch {
+	case taken+ended >= limit || d.person.license == qliktest.Unlicensed:
+		if gaveUp {
 			return
 		}
-	}
-	d.open(place, begin, minutes)
-}
-
-// open logs in. The login is refused if the limit is reached or the license is
-// missing. A refused session stays until it times out.
-func (d *workday) open(place, begin, minutes int) {
-	open := 0
-	for _, s := range d.sessions {
-		if s.begin <= begin && begin < s.end {
-			open++
+		s.refused, s.end = true, v.begin+timeout
+		for try := range 1 + d.random.IntN(2) {
+			d.refused = append(d.refused, min(v.begin+try, lastMinute))
 		}
-	}
-	end := begin + minutes + timeout
-	switch {
-	case open > limit: // has given up
-		return
-	case open == limit || d.person.license == qliktest.Unlicensed:
-		d.refused = append(d.refused, min(begin, lastMinute))
-		end = begin + timeout
 	case d.random.Float64() < d.person.logsOut:
-		end = begin + minutes
+		s.logsOut, s.end = true, v.begin+v.minutes
 	}
-	d.sessions = append(d.sessions, session{place, begin, min(end, lastMinute)})
+	s.end = min(s.end, lastMinute)
+	d.sessions = append(d.sessions, s)
 }
 
-// proxy returns the virtual proxy of a place. Place -1 is the intranet page.
+// proxy returns the virtual proxy of a place.
 func (h *history) proxy(p *person, place int) int {
-	if place < 0 {
+	if place == portalPlace {
 		return h.portal
 	}
 	return p.places[place]
@@ -263,22 +306,46 @@ func (h *history) show(p *person, day int64, s session, today *[daySteps]seen) {
 		if at != nil && at.down&(1<<node) != 0 {
 			continue
 		}
-		if today[k].sessions == 0 {
-			today[k].oldest, today[k].next = s.begin, s.end
+		seen := &today[k]
+		if seen.sessions == 0 {
+			seen.oldest = s.begin
 		}
-		today[k].proxies[proxy]++
-		today[k].sessions++
-		today[k].oldest = min(today[k].oldest, s.begin)
-		today[k].next = min(today[k].next, s.end)
-		if p.license != qliktest.Unlicensed {
-			p.hours |= 1 << (k / hourSteps)
+		seen.proxies[proxy]++
+		seen.sessions++
+		seen.oldest = min(seen.oldest, s.begin)
+		if p.license == qliktest.Unlicensed || s.refused {
+			continue
 		}
+		p.hours |= 1 << (k / hourSteps)
+		if seen.taken == 0 {
+			seen.next = s.end + cooling
+		}
+		seen.held[proxy]++
+		seen.taken++
+		seen.next = min(seen.next, s.end+cooling)
 	}
 	if at := h.at(day, from); at != nil && at.down == 0 {
 		at.started[proxy]++
 	}
 	if at := h.at(day, to); at != nil && at.down == 0 {
 		at.ended[proxy]++
+	}
+}
+
+// cool adds the slots that cool after the step before: those of sessions that ended at the
+// limit.
+func (s *seen) cool(before *seen, k int) {
+	if before.taken < limit {
+		return
+	}
+	for proxy := range s.held {
+		if ended := before.held[proxy] - min(before.held[proxy], s.held[proxy]); ended > 0 && s.taken < limit {
+			ended = min(ended, limit-s.taken)
+			s.cools[proxy] = ended
+			s.cooling += ended
+			s.taken += ended
+			s.next = k*stepSeconds/60 + 1
+		}
 	}
 }
 
@@ -290,19 +357,18 @@ func (h *history) hold(p *person, day int64, today *[daySteps]seen) {
 		s := &today[k]
 		at := h.at(day, k)
 		if at == nil || at.down == 0 {
-			if k > 0 && complete == k-1 && today[k-1].sessions+today[k-1].cooling >= limit && s.sessions < today[k-1].sessions {
-				s.cooling = min(today[k-1].sessions-s.sessions, limit-min(s.sessions, limit))
+			if k > 0 && complete == k-1 {
+				s.cool(&today[k-1], k)
 			}
 			complete = k
 		}
-		if p.license != qliktest.Unlicensed && s.present() {
-			if s.effective() <= 1 {
-				near = k
-			}
+		if p.license != qliktest.Unlicensed && s.present() && s.effective() <= 1 {
+			near = k
 			if s.effective() <= 0 {
 				reached = k
+				s.exceeds = s.sessions > limit || k > 0 && today[k-1].over
 			}
-			if s.sessions > limit {
+			if s.exceeds {
 				over = k
 			}
 		}
@@ -318,7 +384,7 @@ func (s *seen) present() bool { return s.sessions > 0 || s.cooling > 0 }
 func (s *seen) manySessions() bool { return s.sessions >= 3 }
 
 // effective returns the free slots for the next login.
-func (s *seen) effective() int { return max(0, limit-int(s.sessions)-int(s.cooling)) }
+func (s *seen) effective() int { return max(0, limit-int(s.taken)) }
 
 // add adds a user to the counts of a step.
 func (h *history) add(p *person, s *seen, to *step) {
@@ -330,6 +396,11 @@ func (h *history) add(p *person, s *seen, to *step) {
 	}
 	if s.manySessions() {
 		to.manySessions++
+	}
+	if s.effective() == 0 {
+		for proxy := range s.held {
+			to.atLimit[proxy] += uint16(s.held[proxy] + s.cools[proxy])
+		}
 	}
 	if s.sessions == 0 {
 		return

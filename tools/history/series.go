@@ -69,6 +69,7 @@ func (h *history) write(w io.Writer) error {
 	t := &text{history: h, w: bufio.NewWriterSize(w, 1<<16)}
 	t.site()
 	t.siteRecords()
+	t.refusalRecords()
 	t.licenseRecords()
 	t.proxyRecords()
 	detail := max(0, len(h.steps)-detailDays*daySteps)
@@ -284,6 +285,7 @@ func (t *text) proxyRecords() {
 	for proxy, links := range t.served {
 		t.series("virtual_proxy:qlik_virtual_proxy_sessions_per_user:ratio7d", labels(proxy), detail, t.usual(links))
 	}
+	t.slotsAtLimit("virtual_proxy:qlik_slots_at_limit:max", t.record(), 0)
 	t.family("qlik_node:qlik_virtual_proxy_sessions:sum", "gauge")
 	for node, name := range t.nodes {
 		var links []int
@@ -295,6 +297,14 @@ func (t *text) proxyRecords() {
 		t.series("qlik_node:qlik_virtual_proxy_sessions:sum", t.record()+fmt.Sprintf(",qlik_node=%q", name), 0, func(i int) (float64, bool) {
 			return t.sum(i, links, &t.steps[i].sessions)
 		})
+	}
+}
+
+// slotsAtLimit writes the slots of users without a free one, by virtual proxy.
+func (t *text) slotsAtLimit(name, labels string, from int) {
+	t.family(name, "gauge")
+	for proxy, prefix := range t.proxies {
+		t.series(name, fmt.Sprintf("%s,virtual_proxy=%q", labels, prefix), from, t.whenUp(func(i int) int { return int(t.steps[i].atLimit[proxy]) }))
 	}
 }
 
@@ -353,17 +363,42 @@ func (t *text) detailedLinks(from int) {
 			}))
 		}
 	}
-	t.family("qlik_access_denied_total", "counter")
-	for number, reason := range deniedReasons {
-		total := 0
-		t.series("qlik_access_denied_total", fmt.Sprintf("reason=%q,%s", reason, t.target()), from, always(func(i int) int {
-			total += int(t.steps[i].denied[number])
-			return total
-		}))
+	t.slotsAtLimit("qlik_slots_at_limit", t.target(), from)
+	for _, m := range []struct {
+		name  string
+		value func(s *step) [2]uint16
+	}{
+		{"qlik_access_denied_total", func(s *step) [2]uint16 { return s.denied }},
+		{"qlik_logins_refused_total", func(s *step) [2]uint16 { return s.refused }},
+	} {
+		t.family(m.name, "counter")
+		for number, reason := range refusalReasons {
+			total := 0
+			t.series(m.name, fmt.Sprintf("reason=%q,%s", reason, t.target()), from, always(func(i int) int {
+				total += int(m.value(&t.steps[i])[number])
+				return total
+			}))
+		}
 	}
 }
 
-var deniedReasons = [2]string{"session_limit", "no_license"}
+var refusalReasons = [2]string{"session_limit", "no_license"}
+
+// refusalRecords writes the refused logins of the last day. The rule takes the increase over
+// a day between the samples of the counter. The first of these is a step later than a day
+// ago, so Prometheus extrapolates by that step.
+func (t *text) refusalRecords() {
+	t.family("reason:qlik_logins_refused:increase1d", "gauge")
+	for number, reason := range refusalReasons {
+		total := make([]int, len(t.steps))
+		for i := range t.steps {
+			total[i] = total[max(0, i-1)] + int(t.steps[i].refused[number])
+		}
+		t.series("reason:qlik_logins_refused:increase1d", fmt.Sprintf("reason=%q,%s", reason, t.record()), 1, func(i int) (float64, bool) {
+			return float64(total[i]-total[max(0, i-daySteps+1)]) * daySteps / (daySteps - 1), true
+		})
+	}
+}
 
 // detailedLicenses writes the exporter's metrics of licenses.
 func (t *text) detailedLicenses(from int) {
@@ -409,12 +444,12 @@ func (t *text) users() {
 	t.everyUser("qlik_user_cooling_slots", target, func(_ *person, s *seen, _ int) (float64, bool) {
 		return float64(s.cooling), s.cooling > 0
 	})
-	t.everyUser("qlik_user_licensed_sessions", target, func(p *person, s *seen, _ int) (float64, bool) {
-		return float64((limit - s.effective()) * boolToInt(licensed(p))), present(s)
+	t.everyUser("qlik_user_licensed_sessions", target, func(_ *person, s *seen, _ int) (float64, bool) {
+		return float64(s.taken), present(s)
 	})
 	t.everyUser("qlik_user_next_slot_timestamp_seconds", target, func(_ *person, s *seen, i int) (float64, bool) {
 		day := t.time(i) / daySeconds * daySeconds
-		return float64(day + int64(s.next)*60 + coolingSteps*stepSeconds), s.sessions > 0 && s.effective() == 0
+		return float64(day + int64(s.next)*60), s.effective() == 0
 	})
 	t.everyUser("qlik_user_oldest_session_first_seen_timestamp_seconds", target, func(_ *person, s *seen, i int) (float64, bool) {
 		day := t.time(i) / daySeconds * daySeconds
@@ -465,7 +500,7 @@ func (t *text) userStates(record string) {
 	}{
 		{"near", func(s *seen) bool { return s.effective() <= 1 }, func(s *seen) bool { return s.near }},
 		{"reached", func(s *seen) bool { return s.effective() == 0 }, func(s *seen) bool { return s.reached }},
-		{"over", func(s *seen) bool { return s.sessions > limit }, func(s *seen) bool { return s.over }},
+		{"over", func(s *seen) bool { return s.exceeds }, func(s *seen) bool { return s.over }},
 	}
 	for _, name := range []string{"user:qlik_limit_state:timestamp", "user:qlik_limit_state:held"} {
 		t.family(name, "gauge")
@@ -532,5 +567,5 @@ func (t *text) userEvents(target string) {
 
 // reasonOf returns the value of the label reason for a refused person.
 func reasonOf(p *person) string {
-	return fmt.Sprintf("reason=%q,", deniedReasons[boolToInt(p.license == qliktest.Unlicensed)])
+	return fmt.Sprintf("reason=%q,", refusalReasons[boolToInt(p.license == qliktest.Unlicensed)])
 }
