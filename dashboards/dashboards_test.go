@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,6 +79,8 @@ type panel struct {
 			ExcludeByName map[string]bool
 			IndexByName   map[string]int
 			RenameByName  map[string]string
+
+			RowField, ColumnField string // of groupingToMatrix
 		}
 	}
 	Panels []panel
@@ -254,14 +257,20 @@ func TestVariables(t *testing.T) {
 	t.Parallel()
 	for name, d := range readAll(t) {
 		want := []string{"datasource", "job", "site"}
-		if name == "qlik-user" {
+		switch name {
+		case "qlik-user":
 			want = append(want, "user_directory", "user_id")
+		case "qlik-capacity":
+			want = append(want, "refusals")
 		}
 		if found := d.variables(); !slices.Equal(found, want) {
 			t.Errorf("%s: variables %q, want %q", name, found, want)
 			continue
 		}
 		for _, v := range d.Templating.List[1:] {
+			if v.Type == "custom" {
+				continue // a number
+			}
 			site := v.Name == "site"
 			if v.Type != "query" || v.Refresh != 2 || v.Label == "" || v.Multi != site || v.IncludeAll != site || site && v.AllValue != ".*" {
 				t.Errorf("%s: variable %+v", name, v)
@@ -419,7 +428,7 @@ func TestFields(t *testing.T) {
 		for _, p := range d.every() {
 			where := name + ", " + p.Title
 			fields := make(map[string]bool)
-			anyName, all := false, ""
+			anyName, matrix, all := false, false, ""
 			for _, target := range p.Targets {
 				all += target.Expr + "\n"
 				for _, label := range template.FindAllStringSubmatch(target.LegendFormat, -1) {
@@ -432,10 +441,14 @@ func TestFields(t *testing.T) {
 				fields["Value"], fields["Value #"+target.RefID] = len(p.Targets) == 1, len(p.Targets) > 1
 			}
 			known := func(field string) bool {
-				return fields[field] || field == "Time" || p.Type == "table" && regexp.MustCompile(`\b`+regexp.QuoteMeta(field)+`\b`).MatchString(all)
+				_, err := strconv.Atoi(field) // a value of the column field
+				return fields[field] || field == "Time" || matrix && err == nil || p.Type == "table" && regexp.MustCompile(`\b`+regexp.QuoteMeta(field)+`\b`).MatchString(all)
 			}
 			for _, transformation := range p.Transformations {
 				o := transformation.Options
+				if transformation.ID == "groupingToMatrix" {
+					matrix, fields[o.RowField+`\`+o.ColumnField] = true, true
+				}
 				for field := range o.IndexByName {
 					if !known(field) {
 						t.Errorf("%s: there is no field %q to order", where, field)
@@ -547,15 +560,15 @@ func knownSeries(t *testing.T) series {
 // words are the words in PromQL and in Grafana's variable queries that are neither
 // metrics nor labels.
 var words = strings.Fields(`and or unless on ignoring by without group_left group_right bool offset
-	sum min max avg count topk bottomk quantile
-	abs ceil changes clamp_max clamp_min count_over_time avg_over_time max_over_time min_over_time sum_over_time last_over_time
+	sum min max avg count count_values topk bottomk quantile
+	abs ceil changes clamp clamp_max clamp_min count_over_time avg_over_time max_over_time min_over_time sum_over_time last_over_time
 	quantile_over_time day_of_week hour histogram_quantile increase label_join label_replace predict_linear rate round scalar sort sort_desc time
 	timestamp vector deriv label_values`)
 
 var (
 	strs      = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
-	replaces  = regexp.MustCompile(`"(\w+)", "[^"]*", "\w*", "[^"]*"\s*\)`) // in label_replace: the new label
-	windows   = regexp.MustCompile(`\[[^\]]*\]|\boffset\s+\S+|\b\d[\w.]*`)
+	replaces  = regexp.MustCompile(`"(\w+)", (?:"[^"]*", "\w*", "[^"]*"\s*\)|hour\(|day_of_week\()`) // in label_replace and count_values: the new label
+	windows   = regexp.MustCompile(`\$\w+|\[[^\]]*\]|\boffset\s+\S+|\b\d[\w.]*`)
 	selectors = regexp.MustCompile(`([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}`)
 	matchers  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)`)
 	tokens    = regexp.MustCompile(`[a-zA-Z_:][\w:]*`)

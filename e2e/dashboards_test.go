@@ -26,6 +26,7 @@ type look struct {
 	variables  map[string]string // selected values, by name
 	begin, end time.Time
 	interval   time.Duration // scrape interval, as configured in Grafana's data source
+	defaults   map[string]string // initial values of variables with a fixed list
 	// Queries that may return no data, with the reason. The key is a panel's
 	// title and the letter of the query, "variable" and its name, or "annotation"
 	// and its name.
@@ -69,8 +70,8 @@ func (l *look) check(t *testing.T) []answer {
 func (l *look) ask(t *testing.T) []answer {
 	t.Helper()
 	type panel struct {
-		Title   string
-		Targets []struct {
+		Title, Interval string
+		Targets         []struct {
 			RefID, Expr string
 			Instant     bool
 		}
@@ -81,6 +82,7 @@ func (l *look) ask(t *testing.T) []answer {
 			List []struct {
 				Name, Type string
 				Query      json.RawMessage
+				Current    struct{ Value any }
 			}
 		}
 		Annotations struct {
@@ -99,7 +101,11 @@ func (l *look) ask(t *testing.T) []answer {
 		t.Fatal(err)
 	}
 	var answers []answer
+	l.defaults = make(map[string]string)
 	for _, v := range file.Templating.List {
+		if v.Type == "custom" {
+			l.defaults[v.Name] = fmt.Sprint(v.Current.Value)
+		}
 		if v.Type != "query" {
 			continue
 		}
@@ -110,7 +116,7 @@ func (l *look) ask(t *testing.T) []answer {
 		answers = append(answers, l.labelValues(t, "variable "+v.Name, query.Query))
 	}
 	for _, a := range file.Annotations.List {
-		answers = append(answers, l.query(t, "annotation "+a.Name, a.Target.Expr, false))
+		answers = append(answers, l.query(t, "annotation "+a.Name, a.Target.Expr, l.step(0)))
 	}
 	for len(file.Panels) > 0 {
 		var p panel
@@ -118,8 +124,18 @@ func (l *look) ask(t *testing.T) []answer {
 			t.Fatal(err)
 		}
 		file.Panels = append(file.Panels[1:], p.Panels...)
+		var interval model.Duration
+		if p.Interval != "" {
+			if err := interval.Set(p.Interval); err != nil {
+				t.Fatalf("%s, %s: %v", l.dashboard, p.Title, err)
+			}
+		}
 		for _, target := range p.Targets {
-			answers = append(answers, l.query(t, p.Title+" "+target.RefID, target.Expr, target.Instant))
+			step := l.step(time.Duration(interval))
+			if target.Instant {
+				step = 0
+			}
+			answers = append(answers, l.query(t, p.Title+" "+target.RefID, target.Expr, step))
 		}
 	}
 	return answers
@@ -127,9 +143,10 @@ func (l *look) ask(t *testing.T) []answer {
 
 var grafanaVariable = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
 
-// step returns the step that Grafana uses for a graph of a thousand pixels.
-func (l *look) step() time.Duration {
-	return max(l.interval, l.end.Sub(l.begin)/1000).Round(time.Second)
+// step returns the step that Grafana uses for a graph of a thousand pixels, which may have
+// a minimum.
+func (l *look) step(minimum time.Duration) time.Duration {
+	return max(l.interval, minimum, l.end.Sub(l.begin)/1000).Round(time.Second)
 }
 
 // fill replaces Grafana's variables with their values.
@@ -142,13 +159,16 @@ func (l *look) fill(t *testing.T, expr string) string {
 		case "__range":
 			return seconds(l.end.Sub(l.begin))
 		case "__interval":
-			return seconds(l.step())
+			return seconds(l.step(0))
 		case "__rate_interval":
-			return seconds(max(l.step()+l.interval, 4*l.interval))
+			return seconds(max(l.step(0)+l.interval, 4*l.interval))
 		case "1":
 			return use // a capture group of label_replace
 		}
 		value, chosen := l.variables[name]
+		if !chosen {
+			value, chosen = l.defaults[name]
+		}
 		if !chosen {
 			t.Errorf("%s: nothing is chosen for %s", l.dashboard, use)
 		}
@@ -156,17 +176,18 @@ func (l *look) fill(t *testing.T, expr string) string {
 	})
 }
 
-func (l *look) query(t *testing.T, name, expr string, instant bool) answer {
+// query runs a query over the time range, or at its end if the step is 0.
+func (l *look) query(t *testing.T, name, expr string, step time.Duration) answer {
 	t.Helper()
 	expr = l.fill(t, expr)
 	var value model.Value
 	var warnings prometheusv1.Warnings
 	var err error
 	begin := time.Now()
-	if instant {
+	if step == 0 {
 		value, warnings, _, err = l.prometheus.api.Query(t.Context(), expr, l.end)
 	} else {
-		value, warnings, _, err = l.prometheus.api.QueryRange(t.Context(), expr, prometheusv1.Range{Start: l.begin, End: l.end, Step: l.step()})
+		value, warnings, _, err = l.prometheus.api.QueryRange(t.Context(), expr, prometheusv1.Range{Start: l.begin, End: l.end, Step: step})
 	}
 	a := answer{query: name, took: time.Since(begin)}
 	if err != nil || len(warnings) > 0 {
