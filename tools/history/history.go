@@ -93,6 +93,7 @@ type step struct {
 	reached, near  uint16            // users held at and near the limit
 	sessions       [maxLinks]uint16
 	linkUsers      [maxLinks]uint16
+	causes         [maxCauses]uint16 // people by cause, of those near the limit or refused lately
 	started, ended [proxies]uint16
 	atLimit        [proxies]uint16 // slots of users without a free one
 	denied         [2]uint16       // lines of the audit logs, by reason: session_limit, no_license

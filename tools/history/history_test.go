@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"maps"
 	"math"
@@ -248,6 +249,32 @@ func TestHistoryAddsUp(t *testing.T) {
 	if lines <= logins || lines > 2*logins {
 		t.Errorf("%g lines in audit logs, %g logins", lines, logins)
 	}
+	near := make(map[string]bool) // users, each at the times when there is a cause
+	for key, values := range h {
+		for at, value := range values {
+			refused := at-int64(value) < 15*60
+			switch metric, _, _ := strings.Cut(key, "{"); {
+			case metric == "qlik_user_effective_headroom" && value <= 1, metric == "qlik_user_last_access_denied_timestamp_seconds" && refused:
+				near[fmt.Sprint(userOf(key), " ", at)] = true
+			}
+		}
+	}
+	for key, values := range h {
+		for at := range values {
+			if moment := fmt.Sprint(userOf(key), " ", at); strings.HasPrefix(key, "qlik_user_limit_cause{") && !near[moment] {
+				t.Errorf("a second cause, or one for no reason: %s at %d", key, at)
+			} else if strings.HasPrefix(key, "qlik_user_limit_cause{") {
+				delete(near, moment)
+			}
+		}
+	}
+	if len(near) > 0 {
+		t.Errorf("without a cause: %v", near)
+	}
+	for _, cause := range []string{"no_license", "service_account", "cooling", "forgotten_windows", "several_virtual_proxies", "several_windows"} {
+		label := `cause="` + cause + `"`
+		sameSums(t, label, h.sum("qlik_user_limit_cause", label), h.sum("cause:qlik_user_limit_cause:count", label))
+	}
 	atLimit := make(map[int64]float64)
 	for key, values := range h {
 		for at, slots := range values {
@@ -382,10 +409,13 @@ func TestHistoryIsPlausible(t *testing.T) {
 }
 
 // TestCompanyFits checks that the demo's company does not exceed the maximum
-// numbers of virtual proxies and links.
+// numbers of virtual proxies and links, nor the causes theirs.
 func TestCompanyFits(t *testing.T) {
 	t.Parallel()
 	h := newHistory(HistoryOptions{End: historyEnd, Days: 1, Users: users, Seed: 1})
+	if len(causeNames) != maxCauses {
+		t.Errorf("%d causes", len(causeNames))
+	}
 	if len(h.proxies) != proxies || len(h.links) != maxLinks || len(h.nodes) > 8 {
 		t.Errorf("%d virtual proxies, %d links, %d nodes", len(h.proxies), len(h.links), len(h.nodes))
 	}

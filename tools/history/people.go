@@ -36,8 +36,11 @@ type seen struct {
 	near, reached     bool  // states that the rules hold
 	over              bool  // state that the rules hold
 	exceeds           bool  // has been over the limit since the last slot was taken
+	cause             uint8 // index in causeNames plus 1; 0 for none
 	denied            uint8 // lines of the audit logs in the last five minutes
-	oldest, next      int   // minute of the day when the oldest session began, and when the next slot becomes free
+	// Minutes of the day: when the oldest session began, when the next slot becomes free,
+	// and when the last refusal was.
+	oldest, next, deniedAt int
 }
 
 // session is a session of a person. Its times are minutes of a day.
@@ -46,6 +49,7 @@ type session struct {
 	begin, end int
 	refused    bool // holds no slot
 	logsOut    bool // ends with a logout instead of a timeout
+	uses       []visit
 }
 
 // visit is a use of a place. A page that loses its cookie begins a new session each time.
@@ -124,6 +128,7 @@ func (h *history) live(p *person, day int64) {
 	}
 	h.refuse(p, day, refused, &today)
 	h.hold(p, day, &today)
+	h.judge(p, day, sessions, refused, &today)
 	for k := range today {
 		if s := h.at(day, k); s != nil {
 			h.add(p, &today[k], s)
@@ -139,10 +144,11 @@ func (h *history) live(p *person, day int64) {
 func (h *history) refuse(p *person, day int64, refused []int, today *[daySteps]seen) {
 	const sameLogin = 2 // minutes
 	slices.Sort(refused)
-	reason := boolToInt(p.license == qliktest.Unlicensed)
+	reason := p.reason()
 	for i, minute := range refused {
-		k := minute/5 + 1
+		k := (minute + 4) / 5
 		today[k].denied++
+		today[k].deniedAt = minute
 		if s := h.at(day, k); s != nil {
 			s.denied[reason]++
 			if i == 0 || minute-refused[i-1] > sameLogin {
@@ -151,6 +157,9 @@ func (h *history) refuse(p *person, day int64, refused []int, today *[daySteps]s
 		}
 	}
 }
+
+// reason returns why a person is refused: the index in refusalReasons.
+func (p *person) reason() int { return boolToInt(p.license == qliktest.Unlicensed) }
 
 // userBegin returns the first step with per-user series.
 func (h *history) userBegin() int { return max(0, len(h.steps)-userDays*daySteps) }
@@ -168,12 +177,16 @@ func (h *history) spend(p *person, day int64) (sessions []session, refused []int
 		for begin := r.IntN(10); begin < 24*60; begin += 12 {
 			sessions = append(sessions, session{begin: begin, end: min(begin+timeout, 24*60)})
 		}
+		for range 2 { // of a night
+			sessions = append(sessions, session{begin: 3 * 60, end: 3*60 + timeout})
+		}
 		return sessions, nil
 	case r.Float64() > p.keen*busy:
 		return nil, nil
 	case p.admin: // has a window for everything
 		for range limit + 1 {
-			sessions = append(sessions, session{begin: 8*60 + r.IntN(30), end: 17*60 + r.IntN(30)})
+			begin, end := 8*60+r.IntN(30), 17*60+r.IntN(30)
+			sessions = append(sessions, session{begin: begin, end: end, uses: []visit{{begin: begin, minutes: end - begin}}})
 		}
 		return sessions, nil
 	}
@@ -202,9 +215,10 @@ func (h *history) plan(p *person, day int64, r *rand.Rand) (visits []visit) {
 				visits = append(visits, visit{place: 1 + r.IntN(len(p.places)-1), begin: minute + r.IntN(20), minutes: 2 * work})
 			}
 		}
-		if broken {
+		if broken { // each app of the page begins a session
+			view := minute + r.IntN(work)
 			for range 1 + r.IntN(3) {
-				visits = append(visits, visit{place: portalPlace, begin: minute + r.IntN(work), minutes: 1, losesCookie: true})
+				visits = append(visits, visit{place: portalPlace, begin: view + r.IntN(2), minutes: 3, losesCookie: true})
 			}
 		}
 		minute += work + int(55*r.ExpFloat64())
@@ -241,6 +255,7 @@ func (d *workday) work(visits []visit) {
 		if i := slices.IndexFunc(d.sessions, func(s session) bool { return s.place == v.place && v.begin < s.end && !s.refused }); i >= 0 && !v.losesCookie {
 			s := &d.sessions[i]
 			s.end = min(max(s.end, v.begin+v.minutes+timeout), lastMinute)
+			s.uses = append(s.uses, v)
 			continue
 		}
 		d.logIn(v)
@@ -261,7 +276,7 @@ func (d *workday) logIn(v visit) {
 			ended++
 		}
 	}
-	s := session{place: v.place, begin: v.begin, end: v.begin + v.minutes + timeout}
+	s := session{place: v.place, begin: v.begin, end: v.begin + v.minutes + timeout, uses: []visit{v}}
 	switch {
 	case taken+ended >= limit || d.person.license == qliktest.Unlicensed:
 		if gaveUp {

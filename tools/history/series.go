@@ -70,6 +70,7 @@ func (h *history) write(w io.Writer) error {
 	t.site()
 	t.siteRecords()
 	t.refusalRecords()
+	t.causeRecords()
 	t.licenseRecords()
 	t.proxyRecords()
 	detail := max(0, len(h.steps)-detailDays*daySteps)
@@ -467,6 +468,7 @@ func (t *text) users() {
 	})
 	t.userStates(record)
 	t.userEvents(target)
+	t.userCauses()
 }
 
 func (h *history) anonymous() string {
@@ -540,7 +542,7 @@ func (t *text) userEvents(target string) {
 		times, last := 0, int64(0)
 		return func(s *seen, i int) (float64, bool) {
 			if s.denied > 0 {
-				times, last = times+int(s.denied), t.time(i)
+				times, last = times+int(s.denied), t.time(i)/daySeconds*daySeconds+int64(s.deniedAt)*60
 			}
 			return value(times, last), times > 0 && t.time(i)-last < kept
 		}
@@ -567,5 +569,5 @@ func (t *text) userEvents(target string) {
 
 // reasonOf returns the value of the label reason for a refused person.
 func reasonOf(p *person) string {
-	return fmt.Sprintf("reason=%q,", refusalReasons[boolToInt(p.license == qliktest.Unlicensed)])
+	return fmt.Sprintf("reason=%q,", refusalReasons[p.reason()])
 }
