@@ -47,6 +47,7 @@ const (
 	cleanUp      = 150               // days before the end, and each year before that
 	portalBegins = 200               // days before the end: a new intranet page loses its cookies ...
 	portalEnds   = portalBegins - 12 // ... until it is fixed
+	appBegins    = 130               // days before the end: the mobile app and its virtual proxy go live
 	licenseLeft  = 75                // days from the end until the license expires; it is renewed every year
 	renewedAhead = 20                // days
 )
@@ -74,6 +75,7 @@ type history struct {
 	links   []link
 	served  [][]int // links by virtual proxy
 	portal  int     // virtual proxy of embedded apps
+	mobile  int     // virtual proxy of the mobile app, which is newer than the others
 	finance int
 	people  []*person
 
@@ -160,6 +162,8 @@ func newHistory(options HistoryOptions) *history {
 		switch v.Prefix {
 		case "portal":
 			h.portal = proxy
+		case "mobile":
+			h.mobile = proxy
 		case "finance":
 			h.finance = proxy
 		}
@@ -209,6 +213,7 @@ const (
 	drawOutage = -1 - iota
 	drawVisitors
 	drawPeople
+	drawApp
 )
 
 // outages takes nodes down: occasionally one node for half an hour on a workday,

@@ -22,6 +22,8 @@ type person struct {
 	second, logsOut float64 // probability that a visit needs a second place, and ends with a logout
 	embeds, hoards  bool    // uses the intranet page; leaves windows open everywhere
 	places          [6]int  // virtual proxies, each on another device
+	appFrom         int64   // day since which the person uses the mobile app
+	losesCookie     bool    // has a phone on which the app loses its cookies
 	hours           uint32  // hours of the current day with license use, one bit per hour
 	lastUsed        int64   // hours since 1970; 0 is never
 	recent          []seen  // last days, starting at history.userBegin
@@ -59,8 +61,9 @@ type visit struct {
 }
 
 // popular lists the virtual proxies that people use; frequent entries are more
-// popular. The last virtual proxy is missing, because nobody logs in to it.
-var popular = [...]int{0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 6}
+// popular. The last virtual proxy is missing, because nobody logs in to it, and that of
+// the mobile app, which is a place of its own.
+var popular = [...]int{0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 5, 5, 6}
 
 // employ hires as many people as the company needed at each time.
 func (h *history) employ(users []qliktest.User) {
@@ -97,7 +100,24 @@ func (h *history) employ(users []qliktest.User) {
 		}
 		h.people = append(h.people, p)
 	}
+	h.installApp()
 }
+
+// installApp gives most people the mobile app, one after another since it went live. Each
+// chart of the app has a session of its own on phones where it loses its cookies.
+func (h *history) installApp() {
+	r := h.draw(drawApp, 0)
+	for _, p := range h.people {
+		p.appFrom = math.MaxInt64
+		if r.Float64() < 0.6 && !p.admin && !p.service {
+			p.appFrom = h.appLive() + r.Int64N(appBegins)
+		}
+		p.losesCookie = r.Float64() < 0.25
+	}
+}
+
+// appLive returns the day on which the mobile app goes live.
+func (h *history) appLive() int64 { return h.finalDay - appBegins }
 
 // busyness returns the amount of work on a day, relative to an ordinary day.
 func busyness(day int64) float64 {
@@ -126,9 +146,11 @@ func (h *history) live(p *person, day int64) {
 	for _, s := range sessions {
 		h.show(p, day, s, &today)
 	}
-	h.refuse(p, day, refused, &today)
-	h.hold(p, day, &today)
-	h.judge(p, day, sessions, refused, &today)
+	if len(sessions) > 0 {
+		h.refuse(p, day, refused, &today)
+		h.hold(p, day, &today)
+		h.judge(p, day, sessions, refused, &today)
+	}
 	for k := range today {
 		if s := h.at(day, k); s != nil {
 			h.add(p, &today[k], s)
@@ -221,6 +243,13 @@ func (h *history) plan(p *person, day int64, r *rand.Rand) (visits []visit) {
 				visits = append(visits, visit{place: portalPlace, begin: view + r.IntN(2), minutes: 3, losesCookie: true})
 			}
 		}
+		if day >= p.appFrom && r.Float64() < 0.45 {
+			look := visit{place: appPlace, begin: minute + r.IntN(work), minutes: 3, losesCookie: p.losesCookie}
+			visits = append(visits, look)
+			if p.losesCookie {
+				visits = append(visits, look, look)
+			}
+		}
 		minute += work + int(55*r.ExpFloat64())
 	}
 	return visits
@@ -244,6 +273,7 @@ const (
 	cooling     = coolingSteps * stepSeconds / 60
 	lastMinute  = 23 * 60
 	portalPlace = -1
+	appPlace    = -2
 )
 
 // work makes the visits in the order of time: each in the open session of its place, or in
@@ -295,10 +325,14 @@ func (d *workday) logIn(v visit) {
 
 // proxy returns the virtual proxy of a place.
 func (h *history) proxy(p *person, place int) int {
-	if place == portalPlace {
+	switch place {
+	case portalPlace:
 		return h.portal
+	case appPlace:
+		return h.mobile
+	default:
+		return p.places[place]
 	}
-	return p.places[place]
 }
 
 // link returns the link to which the load balancer sends a person who opens a
@@ -403,6 +437,9 @@ func (s *seen) effective() int { return max(0, limit-int(s.taken)) }
 
 // add adds a user to the counts of a step.
 func (h *history) add(p *person, s *seen, to *step) {
+	if *s == (seen{}) {
+		return
+	}
 	if s.reached {
 		to.reached++
 	}

@@ -84,7 +84,14 @@ func (h *history) write(w io.Writer) error {
 // up reports whether any node answers.
 func (h *history) up(i int) bool { return h.steps[i].down != 1<<len(h.nodes)-1 }
 
-func (h *history) answers(i, link int) bool { return h.steps[i].down&(1<<h.links[link].node) == 0 }
+// answers reports whether a node answers for a virtual proxy that exists.
+func (h *history) answers(i, link int) bool {
+	return h.steps[i].down&(1<<h.links[link].node) == 0 && h.exists(i, h.links[link].proxy)
+}
+
+func (h *history) exists(i, proxy int) bool {
+	return proxy != h.mobile || h.time(i)/daySeconds >= h.appLive()
+}
 
 // whenUp returns a value that is absent while no node answers.
 func (h *history) whenUp(value func(i int) int) func(int) (float64, bool) {
@@ -305,7 +312,9 @@ func (t *text) proxyRecords() {
 func (t *text) slotsAtLimit(name, labels string, from int) {
 	t.family(name, "gauge")
 	for proxy, prefix := range t.proxies {
-		t.series(name, fmt.Sprintf("%s,virtual_proxy=%q", labels, prefix), from, t.whenUp(func(i int) int { return int(t.steps[i].atLimit[proxy]) }))
+		t.series(name, fmt.Sprintf("%s,virtual_proxy=%q", labels, prefix), from, func(i int) (float64, bool) {
+			return float64(t.steps[i].atLimit[proxy]), t.up(i) && t.exists(i, proxy)
+		})
 	}
 }
 
@@ -346,7 +355,9 @@ func (t *text) detailedLinks(from int) {
 	}
 	t.family("qlik_virtual_proxy_up", "gauge")
 	for link := range t.links {
-		t.series("qlik_virtual_proxy_up", labels(link), from, always(func(i int) int { return boolToInt(t.answers(i, link)) }))
+		t.series("qlik_virtual_proxy_up", labels(link), from, func(i int) (float64, bool) {
+			return float64(boolToInt(t.answers(i, link))), t.exists(i, t.links[link].proxy)
+		})
 	}
 	for _, m := range []struct {
 		name  string
@@ -358,10 +369,10 @@ func (t *text) detailedLinks(from int) {
 		t.family(m.name, "counter")
 		for proxy, name := range t.proxies {
 			total := 0
-			t.series(m.name, t.target()+fmt.Sprintf(",virtual_proxy=%q", name), from, always(func(i int) int {
+			t.series(m.name, t.target()+fmt.Sprintf(",virtual_proxy=%q", name), from, func(i int) (float64, bool) {
 				total += int(m.value(&t.steps[i], proxy))
-				return total
-			}))
+				return float64(total), t.exists(i, proxy)
+			})
 		}
 	}
 	t.slotsAtLimit("qlik_slots_at_limit", t.target(), from)
