@@ -150,11 +150,16 @@ func (h *history) live(p *person, day int64) {
 		h.refuse(p, day, refused, &today)
 		h.hold(p, day, &today)
 		h.judge(p, day, sessions, refused, &today)
+		for k := range today {
+			if s := h.at(day, k); s != nil {
+				h.add(p, &today[k], s)
+			}
+		}
+	}
+	if h.index(day, daySteps-1) < h.userBegin() {
+		return
 	}
 	for k := range today {
-		if s := h.at(day, k); s != nil {
-			h.add(p, &today[k], s)
-		}
 		if h.index(day, k) >= h.userBegin() && h.index(day, k) < len(h.steps) {
 			p.recent = append(p.recent, today[k])
 		}
@@ -437,9 +442,6 @@ func (s *seen) effective() int { return max(0, limit-int(s.taken)) }
 
 // add adds a user to the counts of a step.
 func (h *history) add(p *person, s *seen, to *step) {
-	if *s == (seen{}) {
-		return
-	}
 	if s.reached {
 		to.reached++
 	}
