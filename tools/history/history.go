@@ -47,6 +47,7 @@ const (
 	cleanUp      = 150               // days before the end, and each year before that
 	portalBegins = 200               // days before the end: a new intranet page loses its cookies ...
 	portalEnds   = portalBegins - 12 // ... until it is fixed
+	appBegins    = 130               // days before the end: the mobile app and its virtual proxy go live
 	licenseLeft  = 75                // days from the end until the license expires; it is renewed every year
 	renewedAhead = 20                // days
 )
@@ -74,6 +75,7 @@ type history struct {
 	links   []link
 	served  [][]int // links by virtual proxy
 	portal  int     // virtual proxy of embedded apps
+	mobile  int     // virtual proxy of the mobile app, which is newer than the others
 	finance int
 	people  []*person
 
@@ -93,6 +95,7 @@ type step struct {
 	reached, near  uint16            // users held at and near the limit
 	sessions       [maxLinks]uint16
 	linkUsers      [maxLinks]uint16
+	causes         [maxCauses]uint16 // people by cause, of those near the limit or refused lately
 	started, ended [proxies]uint16
 	atLimit        [proxies]uint16 // slots of users without a free one
 	denied         [2]uint16       // lines of the audit logs, by reason: session_limit, no_license
@@ -159,6 +162,8 @@ func newHistory(options HistoryOptions) *history {
 		switch v.Prefix {
 		case "portal":
 			h.portal = proxy
+		case "mobile":
+			h.mobile = proxy
 		case "finance":
 			h.finance = proxy
 		}
@@ -208,6 +213,7 @@ const (
 	drawOutage = -1 - iota
 	drawVisitors
 	drawPeople
+	drawApp
 )
 
 // outages takes nodes down: occasionally one node for half an hour on a workday,

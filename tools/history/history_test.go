@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"maps"
 	"math"
@@ -248,6 +249,32 @@ func TestHistoryAddsUp(t *testing.T) {
 	if lines <= logins || lines > 2*logins {
 		t.Errorf("%g lines in audit logs, %g logins", lines, logins)
 	}
+	near := make(map[string]bool) // users, each at the times when there is a cause
+	for key, values := range h {
+		for at, value := range values {
+			refused := at-int64(value) < 15*60
+			switch metric, _, _ := strings.Cut(key, "{"); {
+			case metric == "qlik_user_effective_headroom" && value <= 1, metric == "qlik_user_last_access_denied_timestamp_seconds" && refused:
+				near[fmt.Sprint(userOf(key), " ", at)] = true
+			}
+		}
+	}
+	for key, values := range h {
+		for at := range values {
+			if moment := fmt.Sprint(userOf(key), " ", at); strings.HasPrefix(key, "qlik_user_limit_cause{") && !near[moment] {
+				t.Errorf("a second cause, or one for no reason: %s at %d", key, at)
+			} else if strings.HasPrefix(key, "qlik_user_limit_cause{") {
+				delete(near, moment)
+			}
+		}
+	}
+	if len(near) > 0 {
+		t.Errorf("without a cause: %v", near)
+	}
+	for _, cause := range []string{"no_license", "service_account", "cooling", "forgotten_windows", "several_virtual_proxies", "several_windows"} {
+		label := `cause="` + cause + `"`
+		sameSums(t, label, h.sum("qlik_user_limit_cause", label), h.sum("cause:qlik_user_limit_cause:count", label))
+	}
 	atLimit := make(map[int64]float64)
 	for key, values := range h {
 		for at, slots := range values {
@@ -327,43 +354,109 @@ func TestHistoryOutage(t *testing.T) {
 	}
 }
 
-// TestHistoryIsPlausible checks that a year shows what capacity planning needs.
+// TestHistoryIsPlausible checks that a year shows what capacity planning needs, with any
+// random numbers.
 func TestHistoryIsPlausible(t *testing.T) {
 	t.Parallel()
-	h := newHistory(HistoryOptions{End: historyEnd, Days: 365, Users: users, Seed: 1})
-	h.simulate()
-	peak, minutes := make([]int, 366), make([]int, 366) // by day
-	weekday := make([]time.Weekday, 366)
-	for i := range h.steps {
-		day := h.time(i)/daySeconds - h.begin/daySeconds
-		peak[day] = max(peak[day], h.usersAt(i))
-		minutes[day] += 5 * int(h.steps[i].reached)
-		weekday[day] = time.Unix(h.time(i), 0).UTC().Weekday()
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 1
 	}
-	sum := func(of []int, from, to int) (sum int) {
-		for _, value := range of[from:to] {
-			sum += value
+	for seed := range seeds {
+		t.Run(fmt.Sprint("seed ", seed+1), func(t *testing.T) {
+			t.Parallel()
+			h := newHistory(HistoryOptions{End: historyEnd, Days: 365, Users: users, Seed: seed + 1})
+			h.simulate()
+			year := &days{T: t, of: make([]day, 366)}
+			for i := range h.steps {
+				year.of[h.time(i)/daySeconds-h.begin/daySeconds].add(h, i)
+			}
+			year.check()
+			checkSeats(t, h)
+		})
+	}
+}
+
+// day is what a planner sees of a day.
+type day struct {
+	peak, minutes, refused int // users at the same time; user-minutes at the limit; logins refused for the limit
+	atLimit                [proxies]int
+	weekend                bool
+}
+
+func (d *day) add(h *history, i int) {
+	s := &h.steps[i]
+	d.peak = max(d.peak, h.usersAt(i))
+	d.minutes += 5 * int(s.reached)
+	d.refused += int(s.refused[0])
+	for proxy, slots := range s.atLimit {
+		d.atLimit[proxy] += int(slots)
+	}
+	weekday := time.Unix(h.time(i), 0).UTC().Weekday()
+	d.weekend = weekday == time.Saturday || weekday == time.Sunday
+}
+
+// days are those of a history.
+type days struct {
+	*testing.T
+
+	of []day
+}
+
+// sum adds up the values of some days.
+func (d *days) sum(from, to int, value func(*day) int) (sum int) {
+	for i := from; i < to; i++ {
+		sum += value(&d.of[i])
+	}
+	return sum
+}
+
+// peak returns the most users at the same time on some days.
+func (d *days) peak(from, to int, weekend bool) (peak int) {
+	for _, day := range d.of[from:to] {
+		if day.weekend == weekend {
+			peak = max(peak, day.peak)
 		}
-		return sum
 	}
-	if first, last := slices.Max(peak[:28]), slices.Max(peak[338:]); last*100 < first*115 || last*100 > first*170 {
-		t.Errorf("at most %d users in the first weeks, %d in the last", first, last)
+	return peak
+}
+
+func (d *days) check() {
+	minutes, refused := func(d *day) int { return d.minutes }, func(d *day) int { return d.refused }
+	if first, last := d.peak(0, 28, false), d.peak(338, 366, false); last*100 < first*115 || last*100 > first*170 {
+		d.Errorf("at most %d users in the first weeks, %d in the last", first, last)
 	}
-	work, rest := 0, 0
-	for day := 330; day < 358; day++ {
-		if weekday[day] == time.Saturday || weekday[day] == time.Sunday {
-			rest = max(rest, peak[day])
-		} else {
-			work = max(work, peak[day])
+	if work, rest := d.peak(330, 358, false), d.peak(330, 358, true); rest*4 > work {
+		d.Errorf("%d users on working days, %d at weekends", work, rest)
+	}
+	portal, fixed := 365-portalBegins, 365-portalEnds
+	for what, of := range map[string]func(*day) int{"user-minutes at the limit": minutes, "refusals": refused} {
+		if before, broken, after := d.sum(portal-12, portal, of), d.sum(portal, fixed, of), d.sum(fixed+1, fixed+13, of); before == 0 || broken < 2*before || broken < 2*after {
+			d.Errorf("%d %s before the page was broken, %d while it was, %d after", before, what, broken, after)
 		}
 	}
-	if rest*4 > work {
-		t.Errorf("%d users on working days, %d at weekends", work, rest)
+	live := 365 - appBegins
+	before, first, last := d.sum(live-28, live, refused), d.sum(live, live+56, refused), d.sum(366-56, 366, refused)
+	if before == 0 || first < 2*before || last < 2*first || last > 2*users {
+		d.Errorf("%d refusals in four weeks before the mobile app, then %d in eight weeks, and %d in the last eight", before, first, last)
 	}
-	broken := sum(minutes, 365-portalBegins, 365-portalEnds)
-	if before := sum(minutes, 365-portalBegins-12, 365-portalBegins); broken < 2*before || before == 0 {
-		t.Errorf("%d user-minutes at the limit with the broken page, %d before", broken, before)
+	const mobile = 4
+	var slots [proxies]int
+	for proxy := range slots {
+		at := func(d *day) int { return d.atLimit[proxy] }
+		slots[proxy] = d.sum(366-28, 366, at)
+		if early := d.sum(0, live, at); proxy == mobile && early > 0 {
+			d.Errorf("%d slots of the mobile app before it was there", early)
+		}
 	}
+	if slices.Max(slots[:]) != slots[mobile] {
+		d.Errorf("slots at the limit by virtual proxy: %d", slots)
+	}
+}
+
+// checkSeats checks that seats were bought when they ran out.
+func checkSeats(t *testing.T, h *history) {
+	t.Helper()
 	for number, license := range seatLicenses {
 		bought, steps := h.steps[0].seats[number].bought, 0
 		for i := range h.steps {
@@ -381,11 +474,34 @@ func TestHistoryIsPlausible(t *testing.T) {
 	}
 }
 
+// TestMobileAppIsNew checks that nothing knows the virtual proxy of the mobile app before
+// it went live.
+func TestMobileAppIsNew(t *testing.T) {
+	t.Parallel()
+	h := readHistory(t, writeHistory(t, HistoryOptions{End: historyEnd, Days: appBegins + 3, Users: 50, Seed: 1}))
+	live := historyEnd.Unix()/daySeconds*daySeconds - appBegins*daySeconds
+	for _, record := range []string{"sessions:sum", "users:sum"} {
+		mobile := h.sum("virtual_proxy:qlik_virtual_proxy_"+record, `"/mobile"`)
+		if first := slices.Min(slices.Collect(maps.Keys(mobile))); first != live {
+			t.Errorf("%s: since %s", record, time.Unix(first, 0).UTC())
+		}
+	}
+	if first := slices.Min(slices.Collect(maps.Keys(h.sum("virtual_proxy:qlik_slots_at_limit:max", `"/mobile"`)))); first != live {
+		t.Errorf("slots at the limit: since %s", time.Unix(first, 0).UTC())
+	}
+	if slices.Max(slices.Collect(maps.Values(h.sum("qlik_virtual_proxy_sessions", `"/mobile"`)))) == 0 {
+		t.Error("nobody uses it at the end")
+	}
+}
+
 // TestCompanyFits checks that the demo's company does not exceed the maximum
-// numbers of virtual proxies and links.
+// numbers of virtual proxies and links, nor the causes theirs.
 func TestCompanyFits(t *testing.T) {
 	t.Parallel()
 	h := newHistory(HistoryOptions{End: historyEnd, Days: 1, Users: users, Seed: 1})
+	if len(causeNames) != maxCauses {
+		t.Errorf("%d causes", len(causeNames))
+	}
 	if len(h.proxies) != proxies || len(h.links) != maxLinks || len(h.nodes) > 8 {
 		t.Errorf("%d virtual proxies, %d links, %d nodes", len(h.proxies), len(h.links), len(h.nodes))
 	}

@@ -22,6 +22,8 @@ type person struct {
 	second, logsOut float64 // probability that a visit needs a second place, and ends with a logout
 	embeds, hoards  bool    // uses the intranet page; leaves windows open everywhere
 	places          [6]int  // virtual proxies, each on another device
+	appFrom         int64   // day since which the person uses the mobile app
+	losesCookie     bool    // has a phone on which the app loses its cookies
 	hours           uint32  // hours of the current day with license use, one bit per hour
 	lastUsed        int64   // hours since 1970; 0 is never
 	recent          []seen  // last days, starting at history.userBegin
@@ -36,8 +38,11 @@ type seen struct {
 	near, reached     bool  // states that the rules hold
 	over              bool  // state that the rules hold
 	exceeds           bool  // has been over the limit since the last slot was taken
+	cause             uint8 // index in causeNames plus 1; 0 for none
 	denied            uint8 // lines of the audit logs in the last five minutes
-	oldest, next      int   // minute of the day when the oldest session began, and when the next slot becomes free
+	// Minutes of the day: when the oldest session began, when the next slot becomes free,
+	// and when the last refusal was.
+	oldest, next, deniedAt int
 }
 
 // session is a session of a person. Its times are minutes of a day.
@@ -46,6 +51,7 @@ type session struct {
 	begin, end int
 	refused    bool // holds no slot
 	logsOut    bool // ends with a logout instead of a timeout
+	uses       []visit
 }
 
 // visit is a use of a place. A page that loses its cookie begins a new session each time.
@@ -55,8 +61,9 @@ type visit struct {
 }
 
 // popular lists the virtual proxies that people use; frequent entries are more
-// popular. The last virtual proxy is missing, because nobody logs in to it.
-var popular = [...]int{0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 6}
+// popular. The last virtual proxy is missing, because nobody logs in to it, and that of
+// the mobile app, which is a place of its own.
+var popular = [...]int{0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 5, 5, 6}
 
 // employ hires as many people as the company needed at each time.
 func (h *history) employ(users []qliktest.User) {
@@ -93,7 +100,24 @@ func (h *history) employ(users []qliktest.User) {
 		}
 		h.people = append(h.people, p)
 	}
+	h.installApp()
 }
+
+// installApp gives most people the mobile app, one after another since it went live. Each
+// chart of the app has a session of its own on phones where it loses its cookies.
+func (h *history) installApp() {
+	r := h.draw(drawApp, 0)
+	for _, p := range h.people {
+		p.appFrom = math.MaxInt64
+		if r.Float64() < 0.6 && !p.admin && !p.service {
+			p.appFrom = h.appLive() + r.Int64N(appBegins)
+		}
+		p.losesCookie = r.Float64() < 0.25
+	}
+}
+
+// appLive returns the day on which the mobile app goes live.
+func (h *history) appLive() int64 { return h.finalDay - appBegins }
 
 // busyness returns the amount of work on a day, relative to an ordinary day.
 func busyness(day int64) float64 {
@@ -122,12 +146,20 @@ func (h *history) live(p *person, day int64) {
 	for _, s := range sessions {
 		h.show(p, day, s, &today)
 	}
-	h.refuse(p, day, refused, &today)
-	h.hold(p, day, &today)
-	for k := range today {
-		if s := h.at(day, k); s != nil {
-			h.add(p, &today[k], s)
+	if len(sessions) > 0 {
+		h.refuse(p, day, refused, &today)
+		h.hold(p, day, &today)
+		h.judge(p, day, sessions, refused, &today)
+		for k := range today {
+			if s := h.at(day, k); s != nil {
+				h.add(p, &today[k], s)
+			}
 		}
+	}
+	if h.index(day, daySteps-1) < h.userBegin() {
+		return
+	}
+	for k := range today {
 		if h.index(day, k) >= h.userBegin() && h.index(day, k) < len(h.steps) {
 			p.recent = append(p.recent, today[k])
 		}
@@ -139,10 +171,11 @@ func (h *history) live(p *person, day int64) {
 func (h *history) refuse(p *person, day int64, refused []int, today *[daySteps]seen) {
 	const sameLogin = 2 // minutes
 	slices.Sort(refused)
-	reason := boolToInt(p.license == qliktest.Unlicensed)
+	reason := p.reason()
 	for i, minute := range refused {
-		k := minute/5 + 1
+		k := (minute + 4) / 5
 		today[k].denied++
+		today[k].deniedAt = minute
 		if s := h.at(day, k); s != nil {
 			s.denied[reason]++
 			if i == 0 || minute-refused[i-1] > sameLogin {
@@ -151,6 +184,9 @@ func (h *history) refuse(p *person, day int64, refused []int, today *[daySteps]s
 		}
 	}
 }
+
+// reason returns why a person is refused: the index in refusalReasons.
+func (p *person) reason() int { return boolToInt(p.license == qliktest.Unlicensed) }
 
 // userBegin returns the first step with per-user series.
 func (h *history) userBegin() int { return max(0, len(h.steps)-userDays*daySteps) }
@@ -168,12 +204,16 @@ func (h *history) spend(p *person, day int64) (sessions []session, refused []int
 		for begin := r.IntN(10); begin < 24*60; begin += 12 {
 			sessions = append(sessions, session{begin: begin, end: min(begin+timeout, 24*60)})
 		}
+		for range 2 { // of a night
+			sessions = append(sessions, session{begin: 3 * 60, end: 3*60 + timeout})
+		}
 		return sessions, nil
 	case r.Float64() > p.keen*busy:
 		return nil, nil
 	case p.admin: // has a window for everything
 		for range limit + 1 {
-			sessions = append(sessions, session{begin: 8*60 + r.IntN(30), end: 17*60 + r.IntN(30)})
+			begin, end := 8*60+r.IntN(30), 17*60+r.IntN(30)
+			sessions = append(sessions, session{begin: begin, end: end, uses: []visit{{begin: begin, minutes: end - begin}}})
 		}
 		return sessions, nil
 	}
@@ -202,9 +242,17 @@ func (h *history) plan(p *person, day int64, r *rand.Rand) (visits []visit) {
 				visits = append(visits, visit{place: 1 + r.IntN(len(p.places)-1), begin: minute + r.IntN(20), minutes: 2 * work})
 			}
 		}
-		if broken {
+		if broken { // each app of the page begins a session
+			view := minute + r.IntN(work)
 			for range 1 + r.IntN(3) {
-				visits = append(visits, visit{place: portalPlace, begin: minute + r.IntN(work), minutes: 1, losesCookie: true})
+				visits = append(visits, visit{place: portalPlace, begin: view + r.IntN(2), minutes: 3, losesCookie: true})
+			}
+		}
+		if day >= p.appFrom && r.Float64() < 0.45 {
+			look := visit{place: appPlace, begin: minute + r.IntN(work), minutes: 3, losesCookie: p.losesCookie}
+			visits = append(visits, look)
+			if p.losesCookie {
+				visits = append(visits, look, look)
 			}
 		}
 		minute += work + int(55*r.ExpFloat64())
@@ -230,6 +278,7 @@ const (
 	cooling     = coolingSteps * stepSeconds / 60
 	lastMinute  = 23 * 60
 	portalPlace = -1
+	appPlace    = -2
 )
 
 // work makes the visits in the order of time: each in the open session of its place, or in
@@ -241,6 +290,7 @@ func (d *workday) work(visits []visit) {
 		if i := slices.IndexFunc(d.sessions, func(s session) bool { return s.place == v.place && v.begin < s.end && !s.refused }); i >= 0 && !v.losesCookie {
 			s := &d.sessions[i]
 			s.end = min(max(s.end, v.begin+v.minutes+timeout), lastMinute)
+			s.uses = append(s.uses, v)
 			continue
 		}
 		d.logIn(v)
@@ -261,7 +311,7 @@ func (d *workday) logIn(v visit) {
 			ended++
 		}
 	}
-	s := session{place: v.place, begin: v.begin, end: v.begin + v.minutes + timeout}
+	s := session{place: v.place, begin: v.begin, end: v.begin + v.minutes + timeout, uses: []visit{v}}
 	switch {
 	case taken+ended >= limit || d.person.license == qliktest.Unlicensed:
 		if gaveUp {
@@ -280,10 +330,14 @@ func (d *workday) logIn(v visit) {
 
 // proxy returns the virtual proxy of a place.
 func (h *history) proxy(p *person, place int) int {
-	if place == portalPlace {
+	switch place {
+	case portalPlace:
 		return h.portal
+	case appPlace:
+		return h.mobile
+	default:
+		return p.places[place]
 	}
-	return p.places[place]
 }
 
 // link returns the link to which the load balancer sends a person who opens a

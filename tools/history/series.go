@@ -70,6 +70,7 @@ func (h *history) write(w io.Writer) error {
 	t.site()
 	t.siteRecords()
 	t.refusalRecords()
+	t.causeRecords()
 	t.licenseRecords()
 	t.proxyRecords()
 	detail := max(0, len(h.steps)-detailDays*daySteps)
@@ -83,7 +84,14 @@ func (h *history) write(w io.Writer) error {
 // up reports whether any node answers.
 func (h *history) up(i int) bool { return h.steps[i].down != 1<<len(h.nodes)-1 }
 
-func (h *history) answers(i, link int) bool { return h.steps[i].down&(1<<h.links[link].node) == 0 }
+// answers reports whether a node answers for a virtual proxy that exists.
+func (h *history) answers(i, link int) bool {
+	return h.steps[i].down&(1<<h.links[link].node) == 0 && h.exists(i, h.links[link].proxy)
+}
+
+func (h *history) exists(i, proxy int) bool {
+	return proxy != h.mobile || h.time(i)/daySeconds >= h.appLive()
+}
 
 // whenUp returns a value that is absent while no node answers.
 func (h *history) whenUp(value func(i int) int) func(int) (float64, bool) {
@@ -304,7 +312,9 @@ func (t *text) proxyRecords() {
 func (t *text) slotsAtLimit(name, labels string, from int) {
 	t.family(name, "gauge")
 	for proxy, prefix := range t.proxies {
-		t.series(name, fmt.Sprintf("%s,virtual_proxy=%q", labels, prefix), from, t.whenUp(func(i int) int { return int(t.steps[i].atLimit[proxy]) }))
+		t.series(name, fmt.Sprintf("%s,virtual_proxy=%q", labels, prefix), from, func(i int) (float64, bool) {
+			return float64(t.steps[i].atLimit[proxy]), t.up(i) && t.exists(i, proxy)
+		})
 	}
 }
 
@@ -345,7 +355,9 @@ func (t *text) detailedLinks(from int) {
 	}
 	t.family("qlik_virtual_proxy_up", "gauge")
 	for link := range t.links {
-		t.series("qlik_virtual_proxy_up", labels(link), from, always(func(i int) int { return boolToInt(t.answers(i, link)) }))
+		t.series("qlik_virtual_proxy_up", labels(link), from, func(i int) (float64, bool) {
+			return float64(boolToInt(t.answers(i, link))), t.exists(i, t.links[link].proxy)
+		})
 	}
 	for _, m := range []struct {
 		name  string
@@ -357,10 +369,10 @@ func (t *text) detailedLinks(from int) {
 		t.family(m.name, "counter")
 		for proxy, name := range t.proxies {
 			total := 0
-			t.series(m.name, t.target()+fmt.Sprintf(",virtual_proxy=%q", name), from, always(func(i int) int {
+			t.series(m.name, t.target()+fmt.Sprintf(",virtual_proxy=%q", name), from, func(i int) (float64, bool) {
 				total += int(m.value(&t.steps[i], proxy))
-				return total
-			}))
+				return float64(total), t.exists(i, proxy)
+			})
 		}
 	}
 	t.slotsAtLimit("qlik_slots_at_limit", t.target(), from)
@@ -467,6 +479,7 @@ func (t *text) users() {
 	})
 	t.userStates(record)
 	t.userEvents(target)
+	t.userCauses()
 }
 
 func (h *history) anonymous() string {
@@ -540,7 +553,7 @@ func (t *text) userEvents(target string) {
 		times, last := 0, int64(0)
 		return func(s *seen, i int) (float64, bool) {
 			if s.denied > 0 {
-				times, last = times+int(s.denied), t.time(i)
+				times, last = times+int(s.denied), t.time(i)/daySeconds*daySeconds+int64(s.deniedAt)*60
 			}
 			return value(times, last), times > 0 && t.time(i)-last < kept
 		}
@@ -567,5 +580,5 @@ func (t *text) userEvents(target string) {
 
 // reasonOf returns the value of the label reason for a refused person.
 func reasonOf(p *person) string {
-	return fmt.Sprintf("reason=%q,", refusalReasons[boolToInt(p.license == qliktest.Unlicensed)])
+	return fmt.Sprintf("reason=%q,", refusalReasons[p.reason()])
 }
