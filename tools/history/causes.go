@@ -7,7 +7,6 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
-	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
 // causeNames are the values of the label cause.
@@ -17,7 +16,7 @@ var causeNames = headroom.Causes()
 const maxCauses = 15
 
 // judge sets why a person is near the limit, or was refused within 15 minutes.
-func (h *history) judge(p *person, day int64, sessions []session, refused []int, today *[daySteps]seen) {
+func (h *history) judge(p *person, day int64, sessions []session, refused []refusal, today *[daySteps]seen) {
 	const recent = int(headroom.RecentRefusal / time.Minute)
 	for k := range today {
 		at := h.at(day, k)
@@ -25,14 +24,14 @@ func (h *history) judge(p *person, day int64, sessions []session, refused []int,
 			continue
 		}
 		s, minute := &today[k], k*stepSeconds/60
-		lately := slices.ContainsFunc(refused, func(refusal int) bool { return refusal <= minute && minute-refusal < recent })
+		lately := slices.ContainsFunc(refused, func(r refusal) bool { return r.minute <= minute && minute-r.minute < recent })
 		if !lately && (!s.present() || s.effective() > 1) {
 			continue
 		}
 		f := h.facts(p, day, k, sessions, s)
-		for _, refusal := range slices.Backward(refused) { // the last one first
-			if refusal <= minute && minute-refusal < recent {
-				f.Refusals = append(f.Refusals, qlik.Refusal{At: minuteOf(day, refusal), Reason: qlik.RefusalReason(refusalReasons[p.reason()]), License: f.License})
+		for _, r := range slices.Backward(refused) { // the last one first
+			if r.minute <= minute && minute-r.minute < recent {
+				f.Refusals = append(f.Refusals, qlik.Refusal{At: minuteOf(day, r.minute), Reason: qlik.RefusalReason(refusalReasons[r.reason]), License: f.License})
 			}
 		}
 		s.cause = uint8(1 + slices.Index(causeNames, f.Judge().Cause)) //nolint:gosec // there are maxCauses
@@ -45,7 +44,7 @@ func (h *history) facts(p *person, day int64, k int, sessions []session, s *seen
 	minute := k * stepSeconds / 60
 	f := &headroom.Facts{
 		Now: minuteOf(day, minute), Limit: limit, EffectiveHeadroom: s.effective(), Complete: h.at(day, k).down == 0, RowsKnown: true,
-		License: labelOf(p.license), Administrator: p.admin, RolesKnown: true,
+		License: p.licenseLabel(s), Administrator: p.admin, RolesKnown: true,
 	}
 	if p.service {
 		f.ServiceAccount = headroom.ConnectsReloads
@@ -69,7 +68,7 @@ func (h *history) facts(p *person, day int64, k int, sessions []session, s *seen
 		}
 		slot := headroom.Slot{VirtualProxy: h.proxies[proxy], Node: h.nodes[node], State: headroom.SlotActive, FirstSeen: start.At, Started: start.At}
 		switch {
-		case session.refused || p.license == qliktest.Unlicensed:
+		case session.refused || !p.limited():
 			slot.State = headroom.SlotRefused
 		default:
 			slot.Granted, slot.LastActive = start.At, minuteOf(day, session.lastUsed(minute))

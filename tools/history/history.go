@@ -21,6 +21,8 @@ type HistoryOptions struct {
 	Users int    // number of people at the end
 	Site  string // target label site; "" for none
 	Seed  uint64 // of the random numbers
+	// Tokens is a license with tokens instead of one with seats and analyzer capacity.
+	Tokens bool
 }
 
 // Resolution and extent of the history.
@@ -79,6 +81,10 @@ type history struct {
 	finance int
 	people  []*person
 
+	licenses    []qliktest.License // with seats, or with tokens
+	capacity    pool
+	loginAccess passes
+
 	begin    int64 // time of the first step, in seconds since 1970
 	finalDay int64 // days since 1970
 	steps    []step
@@ -98,10 +104,15 @@ type step struct {
 	causes         [maxCauses]uint16 // people by cause, of those near the limit or refused lately
 	started, ended [proxies]uint16
 	atLimit        [proxies]uint16 // slots of users without a free one
-	denied         [2]uint16       // lines of the audit logs, by reason: session_limit, no_license
-	refused        [2]uint16       // refused logins, each once, by the same reasons
-	seats          [2]seats
+	denied         [2]uint16       // lines of the audit logs, by reason
+	refused        [2]uint16       // refused logins, each once, by reason
+	seats          [2]seats        // by license; with tokens only the first, whose seats bought are tokens
+	loginAccess    uint16          // tokens allocated to login access
+	capacity       minutes
 }
+
+// minutes are the analyzer capacity of a month.
+type minutes struct{ allocated, used uint32 }
 
 // seats are the seat counts of a license.
 type seats struct {
@@ -168,6 +179,10 @@ func newHistory(options HistoryOptions) *history {
 			h.finance = proxy
 		}
 	}
+	h.licenses = seatLicenses[:]
+	if h.Tokens {
+		h.licenses = []qliktest.License{qliktest.UserAccess}
+	}
 	h.employ(company.Users)
 	return h
 }
@@ -182,10 +197,12 @@ func (h *history) draw(thing int, day int64) *rand.Rand {
 // simulate runs through all days.
 func (h *history) simulate() {
 	first := h.begin/daySeconds - warmUpDays
+	h.order(first)
 	var bought [len(seatLicenses)]uint16
 	for day := first; day <= h.finalDay; day++ {
 		h.outages(day)
 		h.visit(day)
+		h.meter(day)
 		for _, p := range h.people {
 			h.live(p, day)
 		}
@@ -272,7 +289,8 @@ func officeHours(k int) float64 {
 func (h *history) count(day int64, bought *[len(seatLicenses)]uint16) {
 	date := time.Unix(day*daySeconds, 0).UTC()
 	newQuarter := date.Day() == 1 && date.Month()%3 == 1
-	for number, license := range seatLicenses {
+	loginAccess := h.loginAccess.count(h.people)
+	for number, license := range h.licenses {
 		var hours [24]seats
 		for _, p := range h.people {
 			if p.license == license && p.joined <= day && day < p.released {
@@ -282,7 +300,7 @@ func (h *history) count(day int64, bought *[len(seatLicenses)]uint16) {
 				p.lastUsed = day*24 + int64(bits.Len32(p.hours)) - 1
 			}
 		}
-		allocated := hours[0].allocated
+		allocated := hours[0].allocated + loginAccess
 		pack := uint16(max(10, h.Users/20)) //nolint:gosec // there are at most maxUsers
 		if license == qliktest.Professional {
 			pack /= 5
@@ -294,6 +312,7 @@ func (h *history) count(day int64, bought *[len(seatLicenses)]uint16) {
 			if s := h.at(day, k); s != nil {
 				s.seats[number] = hours[k/hourSteps]
 				s.seats[number].bought = bought[number]
+				s.loginAccess = loginAccess
 			}
 		}
 	}

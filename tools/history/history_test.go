@@ -219,7 +219,7 @@ func TestHistoryAddsUp(t *testing.T) {
 	// The definitions of the rules, for times at which all nodes answer.
 	licensed := make(map[string]bool)
 	for key := range h {
-		if strings.HasPrefix(key, "qlik_user_license_info{") && !strings.Contains(key, `license="none"`) {
+		if strings.HasPrefix(key, "qlik_user_license_info{") && !strings.Contains(key, `license="unknown"`) {
 			licensed[userOf(key)] = true
 		}
 	}
@@ -237,8 +237,8 @@ func TestHistoryAddsUp(t *testing.T) {
 	for _, reason := range refusalReasons {
 		label := `reason="` + reason + `"`
 		refused := h.sum("qlik_logins_refused_total", label)
-		if refused[last] == 0 {
-			t.Errorf("nobody was refused: %s", reason)
+		if (refused[last] == 0) != (reason == "no_license") { // there is analyzer capacity
+			t.Errorf("%g are refused: %s", refused[last], reason)
 		}
 		lines, logins = lines+h.sum("qlik_access_denied_total", label)[last], logins+refused[last]
 		recorded := h.sum("reason:qlik_logins_refused:increase1d", label)[last] * (daySteps - 1) / daySteps
@@ -271,7 +271,7 @@ func TestHistoryAddsUp(t *testing.T) {
 	if len(near) > 0 {
 		t.Errorf("without a cause: %v", near)
 	}
-	for _, cause := range []string{"no_license", "service_account", "cooling", "forgotten_windows", "several_virtual_proxies", "several_windows"} {
+	for _, cause := range []string{"service_account", "cooling", "forgotten_windows", "several_virtual_proxies", "several_windows"} {
 		label := `cause="` + cause + `"`
 		sameSums(t, label, h.sum("qlik_user_limit_cause", label), h.sum("cause:qlik_user_limit_cause:count", label))
 	}
@@ -373,6 +373,7 @@ func TestHistoryIsPlausible(t *testing.T) {
 			}
 			year.check()
 			checkSeats(t, h)
+			checkCapacity(t, h)
 		})
 	}
 }
@@ -470,6 +471,70 @@ func checkSeats(t *testing.T, h *history) {
 		}
 		if steps < 1 || steps > 8 {
 			t.Errorf("%s: seats were bought %d times", license, steps)
+		}
+	}
+}
+
+// checkCapacity checks that the analyzer capacity begins anew with each month, that it runs
+// out in one month, that more is ordered then, and that people without a seat are refused
+// while none is left, and only then.
+func checkCapacity(t *testing.T, h *history) {
+	t.Helper()
+	var before minutes
+	used, usedUp, ordered := 0, 0, 0
+	for i := range h.steps {
+		c := h.steps[i].capacity
+		empty := c.used+unitMinutes > c.allocated
+		refused := h.steps[i].refused[noLicense]
+		if date := time.Unix(h.time(i), 0).UTC(); i > 0 && (c.used < before.used) != (date.Day() == 1 && date.Hour() == 0 && date.Minute() == 0) {
+			t.Fatalf("%d minutes are used at %s, %d before", c.used, date, before.used)
+		}
+		switch {
+		case c.used > c.allocated, refused > 0 && !empty:
+			t.Fatalf("%d of %d minutes are used, and %d are refused", c.used, c.allocated, refused)
+		case c.used < before.used && before.used+unitMinutes > before.allocated:
+			usedUp++
+		case c.used < before.used:
+			used++
+		}
+		if c.allocated != before.allocated && i > 0 {
+			ordered++
+			if c.allocated < before.allocated || before.used+unitMinutes <= before.allocated || c.used > 0 {
+				t.Errorf("%+v was ordered after %+v", c, before)
+			}
+		}
+		before = c
+	}
+	if usedUp != 1 || ordered != 1 || used != 11 {
+		t.Errorf("minutes ran out in %d months, and not in %d; more were ordered %d times", usedUp, used, ordered)
+	}
+}
+
+// TestTokens checks the license of a site with tokens.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	h := readHistory(t, writeHistory(t, HistoryOptions{End: historyEnd, Days: 60, Users: 300, Seed: 1, Tokens: true}))
+	for _, metric := range []string{"qlik_license_seats", "license:qlik_license_seats:max", "qlik_license_capacity_seconds", "site:qlik_license_capacity_used_seconds:max"} {
+		if len(h.sum(metric)) > 0 {
+			t.Errorf("a license with tokens has %s", metric)
+		}
+	}
+	total, user := h.sum("site:qlik_license_tokens:max", `"total"`), h.sum("site:qlik_license_tokens:max", `"user_access"`)
+	login, left := h.sum("site:qlik_license_tokens:max", `"login_access"`), h.sum("site:qlik_license_tokens_available:min")
+	for at, bought := range total {
+		if user[at] < 200 || login[at] < 10 || left[at] < 0 || user[at]+login[at]+left[at] != bought {
+			t.Fatalf("%g tokens, %g for user access, %g for login access, %g left", bought, user[at], login[at], left[at])
+		}
+	}
+	for state, recorded := range map[string]map[int64]float64{"total": total, "user_access": user, "login_access": login, "available": left} {
+		last := historyEnd.Unix() / stepSeconds * stepSeconds
+		if now := h.sum("qlik_license_tokens", `"`+state+`"`); now[last] != recorded[last] {
+			t.Errorf("%s: %g tokens, recorded are %g", state, now[last], recorded[last])
+		}
+	}
+	for _, license := range []string{"user", "login"} {
+		if len(h.sum("qlik_user_license_info", `license="`+license+`"`)) == 0 {
+			t.Errorf("nobody uses %s access", license)
 		}
 	}
 }

@@ -22,6 +22,7 @@ func main() {
 	flag.IntVar(&options.Users, "users", users, "users at the end of it")
 	flag.StringVar(&options.Site, "site", "", "target label site of all series; empty for none")
 	flag.Uint64Var(&options.Seed, "seed", 1, "of the random numbers")
+	flag.BoolVar(&options.Tokens, "tokens", false, "a license with tokens instead of seats and analyzer capacity")
 	end := flag.String("end", "", "when it ends, as in 2026-09-30T18:00:00Z; now unless given")
 	flag.Parse()
 	if err := run(options, *end); err != nil {

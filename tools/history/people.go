@@ -34,15 +34,16 @@ type seen struct {
 	proxies           [proxies]uint8 // sessions
 	held, cools       [proxies]uint8 // slots of sessions, and cooling slots
 	sessions, cooling uint8
-	taken             uint8 // slots
-	near, reached     bool  // states that the rules hold
-	over              bool  // state that the rules hold
-	exceeds           bool  // has been over the limit since the last slot was taken
-	cause             uint8 // index in causeNames plus 1; 0 for none
-	denied            uint8 // lines of the audit logs in the last five minutes
+	taken             uint8    // slots
+	near, reached     bool     // states that the rules hold
+	over              bool     // state that the rules hold
+	exceeds           bool     // has been over the limit since the last slot was taken
+	cause             uint8    // index in causeNames plus 1; 0 for none
+	denied            [2]uint8 // lines of the audit logs in the last five minutes, by reason
 	// Minutes of the day: when the oldest session began, when the next slot becomes free,
-	// and when the last refusal was.
-	oldest, next, deniedAt int
+	// and when the last refusal was, by reason.
+	oldest, next int
+	deniedAt     [2]int
 }
 
 // session is a session of a person. Its times are minutes of a day.
@@ -53,6 +54,9 @@ type session struct {
 	logsOut    bool // ends with a logout instead of a timeout
 	uses       []visit
 }
+
+// refusal is a line of an audit log.
+type refusal struct{ minute, reason int }
 
 // visit is a use of a place. A page that loses its cookie begins a new session each time.
 type visit struct {
@@ -78,8 +82,12 @@ func (h *history) employ(users []qliktest.User) {
 			second: 0.35 * r.Float64(), logsOut: 0.5 * r.Float64(),
 			embeds: r.Float64() < 0.35, hoards: r.Float64() < 0.04,
 		}
-		if p.license == qliktest.Unlicensed && !p.admin {
-			p.keen /= 10
+		switch {
+		case p.license == qliktest.Unlicensed && !p.admin:
+			p.license = h.withoutSeat()
+			p.keen *= 0.4
+		case p.license != qliktest.Unlicensed && h.Tokens:
+			p.license = qliktest.UserAccess
 		}
 		age := int64(365 / growth * -math.Log((float64(order[number])+0.5)/float64(len(users))))
 		p.joined = h.finalDay - age
@@ -119,11 +127,14 @@ func (h *history) installApp() {
 // appLive returns the day on which the mobile app goes live.
 func (h *history) appLive() int64 { return h.finalDay - appBegins }
 
+// ordinary is the amount of work on each day of a week without holidays.
+var ordinary = [...]float64{0.03, 1, 1.03, 1.04, 1, 0.88, 0.05}
+
 // busyness returns the amount of work on a day, relative to an ordinary day.
 func busyness(day int64) float64 {
 	date := time.Unix(day*daySeconds, 0).UTC()
 	_, month, d := date.Date()
-	weekday := [...]float64{0.03, 1, 1.03, 1.04, 1, 0.88, 0.05}[date.Weekday()]
+	weekday := ordinary[date.Weekday()]
 	switch {
 	case month == time.January && d == 1, month == time.May && d == 1, month == time.December && (d == 25 || d == 26):
 		return 0.02
@@ -142,12 +153,12 @@ func closing(day int64) bool { return time.Unix(day*daySeconds, 0).UTC().Day() <
 // of it.
 func (h *history) live(p *person, day int64) {
 	var today [daySteps]seen
-	sessions, refused := h.spend(p, day)
+	sessions, refused := h.spend(p, day, h.capacity.usedUp)
 	for _, s := range sessions {
 		h.show(p, day, s, &today)
 	}
 	if len(sessions) > 0 {
-		h.refuse(p, day, refused, &today)
+		h.refuse(day, refused, &today)
 		h.hold(p, day, &today)
 		h.judge(p, day, sessions, refused, &today)
 		for k := range today {
@@ -168,37 +179,36 @@ func (h *history) live(p *person, day int64) {
 
 // refuse adds the refusals of a person. Refusals within two minutes are the same login,
 // which was tried again.
-func (h *history) refuse(p *person, day int64, refused []int, today *[daySteps]seen) {
+func (h *history) refuse(day int64, refused []refusal, today *[daySteps]seen) {
 	const sameLogin = 2 // minutes
-	slices.Sort(refused)
-	reason := p.reason()
-	for i, minute := range refused {
-		k := (minute + 4) / 5
-		today[k].denied++
-		today[k].deniedAt = minute
+	slices.SortFunc(refused, func(a, b refusal) int { return a.minute - b.minute })
+	for i, r := range refused {
+		k := (r.minute + 4) / 5
+		today[k].denied[r.reason]++
+		today[k].deniedAt[r.reason] = r.minute
 		if s := h.at(day, k); s != nil {
-			s.denied[reason]++
-			if i == 0 || minute-refused[i-1] > sameLogin {
-				s.refused[reason]++
+			s.denied[r.reason]++
+			if i == 0 || r.minute-refused[i-1].minute > sameLogin {
+				s.refused[r.reason]++
 			}
 		}
 	}
 }
 
-// reason returns why a person is refused: the index in refusalReasons.
-func (p *person) reason() int { return boolToInt(p.license == qliktest.Unlicensed) }
-
 // userBegin returns the first step with per-user series.
 func (h *history) userBegin() int { return max(0, len(h.steps)-userDays*daySteps) }
 
-// spend returns the sessions of a person on a day, and the times of refused
-// logins.
-func (h *history) spend(p *person, day int64) (sessions []session, refused []int) {
+// spend returns the sessions of a person on a day, and the refusals. There is no analyzer
+// capacity after a minute of the day.
+func (h *history) spend(p *person, day int64, usedUp int) (sessions []session, refused []refusal) {
 	if day < p.joined || day >= p.left {
 		return nil, nil
 	}
 	r := h.draw(p.number, day)
 	busy := busyness(day)
+	if p.occasional() {
+		busy = h.occasion(day)
+	}
 	switch {
 	case p.service: // reloads, night and day, and never logs out
 		for begin := r.IntN(10); begin < 24*60; begin += 12 {
@@ -217,7 +227,10 @@ func (h *history) spend(p *person, day int64) (sessions []session, refused []int
 		}
 		return sessions, nil
 	}
-	d := &workday{person: p, random: r}
+	d := &workday{person: p, random: r, usedUp: lastMinute + 1}
+	if p.license == qliktest.AnalyzerCapacity {
+		d.usedUp = usedUp
+	}
 	d.work(h.plan(p, day, r))
 	return d.sessions, d.refused
 }
@@ -231,7 +244,11 @@ func (h *history) plan(p *person, day int64, r *rand.Rand) (visits []visit) {
 	broken := p.embeds && day >= h.finalDay-portalBegins && day < h.finalDay-portalEnds
 	minute := 8*60 + 25 + int(40*r.NormFloat64())
 	leaving := min(minute+8*60+int(50*r.NormFloat64()), 22*60)
-	for minute = max(minute, 6*60); minute < leaving; {
+	minute = max(minute, 6*60)
+	if p.occasional() {
+		leaving = min(minute+100, leaving)
+	}
+	for minute < leaving {
 		work := 5 + int(30*r.ExpFloat64())
 		visits = append(visits, visit{place: 0, begin: minute, minutes: work})
 		if r.Float64() < second {
@@ -270,7 +287,8 @@ type workday struct {
 	person   *person
 	random   *rand.Rand
 	sessions []session
-	refused  []int
+	refused  []refusal
+	usedUp   int // minute after which there is no analyzer capacity
 }
 
 const (
@@ -287,8 +305,15 @@ func (d *workday) work(visits []visit) {
 	slices.SortStableFunc(visits, func(a, b visit) int { return a.begin - b.begin })
 	for _, v := range visits {
 		v.begin = min(v.begin, lastMinute)
+		if v.begin < d.usedUp {
+			v.minutes = min(v.minutes, d.usedUp-v.begin)
+		}
 		if i := slices.IndexFunc(d.sessions, func(s session) bool { return s.place == v.place && v.begin < s.end && !s.refused }); i >= 0 && !v.losesCookie {
 			s := &d.sessions[i]
+			if v.begin >= d.usedUp {
+				d.refuse(v, noLicense)
+				continue
+			}
 			s.end = min(max(s.end, v.begin+v.minutes+timeout), lastMinute)
 			s.uses = append(s.uses, v)
 			continue
@@ -297,8 +322,8 @@ func (d *workday) work(visits []visit) {
 	}
 }
 
-// logIn begins a session. The login is refused if the limit is reached or the license is
-// missing. A refused session stays until it times out.
+// logIn begins a session. The login is refused if the limit is reached or no analyzer
+// capacity is left. A refused session stays until it times out.
 func (d *workday) logIn(v visit) {
 	taken, ended, gaveUp := 0, 0, false
 	for _, s := range d.sessions {
@@ -313,19 +338,24 @@ func (d *workday) logIn(v visit) {
 	}
 	s := session{place: v.place, begin: v.begin, end: v.begin + v.minutes + timeout, uses: []visit{v}}
 	switch {
-	case taken+ended >= limit || d.person.license == qliktest.Unlicensed:
+	case v.begin >= d.usedUp || taken+ended >= limit:
 		if gaveUp {
 			return
 		}
 		s.refused, s.end = true, v.begin+timeout
-		for try := range 1 + d.random.IntN(2) {
-			d.refused = append(d.refused, min(v.begin+try, lastMinute))
-		}
+		d.refuse(v, boolToInt(v.begin >= d.usedUp))
 	case d.random.Float64() < d.person.logsOut:
 		s.logsOut, s.end = true, v.begin+v.minutes
 	}
 	s.end = min(s.end, lastMinute)
 	d.sessions = append(d.sessions, s)
+}
+
+// refuse adds the lines of a refusal to the audit log. Some people try again at once.
+func (d *workday) refuse(v visit, reason int) {
+	for try := range 1 + d.random.IntN(2) {
+		d.refused = append(d.refused, refusal{min(v.begin+try, lastMinute), reason})
+	}
 }
 
 // proxy returns the virtual proxy of a place.
@@ -367,7 +397,7 @@ func (h *history) show(p *person, day int64, s session, today *[daySteps]seen) {
 		seen.proxies[proxy]++
 		seen.sessions++
 		seen.oldest = min(seen.oldest, s.begin)
-		if p.license == qliktest.Unlicensed || s.refused {
+		if !p.limited() || s.refused {
 			continue
 		}
 		p.hours |= 1 << (k / hourSteps)
@@ -416,7 +446,7 @@ func (h *history) hold(p *person, day int64, today *[daySteps]seen) {
 			}
 			complete = k
 		}
-		if p.license != qliktest.Unlicensed && s.present() && s.effective() <= 1 {
+		if p.limited() && s.present() && s.effective() <= 1 {
 			near = k
 			if s.effective() <= 0 {
 				reached = k
@@ -430,6 +460,10 @@ func (h *history) hold(p *person, day int64, today *[daySteps]seen) {
 		s.near, s.reached, s.over = held(near), held(reached), held(over)
 	}
 }
+
+// limited reports whether the limit applies to a person: one without any license, like an
+// administrator, takes no slots.
+func (p *person) limited() bool { return p.license != qliktest.Unlicensed }
 
 func (s *seen) present() bool { return s.sessions > 0 || s.cooling > 0 }
 

@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -72,6 +72,7 @@ func (h *history) write(w io.Writer) error {
 	t.refusalRecords()
 	t.causeRecords()
 	t.licenseRecords()
+	t.capacityRecords()
 	t.proxyRecords()
 	detail := max(0, len(h.steps)-detailDays*daySteps)
 	t.detailedLinks(detail)
@@ -226,7 +227,10 @@ func (t *text) licenseRecords() {
 
 func (t *text) seats(name, labels string, from int, value func(seats) uint16) {
 	t.family(name, "gauge")
-	for number, license := range seatLicenses {
+	if t.Tokens {
+		return // they have no seats
+	}
+	for number, license := range t.licenses {
 		t.series(name, fmt.Sprintf("license=%q,%s", labelOf(license), labels), from, always(func(i int) int {
 			return int(value(t.steps[i].seats[number]))
 		}))
@@ -235,7 +239,7 @@ func (t *text) seats(name, labels string, from int, value func(seats) uint16) {
 
 func (t *text) activeUsers(name, labels string, from int) {
 	t.family(name, "gauge")
-	for number, license := range seatLicenses {
+	for number, license := range t.licenses {
 		for window, days := range activeWindows {
 			t.series(name, fmt.Sprintf("license=%q,window=\"%dd\",%s", labelOf(license), days, labels), from, always(func(i int) int {
 				return int(t.steps[i].seats[number].active[window])
@@ -246,10 +250,20 @@ func (t *text) activeUsers(name, labels string, from int) {
 
 // labelOf returns the value of the label license.
 func labelOf(license qliktest.License) string {
-	if license == qliktest.Unlicensed {
-		return "none"
+	if license == qliktest.AnalyzerCapacity {
+		return qlik.LicenseAnalyzerCapacity
 	}
 	return strings.ToLower(string(license))
+}
+
+// licenseLabel returns the license of a person, as far as the exporter knows it. Where there
+// is analyzer capacity or login access, nobody certainly has no license, and only somebody
+// who works on it is known to use it.
+func (p *person) licenseLabel(s *seen) string {
+	if !p.limited() || p.occasional() && s.taken == 0 {
+		return qlik.LicenseUnknown
+	}
+	return labelOf(p.license)
 }
 
 // sum adds up the values of the links of a virtual proxy or a node, if any of
@@ -394,7 +408,10 @@ func (t *text) detailedLinks(from int) {
 	}
 }
 
+// refusalReasons are the values of the label reason. noLicense is the index of the second.
 var refusalReasons = [2]string{"session_limit", "no_license"}
+
+const noLicense = 1
 
 // refusalRecords writes the refused logins of the last day. The rule takes the increase over
 // a day between the samples of the counter. The first of these is a step later than a day
@@ -418,6 +435,7 @@ func (t *text) detailedLicenses(from int) {
 		t.seats(m.metric, t.target(), from, m.value)
 	}
 	t.activeUsers("qlik_license_users_active", t.target(), from)
+	t.detailedCapacity(from)
 	t.gauge("qlik_license_expiry_timestamp_seconds", t.target(), from, t.licenseExpiry)
 	t.gauge("qlik_license_valid", t.target(), from, valid)
 }
@@ -426,7 +444,6 @@ func (t *text) detailedLicenses(from int) {
 func (t *text) users() {
 	target, record := t.target(), t.record()
 	present := func(s *seen) bool { return s.present() }
-	licensed := func(p *person) bool { return p.license != qliktest.Unlicensed }
 
 	t.family("qlik_user_sessions", "gauge")
 	t.series("qlik_user_sessions", t.anonymous(), t.userBegin(), func(i int) (float64, bool) {
@@ -451,7 +468,7 @@ func (t *text) users() {
 		return float64(limit - int(s.sessions)), s.manySessions()
 	})
 	t.everyUser("user:qlik_user_effective_headroom:min", record, func(p *person, s *seen, _ int) (float64, bool) {
-		return float64(s.effective()), present(s) && licensed(p) && s.effective() <= 1
+		return float64(s.effective()), present(s) && p.limited() && s.effective() <= 1
 	})
 	t.everyUser("qlik_user_cooling_slots", target, func(_ *person, s *seen, _ int) (float64, bool) {
 		return float64(s.cooling), s.cooling > 0
@@ -469,14 +486,16 @@ func (t *text) users() {
 	})
 	t.family("qlik_user_license_info", "gauge")
 	for _, p := range t.people {
-		t.user("qlik_user_license_info", fmt.Sprintf("license=%q,%s", labelOf(p.license), labelsOf(p, target)), p, func(s *seen, _ int) (float64, bool) {
-			return 1, present(s)
-		})
+		labels := []string{qlik.LicenseUnknown}
+		if p.limited() {
+			labels = append(labels, labelOf(p.license))
+		}
+		for _, license := range labels {
+			t.user("qlik_user_license_info", fmt.Sprintf("license=%q,%s", license, labelsOf(p, target)), p, func(s *seen, _ int) (float64, bool) {
+				return 1, present(s) && p.licenseLabel(s) == license
+			})
+		}
 	}
-	t.everyUser("user:qlik_user_unlicensed:last15m", record, func(p *person, _ *seen, i int) (float64, bool) {
-		now := i - t.userBegin()
-		return 1, !licensed(p) && slices.ContainsFunc(p.recent[max(0, now-2):now+1], func(s seen) bool { return s.present() })
-	})
 	t.userStates(record)
 	t.userEvents(target)
 	t.userCauses()
@@ -521,7 +540,7 @@ func (t *text) userStates(record string) {
 			for _, state := range states {
 				var last int64
 				t.user(name, fmt.Sprintf("state=%q,%s", state.name, labelsOf(p, record)), p, func(s *seen, i int) (float64, bool) {
-					in := p.license != qliktest.Unlicensed && s.present() && state.in(s)
+					in := p.limited() && s.present() && state.in(s)
 					if in {
 						last = t.time(i)
 					}
@@ -546,14 +565,14 @@ func (t *text) userEvents(target string) {
 			if s.present() {
 				seenAt = t.time(i)
 			}
-			return value(times, last), times > 0 && t.time(i)-seenAt < kept && p.license != qliktest.Unlicensed
+			return value(times, last), times > 0 && t.time(i)-seenAt < kept && p.limited()
 		}
 	}
-	denied := func(value func(times int, last int64) float64) func(s *seen, i int) (float64, bool) {
+	denied := func(reason int, value func(times int, last int64) float64) func(s *seen, i int) (float64, bool) {
 		times, last := 0, int64(0)
 		return func(s *seen, i int) (float64, bool) {
-			if s.denied > 0 {
-				times, last = times+int(s.denied), t.time(i)/daySeconds*daySeconds+int64(s.deniedAt)*60
+			if s.denied[reason] > 0 {
+				times, last = times+int(s.denied[reason]), t.time(i)/daySeconds*daySeconds+int64(s.deniedAt[reason])*60
 			}
 			return value(times, last), times > 0 && t.time(i)-last < kept
 		}
@@ -568,17 +587,18 @@ func (t *text) userEvents(target string) {
 	for _, p := range t.people {
 		t.user("qlik_user_last_limit_reached_timestamp_seconds", labelsOf(p, target), p, reached(p, last))
 	}
-	t.family("qlik_user_access_denied_total", "counter")
-	for _, p := range t.people {
-		t.user("qlik_user_access_denied_total", reasonOf(p)+labelsOf(p, target), p, denied(times))
+	for _, m := range []struct {
+		name, kind string
+		value      func(times int, last int64) float64
+	}{
+		{"qlik_user_access_denied_total", "counter", times},
+		{"qlik_user_last_access_denied_timestamp_seconds", "gauge", last},
+	} {
+		t.family(m.name, m.kind)
+		for _, p := range t.people {
+			for number, reason := range refusalReasons {
+				t.user(m.name, fmt.Sprintf("reason=%q,%s", reason, labelsOf(p, target)), p, denied(number, m.value))
+			}
+		}
 	}
-	t.family("qlik_user_last_access_denied_timestamp_seconds", "gauge")
-	for _, p := range t.people {
-		t.user("qlik_user_last_access_denied_timestamp_seconds", reasonOf(p)+labelsOf(p, target), p, denied(last))
-	}
-}
-
-// reasonOf returns the value of the label reason for a refused person.
-func reasonOf(p *person) string {
-	return fmt.Sprintf("reason=%q,", refusalReasons[p.reason()])
 }
