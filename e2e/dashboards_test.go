@@ -25,7 +25,7 @@ type look struct {
 	dashboard  string            // uid
 	variables  map[string]string // selected values, by name
 	begin, end time.Time
-	interval   time.Duration // scrape interval, as configured in Grafana's data source
+	interval   time.Duration     // scrape interval, as configured in Grafana's data source
 	defaults   map[string]string // initial values of variables with a fixed list
 	// Queries that may return no data, with the reason. The key is a panel's
 	// title and the letter of the query, "variable" and its name, or "annotation"

@@ -47,19 +47,13 @@ func TestHistory(t *testing.T) {
 
 	data := filepath.Join(dir, "data")
 	begin = time.Now()
-	// Each block requires reading the whole file, so there are only a few.
-	output, err := exec.Command("promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=13122h", text, data).CombinedOutput()
-	if err != nil {
-		t.Fatalf("promtool: %v\n%s", err, output)
-	}
+	importBlocks(t, text, data)
 	t.Logf("promtool imports them in %s", since(begin))
-
-	address := "127.0.0.1:" + freePort(t)
-	p := start(t, exec.Command("prometheus", "--config.file=/dev/null", "--storage.tsdb.path="+data,
-		"--storage.tsdb.retention.time=10y", // the default would delete most of the history
-		"--web.listen-address="+address))
-	p.waitReady(t, "http://"+address+"/-/ready")
-	prometheus := &server{p, queryAPI(t, address), address, data}
+	prometheus := serveHistory(t, data)
+	predictions := writePredictions(t, prometheus, end)
+	prometheus.stop(t)
+	importBlocks(t, predictions, data)
+	prometheus = serveHistory(t, data)
 
 	t.Run("the dashboard shows the year", func(t *testing.T) {
 		for _, site := range []string{"demo", ".*"} {
@@ -74,11 +68,23 @@ func TestHistory(t *testing.T) {
 				fmt.Sprintf("%s in %s", slowest.query, slowest.took))
 		}
 	})
+	t.Run("the dashboard answers a planner", func(t *testing.T) { checkPlanner(t, prometheus, end) })
 	t.Run("rules say the same", func(t *testing.T) {
 		// One second after each sample, so that no sample is on the edge of a
 		// window.
 		checkRecorded(t, prometheus, prometheusv1.Range{Start: end.Add(-24*time.Hour + time.Second), End: end.Add(time.Second), Step: 5 * time.Minute})
 	})
+}
+
+// serveHistory starts a Prometheus that serves a history and scrapes nothing.
+func serveHistory(t *testing.T, data string) *server {
+	t.Helper()
+	address := "127.0.0.1:" + freePort(t)
+	p := start(t, exec.Command("prometheus", "--config.file=/dev/null", "--storage.tsdb.path="+data,
+		"--storage.tsdb.retention.time=10y", // the default would delete most of the history
+		"--web.listen-address="+address))
+	p.waitReady(t, "http://"+address+"/-/ready")
+	return &server{p, queryAPI(t, address), address, data}
 }
 
 // noMinutes returns the queries of the capacity dashboard that return no data of a site

@@ -1,0 +1,193 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
+)
+
+// writePredictions evaluates the rules that predict, over the last hour of a history, and
+// writes their results as OpenMetrics. A rule can read what another one records: the
+// expression of that one is put in its place.
+func writePredictions(t *testing.T, p *server, end time.Time) (file string) {
+	t.Helper()
+	var rules struct {
+		Groups []struct {
+			Name  string
+			Rules []struct{ Record, Expr string }
+		}
+	}
+	if err := yaml.Unmarshal(readFile(t, rulesFile), &rules); err != nil {
+		t.Fatal(err)
+	}
+	names, _, _, err := p.api.LabelValues(t.Context(), model.MetricNameLabel, nil, end.Add(-time.Hour), end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	var predicted []string
+	expressions := make(map[string]string)
+	for _, group := range rules.Groups {
+		for _, rule := range group.Rules {
+			predicts := group.Name == "qlik-forecasts" || group.Name == "qlik-capacity"
+			written := rule.Record == "" || slices.Contains(names, model.LabelValue(rule.Record))
+			if !predicts || written || strings.Contains(rule.Record, "license_tokens") { // a site with seats has no tokens
+				continue
+			}
+			expr := rule.Expr
+			for _, name := range predicted {
+				expr = regexp.MustCompile(regexp.QuoteMeta(name)+`\b([^:{]|$)`).ReplaceAllString(expr, "("+expressions[name]+")$1")
+			}
+			predicted, expressions[rule.Record] = append(predicted, rule.Record), expr
+			value, _, _, err := p.api.QueryRange(t.Context(), expr, prometheusv1.Range{Start: end.Add(-time.Hour), End: end, Step: 15 * time.Minute})
+			if err != nil {
+				t.Fatalf("%s: %v; %s", rule.Record, err, expr)
+			}
+			fmt.Fprintf(&text, "# TYPE %s gauge\n", rule.Record)
+			for _, series := range value.(model.Matrix) {
+				delete(series.Metric, model.MetricNameLabel)
+				labels := strings.ReplaceAll(series.Metric.String(), `", `, `",`) // OpenMetrics has no spaces there
+				for _, sample := range series.Values {
+					fmt.Fprintf(&text, "%s%s %v %d\n", rule.Record, labels, float64(sample.Value), sample.Timestamp.Unix())
+				}
+			}
+		}
+	}
+	file = filepath.Join(t.TempDir(), "predictions.om")
+	if err := os.WriteFile(file, []byte(text.String()+"# EOF\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// importBlocks adds OpenMetrics to the data of a Prometheus that does not run.
+func importBlocks(t *testing.T, text, data string) {
+	t.Helper()
+	// Each block requires reading the whole file, so there are only a few.
+	output, err := exec.Command("promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=13122h", text, data).CombinedOutput()
+	if err != nil {
+		t.Fatalf("promtool: %v\n%s", err, output)
+	}
+}
+
+// checkPlanner checks that the first panels of the dashboard answer a planner's questions
+// as queries of the exporter's own metrics do.
+func checkPlanner(t *testing.T, p *server, end time.Time) {
+	t.Helper()
+	l := &look{prometheus: p, dashboard: "qlik-capacity", begin: end, end: end, variables: map[string]string{"job": "qlik", "site": "demo", "refusals": "10"}}
+	shown := func(panel, ref string) *model.Sample {
+		t.Helper()
+		vector := vector(t, p, l.fill(t, panelQuery(t, l.dashboard, panel, ref)), end)
+		if len(vector) != 1 {
+			t.Fatalf("%s %s shows %v", panel, ref, vector)
+		}
+		return vector[0]
+	}
+
+	// When do seats run out? A straight line through one value a day of 13 weeks.
+	soonest, license := math.Inf(1), model.LabelValue("")
+	for _, name := range []model.LabelValue{"analyzer", "professional"} {
+		var days, allocated []float64
+		for day := range 91 {
+			at := end.AddDate(0, 0, -day).Truncate(24 * time.Hour)
+			if value := number(t, p, fmt.Sprintf("license:qlik_license_seats_allocated:max{license=%q}", name), at); at.After(end.AddDate(0, 0, -91)) {
+				days, allocated = append(days, at.Sub(end).Hours()/24), append(allocated, value)
+			}
+		}
+		free := number(t, p, fmt.Sprintf("qlik_license_seats_available{license=%q}", name), end)
+		if left := (free - 0.5) / slope(days, allocated); left > 0 && left < soonest {
+			soonest, license = left, name
+		}
+	}
+	runOut := shown("Seats run out in", "A")
+	expect(t, runOut.Metric["license"] == license && math.Abs(float64(runOut.Value)-max(soonest, 1)) < 0.1,
+		fmt.Sprintf("%s seats run out in %.1f days", license, soonest), runOut)
+
+	// When do refusals exceed ten a week?
+	above := 0
+	for week := range 13 {
+		// The dashboard adds up days of UTC.
+		at := end.AddDate(0, 0, -7*week).Truncate(7 * 24 * time.Hour)
+		if number(t, p, `sum(sum_over_time(reason:qlik_logins_refused:increase1d{reason="session_limit"}[7d:1d]))`, at) > 10 {
+			above++
+		}
+	}
+	expect(t, int(shown("Weeks above $refusals", "A").Value) == above, fmt.Sprintf("more than 10 logins were refused in %d of 13 weeks", above), shown("Weeks above $refusals", "A"))
+	midnight := end.Truncate(24 * time.Hour)
+	refused := number(t, p, `sum(increase(qlik_logins_refused_total{reason="session_limit"}[7d]))`, midnight)
+	tile := float64(shown("Refused in 7 days", "A").Value)
+	expect(t, refused > 0 && math.Abs(refused-tile) < 1, fmt.Sprintf("%.1f logins were refused in the last seven days", refused), tile)
+
+	// Which virtual proxy drives it?
+	driver := shown("Driven by", "A")
+	most := vector(t, p, `topk(1, sum by (virtual_proxy) (sum_over_time(qlik_slots_at_limit[28d])))`, end)[0]
+	all := number(t, p, `sum(sum_over_time(qlik_slots_at_limit[28d]))`, end)
+	expect(t, driver.Metric["virtual_proxy"] == most.Metric["virtual_proxy"] && math.Abs(float64(driver.Value)-float64(most.Value)/all) < 0.01,
+		fmt.Sprintf("%.0f %% of the slots at the limit are on %s", 100*float64(most.Value)/all, most.Metric["virtual_proxy"]), driver)
+}
+
+// slope returns the slope of the straight line that fits points best.
+func slope(x, y []float64) float64 {
+	mean := func(values []float64) (sum float64) {
+		for _, value := range values {
+			sum += value / float64(len(values))
+		}
+		return sum
+	}
+	xMean, yMean, over, under := mean(x), mean(y), 0.0, 0.0
+	for i := range x {
+		over += (x[i] - xMean) * (y[i] - yMean)
+		under += (x[i] - xMean) * (x[i] - xMean)
+	}
+	return over / under
+}
+
+// panelQuery returns a query of a panel.
+func panelQuery(t *testing.T, dashboard, panel, ref string) string {
+	t.Helper()
+	var file struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ RefID, Expr string }
+		}
+	}
+	if err := json.Unmarshal(readFile(t, filepath.Join(repository, "dashboards", dashboard+".json")), &file); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range file.Panels {
+		for _, target := range p.Targets {
+			if p.Title == panel && target.RefID == ref {
+				return target.Expr
+			}
+		}
+	}
+	t.Fatalf("%s has no %s %s", dashboard, panel, ref)
+	return ""
+}
+
+func vector(t *testing.T, p *server, query string, at time.Time) model.Vector {
+	t.Helper()
+	value, warnings, _, err := p.api.Query(t.Context(), query, at)
+	vector, ok := value.(model.Vector)
+	if err != nil || len(warnings) > 0 || !ok || len(vector) == 0 {
+		t.Fatalf("%s: %v, %v, %v", query, value, warnings, err)
+	}
+	return vector
+}
+
+func number(t *testing.T, p *server, query string, at time.Time) float64 {
+	t.Helper()
+	return float64(vector(t, p, query, at)[0].Value)
+}
