@@ -97,20 +97,6 @@ func importHistory(t *testing.T, path, data string, options []string) {
 	t.Logf("promtool imports it in %s: %s", since(begin), strings.Fields(shell(t, "du -sh "+data))[0])
 }
 
-// noMinutes returns the queries of the capacity dashboard that return no data of a site
-// without analyzer capacity and tokens, and another one with its reason.
-func noMinutes(query, reason string) map[string]string {
-	empty := map[string]string{query: reason}
-	for panel, queries := range map[string]string{
-		"Analyzer capacity used": "A", "Analyzer capacity lasts until": "A", "Analyzer capacity, minutes": "ABC", "Tokens last until": "A", "Tokens": "ABCDE",
-	} {
-		for _, letter := range queries {
-			empty[fmt.Sprintf("%s %c", panel, letter)] = "the license has neither capacity nor tokens"
-		}
-	}
-	return empty
-}
-
 // checkRecorded checks that the recorded series in the history match what the
 // rules compute from the rest of the history.
 func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
