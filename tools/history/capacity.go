@@ -39,15 +39,17 @@ func (p *person) occasional() bool {
 // occasion returns the busyness of people without a seat: they look at the figures of a
 // month at its end, and at the stocktaking.
 func (h *history) occasion(day int64) float64 {
-	busy := busyness(day)
 	date := time.Unix(day*daySeconds, 0).UTC()
-	if date.AddDate(0, 0, 5).Month() != date.Month() {
-		busy *= 2
+	switch {
+	case publicHoliday(date):
+		return busyness(day)
+	case h.isStocktaking(date):
+		return 3 * ordinary[date.Weekday()]
+	case date.AddDate(0, 0, 5).Month() != date.Month():
+		return 2 * busyness(day)
+	default:
+		return busyness(day)
 	}
-	if h.isStocktaking(date) {
-		busy = max(busy, ordinary[date.Weekday()]) * 3
-	}
-	return busy
 }
 
 func (h *history) isStocktaking(date time.Time) bool {

@@ -438,7 +438,7 @@ func (d *days) check() {
 	}
 	live := 365 - appBegins
 	before, first, last := d.sum(live-28, live, refused), d.sum(live, live+56, refused), d.sum(366-56, 366, refused)
-	if before == 0 || first < 2*before || last < 2*first || last > 2*users {
+	if before == 0 || first < 2*before || last < 2*first || last > 3*users {
 		d.Errorf("%d refusals in four weeks before the mobile app, then %d in eight weeks, and %d in the last eight", before, first, last)
 	}
 	const mobile = 4
@@ -471,6 +471,63 @@ func checkSeats(t *testing.T, h *history) {
 		}
 		if steps < 1 || steps > 8 {
 			t.Errorf("%s: seats were bought %d times", license, steps)
+		}
+	}
+}
+
+// TestSeasons checks that each season looks like that of the year before, with more people.
+func TestSeasons(t *testing.T) {
+	t.Parallel()
+	h := newHistory(HistoryOptions{End: historyEnd, Days: 730, Users: users, Seed: 1})
+	h.simulate()
+	work := make(map[string][2]int) // user-steps of a month, by year
+	for i := range h.steps {
+		month, year := time.Unix(h.time(i), 0).UTC().Format("January"), (len(h.steps)-1-i)/(365*daySteps)
+		of := work[month]
+		of[year] += h.usersAt(i)
+		work[month] = of
+	}
+	for month, of := range work {
+		if ratio := float64(of[0]) / float64(of[1]); ratio < 1.2 || ratio > 1.6 {
+			t.Errorf("%s: %.2f times the work of the year before", month, ratio)
+		}
+	}
+	for year := range 2 {
+		if summer := work["August"][year]; summer*10 > work["June"][year]*9 || summer*10 > work["October"][year]*9 {
+			t.Errorf("nobody is on vacation in August: %v", work)
+		}
+	}
+}
+
+// TestHolidays checks that a day's work is what people expect of the date.
+func TestHolidays(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		date            string
+		atLeast, atMost float64
+	}{
+		{"2024-03-29", 0, 0.1}, // Good Friday
+		{"2025-04-21", 0, 0.1}, // Easter Monday
+		{"2026-04-06", 0, 0.1},
+		{"2027-03-29", 0, 0.1},
+		{"2038-04-26", 0, 0.1},
+		{"2026-05-14", 0, 0.1}, // Ascension Day
+		{"2026-05-15", 0.3, 0.6},
+		{"2026-05-25", 0, 0.1}, // Whit Monday
+		{"2026-12-25", 0, 0.1},
+		{"2026-12-29", 0.3, 0.5},
+		{"2026-12-31", 0, 0.3},
+		{"2026-08-12", 0.6, 0.75},
+		{"2026-07-22", 0.75, 0.9},
+		{"2026-09-16", 1, 1.1},
+		{"2026-09-19", 0, 0.1}, // a Saturday
+	} {
+		date, err := time.Parse(time.DateOnly, c.date)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if busy := busyness(date.Unix() / daySeconds); busy < c.atLeast || busy > c.atMost {
+			t.Errorf("%s: %g of an ordinary day", date.Format("Mon 2 Jan 2006"), busy)
 		}
 	}
 }

@@ -120,31 +120,12 @@ func (h *history) installApp() {
 		if r.Float64() < 0.6 && !p.admin && !p.service {
 			p.appFrom = h.appLive() + r.Int64N(appBegins)
 		}
-		p.losesCookie = r.Float64() < 0.25
+		p.losesCookie = r.Float64() < 0.3
 	}
 }
 
 // appLive returns the day on which the mobile app goes live.
 func (h *history) appLive() int64 { return h.finalDay - appBegins }
-
-// ordinary is the amount of work on each day of a week without holidays.
-var ordinary = [...]float64{0.03, 1, 1.03, 1.04, 1, 0.88, 0.05}
-
-// busyness returns the amount of work on a day, relative to an ordinary day.
-func busyness(day int64) float64 {
-	date := time.Unix(day*daySeconds, 0).UTC()
-	_, month, d := date.Date()
-	weekday := ordinary[date.Weekday()]
-	switch {
-	case month == time.January && d == 1, month == time.May && d == 1, month == time.December && (d == 25 || d == 26):
-		return 0.02
-	case month == time.December && d >= 21, month == time.January && d <= 5:
-		return 0.4 * weekday
-	case month == time.July && d >= 15, month == time.August:
-		return 0.75 * weekday
-	}
-	return weekday
-}
 
 // closing reports whether the finance department is closing the books of a month.
 func closing(day int64) bool { return time.Unix(day*daySeconds, 0).UTC().Day() <= 5 }
@@ -265,7 +246,7 @@ func (h *history) plan(p *person, day int64, r *rand.Rand) (visits []visit) {
 				visits = append(visits, visit{place: portalPlace, begin: view + r.IntN(2), minutes: 3, losesCookie: true})
 			}
 		}
-		if day >= p.appFrom && r.Float64() < 0.45 {
+		if day >= p.appFrom && r.Float64() < 0.5 {
 			look := visit{place: appPlace, begin: minute + r.IntN(work), minutes: 3, losesCookie: p.losesCookie}
 			visits = append(visits, look)
 			if p.losesCookie {
