@@ -10,16 +10,24 @@
 //   - Variables: datasource; job, a single value, matched with job="$job"; site, several
 //     values or all, matched with site=~"$site". All is .*, which also matches the empty
 //     label, because a single site does not need a label. The user dashboard also has
-//     user_directory and user_id. Variables refresh when the time range changes.
+//     user_directory and user_id, whose first values are those of the user who is worst
+//     off. Variables refresh when the time range changes.
+//   - The user dashboard has hidden variables for what a panel cannot do: the first eight
+//     virtual proxies of the user by name, each of which has a color of its own, and a
+//     command, which is empty unless every shell takes the name of the user literally.
 //   - A query is correct across a restart (rates and increases use $__rate_interval, or
 //     $__range for the selected time range) and with two exporters of a site (max by,
 //     min by, or without (instance, pod), before any sum).
-//   - Colors have one meaning: one slot left is orange, no slot left is red, over the
-//     limit is dark-red, cooling is blue, good is green, sessions are purple. Neutral
-//     values have the text color in a stat panel and a palette color in a graph. Missing
-//     values are neutral: the first threshold is text or transparent.
+//   - Colors have one meaning where they stand for a state: locked out is red, no slot
+//     left is orange, one slot left is yellow. What is normal has no color, so that what
+//     is not stands out. Missing values are neutral: the first threshold is text or
+//     transparent.
+//   - Names of virtual proxies have fixed colors that also color-blind readers can tell
+//     apart, on dark and light backgrounds.
+//   - No line crosses a gap in the data.
 //   - A panel that can be empty explains why instead of showing "No data" (noValue).
-//   - Titles of stat panels fit on a screen of 800 pixels.
+//   - Titles fit on a screen of 800 pixels.
+//   - Times are values with a unit for dates, so that they are in the reader's time zone.
 //   - A link to another dashboard keeps the variables. It also keeps the time range,
 //     except for links from and to qlik-capacity, which shows months.
 //   - Annotations show firing alerts: those of the site, and on the user dashboard also
@@ -42,14 +50,18 @@ var files embed.FS
 // DefaultJob is the job that the dashboards show when you open them.
 const DefaultJob = "qlik"
 
-// defaultSessionsURL is the address of the sessions page in the embedded files.
-const defaultSessionsURL = "https://qlik-exporter.example.com/sessions"
+// Addresses in the embedded files.
+const (
+	defaultSessionsURL = "https://qlik-exporter.example.com/sessions"
+	defaultRunbookURL  = "https://github.com/qlik-exporter/qlik_exporter/blob/main/alerts/runbook.md"
+)
 
 // Options adapts the dashboards to an installation. An empty field keeps the value of
 // the embedded files.
 type Options struct {
 	Job         string // job under which Prometheus scrapes the exporter
 	SessionsURL string // address of the sessions page; links append /user and the user
+	RunbookURL  string // address of the published runbook.md; links append # and a section
 }
 
 // Files returns the content of the files by their paths: the dashboards in dashboards/,
@@ -78,15 +90,21 @@ func Files(options Options) (map[string][]byte, error) {
 }
 
 // replacer returns a replacer that sets the initial value of the variable job and the
-// address of the sessions page. A test ensures that it replaces nothing else.
+// addresses in links. A test ensures that it replaces nothing else.
 func (o Options) replacer() (*strings.Replacer, error) {
 	var pairs []string
-	if o.SessionsURL != "" {
-		address, err := json.Marshal(strings.TrimRight(o.SessionsURL, "/"))
+	for _, link := range []struct{ embedded, address, end string }{
+		{defaultSessionsURL, strings.TrimRight(o.SessionsURL, "/"), "/"},
+		{defaultRunbookURL, o.RunbookURL, "#"},
+	} {
+		if link.address == "" {
+			continue
+		}
+		address, err := json.Marshal(link.address)
 		if err != nil {
 			return nil, err
 		}
-		pairs = append(pairs, defaultSessionsURL+"/", strings.Trim(string(address), `"`)+"/")
+		pairs = append(pairs, link.embedded+link.end, strings.Trim(string(address), `"`)+link.end)
 	}
 	if o.Job != "" {
 		if !utf8.ValidString(o.Job) {

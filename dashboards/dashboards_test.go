@@ -21,6 +21,7 @@ import (
 	"go.yaml.in/yaml/v2"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/assets"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 type dashboard struct {
@@ -51,6 +52,10 @@ type variable struct {
 	Query                       any
 	Current                     struct{ Text, Value any }
 	Datasource                  json.RawMessage
+
+	Regex       string
+	Hide, Sort  int
+	SkipURLSync bool
 }
 
 type panel struct {
@@ -60,7 +65,17 @@ type panel struct {
 	Datasource               json.RawMessage
 	Targets                  []target
 	FieldConfig              struct {
-		Defaults  struct{ Unit, NoValue string }
+		Defaults struct {
+			Unit, NoValue   string
+			Links, Mappings json.RawMessage
+			Custom          struct{ SpanNulls json.RawMessage }
+			Thresholds      struct {
+				Steps []struct {
+					Color string
+					Value *float64
+				}
+			}
+		}
 		Overrides []struct {
 			Matcher    struct{ ID, Options string }
 			Properties []struct {
@@ -70,8 +85,9 @@ type panel struct {
 		}
 	}
 	Options struct {
-		Content string
-		SortBy  []struct{ DisplayName string }
+		Content   string
+		ColorMode string
+		SortBy    []struct{ DisplayName string }
 	}
 	Transformations []struct {
 		ID      string
@@ -259,7 +275,8 @@ func TestVariables(t *testing.T) {
 		want := []string{"datasource", "job", "site"}
 		switch name {
 		case "qlik-user":
-			want = append(want, "user_directory", "user_id")
+			want = append(want, "user_directory", "user_id", "virtual_proxy_1", "virtual_proxy_2", "virtual_proxy_3", "virtual_proxy_4",
+				"virtual_proxy_5", "virtual_proxy_6", "virtual_proxy_7", "virtual_proxy_8", "command")
 		case "qlik-capacity":
 			want = append(want, "refusals")
 		}
@@ -286,13 +303,16 @@ func TestVariables(t *testing.T) {
 				}
 			}
 			for _, matcher := range regexp.MustCompile(`(\w+)(=~?)"\$(\w+)\|?"`).FindAllStringSubmatch(expr, -1) {
-				if label, operator := matcher[1], matcher[2]; label != matcher[3] || (operator == "=~") != (label == "site") {
+				if label, operator := matcher[1], matcher[2]; label != numbered.ReplaceAllString(matcher[3], "") || (operator == "=~") != (label == "site") {
 					t.Errorf("%s: %s, in %s", name, matcher[0], expr)
 				}
 			}
 		}
 	}
 }
+
+// numbered is the end of the name of a variable that is one of several alike.
+var numbered = regexp.MustCompile(`_\d$`)
 
 // expressions returns all expressions of a dashboard: of panels, variables and
 // annotations.
@@ -368,15 +388,27 @@ func TestLinks(t *testing.T) {
 			t.Errorf("%s links to %q, want %q", name, linked, others)
 		}
 		for _, p := range d.every() {
-			for _, override := range p.FieldConfig.Overrides {
-				for _, property := range override.Properties {
-					if property.ID == "links" {
-						checkDataLinks(t, name+", "+p.Title, property.Value, d, all, &p)
-					}
-				}
+			if links := p.FieldConfig.Defaults.Links; links != nil {
+				checkDataLinks(t, name+", "+p.Title, links, d, all, &p)
+			}
+			for _, links := range p.properties("links") {
+				checkDataLinks(t, name+", "+p.Title, links, d, all, &p)
 			}
 		}
 	}
+}
+
+// properties returns the values of a property that a panel sets for some fields.
+func (p *panel) properties(id string) map[string]json.RawMessage {
+	values := make(map[string]json.RawMessage)
+	for _, override := range p.FieldConfig.Overrides {
+		for _, property := range override.Properties {
+			if property.ID == id {
+				values[override.Matcher.Options] = property.Value
+			}
+		}
+	}
+	return values
 }
 
 func checkDataLinks(t *testing.T, where string, value json.RawMessage, from *dashboard, all map[string]*dashboard, p *panel) {
@@ -391,7 +423,7 @@ func checkDataLinks(t *testing.T, where string, value json.RawMessage, from *das
 			t.Fatalf("%s: %v", where, err)
 		}
 		to := all[strings.TrimPrefix(parsed.Path, "/d/")]
-		toPage := strings.HasPrefix(link.URL, defaultSessionsURL+"/user?user=")
+		toPage := strings.HasPrefix(link.URL, defaultSessionsURL+"/user?user=") || strings.HasPrefix(link.URL, defaultRunbookURL+"#${__data.fields.")
 		switch {
 		case toPage:
 			to = all["qlik-user"] // the page reads only the site, and ignores the variable
@@ -563,11 +595,11 @@ var words = strings.Fields(`and or unless on ignoring by without group_left grou
 	sum min max avg count count_values topk bottomk quantile
 	abs ceil changes clamp clamp_max clamp_min count_over_time avg_over_time max_over_time min_over_time sum_over_time last_over_time
 	quantile_over_time day_of_week hour histogram_quantile increase label_join label_replace predict_linear rate round scalar sort sort_desc time
-	timestamp vector deriv label_values`)
+	timestamp vector deriv label_values group query_result`)
 
 var (
 	strs      = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
-	replaces  = regexp.MustCompile(`"(\w+)", (?:"[^"]*", "\w*", "[^"]*"\s*\)|hour\(|day_of_week\()`) // in label_replace and count_values: the new label
+	replaces  = regexp.MustCompile(`"(\w+)"(?:(?:, "(?:[^"\\]|\\.)*")+\s*\)|, (?:hour|day_of_week)\()`) // in label_replace, label_join and count_values: the new label
 	windows   = regexp.MustCompile(`\$\w+|\[[^\]]*\]|\boffset\s+\S+|\b\d[\w.]*`)
 	selectors = regexp.MustCompile(`([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}`)
 	matchers  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)`)
@@ -662,7 +694,7 @@ func write(dir string, options Options) error {
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	const job = "qlik \"sense\"\\ \u00e4"
-	for _, options := range []Options{{}, {Job: job}, {SessionsURL: "https://qlik.acme.test:9986/x/sessions/"}} {
+	for _, options := range []Options{{}, {Job: job}, {SessionsURL: "https://qlik.acme.test:9986/x/sessions/", RunbookURL: "https://wiki.acme.test/qlik?page=1"}} {
 		dir := filepath.Join(t.TempDir(), "new", "folder")
 		if err := write(dir, options); err != nil {
 			t.Fatal(err)
@@ -677,11 +709,13 @@ func TestWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			if options.SessionsURL != "" {
-				linked := bytes.ReplaceAll(content, []byte(strings.TrimRight(options.SessionsURL, "/")), []byte(defaultSessionsURL))
-				if changed := !bytes.Equal(linked, content); changed != (name == "qlik-overview" || name == "qlik-user") {
-					t.Errorf("%s links to the sessions page: %t", name, changed)
+				for address, embedded := range map[string]string{strings.TrimRight(options.SessionsURL, "/"): defaultSessionsURL, options.RunbookURL: defaultRunbookURL} {
+					linked := bytes.ReplaceAll(content, []byte(address), []byte(embedded))
+					if changed := !bytes.Equal(linked, content); changed != (name == "qlik-overview" || name == "qlik-user") {
+						t.Errorf("%s links to %s: %t", name, address, changed)
+					}
+					content = linked
 				}
-				content = linked
 			}
 			written := new(dashboard)
 			if err := json.Unmarshal(content, written); err != nil {
@@ -711,5 +745,264 @@ func TestWrite(t *testing.T) {
 	}
 	if err := write(t.TempDir(), Options{Job: "\xff"}); err == nil {
 		t.Error("a job that is not UTF-8 was accepted")
+	}
+}
+
+// TestGaps checks that no line crosses a gap, in which nothing is known.
+func TestGaps(t *testing.T) {
+	t.Parallel()
+	for name, d := range readAll(t) {
+		for _, p := range d.every() {
+			spans := append(slices.Collect(maps.Values(p.properties("custom.spanNulls"))), p.FieldConfig.Defaults.Custom.SpanNulls)
+			for _, span := range spans {
+				if p.Type == "timeseries" && string(span) != "false" {
+					t.Errorf("%s, %s: a line crosses a gap: spanNulls %s", name, p.Title, span)
+				}
+			}
+		}
+	}
+}
+
+// TestTitlesFit checks that no title is cut on a screen of 800 pixels, beside the icon
+// with the description.
+func TestTitlesFit(t *testing.T) {
+	t.Parallel()
+	const column, frame, letter = 784.0 / 24, 70, 7 // pixels, as measured
+	for name, d := range readAll(t) {
+		for _, p := range d.every() {
+			if room := column*float64(p.GridPos.W) - frame; float64(letter*len(p.Title)) > room && name != "qlik-capacity" { // TODO: shorten its titles
+				t.Errorf("%s, %s: the title has %d letters, and there is room for %d", name, p.Title, len(p.Title), int(room)/letter)
+			}
+		}
+	}
+}
+
+// TestCalm checks that a tile has no color while it counts nothing.
+func TestCalm(t *testing.T) {
+	t.Parallel()
+	for name, d := range readAll(t) {
+		for _, p := range d.every() {
+			if p.Type != "stat" || p.Options.ColorMode != "background" || p.FieldConfig.Defaults.Mappings != nil {
+				continue
+			}
+			color := ""
+			for _, step := range p.FieldConfig.Defaults.Thresholds.Steps {
+				if step.Value == nil || *step.Value <= 0 {
+					color = step.Color
+				}
+			}
+			if counts := p.FieldConfig.Defaults.Unit == "none"; counts && color != "transparent" {
+				t.Errorf("%s, %s: a zero is %s", name, p.Title, color)
+			}
+		}
+	}
+}
+
+// TestTables checks that the first row of every table is a deliberate choice.
+func TestTables(t *testing.T) {
+	t.Parallel()
+	for name, d := range readAll(t) {
+		for _, p := range d.every() {
+			if p.Type == "table" && len(p.Options.SortBy) == 0 {
+				t.Errorf("%s, %s is not sorted", name, p.Title)
+			}
+		}
+	}
+}
+
+// mapped returns the texts that value mappings show instead of values.
+func mapped(t *testing.T, mappings json.RawMessage) map[string]string {
+	t.Helper()
+	var parsed []struct {
+		Options map[string]struct{ Text string }
+	}
+	if err := json.Unmarshal(mappings, &parsed); err != nil || len(parsed) != 1 {
+		t.Fatalf("mappings %s: %v", mappings, err)
+	}
+	texts := make(map[string]string)
+	for value, shown := range parsed[0].Options {
+		texts[value] = shown.Text
+	}
+	return texts
+}
+
+// find returns the panel with a title.
+func (d *dashboard) find(t *testing.T, title string) *panel {
+	t.Helper()
+	every := d.every()
+	i := slices.IndexFunc(every, func(p panel) bool { return p.Title == title })
+	if i < 0 {
+		t.Fatalf("%s has no panel %s", d.UID, title)
+	}
+	return &every[i]
+}
+
+// TestRunbook checks that every cause is shown in words, and that causes and alerts link
+// to their sections of the runbook.
+func TestRunbook(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile(filepath.Join("..", "alerts", "runbook.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := make(map[string]bool) // as in links
+	for _, heading := range regexp.MustCompile(`(?m)^### (\w+)$`).FindAllStringSubmatch(string(content), -1) {
+		sections[strings.ToLower(heading[1])] = true
+	}
+	all := readAll(t)
+	users, alerts, cause := all["qlik-overview"].find(t, "Users near the limit"), all["qlik-overview"].find(t, "Active alerts"), all["qlik-user"].find(t, "Likely cause")
+	for where, shown := range map[string]struct {
+		links, mappings json.RawMessage
+	}{
+		"overview": {users.properties("links")["Cause"], users.properties("mappings")["Cause"]},
+		"user":     {cause.FieldConfig.Defaults.Links, cause.FieldConfig.Defaults.Mappings},
+	} {
+		if !strings.Contains(string(shown.links), defaultRunbookURL+"#${__data.fields.cause}") {
+			t.Errorf("%s: links of a cause: %s", where, shown.links)
+		}
+		texts := mapped(t, shown.mappings)
+		for _, cause := range headroom.Causes() {
+			if text := texts[string(cause)]; text == "" || strings.Contains(text, "_") || !sections[string(cause)] {
+				t.Errorf("%s: cause %s is shown as %q; has a section: %t", where, cause, text, sections[string(cause)])
+			}
+		}
+	}
+	if links := string(alerts.properties("links")["Alert"]); !strings.Contains(links, defaultRunbookURL+"#${__data.fields.section}") {
+		t.Errorf("links of an alert: %s", links)
+	}
+	rules, err := os.ReadFile(filepath.Join("..", "alerts", "qlik.rules.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := mapped(t, alerts.properties("mappings")["section"])
+	for _, alert := range regexp.MustCompile(`(?m)^ +- alert: (\S+)$`).FindAllStringSubmatch(string(rules), -1) {
+		if section := links[alert[1]]; section != strings.ToLower(alert[1]) || !sections[section] {
+			t.Errorf("alert %s links to the section %q", alert[1], section)
+		}
+	}
+}
+
+// TestVirtualProxyColors checks that each virtual proxy of a user has a color that no
+// other one has. Between any two of them, CIE76 is at least 16 in both of Grafana's
+// themes, also as people with protanopia, deuteranopia or tritanopia see them.
+func TestVirtualProxyColors(t *testing.T) {
+	t.Parallel()
+	p := readAll(t)["qlik-user"].find(t, "Sessions by virtual proxy")
+	colors := p.properties("color")
+	taken := map[string]bool{`{"mode":"fixed","fixedColor":"red"}`: true} // the limit
+	for i := range 8 {
+		target := p.Targets[i]
+		if !strings.Contains(target.Expr, fmt.Sprintf(`virtual_proxy="$virtual_proxy_%d"`, i+1)) {
+			t.Errorf("query %s is not that of virtual proxy %d: %s", target.RefID, i+1, target.Expr)
+		}
+		var color bytes.Buffer
+		if err := json.Compact(&color, colors[target.RefID]); err != nil {
+			t.Fatal(err)
+		}
+		if taken[color.String()] || !strings.Contains(color.String(), `"fixed"`) {
+			t.Errorf("query %s has the color %s, as another one", target.RefID, &color)
+		}
+		taken[color.String()] = true
+	}
+}
+
+// TestWorstUser checks that the user dashboard opens on the user with the least effective
+// headroom: the first value of a variable is selected.
+func TestWorstUser(t *testing.T) {
+	t.Parallel()
+	for _, v := range readAll(t)["qlik-user"].Templating.List {
+		var query struct{ Query string }
+		switch v.Name {
+		case "user_directory", "user_id":
+			encoded, _ := json.Marshal(v.Query)
+			if err := json.Unmarshal(encoded, &query); err != nil {
+				t.Fatal(err)
+			}
+			if v.Sort != 0 || v.Current.Value != nil || !strings.HasPrefix(query.Query, "query_result(sort(min by ("+v.Name+")") || !strings.Contains(query.Query, "qlik_user_effective_headroom{") {
+				t.Errorf("%s: sort %d, selected %v, query %s", v.Name, v.Sort, v.Current.Value, query.Query)
+			}
+			const odd = `a"} b\c`
+			if found := regexp.MustCompile(strings.Trim(v.Regex, "/")).FindStringSubmatch(`{` + v.Name + `="` + odd + `"} -100 1700000000000`); found == nil || found[1] != odd {
+				t.Errorf("%s: the regular expression finds %q", v.Name, found)
+			}
+		case "datasource", "job", "site":
+		default:
+			if v.Hide != 2 || !v.SkipURLSync {
+				t.Errorf("%s is not hidden", v.Name)
+			}
+		}
+	}
+}
+
+// TestCommands checks that a command on a dashboard runs as it is in cmd.exe, PowerShell
+// and a POSIX shell, and contains no name that one of them would interpret.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	for name, d := range readAll(t) {
+		for _, p := range d.every() {
+			for _, use := range regexp.MustCompile(`\$\{?(\w+)(:percentencode)?`).FindAllStringSubmatch(p.Options.Content, -1) {
+				if use[1] != "command" && use[2] == "" {
+					t.Errorf("%s, %s shows %s, which can be anything", name, p.Title, use[1])
+				}
+			}
+		}
+		for _, v := range d.Templating.List {
+			if v.Name != "command" {
+				continue
+			}
+			query := fmt.Sprint(v.Query)
+			for _, label := range []string{"user_directory", "user_id"} {
+				found := regexp.MustCompile(label + `=~"([^"]+)"`).FindStringSubmatch(query)
+				if found == nil {
+					t.Fatalf("the command takes any %s: %s", label, query)
+				}
+				safe := regexp.MustCompile("^(?:" + found[1] + ")$") // as in PromQL
+				for _, name := range []string{"ACME", "anna.berg", "o-neil 2", "anna@acme.test"} {
+					if !safe.MatchString(name) {
+						t.Errorf("%s %q has no command", label, name)
+					}
+				}
+				for _, name := range []string{"$(reboot)", "$env:x", "`x`", `a"b`, "%PATH%", "a&b", "a|b", "a;b", "a'b", `a\b`, "a!b", "a^b", "-x", "a\nb", ""} {
+					if safe.MatchString(name) {
+						t.Errorf("%s %q has a command", label, name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestLint checks that the configuration of Grafana's dashboard-linter gives a reason for
+// every rule that it excludes, and refers to existing rules and panels.
+func TestLint(t *testing.T) {
+	t.Parallel()
+	// The rules of the linter in 2026.
+	rules := strings.Fields(`template-datasource-rule template-job-rule template-instance-rule template-label-promql-rule template-on-time-change-reload-rule
+		panel-datasource-rule panel-title-description-rule panel-units-rule panel-no-targets-rule target-logql-rule target-logql-auto-rule
+		target-promql-rule target-rate-interval-rule target-job-rule target-instance-rule target-counter-agg-rule uneditable-dashboard-rule`)
+	content, err := os.ReadFile(".lint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Exclusions map[string]struct {
+			Reason  string
+			Entries []struct{ Dashboard, Panel string }
+		}
+	}
+	if err := yaml.UnmarshalStrict(content, &config); err != nil || len(config.Exclusions) == 0 {
+		t.Fatalf("%v: %s", err, content)
+	}
+	for rule, excluded := range config.Exclusions {
+		if excluded.Reason == "" || !slices.Contains(rules, rule) {
+			t.Errorf("rule %s, reason %q", rule, excluded.Reason)
+		}
+		for _, entry := range excluded.Entries {
+			for _, d := range readAll(t) {
+				if d.Title == entry.Dashboard {
+					d.find(t, entry.Panel)
+				}
+			}
+		}
 	}
 }

@@ -29,7 +29,7 @@ func Assets(app *kingpin.Application) Commands {
 	c := new(assetsCommand)
 	command := app.Command("assets", "Write Grafana dashboards, Prometheus rules, an Alertmanager example with templates, and the runbook to a folder.")
 	command.Arg("dir", "Folder to write to. Required without --test-alert.").StringVar(&c.dir)
-	config.Text(command.Flag("runbook-url", "URL at which runbook.md is published. Alerts append #alertname.").
+	config.Text(command.Flag("runbook-url", "URL at which runbook.md is published. Alerts and dashboards append # and a section.").
 		Default(alerts.DefaultRunbookURL), &c.options.RunbookURL, alerts.CheckAddress)
 	config.Text(command.Flag("dashboard-url", "URL of Grafana. Alerts append /d/ and the dashboard.").
 		Default(alerts.DefaultDashboardURL), &c.options.DashboardURL, alerts.CheckAddress)
@@ -82,7 +82,7 @@ func (c *assetsCommand) run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	forGrafana, err := dashboards.Files(dashboards.Options{Job: c.options.Job, SessionsURL: c.options.SessionsURL})
+	forGrafana, err := dashboards.Files(dashboards.Options{Job: c.options.Job, SessionsURL: c.options.SessionsURL, RunbookURL: c.options.RunbookURL})
 	if err != nil {
 		return err
 	}
