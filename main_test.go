@@ -32,6 +32,8 @@ import (
 
 var update = flag.Bool("update", false, "write the tables of the documents and the outputs of the scripts anew")
 
+var all = flag.Bool("all", false, "run all cases of TestFaults and TestHostileMemory, which takes a minute (.ci/run)")
+
 // asExporter is an environment variable that makes the test binary behave as
 // qlik_exporter, so that tests can start it as a process like users do.
 const asExporter = "QLIK_EXPORTER_TEST_AS_EXPORTER"

@@ -22,7 +22,7 @@ func defaultPredict() time.Duration {
 	if raceDetector {
 		return week / 14
 	}
-	return 2 * week / 7
+	return week / 7
 }
 
 // TestPrediction compares effective headroom with the result of the next login on a
