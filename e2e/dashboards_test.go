@@ -370,6 +370,15 @@ func TestDashboards(t *testing.T) {
 			l.check(t)
 		})
 	}
+	t.Run("the user dashboard opens on a user without a slot", func(t *testing.T) {
+		t.Parallel()
+		l := lookAt("qlik-user", "qlik", "demo")
+		delete(l.variables, "user_directory")
+		delete(l.variables, "user_id")
+		l.ask(t)
+		slots := l.query(t, "slots", l.fill(t, `min(qlik_user_effective_headroom{site="demo",user_directory="$user_directory",user_id="$user_id"})`), true)
+		expect(t, slots.found && slots.total <= 0, "no slot", fmt.Sprintf("%s\\%s: %g", l.variables["user_directory"], l.variables["user_id"], slots.total))
+	})
 	// The exporter dashboard is not compared, because it adds up all exporters.
 	for _, dashboard := range []string{"qlik-overview", "qlik-user"} {
 		t.Run(dashboard+" shows the same with two exporters as with one", func(t *testing.T) {
