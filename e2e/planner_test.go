@@ -96,18 +96,19 @@ func checkPlanner(t *testing.T, p *server, end time.Time) {
 		return vector[0]
 	}
 
-	// When do seats run out? A straight line through one value a day of 13 weeks.
+	// When do seats run out? They grow as they usually did in 28 days.
 	soonest, license := math.Inf(1), model.LabelValue("")
 	for _, name := range []model.LabelValue{"analyzer", "professional"} {
-		var days, allocated []float64
-		for day := range 91 {
-			at := end.AddDate(0, 0, -day).Truncate(24 * time.Hour)
-			if value := number(t, p, fmt.Sprintf("license:qlik_license_seats_allocated:max{license=%q}", name), at); at.After(end.AddDate(0, 0, -91)) {
-				days, allocated = append(days, at.Sub(end).Hours()/24), append(allocated, value)
-			}
+		allocated := func(at time.Time) float64 {
+			return number(t, p, fmt.Sprintf("license:qlik_license_seats_allocated:max{license=%q}", name), at)
 		}
+		var grown []float64
+		for at := end.Truncate(24 * time.Hour); at.After(end.AddDate(0, 0, -91)); at = at.AddDate(0, 0, -1) {
+			grown = append(grown, allocated(at)-allocated(at.AddDate(0, 0, -28)))
+		}
+		usual := (quantile(grown, 0.35) + quantile(grown, 0.5) + quantile(grown, 0.65)) / 3
 		free := number(t, p, fmt.Sprintf("qlik_license_seats_available{license=%q}", name), end)
-		if left := (free - 0.5) / slope(days, allocated); left > 0 && left < soonest {
+		if left := 28 * (free - 0.5) / usual; left > 0 && left < soonest {
 			soonest, license = left, name
 		}
 	}
@@ -138,20 +139,12 @@ func checkPlanner(t *testing.T, p *server, end time.Time) {
 		fmt.Sprintf("%.0f %% of the slots at the limit are on %s", 100*float64(most.Value)/all, most.Metric["virtual_proxy"]), driver)
 }
 
-// slope returns the slope of the straight line that fits points best.
-func slope(x, y []float64) float64 {
-	mean := func(values []float64) (sum float64) {
-		for _, value := range values {
-			sum += value / float64(len(values))
-		}
-		return sum
-	}
-	xMean, yMean, over, under := mean(x), mean(y), 0.0, 0.0
-	for i := range x {
-		over += (x[i] - xMean) * (y[i] - yMean)
-		under += (x[i] - xMean) * (x[i] - xMean)
-	}
-	return over / under
+// quantile returns a quantile of values as Prometheus does.
+func quantile(values []float64, q float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	below, rest := math.Modf(q * float64(len(sorted)-1))
+	lower, upper := sorted[int(below)], sorted[min(int(below)+1, len(sorted)-1)]
+	return lower + (upper-lower)*rest
 }
 
 // panelQuery returns a query of a panel.
