@@ -87,7 +87,9 @@ type panel struct {
 	Options struct {
 		Content   string
 		ColorMode string
-		SortBy    []struct{ DisplayName string }
+
+		ReduceOptions struct{ Values bool }
+		SortBy        []struct{ DisplayName string }
 	}
 	Transformations []struct {
 		ID      string
@@ -423,7 +425,7 @@ func checkDataLinks(t *testing.T, where string, value json.RawMessage, from *das
 			t.Fatalf("%s: %v", where, err)
 		}
 		to := all[strings.TrimPrefix(parsed.Path, "/d/")]
-		toPage := strings.HasPrefix(link.URL, defaultSessionsURL+"/user?user=") || strings.HasPrefix(link.URL, defaultRunbookURL+"#${__data.fields.")
+		toPage := strings.HasPrefix(link.URL, defaultSessionsURL+"/user?user=") || strings.HasPrefix(link.URL, defaultRunbookURL+"#${__")
 		switch {
 		case toPage:
 			to = all["qlik-user"] // the page reads only the site, and ignores the variable
@@ -445,7 +447,7 @@ func checkDataLinks(t *testing.T, where string, value json.RawMessage, from *das
 			switch {
 			case ofRow && !slices.ContainsFunc(p.Targets, func(target target) bool { return strings.Contains(target.Expr, field) }):
 				t.Errorf("%s: there is no field %s", where, field)
-			case !ofRow && use[1] != "__url_time_range" && !slices.Contains(from.variables(), use[1]):
+			case !ofRow && use[1] != "__url_time_range" && use[1] != "__value.raw" && !slices.Contains(from.variables(), use[1]):
 				t.Errorf("%s: there is no variable %s", where, use[1])
 			}
 		}
@@ -857,7 +859,7 @@ func TestRunbook(t *testing.T) {
 		"overview": {users.properties("links")["Cause"], users.properties("mappings")["Cause"]},
 		"user":     {cause.FieldConfig.Defaults.Links, cause.FieldConfig.Defaults.Mappings},
 	} {
-		if !strings.Contains(string(shown.links), defaultRunbookURL+"#${__data.fields.cause}") {
+		if !strings.Contains(string(shown.links), defaultRunbookURL+"#${__value.raw}") { // not its words
 			t.Errorf("%s: links of a cause: %s", where, shown.links)
 		}
 		texts := mapped(t, shown.mappings)
@@ -866,6 +868,9 @@ func TestRunbook(t *testing.T) {
 				t.Errorf("%s: cause %s is shown as %q; has a section: %t", where, cause, text, sections[string(cause)])
 			}
 		}
+	}
+	if !cause.Options.ReduceOptions.Values {
+		t.Error("user: a reduced value has no raw text")
 	}
 	if links := string(alerts.properties("links")["Alert"]); !strings.Contains(links, defaultRunbookURL+"#${__data.fields.section}") {
 		t.Errorf("links of an alert: %s", links)
@@ -876,7 +881,7 @@ func TestRunbook(t *testing.T) {
 	}
 	links := mapped(t, alerts.properties("mappings")["section"])
 	for _, alert := range regexp.MustCompile(`(?m)^ +- alert: (\S+)$`).FindAllStringSubmatch(string(rules), -1) {
-		if section := links[alert[1]]; section != strings.ToLower(alert[1]) || !sections[section] {
+		if section := links[alert[1]]; !strings.EqualFold(section, alert[1]) || !sections[section] {
 			t.Errorf("alert %s links to the section %q", alert[1], section)
 		}
 	}
@@ -922,7 +927,7 @@ func TestWorstUser(t *testing.T) {
 				t.Errorf("%s: sort %d, selected %v, query %s", v.Name, v.Sort, v.Current.Value, query.Query)
 			}
 			const odd = `a"} b\c`
-			if found := regexp.MustCompile(strings.Trim(v.Regex, "/")).FindStringSubmatch(`{` + v.Name + `="` + odd + `"} -100 1700000000000`); found == nil || found[1] != odd {
+			if found := regexp.MustCompile(strings.Trim(v.Regex, "/")).FindStringSubmatch(`{` + v.Name + `="` + odd + `"} -100 1700000000000`); len(found) != 2 || found[1] != odd {
 				t.Errorf("%s: the regular expression finds %q", v.Name, found)
 			}
 		case "datasource", "job", "site":

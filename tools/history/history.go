@@ -64,7 +64,7 @@ const (
 var activeWindows = [...]int64{1, 7, 30, 90}
 
 // history is the past of a company, in steps of five minutes. A year of 500
-// people takes about 20 MB. OpenMetrics requires the output to be grouped by
+// people takes about 50 MB. OpenMetrics requires the output to be grouped by
 // series, so the whole history must be in memory before the first series is
 // written.
 type history struct {
@@ -127,8 +127,9 @@ var seatLicenses = [2]qliktest.License{qliktest.Professional, qliktest.Analyzer}
 //
 // For all days, it contains the series that the recording rules produce for the
 // site, and the few series that the exporter has for the site. For the last 31
-// days, it also contains the links and seats, and for the last two days the
-// users. It leaves out the exporter's own metrics (requests, durations).
+// days, it also contains the links, refusals and licenses, and for the last two days the
+// users. It leaves out the exporter's own metrics (requests, durations), forecasts, and
+// what only alerts remember.
 func WriteHistory(w io.Writer, options HistoryOptions) error {
 	if options.Days < 1 || options.Days > maxDays {
 		return fmt.Errorf("days of history: must be from 1 to %d, not %d", maxDays, options.Days)
