@@ -1,29 +1,24 @@
-package alerts
+package alerts_test
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
 	"testing"
+	"time"
 
-	"go.yaml.in/yaml/v2"
+	"github.com/qlik-exporter/qlik_exporter/internal/backtest"
 )
 
 var backtests = flag.Bool("backtests", false, "run TestBacktests, which takes minutes (.ci/slow)")
 
 const (
-	backtestSeeds = 20
-	backtestStep  = 6 // hours between samples and evaluations
+	backtestStep = 12  // hours between samples and evaluations
+	ahead        = 90  // days
+	horizon      = 180 // days, of the time when no seats or tokens are left
 )
 
-// TestBacktests judges the alerts that predict: on made-up pools, it compares them with
-// what comes true, on each day of eleven months.
+// TestBacktests judges the alerts and the rules that predict: on made-up pools, it compares
+// them with what comes true, on each day of eleven months.
 func TestBacktests(t *testing.T) {
 	t.Parallel()
 	if !*backtests {
@@ -33,10 +28,11 @@ func TestBacktests(t *testing.T) {
 		alert, group string
 		pool         func(seed uint64, kind poolKind) pool
 		kinds        []poolKind
+		forecasts    func(table backtest.Table, p *pool, day int, labels string, now backtest.Result)
 	}{
-		{"QlikLicenseSeatsRunningOut", "qlik-capacity", seats, []poolKind{small, large, smallAtRandom}},
-		{"QlikTokensRunningOut", "qlik-capacity", tokens, []poolKind{small, large, smallAtRandom}},
-		{"QlikAnalyzerCapacityRunningOut", "qlik-analyzer-capacity", capacity, []poolKind{small, large}},
+		{"QlikLicenseSeatsRunningOut", "qlik-capacity", seats, []poolKind{small, large, smallAtRandom}, seatForecasts},
+		{"QlikTokensRunningOut", "qlik-capacity", tokens, []poolKind{small, large, smallAtRandom}, tokenForecasts},
+		{"QlikAnalyzerCapacityRunningOut", "qlik-analyzer-capacity", capacity, []poolKind{small, large}, capacityForecasts},
 	} {
 		t.Run(test.alert, func(t *testing.T) {
 			t.Parallel()
@@ -44,25 +40,63 @@ func TestBacktests(t *testing.T) {
 				t.Run(kind.String(), func(t *testing.T) {
 					t.Parallel()
 					var pools []pool
-					for seed := range uint64(backtestSeeds) {
+					for seed := range uint64(backtest.Seeds) {
 						pools = append(pools, test.pool(seed, kind))
 					}
-					var all score
-					for i, warned := range warnings(t, test.alert, test.group, pools) {
-						for day := firstJudged; day <= lastJudged; day++ {
-							if pools[i].judged[day] {
-								all.count(warned[day], pools[i].comesTrue[day])
+					var warnings score
+					table := make(backtest.Table)
+					for n, now := range evaluate(t, test.group, pools) {
+						day := firstJudged + n
+						for i := range pools {
+							if p := &pools[i]; p.judged[day] {
+								_, warned := now["ALERTS"][fmt.Sprintf(`alertname=%q, alertstate="firing", job="qlik", %sscope="site", severity="warning", site="%d"`, test.alert, p.license, i)]
+								warnings.count(warned, p.comesTrue[day])
+								test.forecasts(table, p, day, fmt.Sprintf(`job="qlik", %ssite="%d"`, p.license, i), now)
 							}
 						}
 					}
 					t.Logf("precision %.2f, recall %.2f: of %d days, %d warned and right, %d wrong, %d missed",
-						all.precision(), all.recall(), all.days, all.right, all.wrong, all.missed)
-					if kind != smallAtRandom && (all.precision() < 0.8 || all.recall() < 0.8) {
+						warnings.precision(), warnings.recall(), warnings.days, warnings.right, warnings.wrong, warnings.missed)
+					if kind != smallAtRandom && (warnings.precision() < 0.8 || warnings.recall() < 0.8) {
 						t.Error("less than 0.8")
 					}
+					table.Judge(t)
 				})
 			}
 		})
+	}
+}
+
+func seatForecasts(table backtest.Table, p *pool, day int, labels string, now backtest.Result) {
+	licenseForecasts(table, p, day, labels, now, "license:qlik_license_seats_allocated", "license:qlik_license_seats_used_up")
+}
+
+func tokenForecasts(table backtest.Table, p *pool, day int, labels string, now backtest.Result) {
+	licenseForecasts(table, p, day, labels, now, "site:qlik_license_tokens_used", "site:qlik_license_tokens_used_up")
+}
+
+func licenseForecasts(table backtest.Table, p *pool, day int, labels string, now backtest.Result, inUse, usedUp string) {
+	f, ok := now.Forecast(inUse+":predict90d", labels)
+	if !ok {
+		return
+	}
+	table.Of("in use in 90 days", p.kind, true).Count(p.inUse[day], f, p.inUse[day+ahead])
+	if f, ok := now.ForecastDay(usedUp, labels, float64(day)+judgedHour/24.0); ok {
+		table.Of("none left, in days", p.kind, true).CountDay(f, p.runsOut[day], horizon)
+	}
+}
+
+func capacityForecasts(table backtest.Table, p *pool, day int, labels string, now backtest.Result) {
+	if p.before[day] == 0 { // the first month
+		return
+	}
+	if f, ok := now.Forecast("site:qlik_license_capacity_used_seconds:predict_end", labels); ok {
+		minutes := backtest.Forecast{Low: f.Low / 60, Value: f.Value / 60, High: f.High / 60}
+		table.Of("minutes at the end of the month", p.kind, true).Count(p.before[day], minutes, p.byEnd[day])
+	}
+	if f, ok := now.ForecastDay("site:qlik_license_capacity_used_up", labels, float64(day)+judgedHour/24.0); ok {
+		month := time.Date(date(day).Year(), date(day).Month()+1, 1, 0, 0, 0, 0, time.UTC)
+		table.Of("no minutes left, in days", p.kind, true).CountDay(f, p.runsOut[day], month.Sub(date(day)).Hours()/24-judgedHour/24.0)
 	}
 }
 
@@ -84,90 +118,26 @@ func (s *score) count(warned, comesTrue bool) {
 func (s *score) precision() float64 { return float64(s.right) / float64(s.right+s.wrong) }
 func (s *score) recall() float64    { return float64(s.right) / float64(s.right+s.missed) }
 
-var (
-	failedExpression = regexp.MustCompile(`time: (\S+?),\s+exp:.*\s+got:\s*(.*)`)
-	siteInSample     = regexp.MustCompile(`site="(\d+)"`)
-)
-
-// warnings returns on which days an alert of severity warning fires for each pool, in the
-// evening. promtool evaluates the rules. It tells the result of an expression only if it
-// is not the expected one, so an impossible one is expected.
-func warnings(t *testing.T, alert, group string, pools []pool) [][]bool {
+// evaluate returns what the rules of a group say in the evening of each judged day. Each
+// pool is a site.
+func evaluate(t *testing.T, group string, pools []pool) []backtest.Result {
 	t.Helper()
-	promtool := needPromtool(t)
-	var series, expressions []yaml.MapSlice
+	evaluation := backtest.Evaluation{
+		Rules: backtest.Rules(t, group, ".*"), Every: backtestStep * time.Hour,
+		Series: make(map[string][]float64), Step: backtestStep * time.Hour,
+		Query: `{__name__=~"ALERTS|.*:predict.*|.*_used_up.*"}`,
+	}
 	for i, p := range pools {
 		for name, values := range p.series {
-			var text strings.Builder
+			var samples []float64
 			for at := 0; at < (lastJudged+1)*24; at += backtestStep {
-				text.WriteString(strconv.FormatFloat(values[at*len(values)/poolDays/24], 'g', -1, 64) + " ")
+				samples = append(samples, values[at*len(values)/poolDays/24])
 			}
-			series = append(series, yaml.MapSlice{{Key: "series", Value: fmt.Sprintf(`%s,job="qlik",site="%d"}`, name, i)}, {Key: "values", Value: text.String()}})
+			evaluation.Series[fmt.Sprintf(`%s,job="qlik",site="%d"}`, name, i)] = samples
 		}
 	}
-	for at := firstJudged; at <= lastJudged; at++ {
-		expressions = append(expressions, yaml.MapSlice{
-			{Key: "expr", Value: fmt.Sprintf(`ALERTS{alertname=%q,alertstate="firing",severity="warning"} or vector(0)`, alert)},
-			{Key: "eval_time", Value: fmt.Sprintf("%dh", at*24+judgedHour)},
-			{Key: "exp_samples", Value: []yaml.MapSlice{{{Key: "value", Value: -1}}}},
-		})
+	for day := firstJudged; day <= lastJudged; day++ {
+		evaluation.At = append(evaluation.At, time.Duration(day*24+judgedHour)*time.Hour)
 	}
-	document, err := yaml.Marshal(yaml.MapSlice{
-		{Key: "rule_files", Value: []string{rulesFile}},
-		{Key: "evaluation_interval", Value: fmt.Sprintf("%dh", backtestStep)},
-		{Key: "tests", Value: []yaml.MapSlice{{
-			{Key: "interval", Value: fmt.Sprintf("%dh", backtestStep)},
-			{Key: "input_series", Value: series},
-			{Key: "promql_expr_test", Value: expressions},
-		}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	path := filepath.Join(dir, "backtest.test.yml")
-	for name, content := range map[string][]byte{path: document, filepath.Join(dir, rulesFile): groupOfRules(t, group)} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	output, _ := exec.CommandContext(t.Context(), promtool, "test", "rules", path).CombinedOutput() // fails by design
-	warned := make([][]bool, len(pools))
-	for i := range warned {
-		warned[i] = make([]bool, lastJudged+1)
-	}
-	results := failedExpression.FindAllStringSubmatch(string(output), -1)
-	if want := lastJudged - firstJudged + 1; len(results) != want {
-		t.Fatalf("promtool has evaluated %d expressions, want %d:\n%.2000s", len(results), want, output)
-	}
-	for n, result := range results {
-		for _, site := range siteInSample.FindAllStringSubmatch(result[2], -1) {
-			i, _ := strconv.Atoi(site[1])
-			warned[i][firstJudged+n] = true
-		}
-	}
-	return warned
-}
-
-// groupOfRules returns a file with one group of the rules. The others would make a test
-// slow.
-func groupOfRules(t *testing.T, name string) []byte {
-	t.Helper()
-	var rules struct {
-		Groups []map[string]any `json:"groups"`
-	}
-	if err := json.Unmarshal([]byte(adapted(t, RulesJSON, Options{})), &rules); err != nil {
-		t.Fatal(err)
-	}
-	for _, group := range rules.Groups {
-		if group["name"] == name {
-			content, err := json.Marshal(map[string]any{"groups": []any{group}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return content
-		}
-	}
-	t.Fatalf("the rules lack the group %s", name)
-	return nil
+	return evaluation.Run(t)
 }
