@@ -129,8 +129,6 @@ func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 		"site:qlik_users_analyzer_capacity_limit_reached:count":     "user:qlik_user_license:timestamp is not part of the history",
 		"site:qlik_users_analyzer_capacity_near_limit:count":        "user:qlik_user_license:timestamp is not part of the history",
 	}
-	// Forecasts follow from what is part of the history.
-	forecasts := []string{"license:qlik_license_seats_used_up:timestamp", "site:qlik_license_tokens_used_up:timestamp"}
 	// The memory of alerts. No dashboard uses it.
 	unwritten := []string{
 		"user:qlik_user_sessions_over_limit:max", "user:qlik_user_license:timestamp", "user:qlik_user_access_denied:timestamp",
@@ -141,7 +139,7 @@ func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 		"site:qlik_sessions_complete:last1h", "user:qlik_user_effective_headroom_watched:min",
 	}
 	// What the rules of others read. Its own rule takes its place.
-	read := []string{"site:qlik_sessions_complete:last1h", "user:qlik_user_effective_headroom_watched:min"}
+	read := []string{"site:qlik_sessions_complete:last1h", "user:qlik_user_effective_headroom_watched:min", "site:qlik_license_capacity_used_seconds:rate28d"}
 	var rulesOfRead []string
 	for _, window := range []string{"5m", "1h", "2h", "1d"} {
 		unwritten = append(unwritten, "site:qlik_logins_refused:increase"+window, "site:qlik_logins_refused:ratio"+window)
@@ -156,7 +154,7 @@ func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 			if slices.Contains(read, rule.Record) {
 				rulesOfRead = append(rulesOfRead, rule.Record, "("+rule.Expr+")")
 			}
-			if rule.Record == "" || slices.Contains(unwritten, rule.Record) || slices.Contains(forecasts, rule.Record) {
+			if rule.Record == "" || slices.Contains(unwritten, rule.Record) {
 				continue
 			}
 			record := rule.Record
@@ -164,6 +162,9 @@ func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 				record += rule.Labels.String()
 			}
 			recorded, evaluated := samples(t, p, record, nil, times), samples(t, p, strings.NewReplacer(rulesOfRead...).Replace(rule.Expr), rule.Labels, times)
+			if predictions.MatchString(rule.Record) && len(recorded) == 0 {
+				continue // writePredictions
+			}
 			if why := untold[record]; why != "" {
 				expect(t, len(recorded) == 0 && len(evaluated) == 0, record+" is absent: "+why, len(recorded)+len(evaluated))
 				continue

@@ -18,14 +18,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// writePredictions evaluates the rules that predict, over the last hour of a history, and
+// predictions are the names of records that predict. They follow from other records, so that
+// not all of them are part of a history.
+var predictions = regexp.MustCompile(`:(growth90d|predict\w+|rate28d|weekly_\w+)$|used_up\w*:timestamp$`)
+
+// writePredictions evaluates the rules that predict, over the last day of a history, and
 // writes their results as OpenMetrics. A rule can read what another one records: the
 // expression of that one is put in its place.
 func writePredictions(t *testing.T, p *server, end time.Time) (file string) {
 	t.Helper()
 	var rules struct {
 		Groups []struct {
-			Name  string
 			Rules []struct{ Record, Expr string }
 		}
 	}
@@ -41,9 +44,7 @@ func writePredictions(t *testing.T, p *server, end time.Time) (file string) {
 	expressions := make(map[string]string)
 	for _, group := range rules.Groups {
 		for _, rule := range group.Rules {
-			predicts := group.Name == "qlik-forecasts" || group.Name == "qlik-capacity"
-			written := rule.Record == "" || slices.Contains(names, model.LabelValue(rule.Record))
-			if !predicts || written || strings.Contains(rule.Record, "license_tokens") { // a site with seats has no tokens
+			if !predictions.MatchString(rule.Record) || slices.Contains(names, model.LabelValue(rule.Record)) {
 				continue
 			}
 			expr := rule.Expr
@@ -51,7 +52,7 @@ func writePredictions(t *testing.T, p *server, end time.Time) (file string) {
 				expr = regexp.MustCompile(regexp.QuoteMeta(name)+`\b([^:{]|$)`).ReplaceAllString(expr, "("+expressions[name]+")$1")
 			}
 			predicted, expressions[rule.Record] = append(predicted, rule.Record), expr
-			value, _, _, err := p.api.QueryRange(t.Context(), expr, prometheusv1.Range{Start: end.Add(-time.Hour), End: end, Step: 15 * time.Minute})
+			value, _, _, err := p.api.QueryRange(t.Context(), expr, prometheusv1.Range{Start: end.AddDate(0, 0, -1), End: end, Step: 30 * time.Minute})
 			if err != nil {
 				t.Fatalf("%s: %v; %s", rule.Record, err, expr)
 			}
@@ -100,14 +101,14 @@ func checkPlanner(t *testing.T, p *server, end time.Time) {
 	soonest, license := math.Inf(1), model.LabelValue("")
 	for _, name := range []model.LabelValue{"analyzer", "professional"} {
 		allocated := func(at time.Time) float64 {
-			return number(t, p, fmt.Sprintf("license:qlik_license_seats_allocated:max{license=%q}", name), at)
+			return number(t, p, fmt.Sprintf("license:qlik_license_seats_allocated:max{site=\"demo\",license=%q}", name), at)
 		}
 		var grown []float64
 		for at := end.Truncate(24 * time.Hour); at.After(end.AddDate(0, 0, -91)); at = at.AddDate(0, 0, -1) {
 			grown = append(grown, allocated(at)-allocated(at.AddDate(0, 0, -28)))
 		}
 		usual := (quantile(grown, 0.35) + quantile(grown, 0.5) + quantile(grown, 0.65)) / 3
-		free := number(t, p, fmt.Sprintf("qlik_license_seats_available{license=%q}", name), end)
+		free := number(t, p, fmt.Sprintf("qlik_license_seats_available{site=\"demo\",license=%q}", name), end)
 		if left := 28 * (free - 0.5) / usual; left > 0 && left < soonest {
 			soonest, license = left, name
 		}
@@ -121,20 +122,20 @@ func checkPlanner(t *testing.T, p *server, end time.Time) {
 	for week := range 13 {
 		// The dashboard adds up days of UTC.
 		at := end.AddDate(0, 0, -7*week).Truncate(7 * 24 * time.Hour)
-		if number(t, p, `sum(sum_over_time(reason:qlik_logins_refused:increase1d{reason="session_limit"}[7d:1d]))`, at) > 10 {
+		if number(t, p, `sum(sum_over_time(reason:qlik_logins_refused:increase1d{site="demo",reason="session_limit"}[7d:1d]))`, at) > 10 {
 			above++
 		}
 	}
 	expect(t, int(shown("Weeks above $refusals", "A").Value) == above, fmt.Sprintf("more than 10 logins were refused in %d of 13 weeks", above), shown("Weeks above $refusals", "A"))
 	midnight := end.Truncate(24 * time.Hour)
-	refused := number(t, p, `sum(increase(qlik_logins_refused_total{reason="session_limit"}[7d]))`, midnight)
+	refused := number(t, p, `sum(increase(qlik_logins_refused_total{site="demo",reason="session_limit"}[7d]))`, midnight)
 	tile := float64(shown("Refused in 7 days", "A").Value)
 	expect(t, refused > 0 && math.Abs(refused-tile) < 1, fmt.Sprintf("%.1f logins were refused in the last seven days", refused), tile)
 
 	// Which virtual proxy drives it?
 	driver := shown("Driven by", "A")
-	most := vector(t, p, `topk(1, sum by (virtual_proxy) (sum_over_time(qlik_slots_at_limit[28d])))`, end)[0]
-	all := number(t, p, `sum(sum_over_time(qlik_slots_at_limit[28d]))`, end)
+	most := vector(t, p, `topk(1, sum by (virtual_proxy) (sum_over_time(qlik_slots_at_limit{site="demo"}[28d])))`, end)[0]
+	all := number(t, p, `sum(sum_over_time(qlik_slots_at_limit{site="demo"}[28d]))`, end)
 	expect(t, driver.Metric["virtual_proxy"] == most.Metric["virtual_proxy"] && math.Abs(float64(driver.Value)-float64(most.Value)/all) < 0.01,
 		fmt.Sprintf("%.0f %% of the slots at the limit are on %s", 100*float64(most.Value)/all, most.Metric["virtual_proxy"]), driver)
 }

@@ -223,6 +223,7 @@ func (t *text) capacityRecords() {
 			t.series("site:qlik_license_tokens:max", fmt.Sprintf("state=%q,%s", m.state, t.record()), 0, always(func(i int) int { return int(m.value(&t.steps[i])) }))
 		}
 		t.gauge("site:qlik_license_tokens_available:min", t.record(), 0, always(func(i int) int { return int(tokensLeft(&t.steps[i])) }))
+		t.gauge("site:qlik_license_tokens_used:max", t.record(), 0, always(func(i int) int { return int(t.steps[i].seats[0].bought - tokensLeft(&t.steps[i])) }))
 		return
 	}
 	periods := t.periods()
