@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -354,15 +355,13 @@ func TestHistoryOutage(t *testing.T) {
 	}
 }
 
+var seeds = flag.Uint64("seeds", 2, "years that TestHistoryIsPlausible makes up (.ci/slow makes up 20)")
+
 // TestHistoryIsPlausible checks that a year shows what capacity planning needs, with any
 // random numbers.
 func TestHistoryIsPlausible(t *testing.T) {
 	t.Parallel()
-	seeds := uint64(20)
-	if testing.Short() {
-		seeds = 1
-	}
-	for seed := range seeds {
+	for seed := range *seeds {
 		t.Run(fmt.Sprint("seed ", seed+1), func(t *testing.T) {
 			t.Parallel()
 			h := newHistory(HistoryOptions{End: historyEnd, Days: 365, Users: users, Seed: seed + 1})
