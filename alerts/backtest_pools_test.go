@@ -1,9 +1,12 @@
-package alerts
+package alerts_test
 
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/backtest"
 )
 
 // Days of a backtest: those before firstJudged fill the windows of the rules. The pools
@@ -11,8 +14,7 @@ import (
 const (
 	firstJudged = 31
 	lastJudged  = 364
-	poolDays    = lastJudged + 62
-	judgedHour  = 18 // of each day
+	poolDays    = lastJudged + 182
 )
 
 // poolKind says how large a pool is, and how steadily people come.
@@ -35,6 +37,13 @@ type pool struct {
 	series    map[string][]float64
 	comesTrue []bool // the pool runs out, if nothing is bought after this day
 	judged    []bool
+
+	kind    string
+	license string    // label of its series
+	inUse   []float64 // seats or tokens
+	runsOut []float64 // days until the pool runs out, if nothing is bought after this day; +Inf if not in the days that follow
+	byEnd   []float64 // minutes of capacity that people want by the end of the month, even if less is bought
+	before  []float64 // minutes used in the month before; 0 if unknown
 }
 
 // date returns the day of a backtest. Its first day is that of promtool, a Thursday.
@@ -142,13 +151,17 @@ func (p *licensePool) total(r *rand.Rand, people []float64) []float64 {
 }
 
 // judge returns the truth about the pool, without its series.
-func judge(total, people []float64) pool {
-	p := pool{comesTrue: make([]bool, poolDays), judged: make([]bool, poolDays)}
+func judge(kind poolKind, total, people []float64) pool {
+	p := pool{kind: kind.String(), comesTrue: make([]bool, poolDays), judged: make([]bool, poolDays), inUse: make([]float64, poolDays), runsOut: make([]float64, poolDays)}
+	for day := range p.inUse {
+		p.inUse[day] = min(people[day], total[day])
+	}
 	for day := range lastJudged + 1 {
-		p.judged[day] = people[day] < total[day]
-		for ahead := 1; ahead <= 30; ahead++ {
-			p.comesTrue[day] = p.comesTrue[day] || people[day+ahead] >= total[day]
+		p.judged[day], p.runsOut[day] = people[day] < total[day], math.Inf(1)
+		if ahead := slices.IndexFunc(people[day+1:], func(people float64) bool { return people >= total[day] }); ahead >= 0 {
+			p.runsOut[day] = float64(ahead + 1)
 		}
+		p.comesTrue[day] = p.runsOut[day] <= 30
 	}
 	return p
 }
@@ -158,14 +171,16 @@ func seats(seed uint64, kind poolKind) pool {
 	licenses := newLicensePool(r, kind, seed)
 	people := licenses.wanted(r)
 	total := licenses.total(r, people)
+	p := judge(kind, total, people)
+	p.license = `license="analyzer", `
 	available := make([]float64, poolDays)
 	for day := range available {
-		available[day] = max(0, total[day]-people[day])
+		available[day] = total[day] - p.inUse[day]
 	}
-	p := judge(total, people)
 	p.series = map[string][]float64{
-		`qlik_license_seats{license="analyzer"`:           total,
-		`qlik_license_seats_available{license="analyzer"`: available,
+		`license:qlik_license_seats:max{license="analyzer",`:           total,
+		`license:qlik_license_seats_allocated:max{license="analyzer",`: p.inUse,
+		`license:qlik_license_seats_available:min{license="analyzer",`: available,
 	}
 	return p
 }
@@ -178,16 +193,15 @@ func tokens(seed uint64, kind poolKind) pool {
 	licenses.freeAfter = 7
 	people := licenses.wanted(r)
 	total := licenses.total(r, people)
-	available, user := make([]float64, poolDays), make([]float64, poolDays)
+	p := judge(kind, total, people)
+	available := make([]float64, poolDays)
 	for day := range available {
-		user[day] = min(total[day], people[day])
-		available[day] = total[day] - user[day]
+		available[day] = total[day] - p.inUse[day]
 	}
-	p := judge(total, people)
 	p.series = map[string][]float64{
-		`qlik_license_tokens{state="total"`:       total,
-		`qlik_license_tokens{state="available"`:   available,
-		`qlik_license_tokens{state="user_access"`: user,
+		`site:qlik_license_tokens:max{state="total",`: total,
+		`site:qlik_license_tokens_used:max{`:          p.inUse,
+		`site:qlik_license_tokens_available:min{`:     available,
 	}
 	return p
 }
@@ -233,7 +247,7 @@ func capacity(seed uint64, kind poolKind) pool {
 	growth, weekend, away := within(r, -0.02, 0.03), within(r, 0, 0.15), within(r, 0.1, 0.4)
 	pace := slowly(r, 0.1)
 	rhythm := [...]float64{weekend, 1.1, 1.05, 1.05, 1, 0.8, weekend} // from Sunday
-	fraction := 0.6 + 0.8*(float64(seed%backtestSeeds)+0.5)/backtestSeeds
+	fraction := 0.6 + 0.8*(float64(seed%backtest.Seeds)+0.5)/backtest.Seeds
 	bought := unit * math.Round(daily*261/12/fraction/unit)
 
 	const spread = 0.6                     // of one person's use
@@ -255,33 +269,41 @@ func capacity(seed uint64, kind poolKind) pool {
 		}
 	}
 
-	p := pool{comesTrue: make([]bool, poolDays), judged: make([]bool, poolDays)}
+	p := pool{
+		kind: kind.String(), comesTrue: make([]bool, poolDays), judged: make([]bool, poolDays),
+		byEnd: make([]float64, poolDays), before: make([]float64, poolDays), runsOut: make([]float64, poolDays),
+	}
 	allocated, used := make([]float64, len(wanted)), make([]float64, len(wanted))
-	now, buys, more := 0.0, -1, 0.0
+	now, before, buys, more := 0.0, 0.0, -1, 0.0
 	for hour := range wanted {
 		day := hour / 24
 		if hour%24 == 0 && date(day).Day() == 1 {
 			if now > bought-unit && r.Float64() < 0.2 {
 				buys, more = day+5+r.IntN(20), within(r, 0.1, 0.3)
 			}
-			now = 0
+			now, before = 0, now
 		}
 		if hour == 24*buys {
 			bought += unit * math.Round(bought*more/unit)
 		}
 		now = min(now+wanted[hour], bought)
 		allocated[hour], used[hour] = 60*bought, 60*unit*math.Floor(now/unit)
-		if hour%24 == judgedHour && day <= lastJudged {
+		if hour%24 == 0 && day <= lastJudged {
 			ahead := now
+			p.runsOut[day] = math.Inf(1)
 			for h := hour + 1; date(h/24).Month() == date(day).Month(); h++ {
 				ahead += wanted[h]
+				if ahead > bought-unit {
+					p.runsOut[day] = min(p.runsOut[day], float64(h-hour)/24)
+				}
 			}
+			p.byEnd[day], p.before[day] = ahead, before
 			p.judged[day], p.comesTrue[day] = now <= bought-unit, ahead > bought-unit
 		}
 	}
 	p.series = map[string][]float64{
-		`qlik_license_capacity_seconds{state="allocated"`: allocated,
-		`qlik_license_capacity_seconds{state="used"`:      used,
+		`qlik_license_capacity_seconds{state="allocated",`: allocated,
+		`qlik_license_capacity_seconds{state="used",`:      used,
 	}
 	return p
 }

@@ -1,68 +1,122 @@
-package alerts
+package alerts_test
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
-	"go.yaml.in/yaml/v2"
+	"github.com/qlik-exporter/qlik_exporter/internal/backtest"
 )
 
 var backtests = flag.Bool("backtests", false, "run TestBacktests, which takes minutes (.ci/slow)")
 
+// Days that forecasts look ahead.
 const (
-	backtestSeeds = 20
-	backtestStep  = 6 // hours between samples and evaluations
+	ahead   = 90
+	horizon = 180 // of the time when no seats or tokens are left
 )
 
-// TestBacktests judges the alerts that predict: on made-up pools, it compares them with
-// what comes true, on each day of eleven months.
+const batches = 3 // of pools; all are too many for one promtool
+
+// TestBacktests judges the alerts and the forecasts: on made-up pools, it compares what the
+// rules say within eleven months with what comes true.
 func TestBacktests(t *testing.T) {
 	t.Parallel()
 	if !*backtests {
 		t.Skip("takes minutes; run with -backtests")
 	}
+	const forecasts = `.*:growth90d|.*:predict90d.*|.*_used_up.*|Qlik.*RunningOut`
 	for _, test := range []struct {
-		alert, group string
+		alert, rules string
 		pool         func(seed uint64, kind poolKind) pool
 		kinds        []poolKind
+		every        time.Duration // between evaluations
+		forecasts    func(table backtest.Table, p *pool, at time.Duration, labels string, now backtest.Result)
 	}{
-		{"QlikLicenseSeatsRunningOut", "qlik-capacity", seats, []poolKind{small, large, smallAtRandom}},
-		{"QlikTokensRunningOut", "qlik-capacity", tokens, []poolKind{small, large, smallAtRandom}},
-		{"QlikAnalyzerCapacityRunningOut", "qlik-analyzer-capacity", capacity, []poolKind{small, large}},
+		{"QlikLicenseSeatsRunningOut", forecasts, seats, []poolKind{small, large, smallAtRandom}, 5 * 24 * time.Hour, seatForecasts},
+		{"QlikTokensRunningOut", forecasts, tokens, []poolKind{small, large, smallAtRandom}, 5 * 24 * time.Hour, tokenForecasts},
+		{"QlikAnalyzerCapacityRunningOut", ".*capacity.*|.*Capacity.*", capacity, []poolKind{small, large}, 12 * time.Hour, capacityForecasts}, // remembers periods
 	} {
 		t.Run(test.alert, func(t *testing.T) {
 			t.Parallel()
 			for _, kind := range test.kinds {
 				t.Run(kind.String(), func(t *testing.T) {
 					t.Parallel()
-					var pools []pool
-					for seed := range uint64(backtestSeeds) {
-						pools = append(pools, test.pool(seed, kind))
-					}
-					var all score
-					for i, warned := range warnings(t, test.alert, test.group, pools) {
-						for day := firstJudged; day <= lastJudged; day++ {
-							if pools[i].judged[day] {
-								all.count(warned[day], pools[i].comesTrue[day])
+					var warnings score
+					table := make(backtest.Table)
+					for batch := range uint64(batches) {
+						var pools []pool
+						for seed := range uint64(backtest.Seeds) {
+							pools = append(pools, test.pool(batch*backtest.Seeds+seed, kind))
+						}
+						for at, now := range evaluate(t, test.rules, test.every, pools) {
+							for i := range pools {
+								p, site := &pools[i], strconv.Itoa(i)
+								if p.judged[int(at.Hours()/24)] {
+									warnings.count(warned(now, test.alert, site), p.comesTrue[int(at.Hours()/24)])
+									test.forecasts(table, p, at, fmt.Sprintf("job=%q, %ssite=%q", "qlik", p.license, site), now)
+								}
 							}
 						}
 					}
 					t.Logf("precision %.2f, recall %.2f: of %d days, %d warned and right, %d wrong, %d missed",
-						all.precision(), all.recall(), all.days, all.right, all.wrong, all.missed)
-					if kind != smallAtRandom && (all.precision() < 0.8 || all.recall() < 0.8) {
+						warnings.precision(), warnings.recall(), warnings.days, warnings.right, warnings.wrong, warnings.missed)
+					if kind != smallAtRandom && (warnings.precision() < 0.8 || warnings.recall() < 0.8) {
 						t.Error("less than 0.8")
 					}
+					table.Judge(t)
 				})
 			}
 		})
+	}
+}
+
+// warned reports whether an alert of severity warning is pending or firing. The rules are
+// evaluated too rarely to tell the difference.
+func warned(now backtest.Result, alert, site string) bool {
+	for labels := range now["ALERTS"] {
+		if strings.Contains(labels, `alertname="`+alert+`"`) && strings.Contains(labels, `severity="warning"`) && strings.Contains(labels, `site="`+site+`"`) {
+			return true
+		}
+	}
+	return false
+}
+
+func seatForecasts(table backtest.Table, p *pool, at time.Duration, labels string, now backtest.Result) {
+	licenseForecasts(table, p, at, labels, now, "license:qlik_license_seats_allocated", "license:qlik_license_seats_used_up")
+}
+
+func tokenForecasts(table backtest.Table, p *pool, at time.Duration, labels string, now backtest.Result) {
+	licenseForecasts(table, p, at, labels, now, "site:qlik_license_tokens_used", "site:qlik_license_tokens_used_up")
+}
+
+func licenseForecasts(table backtest.Table, p *pool, at time.Duration, labels string, now backtest.Result, inUse, usedUp string) {
+	day := int(at.Hours() / 24)
+	f, ok := now.Forecast(inUse+":predict90d", labels)
+	if !ok {
+		return
+	}
+	table.Of("in use in 90 days", p.kind, true).Count(p.inUse[day], f, p.inUse[day+ahead])
+	if f, ok := now.ForecastDay(usedUp, labels, at.Hours()/24); ok {
+		table.Of("none left, in days", p.kind, true).CountDay(f, p.runsOut[day], horizon)
+	}
+}
+
+func capacityForecasts(table backtest.Table, p *pool, at time.Duration, labels string, now backtest.Result) {
+	day := int(at.Hours() / 24)
+	if p.before[day] == 0 { // the first month
+		return
+	}
+	if f, ok := now.Forecast("site:qlik_license_capacity_used_seconds:predict_end", labels); ok {
+		minutes := backtest.Forecast{Low: f.Low / 60, Value: f.Value / 60, High: f.High / 60}
+		table.Of("minutes at the end of the month", p.kind, true).Count(p.before[day], minutes, p.byEnd[day])
+	}
+	if f, ok := now.ForecastDay("site:qlik_license_capacity_used_up", labels, at.Hours()/24); ok {
+		month := time.Date(date(day).Year(), date(day).Month()+1, 1, 0, 0, 0, 0, time.UTC)
+		table.Of("no minutes left, in days", p.kind, true).CountDay(f, p.runsOut[day], month.Sub(date(day)).Hours()/24)
 	}
 }
 
@@ -84,90 +138,32 @@ func (s *score) count(warned, comesTrue bool) {
 func (s *score) precision() float64 { return float64(s.right) / float64(s.right+s.wrong) }
 func (s *score) recall() float64    { return float64(s.right) / float64(s.right+s.missed) }
 
-var (
-	failedExpression = regexp.MustCompile(`time: (\S+?),\s+exp:.*\s+got:\s*(.*)`)
-	siteInSample     = regexp.MustCompile(`site="(\d+)"`)
-)
-
-// warnings returns on which days an alert of severity warning fires for each pool, in the
-// evening. promtool evaluates the rules. It tells the result of an expression only if it
-// is not the expected one, so an impossible one is expected.
-func warnings(t *testing.T, alert, group string, pools []pool) [][]bool {
+// evaluate returns what some rules say at each judged time. Each pool is a site.
+func evaluate(t *testing.T, rules string, every time.Duration, pools []pool) map[time.Duration]backtest.Result {
 	t.Helper()
-	promtool := needPromtool(t)
-	var series, expressions []yaml.MapSlice
+	const step = 12 // hours between samples
+	evaluation := backtest.Evaluation{
+		Rules: backtest.Rules(t, rules), Every: every,
+		Series: make(map[string][]float64), Step: step * time.Hour,
+		Query: `{__name__=~"ALERTS|.*:predict.*|.*_used_up.*"}`,
+	}
 	for i, p := range pools {
 		for name, values := range p.series {
-			var text strings.Builder
-			for at := 0; at < (lastJudged+1)*24; at += backtestStep {
-				text.WriteString(strconv.FormatFloat(values[at*len(values)/poolDays/24], 'g', -1, 64) + " ")
+			var samples []float64
+			for at := 0; at < (lastJudged+1)*24; at += step {
+				samples = append(samples, values[at*len(values)/poolDays/24])
 			}
-			series = append(series, yaml.MapSlice{{Key: "series", Value: fmt.Sprintf(`%s,job="qlik",site="%d"}`, name, i)}, {Key: "values", Value: text.String()}})
+			evaluation.Series[fmt.Sprintf(`%sjob="qlik",site="%d"}`, name, i)] = samples
 		}
 	}
-	for at := firstJudged; at <= lastJudged; at++ {
-		expressions = append(expressions, yaml.MapSlice{
-			{Key: "expr", Value: fmt.Sprintf(`ALERTS{alertname=%q,alertstate="firing",severity="warning"} or vector(0)`, alert)},
-			{Key: "eval_time", Value: fmt.Sprintf("%dh", at*24+judgedHour)},
-			{Key: "exp_samples", Value: []yaml.MapSlice{{{Key: "value", Value: -1}}}},
-		})
-	}
-	document, err := yaml.Marshal(yaml.MapSlice{
-		{Key: "rule_files", Value: []string{rulesFile}},
-		{Key: "evaluation_interval", Value: fmt.Sprintf("%dh", backtestStep)},
-		{Key: "tests", Value: []yaml.MapSlice{{
-			{Key: "interval", Value: fmt.Sprintf("%dh", backtestStep)},
-			{Key: "input_series", Value: series},
-			{Key: "promql_expr_test", Value: expressions},
-		}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	path := filepath.Join(dir, "backtest.test.yml")
-	for name, content := range map[string][]byte{path: document, filepath.Join(dir, rulesFile): groupOfRules(t, group)} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
+	for at := time.Duration(0); at < (lastJudged+1)*24*time.Hour; at += max(every, 24*time.Hour) {
+		if at >= firstJudged*24*time.Hour {
+			evaluation.At = append(evaluation.At, at)
 		}
 	}
-	output, _ := exec.CommandContext(t.Context(), promtool, "test", "rules", path).CombinedOutput() // fails by design
-	warned := make([][]bool, len(pools))
-	for i := range warned {
-		warned[i] = make([]bool, lastJudged+1)
+	results := make(map[time.Duration]backtest.Result)
+	for i, result := range evaluation.Run(t) {
+		results[evaluation.At[i]] = result
 	}
-	results := failedExpression.FindAllStringSubmatch(string(output), -1)
-	if want := lastJudged - firstJudged + 1; len(results) != want {
-		t.Fatalf("promtool has evaluated %d expressions, want %d:\n%.2000s", len(results), want, output)
-	}
-	for n, result := range results {
-		for _, site := range siteInSample.FindAllStringSubmatch(result[2], -1) {
-			i, _ := strconv.Atoi(site[1])
-			warned[i][firstJudged+n] = true
-		}
-	}
-	return warned
-}
-
-// groupOfRules returns a file with one group of the rules. The others would make a test
-// slow.
-func groupOfRules(t *testing.T, name string) []byte {
-	t.Helper()
-	var rules struct {
-		Groups []map[string]any `json:"groups"`
-	}
-	if err := json.Unmarshal([]byte(adapted(t, RulesJSON, Options{})), &rules); err != nil {
-		t.Fatal(err)
-	}
-	for _, group := range rules.Groups {
-		if group["name"] == name {
-			content, err := json.Marshal(map[string]any{"groups": []any{group}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return content
-		}
-	}
-	t.Fatalf("the rules lack the group %s", name)
-	return nil
+	return results
 }
