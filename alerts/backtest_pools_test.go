@@ -15,7 +15,6 @@ const (
 	firstJudged = 31
 	lastJudged  = 364
 	poolDays    = lastJudged + 182
-	judgedHour  = 12 // of each day
 )
 
 // poolKind says how large a pool is, and how steadily people come.
@@ -179,9 +178,9 @@ func seats(seed uint64, kind poolKind) pool {
 		available[day] = total[day] - p.inUse[day]
 	}
 	p.series = map[string][]float64{
-		`qlik_license_seats{license="analyzer"`:           total,
-		`qlik_license_seats_allocated{license="analyzer"`: p.inUse,
-		`qlik_license_seats_available{license="analyzer"`: available,
+		`license:qlik_license_seats:max{license="analyzer",`:           total,
+		`license:qlik_license_seats_allocated:max{license="analyzer",`: p.inUse,
+		`license:qlik_license_seats_available:min{license="analyzer",`: available,
 	}
 	return p
 }
@@ -200,9 +199,9 @@ func tokens(seed uint64, kind poolKind) pool {
 		available[day] = total[day] - p.inUse[day]
 	}
 	p.series = map[string][]float64{
-		`qlik_license_tokens{state="total"`:       total,
-		`qlik_license_tokens{state="available"`:   available,
-		`qlik_license_tokens{state="user_access"`: p.inUse,
+		`site:qlik_license_tokens:max{state="total",`: total,
+		`site:qlik_license_tokens_used:max{`:          p.inUse,
+		`site:qlik_license_tokens_available:min{`:     available,
 	}
 	return p
 }
@@ -289,7 +288,7 @@ func capacity(seed uint64, kind poolKind) pool {
 		}
 		now = min(now+wanted[hour], bought)
 		allocated[hour], used[hour] = 60*bought, 60*unit*math.Floor(now/unit)
-		if hour%24 == judgedHour && day <= lastJudged {
+		if hour%24 == 0 && day <= lastJudged {
 			ahead := now
 			p.runsOut[day] = math.Inf(1)
 			for h := hour + 1; date(h/24).Month() == date(day).Month(); h++ {
@@ -303,8 +302,8 @@ func capacity(seed uint64, kind poolKind) pool {
 		}
 	}
 	p.series = map[string][]float64{
-		`qlik_license_capacity_seconds{state="allocated"`: allocated,
-		`qlik_license_capacity_seconds{state="used"`:      used,
+		`qlik_license_capacity_seconds{state="allocated",`: allocated,
+		`qlik_license_capacity_seconds{state="used",`:      used,
 	}
 	return p
 }

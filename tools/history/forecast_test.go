@@ -10,7 +10,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/backtest"
 )
 
-var backtests = flag.Bool("backtests", false, "run TestForecasts with all seeds, which takes minutes (.ci/slow)")
+var backtests = flag.Bool("backtests", false, "run TestForecasts, which takes minutes (.ci/slow)")
 
 // Days of a backtest. Those before firstJudged are what the rules look back at; those
 // after lastJudged tell what came true.
@@ -29,14 +29,10 @@ const (
 // a year.
 func TestForecasts(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("is about promtool")
+	if !*backtests {
+		t.Skip("takes minutes; run with -backtests")
 	}
 	table := make(backtest.Table)
-	if !*backtests {
-		judge(t, table, 60, 1)
-		return
-	}
 	for seed := range backtest.Seeds {
 		judge(t, table, 60, 1+seed)
 		judge(t, table, 3000, 1+seed)
@@ -50,17 +46,18 @@ func judge(t *testing.T, table backtest.Table, users, seed int) {
 	h := newHistory(HistoryOptions{End: historyEnd.AddDate(0, 0, -53*seed%365), Days: judgedDays, Users: users, Seed: uint64(seed)}) //nolint:gosec // is positive
 	h.simulate()
 	evaluation := backtest.Evaluation{
-		Rules: backtest.Rules(t, "qlik-capacity|qlik-forecasts", `.*:(growth90d|predict.*|.*used_up.*|weekly_.*)`),
+		Rules: backtest.Rules(t, `.*:(growth90d|predict.*|weekly_.*)|license:.*_used_up.*`),
 		Every: everyDays * 24 * time.Hour, Step: 24 * time.Hour / samplesADay,
 		Series: h.daily(), Query: `{job="qlik"}`,
 	}
-	for day := firstJudged; day <= lastJudged+ahead; day += everyDays {
+	for day := firstJudged - ahead; day <= lastJudged+ahead; day += everyDays {
 		evaluation.At = append(evaluation.At, time.Duration(day)*24*time.Hour)
 	}
 	results := evaluation.Run(t)
 	size := fmt.Sprintf("%d users", users)
-	for i, now := range results[:(lastJudged-firstJudged)/everyDays+1] {
-		day, then := firstJudged+i*everyDays, results[i+ahead/everyDays]
+	const apart = ahead / everyDays // results
+	for i := apart; i < len(results)-apart; i++ {
+		day, before, now, then := firstJudged+(i-apart)*everyDays, results[i-apart], results[i], results[i+apart]
 		cases := []string{size}
 		if h.summerAhead(day) {
 			cases = append(cases, "over the summer")
@@ -78,6 +75,11 @@ func judge(t *testing.T, table backtest.Table, users, seed int) {
 					}
 				}
 			}
+			for labels, value := range now["reason:qlik_logins_refused:weekly_median"] {
+				growth := value - before["reason:qlik_logins_refused:weekly_median"][labels]
+				f := backtest.Forecast{Low: now["reason:qlik_logins_refused:weekly_low"][labels], Value: value + growth, High: now["reason:qlik_logins_refused:weekly_high"][labels]}
+				table.Of("refusals in a week, if they grow as in the last 90 days", ofCase, false).Count(value, f, h.refusedInWeek(day+ahead))
+			}
 			for number, license := range seatLicenses {
 				labels := fmt.Sprintf("job=\"qlik\", license=%q", labelOf(license))
 				if f, ok := now.ForecastDay("license:qlik_license_seats_used_up", labels, float64(day)); ok {
@@ -86,6 +88,14 @@ func judge(t *testing.T, table backtest.Table, users, seed int) {
 			}
 		}
 	}
+}
+
+// refusedInWeek returns the logins refused for the limit in the week that ends with a day.
+func (h *history) refusedInWeek(day int) (sum float64) {
+	for i := (day - 7) * daySteps; i < day*daySteps; i++ {
+		sum += float64(h.steps[i].refused[0])
+	}
+	return sum
 }
 
 // seatsRunOut returns the days until no seats are left if none are bought after a day.
@@ -134,6 +144,14 @@ func (h *history) daily() map[string][]float64 {
 			return sum
 		})
 	}
+	refused := 0.0 // in the last day
+	add("reason:qlik_logins_refused:increase1d", `reason="session_limit",`, func(i int) float64 {
+		refused += float64(h.steps[i].refused[0])
+		if i >= daySteps {
+			refused -= float64(h.steps[i-daySteps].refused[0])
+		}
+		return refused
+	})
 	for number, license := range seatLicenses {
 		label := fmt.Sprintf("license=%q,", labelOf(license))
 		add("license:qlik_license_seats:max", label, func(i int) float64 { return float64(h.steps[i].seats[number].bought) })
