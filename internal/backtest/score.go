@@ -28,12 +28,12 @@ type Table map[[2]string]*Score
 
 // Of returns the score of a forecast in a case. The test fails if one is not good enough,
 // unless no forecast is shown there.
-func (t Table) Of(forecast, ofCase string, shown bool) *Score {
+func (table Table) Of(forecast, ofCase string, shown bool) *Score {
 	key := [2]string{forecast, ofCase}
-	if t[key] == nil {
-		t[key] = &Score{expected: shown}
+	if table[key] == nil {
+		table[key] = &Score{expected: shown}
 	}
-	return t[key]
+	return table[key]
 }
 
 // Forecast is what a rule says about the future, with a band.
@@ -92,23 +92,23 @@ func median(values []float64) float64 {
 
 // Judge prints the table, and fails the test if a forecast that is shown is not good
 // enough.
-func (t Table) Judge(test *testing.T) {
-	test.Helper()
+func (table Table) Judge(t *testing.T) {
+	t.Helper()
 	var text strings.Builder
 	text.WriteString("\n| forecast | case | n | median error: no change | forecast | gain | in the band |\n| --- | --- | --- | --- | --- | --- | --- |\n")
-	for _, key := range slices.SortedFunc(maps.Keys(t), func(a, b [2]string) int { return strings.Compare(a[0]+a[1], b[0]+b[1]) }) {
-		s := t[key]
+	for _, key := range slices.SortedFunc(maps.Keys(table), func(a, b [2]string) int { return strings.Compare(a[0]+a[1], b[0]+b[1]) }) {
+		s := table[key]
 		_, _ = fmt.Fprintf(&text, "| %s | %s | %d | %.3g | %.3g | %.0f %% | %.0f %% |\n",
 			key[0], key[1], len(s.forecast), median(s.noChange), median(s.forecast), 100*s.gain(), 100*s.coverage())
 		if !s.expected || len(s.forecast) < minForecasts {
 			continue
 		}
 		if !(s.gain() >= minGain) {
-			test.Errorf("%s, %s: not much better than no change", key[0], key[1])
+			t.Errorf("%s, %s: not much better than no change", key[0], key[1])
 		}
 		if c := s.coverage(); c < minCoverage || c > maxCoverage {
-			test.Errorf("%s, %s: a band that is too narrow or too wide", key[0], key[1])
+			t.Errorf("%s, %s: a band that is too narrow or too wide", key[0], key[1])
 		}
 	}
-	test.Log(text.String())
+	t.Log(text.String())
 }

@@ -43,7 +43,7 @@ func TestForecasts(t *testing.T) {
 // judge adds the scores of a company.
 func judge(t *testing.T, table backtest.Table, users, seed int) {
 	t.Helper()
-	h := newHistory(HistoryOptions{End: historyEnd.AddDate(0, 0, -53*seed%365), Days: judgedDays, Users: users, Seed: uint64(seed)}) //nolint:gosec // is positive
+	h := newHistory(HistoryOptions{End: historyEnd.AddDate(0, 0, -53*seed%365), Days: judgedDays, Users: users, Seed: uint64(seed)})
 	h.simulate()
 	evaluation := backtest.Evaluation{
 		Rules: backtest.Rules(t, `.*:(growth90d|predict.*|weekly_.*)|license:.*_used_up.*`),
