@@ -95,28 +95,30 @@ func tokenForecasts(table backtest.Table, p *pool, at time.Duration, labels stri
 
 func licenseForecasts(table backtest.Table, p *pool, at time.Duration, labels string, now backtest.Result, inUse, usedUp string) {
 	day := int(at.Hours() / 24)
+	inUseThen, runsOut := table.Of("in use in 90 days", p.kind, true), table.Of("none left, in days", p.kind, true)
 	f, ok := now.Forecast(inUse+":predict90d", labels)
 	if !ok {
-		return
+		return // there is no band either
 	}
-	table.Of("in use in 90 days", p.kind, true).Count(p.inUse[day], f, p.inUse[day+ahead])
+	inUseThen.Count(p.inUse[day], f, p.inUse[day+ahead])
 	if f, ok := now.ForecastDay(usedUp, labels, at.Hours()/24); ok {
-		table.Of("none left, in days", p.kind, true).CountDay(f, p.runsOut[day], horizon)
+		runsOut.CountDay(f, p.runsOut[day], horizon)
 	}
 }
 
 func capacityForecasts(table backtest.Table, p *pool, at time.Duration, labels string, now backtest.Result) {
 	day := int(at.Hours() / 24)
+	byEnd, runsOut := table.Of("minutes at the end of the month", p.kind, true), table.Of("no minutes left, in days", p.kind, true)
 	if p.before[day] == 0 { // the first month
 		return
 	}
 	if f, ok := now.Forecast("site:qlik_license_capacity_used_seconds:predict_end", labels); ok {
 		minutes := backtest.Forecast{Low: f.Low / 60, Value: f.Value / 60, High: f.High / 60}
-		table.Of("minutes at the end of the month", p.kind, true).Count(p.before[day], minutes, p.byEnd[day])
+		byEnd.Count(p.before[day], minutes, p.byEnd[day])
 	}
 	if f, ok := now.ForecastDay("site:qlik_license_capacity_used_up", labels, at.Hours()/24); ok {
 		month := time.Date(date(day).Year(), date(day).Month()+1, 1, 0, 0, 0, 0, time.UTC)
-		table.Of("no minutes left, in days", p.kind, true).CountDay(f, p.runsOut[day], month.Sub(date(day)).Hours()/24)
+		runsOut.CountDay(f, p.runsOut[day], month.Sub(date(day)).Hours()/24)
 	}
 }
 

@@ -124,7 +124,7 @@ func (e *Evaluation) Run(t *testing.T) []Result {
 			t.Fatal(err)
 		}
 	}
-	output, _ := exec.CommandContext(t.Context(), promtool, "test", "rules", path).CombinedOutput() //nolint:gosec // fails by design; the path is a temporary file of the test
+	output, _ := exec.CommandContext(t.Context(), promtool, "test", "rules", path).CombinedOutput() //nolint:gosec // the promtool in PATH; fails by design
 	blocks := failed.FindAllStringSubmatch(string(output), -1)
 	if len(blocks) != len(e.At) {
 		t.Fatalf("promtool has evaluated %d queries, want %d:\n%.2000s", len(blocks), len(e.At), output)

@@ -12,7 +12,7 @@ import (
 // What a forecast must reach.
 const (
 	minGain                  = 0.3 // over no change, of the median error
-	minCoverage, maxCoverage = 0.65, 0.93
+	minCoverage, maxCoverage = 0.7, 0.9
 	minForecasts             = 100 // fewer say nothing
 )
 
@@ -98,6 +98,10 @@ func (table Table) Judge(t *testing.T) {
 	text.WriteString("\n| forecast | case | n | median error: no change | forecast | gain | in the band |\n| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, key := range slices.SortedFunc(maps.Keys(table), func(a, b [2]string) int { return strings.Compare(a[0]+a[1], b[0]+b[1]) }) {
 		s := table[key]
+		if len(s.forecast) == 0 {
+			t.Errorf("%s, %s: no forecasts", key[0], key[1])
+			continue
+		}
 		_, _ = fmt.Fprintf(&text, "| %s | %s | %d | %.3g | %.3g | %.0f %% | %.0f %% |\n",
 			key[0], key[1], len(s.forecast), median(s.noChange), median(s.forecast), 100*s.gain(), 100*s.coverage())
 		if !s.expected || len(s.forecast) < minForecasts {

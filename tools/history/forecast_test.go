@@ -69,9 +69,10 @@ func judge(t *testing.T, table backtest.Table, users, seed int) {
 				"sessions in a busy week, in 90 days":           {"site:qlik_sessions:weekly_max_p75", "site:qlik_sessions:weekly_max_predict90d"},
 				"sessions of a node in a busy week, in 90 days": {"qlik_node:qlik_virtual_proxy_sessions:weekly_max_p75", "qlik_node:qlik_virtual_proxy_sessions:weekly_max_predict90d"},
 			} {
+				score := table.Of(name, ofCase, true)
 				for labels, value := range now[records[0]] {
 					if f, ok := now.Forecast(records[1], labels); ok {
-						table.Of(name, ofCase, true).Count(value, f, then[records[0]][labels])
+						score.Count(value, f, then[records[0]][labels])
 					}
 				}
 			}
@@ -80,10 +81,11 @@ func judge(t *testing.T, table backtest.Table, users, seed int) {
 				f := backtest.Forecast{Low: now["reason:qlik_logins_refused:weekly_low"][labels], Value: value + growth, High: now["reason:qlik_logins_refused:weekly_high"][labels]}
 				table.Of("refusals in a week, if they grow as in the last 90 days", ofCase, false).Count(value, f, h.refusedInWeek(day+ahead))
 			}
+			score := table.Of("day on which seats run out", ofCase, true)
 			for number, license := range seatLicenses {
 				labels := fmt.Sprintf("job=\"qlik\", license=%q", labelOf(license))
 				if f, ok := now.ForecastDay("license:qlik_license_seats_used_up", labels, float64(day)); ok {
-					table.Of("day on which seats run out", ofCase, true).CountDay(f, h.seatsRunOut(number, day), horizon)
+					score.CountDay(f, h.seatsRunOut(number, day), horizon)
 				}
 			}
 		}
