@@ -12,7 +12,7 @@ import (
 // What a forecast must reach.
 const (
 	minGain                  = 0.3 // over no change, of the median error
-	minCoverage, maxCoverage = 0.7, 0.9
+	minCoverage, maxCoverage = 0.65, 0.93
 	minForecasts             = 100 // fewer say nothing
 )
 
