@@ -116,6 +116,28 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
+// TestCompleteBeforeAndAfter checks that the rules ask whether a count is complete before
+// they read who is at the limit, and again after that. Prometheus may store a scrape
+// between two rules, which unit tests of rules cannot show.
+func TestCompleteBeforeAndAfter(t *testing.T) {
+	t.Parallel()
+	place := make(map[string]int) // of the last rule with this name
+	for i, r := range readRules(t, rulesFile) {
+		place[r.Record] = i
+	}
+	before, after := place["site:qlik_sessions_complete:max"], place["site:qlik_sessions_complete:timestamp"]
+	for _, record := range []string{"user:qlik_session_limit_headroom:min", "user:qlik_user_effective_headroom:min", "user:qlik_limit_state:timestamp", "site:qlik_users:sum"} {
+		if place[record] <= before || place[record] >= after {
+			t.Errorf("%s is rule %d, complete are %d and %d", record, place[record], before, after)
+		}
+	}
+	for _, record := range []string{"site:qlik_sessions_complete:last1h", "user:qlik_limit_state:held", "site:qlik_users:held"} {
+		if place[record] <= after {
+			t.Errorf("%s is rule %d, before complete, %d", record, place[record], after)
+		}
+	}
+}
+
 // TestTexts checks that an alert has at most one query in its texts and that title and
 // text have at most 600 characters in every unit test, links not counted.
 func TestTexts(t *testing.T) {
@@ -348,7 +370,9 @@ func TestMetrics(t *testing.T) {
 		return labels
 	}
 	userLabels := []string{"user_directory", "user_id", "state", "license"}
-	known.add("user:qlik_limit_state:held", userLabels...) // of the evaluation before
+	// Of the evaluation before.
+	known.add("user:qlik_limit_state:held", userLabels...)
+	known.add("site:qlik_sessions_complete:last1h")
 	rules := readRules(t, rulesFile)
 	for _, r := range rules { // in file order, so that recorded series are known before they are used
 		if r.Alert == "QlikWatchdog" {

@@ -136,10 +136,10 @@ func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 		"site:qlik_users_limit_reached_usual:max", "site:qlik_many_users_begin:bool", "site:qlik_many_users_half:bool",
 		"site:qlik_many_users_near_limit:bool", "site:qlik_many_users_near_limit_critical:bool",
 		"virtual_proxy:qlik_virtual_proxy_extra_sessions:sum", "site:qlik_up:count",
-		"site:qlik_sessions_complete:last1h", "user:qlik_user_effective_headroom_watched:min",
+		"site:qlik_sessions_complete:max", "site:qlik_sessions_complete:last1h", "user:qlik_user_effective_headroom_watched:min",
 	}
 	// What the rules of others read. Its own rule takes its place.
-	read := []string{"site:qlik_sessions_complete:last1h", "user:qlik_user_effective_headroom_watched:min", "site:qlik_license_capacity_used_seconds:rate28d"}
+	read := []string{"site:qlik_sessions_complete:max", "site:qlik_sessions_complete:last1h", "user:qlik_user_effective_headroom_watched:min", "site:qlik_license_capacity_used_seconds:rate28d"}
 	var rulesOfRead []string
 	for _, window := range []string{"5m", "1h", "2h", "1d"} {
 		unwritten = append(unwritten, "site:qlik_logins_refused:increase"+window, "site:qlik_logins_refused:ratio"+window)
