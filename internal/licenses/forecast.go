@@ -9,7 +9,7 @@ import (
 // ForecastPeriod is the period whose allocations a forecast continues. Without an access
 // that is older there is no forecast: a new site allocates many at once. The alerts look
 // back as far.
-const ForecastPeriod = 56 * day
+const ForecastPeriod = 91 * day
 
 // maxForecast is how far a forecast goes.
 const maxForecast = 365 * day

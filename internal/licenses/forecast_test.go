@@ -8,7 +8,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// TestRunningOut checks when seats run out at the rate of the last 56 days.
+// TestRunningOut checks when seats run out at the rate of the last 91 days.
 func TestRunningOut(t *testing.T) {
 	const pro, analyzer = qlik.LicenseProfessional, qlik.LicenseAnalyzer
 	quarantined := func(a *qlik.Access) { a.Quarantined = new(true) }
@@ -27,14 +27,14 @@ func TestRunningOut(t *testing.T) {
 		lately    int // -1 if it is unknown
 		days      int // from now; 0 if there is no forecast
 	}{
-		{"two in 56 days, four left", new(4.0), held(400, 57, 55, 1), 2, 112},
-		{"of another license", new(4.0), append(held(400, 1), neverUsed("x", pro, 2)), 1, 224},
-		{"in quarantine", new(4.0), append(held(400, 1), with(neverUsed("x", analyzer, 2), quarantined)), 1, 224},
-		{"none lately", new(4.0), held(400, 57), 0, 0},
+		{"two in 91 days, four left", new(4.0), held(400, 92, 90, 1), 2, 182},
+		{"of another license", new(4.0), append(held(400, 1), neverUsed("x", pro, 2)), 1, 364},
+		{"in quarantine", new(4.0), append(held(400, 1), with(neverUsed("x", analyzer, 2), quarantined)), 1, 364},
+		{"none lately", new(4.0), held(400, 92), 0, 0},
 		{"none left", new(0.0), held(400, 1), 1, 0},
 		{"left is unknown", nil, held(400, 1), 1, 0},
 		{"more than a year", new(7.0), held(400, 1), 1, 0},
-		{"a new site", new(4.0), held(55, 1), -1, 0},
+		{"a new site", new(4.0), held(90, 1), -1, 0},
 		{"a date is unknown", new(4.0), append(held(400, 1), with(neverUsed("x", analyzer, 2), undated)), -1, 0},
 		{"no accesses", new(4.0), nil, -1, 0},
 	} {
@@ -66,9 +66,9 @@ func TestRunningOut(t *testing.T) {
 // TestTokensRunningOut checks that an access can take less than a token.
 func TestTokensRunningOut(t *testing.T) {
 	question := ask(neverUsed("a", qlik.LicenseUser, 400), neverUsed("b", qlik.LicenseUser, 1))
-	question.Licenses.Tokens = &qlik.Tokens{UserAccess: new(0.2), Available: new(0.5)}
+	question.Licenses.Tokens = &qlik.Tokens{UserAccess: new(0.5), Available: new(0.75)}
 	report := licenses.NewReport(question)
-	if want := now.Add(5 * 56 * day); report.Tokens.Lately == nil || *report.Tokens.Lately != 1 || !report.Tokens.RunsOut.Equal(want) {
+	if want := now.Add(3 * 91 * day); report.Tokens.Lately == nil || *report.Tokens.Lately != 1 || !report.Tokens.RunsOut.Equal(want) {
 		t.Errorf("%+v, want %s", report.Tokens, want)
 	}
 	for i := range report.Licenses {
