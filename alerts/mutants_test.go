@@ -99,7 +99,7 @@ var mutants = []mutant{
 	{"site:qlik_users:weekly_max_predict90d_error", "0.65 *", "1 *"},
 	{"reason:qlik_logins_refused:weekly_median", "0.5", "0.9"},
 	{"reason:qlik_logins_refused:weekly_low", "offset 6d", "offset 1d"},
-	{"reason:qlik_logins_refused:weekly_high", "[7d:1d]", "[14d:1d]"},
+	{"reason:qlik_logins_refused:weekly_high", "[6d23h59m59s:1d]", "[13d23h59m59s:1d]"},
 	{"site:qlik_license_tokens_used_up:timestamp", "> 0) - 0.5", "> 0) - 0"},
 	{"alert: QlikExporterDown", "[1d]", "[1m]"},
 	{"alert: QlikExporterDown", "for: 5m", "for: 1m"},

@@ -384,6 +384,7 @@ func TestDashboards(t *testing.T) {
 	// a window must be much longer than a scrape.
 	const window = 20 * time.Second
 	compare := func(t *testing.T, dashboard, job, site string) []answer {
+		t.Helper()
 		l := lookAt(dashboard, job, site)
 		l.interval = window / 4
 		return l.ask(t)

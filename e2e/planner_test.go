@@ -118,17 +118,39 @@ func checkPlanner(t *testing.T, p *server, end time.Time) {
 	expect(t, runOut.Metric["license"] == license && math.Abs(float64(runOut.Value)/86400-max(soonest, 1.0/24)) < 0.01,
 		fmt.Sprintf("%s seats run out in %.1f days", license, soonest), runOut)
 
-	// When do refusals exceed ten a week?
+	// When do refusals exceed ten a week? Weeks end where graphs have their bars, which is
+	// at a multiple of seven days. The exporter's own metric is kept for a month.
+	midnight := end.Truncate(24 * time.Hour)
+	refusedInWeek := func(at time.Time) (sum float64) {
+		for day := range 7 {
+			sum += number(t, p, `sum(reason:qlik_logins_refused:increase1d{site="demo",reason="session_limit"})`, at.AddDate(0, 0, -day))
+		}
+		return sum
+	}
+	const week = 7 * 24 * 60 * 60
 	above := 0
-	for week := range 13 {
-		// The dashboard adds up days of UTC.
-		at := end.AddDate(0, 0, -7*week).Truncate(7 * 24 * time.Hour)
-		if number(t, p, `sum(sum_over_time(reason:qlik_logins_refused:increase1d{site="demo",reason="session_limit"}[7d:1d]))`, at) > 10 {
+	for ago := range int64(13) {
+		at := time.Unix((end.Unix()/week-ago)*week, 0).UTC()
+		refused := refusedInWeek(at)
+		if refused > 10 {
 			above++
 		}
+		bar := number(t, p, l.fill(t, panelQuery(t, l.dashboard, "Refused logins a week by reason")), at)
+		expect(t, math.Abs(refused-bar) < 0.01, fmt.Sprintf("%.1f logins were refused in the week before %s", refused, at.Format(time.DateOnly)), bar)
+		if ago < 3 {
+			counted := number(t, p, `sum(increase(qlik_logins_refused_total{site="demo",reason="session_limit"}[7d]))`, at)
+			expect(t, math.Abs(counted-bar) < 1, fmt.Sprintf("%.1f of them are counted", counted), bar)
+		}
+	}
+	var weeks []float64
+	for day := range 91 {
+		weeks = append(weeks, refusedInWeek(midnight.AddDate(0, 0, -day)))
+	}
+	for record, want := range map[string]float64{"weekly_low": slices.Min(weeks), "weekly_high": slices.Max(weeks)} {
+		got := number(t, p, fmt.Sprintf(`reason:qlik_logins_refused:%s{site="demo",reason="session_limit"}`, record), end)
+		expect(t, math.Abs(got-want) < 0.01, fmt.Sprintf("%s of 13 weeks is %.1f", record, want), got)
 	}
 	expect(t, int(shown("Weeks above $refusals").Value) == above, fmt.Sprintf("more than 10 logins were refused in %d of 13 weeks", above), shown("Weeks above $refusals"))
-	midnight := end.Truncate(24 * time.Hour)
 	refused := number(t, p, `sum(increase(qlik_logins_refused_total{site="demo",reason="session_limit"}[7d]))`, midnight)
 	tile := float64(shown("Refused in 7 days").Value)
 	expect(t, refused > 0 && math.Abs(refused-tile) < 1, fmt.Sprintf("%.1f logins were refused in the last seven days", refused), tile)
