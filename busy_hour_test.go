@@ -38,6 +38,7 @@ import (
 // shows a user says the same about every user: why, the page of the user and its JSON, the
 // list of users and its JSON, the metrics, and the texts of the alerts.
 func TestBusyHour(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts many processes; TestAnswersPredictLogins reads the same site")
 	}

@@ -56,6 +56,7 @@ func (d diary) run(o *observed, first, until minute) {
 // about every user at or near the limit names the right one, that none is guessed, and
 // that exactly those can log in of whom the answer says so.
 func TestEveryCauseAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, testEveryCauseAtOnce)
 }
 

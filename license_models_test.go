@@ -20,6 +20,7 @@ import (
 // metrics and why predict the next login as the site decides it, and which alert a user
 // without a free slot causes.
 func TestLicenseModels(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts dozens of processes")
 	}

@@ -383,6 +383,7 @@ func TestAssetsEndInTheMiddle(t *testing.T) {
 // TestCheck checks the exit codes and the output formats of the report. Package check
 // tests its content.
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	server, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
 	check := func(code int, want string, args ...string) {
 		t.Helper()

@@ -149,6 +149,7 @@ func TestClientsThatNeverRead(t *testing.T) {
 // TestIdleConnectionsDoNotLockOut checks that a scrape gets in while more idle
 // connections are open than the exporter can have files.
 func TestIdleConnectionsDoNotLockOut(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("has no limit of open files")
 	}

@@ -94,6 +94,7 @@ func (s *shared) String() string {
 // TestSecretsStaySecret checks that no secret of the exporter appears in its log,
 // responses, errors, or help, regardless of faults.
 func TestSecretsStaySecret(t *testing.T) {
+	t.Parallel()
 	f := newFaulty(t)
 	dir := strings.TrimPrefix(f.flags[0], "--qlik.cert-dir=")
 	secrets := map[string]string{
