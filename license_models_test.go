@@ -50,6 +50,7 @@ func TestLicenseModels(t *testing.T) {
 		{"cores without limit", qliktest.Config{Cores: 8, NoLimitForCores: true}, "unknown", "critical", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			test.config.Nodes = []qliktest.Node{{Name: "qlik1"}}
 			site, flags := startSite(t, test.config)
 			for id, sessions := range map[string]int{"full": 5, "free": 2} {

@@ -297,7 +297,6 @@ var likeOthers = []qliktest.Fault{
 // TestFaults checks that no fault of Qlik causes wrong numbers or lost data, and that
 // everything recovers after it. docs/reliability.md shows the effects.
 func TestFaults(t *testing.T) {
-	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts dozens of processes; TestFaults of internal/site has the same faults")
 	}
