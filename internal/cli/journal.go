@@ -10,8 +10,8 @@ import (
 	"github.com/go-kit/log/level"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/internal/ending"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
-	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 // journal records who ended whose sessions, in the program's log and in a separate
@@ -34,12 +34,16 @@ func (c *openSite) openJournal(path string) (*journal, error) {
 	return &journal{logger: c.Logger, file: file}, nil
 }
 
-// record writes one line and closes the file. The line contains no session id.
-func (j *journal) record(of qlik.User, results []result) error {
-	ended, gone, failed := tally(results)
+// record writes one line and closes the file. The line contains no session id. Without a
+// journal, no session was ended, and there is nothing to record.
+func (j *journal) record(outcome *ending.Outcome) error {
+	if j == nil {
+		return nil
+	}
+	count := func(fate ending.Fate) int { return len(outcome.Of(fate)) }
 	line := []any{
-		"msg", "Ended sessions", "by", text.Visible(operator()), "user", text.Visible(of.String()),
-		"ended", ended, "already_gone", gone, "failed", failed,
+		"msg", "Ended sessions", "by", text.Visible(operator()), "user", text.Visible(outcome.Plan.User.String()),
+		"ended", count(ending.Ended), "already_gone", count(ending.AlreadyGone), "left_alone", count(ending.LeftAlone), "failed", count(ending.Failed),
 	}
 	_ = level.Info(j.logger).Log(line...)
 	if j.file == nil {

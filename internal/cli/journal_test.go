@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-kit/log"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/ending"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
@@ -26,7 +27,7 @@ func TestJournalIsSynced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.record(qlik.NewUser("LAB", "anna"), nil); err == nil || !strings.Contains(err.Error(), "--audit-log-file: ") {
+	if err := j.record(&ending.Outcome{Plan: &ending.Plan{User: qlik.NewUser("LAB", "anna")}}); err == nil || !strings.Contains(err.Error(), "--audit-log-file: ") {
 		t.Errorf("got %v, want an error that names the flag", err)
 	}
 	if err := j.file.Close(); err == nil {

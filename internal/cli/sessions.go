@@ -42,8 +42,8 @@ func Sessions(app *kingpin.Application, flags *config.Flags) Commands {
 	config.Nodes(command.Flag("node", "Only sessions on this node. Repeatable.").NoEnvar(), &c.query.Nodes)
 
 	c.listFlags(command.Command("list", "List users with their free slots and sessions, fewest free slots first (the default command).").Default())
-	c.endFlags(command.Command("end", "End sessions of one user. The command shows the sessions and asks for confirmation first. By default, it keeps the most "+
-		"recently active session, because a user who loses all sessions at the limit cannot log in again for five minutes. If a slot becomes free by itself as soon, it ends nothing. It never ends sessions of other users."))
+	c.endFlags(command.Command("end", "End sessions of one user. The command shows the sessions and asks for confirmation first. By default, it ends what Qlik refused and what has been idle for five minutes, at least one, but never the most "+
+		"recently active session. If a slot becomes free by itself as soon, it ends nothing. It never ends sessions of other users."))
 	return Commands{"sessions list": c.list, "sessions end": c.endSessions}
 }
 

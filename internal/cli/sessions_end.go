@@ -11,34 +11,30 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/internal/ending"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
-	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
-
-// maxEndedAtOnce limits the concurrent requests that end sessions.
-const maxEndedAtOnce = 8
 
 // EndOptions selects the sessions of a user to end.
 type EndOptions struct {
 	Query
 
-	Keep    int           // number of sessions to keep, most recently active first
 	Chosen  bool          // --keep or --all is set
+	Keep    int           // number of sessions to keep, most recently active first, if the operator chooses
 	IdleFor time.Duration // minimum time without activity; 0 selects all
 	DryRun  bool
 	Yes     bool   // do not ask for confirmation
-	Force   bool   // allow more than sessions.MaxOfOnePerson
+	Force   bool   // allow more than ending.MaxOfOnePerson
 	Journal string // file of --audit-log-file; "" for none
 }
 
 func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
-	end.Flag("all", "Keep no session.").NoEnvar().BoolVar(&c.all)
-	config.Number(end.Flag("keep", "Number of sessions to keep, most recently active first.").
+	end.Flag("all", "End all sessions.").NoEnvar().BoolVar(&c.all)
+	config.Number(end.Flag("keep", "End all sessions but this number, most recently active first. With other flags that choose sessions, the default is 1.").
 		Default("1").NoEnvar().IsSetByUser(&c.keepIsSet), &c.end.Keep, 0)
 	config.Duration(end.Flag("idle-for", "End only sessions without activity for at least this time, such as 30m.").NoEnvar(), &c.end.IdleFor)
 	end.Flag("dry-run", "Show which sessions would end, but end none.").NoEnvar().BoolVar(&c.end.DryRun)
@@ -91,27 +87,27 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	case row == nil:
 		return cmp.Or(c.printf("%s has no sessions. Nothing to end.\n", text.Visible(options.User)), incomplete)
 	}
-	selection := sessions.Selection{
-		PlaceFilter: options.PlaceFilter, Keep: options.Keep, IdleFor: options.IdleFor,
-		Chosen: options.Chosen || options.IdleFor > 0 || !options.Everywhere(),
+	selection := ending.Selection{PlaceFilter: options.PlaceFilter, Rule: ending.Gentle}
+	if options.Chosen || options.IdleFor > 0 || !options.Everywhere() {
+		selection.Rule, selection.Keep, selection.IdleFor = ending.Chosen, options.Keep, options.IdleFor
 	}
-	plan := sessions.NewPlan(row, snapshot, selection, c.ServiceAccounts)
+	plan := ending.NewPlan(row, snapshot, selection, c.ServiceAccounts)
 	if err := refuse(row.User, plan.NeverEnded); err != nil {
 		return err
 	}
 	if err := cmp.Or(c.show(row, plan, snapshot), advise(plan.Undecided)); err != nil {
 		return err
 	}
-	ending := plan.Ending()
-	what := text.Count(len(ending), "session") + " of " + text.Visible(row.User.String())
+	number := len(plan.Ending())
+	what := text.Count(number, "session") + " of " + text.Visible(row.User.String())
 	switch {
 	case plan.Unlicensed != "":
 		return cmp.Or(c.printf("Nothing to end. %s\nTo end sessions anyway, choose them with --all, --keep, --idle-for, --virtual-proxy, or --node.\n", plan.Unlicensed.Advice()), incomplete)
 	case !plan.Wait.IsZero():
 		return cmp.Or(c.sayWait(row, plan, snapshot), incomplete)
-	case len(ending) == 0:
+	case number == 0:
 		return cmp.Or(c.printf("Nothing to end.\n"), incomplete)
-	case len(ending) > sessions.MaxOfOnePerson && !options.Force:
+	case number > ending.MaxOfOnePerson && !options.Force:
 		return fmt.Errorf("%s are more than one person normally has; add --force to end them anyway", what)
 	case options.DryRun:
 		return cmp.Or(c.printf("Dry run: would end %s.\n", what), incomplete)
@@ -119,13 +115,18 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	if agreed, err := c.agreed(ctx, what, &options); err != nil || !agreed {
 		return err
 	}
-	journal, err := c.openJournal(options.Journal)
-	if err != nil {
+	var journal *journal
+	outcome, err := ending.End(ctx, c.Site, plan, c.ServiceAccounts, func([]ending.PlannedSession) (err error) {
+		journal, err = c.openJournal(options.Journal)
+		return err
+	})
+	switch {
+	case errors.Is(err, ending.ErrUnknown):
+		return fmt.Errorf("no session was ended: %w", err)
+	case err != nil:
 		return err
 	}
-	results := c.endAll(ctx, snapshot, ending)
-	recorded := journal.record(row.User, results)
-	return cmp.Or(recorded, c.report(ctx, row.User, plan, results))
+	return cmp.Or(journal.record(outcome), c.report(outcome))
 }
 
 func (c *openSite) printf(format string, args ...any) error {
@@ -183,9 +184,9 @@ func refuse(user qlik.User, kind string) error {
 // advise adds the remedy to the error of an undecided plan.
 func advise(undecided error) error {
 	switch {
-	case errors.Is(undecided, sessions.ErrIdleUnknown):
+	case errors.Is(undecided, ending.ErrIdleUnknown):
 		return fmt.Errorf("no session was ended: cannot apply --idle-for: %w", undecided)
-	case errors.Is(undecided, sessions.ErrRecentUnknown):
+	case errors.Is(undecided, ending.ErrRecentUnknown):
 		return fmt.Errorf("no session was ended: %w; use --all to end all sessions, or select sessions with --virtual-proxy or --node", undecided)
 	default:
 		return undecided
@@ -218,42 +219,4 @@ func (c *openSite) agreed(ctx context.Context, what string, options *EndOptions)
 	case <-ctx.Done():
 	}
 	return false, c.printf("No session was ended.\n")
-}
-
-// result is the outcome for one session: it was ended, the request failed, or else
-// the session had already ended.
-type result struct {
-	sessions.UserSession
-
-	ended bool
-	err   error
-}
-
-func (c *openSite) endAll(ctx context.Context, snapshot *headroom.Snapshot, ending []sessions.UserSession) []result {
-	results := make([]result, len(ending))
-	var requests errgroup.Group
-	requests.SetLimit(maxEndedAtOnce)
-	for i := range ending {
-		results[i].UserSession = ending[i]
-		requests.Go(func() error {
-			results[i].ended, results[i].err = c.Site.EndSession(ctx, snapshot, ending[i].ID)
-			return nil // the outcome is in the result
-		})
-	}
-	_ = requests.Wait()
-	return results
-}
-
-func tally(results []result) (ended, gone, failed int) {
-	for i := range results {
-		switch {
-		case results[i].err != nil:
-			failed++
-		case results[i].ended:
-			ended++
-		default:
-			gone++
-		}
-	}
-	return ended, gone, failed
 }

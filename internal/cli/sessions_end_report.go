@@ -2,13 +2,12 @@ package cli
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/ending"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -16,7 +15,7 @@ import (
 )
 
 // show prints the user's sessions and the planned action for each.
-func (c *openSite) show(row *sessions.Row, plan *sessions.Plan, snapshot *headroom.Snapshot) error {
+func (c *openSite) show(row *sessions.Row, plan *ending.Plan, snapshot *headroom.Snapshot) error {
 	listed := sessions.NewListed(row, snapshot)
 	heading := text.Visible(row.User.String()) + ": " + free(row.EffectiveHeadroom)
 	if slots := withoutSession(&listed); slots > 0 {
@@ -51,7 +50,7 @@ func (c *openSite) show(row *sessions.Row, plan *sessions.Plan, snapshot *headro
 }
 
 // sayWait prints that waiting is better than ending sessions.
-func (c *openSite) sayWait(row *sessions.Row, plan *sessions.Plan, snapshot *headroom.Snapshot) error {
+func (c *openSite) sayWait(row *sessions.Row, plan *ending.Plan, snapshot *headroom.Snapshot) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Nothing to end. Wait until %s: a slot becomes free by itself", text.Coming(plan.Wait, snapshot.Time))
 	if listed := sessions.NewListed(row, snapshot); withoutSession(&listed) > 0 {
@@ -64,49 +63,44 @@ func (c *openSite) sayWait(row *sessions.Row, plan *sessions.Plan, snapshot *hea
 	return c.printf("%s\n", b.String())
 }
 
-// report queries the site again and prints the results.
-func (c *openSite) report(ctx context.Context, user qlik.User, plan *sessions.Plan, results []result) error {
-	after, unread := c.read(ctx)
-	left := sessions.OfUser(user, after)
-	for i := range results {
-		r := &results[i]
-		if r.err == nil && slices.ContainsFunc(left, func(s sessions.UserSession) bool { return s.ID == r.ID }) {
-			r.err = errors.New("the session is still listed")
-		}
-	}
-	ended, gone, failed := tally(results)
+// report prints the results and what the user can do now.
+func (c *openSite) report(outcome *ending.Outcome) error {
+	after, user := outcome.After, outcome.Plan.User
+	unread := noData(sessions.NewList(after, nil))
+	failed := outcome.Of(ending.Failed)
 	var b strings.Builder
-	fmt.Fprintf(&b, "Ended %s of %s", text.Count(ended, "session"), text.Visible(user.String()))
-	if gone > 0 {
+	fmt.Fprintf(&b, "Ended %s of %s", text.Count(len(outcome.Of(ending.Ended)), "session"), text.Visible(user.String()))
+	if gone := len(outcome.Of(ending.AlreadyGone)); gone > 0 {
 		fmt.Fprintf(&b, "; %d had already ended", gone)
 	}
 	b.WriteString(".\n")
-	for i := range results {
-		if results[i].err != nil {
-			fmt.Fprintf(&b, "Failed: %s: %s\n", place(results[i].Link), text.Visible(results[i].err.Error()))
-		}
+	for _, r := range outcome.Of(ending.LeftAlone) {
+		fmt.Fprintf(&b, "Not ended: %s: %s.\n", place(r.Link), r.Left)
+	}
+	for _, r := range failed {
+		fmt.Fprintf(&b, "Failed: %s: %s\n", place(r.Link), text.Visible(r.Err.Error()))
 	}
 	if unread != nil {
 		fmt.Fprintf(&b, "The user's free slots are unknown: %s\n", text.Visible(unread.Error()))
 	} else {
-		c.outlook(&b, user, plan, left, after)
+		outlook(&b, outcome)
 	}
 	if err := c.printf("%s", b.String()); err != nil {
 		return err
 	}
-	if failed > 0 || !after.Complete() {
+	if len(failed) > 0 || !after.Complete() {
 		return ErrIncomplete
 	}
 	return nil
 }
 
 // outlook prints which sessions keep working, and when the user can start a new one.
-func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Plan, left []sessions.UserSession, after *headroom.Snapshot) {
+func outlook(b *strings.Builder, outcome *ending.Outcome) {
+	after := outcome.After
 	began, usageKnown := 0, sessions.NewList(after, nil).UsageKnown
-	for i := range left {
-		session := &left[i]
+	for _, session := range sessions.OfUser(outcome.Plan.User, after) {
 		switch {
-		case !slices.ContainsFunc(plan.Sessions, func(s sessions.PlannedSession) bool { return s.ID == session.ID }):
+		case !slices.ContainsFunc(outcome.Plan.Sessions, func(s ending.PlannedSession) bool { return s.ID == session.ID }):
 			began++
 		case session.HoldsSlot:
 			fmt.Fprintf(b, "The session on %s keeps working.\n", place(session.Link))
@@ -119,13 +113,9 @@ func (c *openSite) outlook(b *strings.Builder, user qlik.User, plan *sessions.Pl
 	if began > 0 {
 		fmt.Fprintf(b, "Not ended: %s that started in the meantime.\n", text.Count(began, "session"))
 	}
-	row := sessions.Row{UserStatus: after.Of(user)}
-	rows := sessions.Rows(after)
-	if i := slices.IndexFunc(rows, func(r sessions.Row) bool { return r.User == user }); i >= 0 {
-		row = rows[i]
-	}
+	row := outcome.Row()
 	next := text.Coming(row.NextSlot, after.Time)
-	listed := sessions.NewListed(&row, after)
+	listed := sessions.NewListed(row, after)
 	without := withoutSession(&listed)
 	switch {
 	case row.License == qlik.LicenseNone:

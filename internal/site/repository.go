@@ -333,6 +333,30 @@ func (r *repository) loadUsage() {
 	r.known.refreshed[qlik.SourceUsage] = now
 }
 
+// readUsageNow reads the usage rows with requests that are sent after the call, except during
+// back-off. It returns when they are read or when ctx ends.
+func (r *repository) readUsageNow(ctx context.Context) {
+	begun := r.now()
+	for range maxUsageReads {
+		r.expireUsage()
+		select {
+		case <-r.refreshUsage(): //nolint:contextcheck // ends with the site
+		case <-ctx.Done():
+			return
+		}
+		r.mu.Lock()
+		read := r.known.usage == nil || !r.known.usage.AskedAt().Before(begun)
+		r.mu.Unlock()
+		if read {
+			return
+		}
+	}
+}
+
+// maxUsageReads bounds the reads of readUsageNow. A scrape may have begun one just before,
+// which ends later.
+const maxUsageReads = 3
+
 // expireUsage makes the next snapshot read the usage rows again.
 func (r *repository) expireUsage() {
 	r.mu.Lock()

@@ -126,6 +126,20 @@ func (s *Site) ReadAhead(ctx context.Context) {
 // short deadline does not affect the other calls.
 func (s *Site) Snapshot(ctx context.Context) *headroom.Snapshot { return s.rounds.snapshot(ctx) }
 
+// ReadNow reads the sessions and the usage rows with requests that are sent after the call.
+// It is for a person who waits, so it does not keep the interval between two reads of usage
+// rows. It returns when all links have answered or when ctx ends.
+func (s *Site) ReadNow(ctx context.Context) *headroom.Snapshot {
+	begun := s.repository.now()
+	s.repository.readUsageNow(ctx)
+	for {
+		snapshot := s.rounds.snapshot(ctx)
+		if !snapshot.Time.Before(begun) || ctx.Err() != nil { // an earlier one was in progress
+			return snapshot
+		}
+	}
+}
+
 // Status returns the current state of the client and of the data from the repository.
 func (s *Site) Status() collector.Status {
 	links, refreshed := s.repository.status()

@@ -115,7 +115,8 @@ const (
 
 // Slot is a session or a slot of a user.
 type Slot struct {
-	VirtualProxy, Node string // "" if unknown
+	Session            qlik.SessionKey // hash of the id of its session
+	VirtualProxy, Node string          // "" if unknown
 
 	State      SlotState
 	FirstSeen  time.Time // zero if no session was seen
@@ -125,6 +126,7 @@ type Slot struct {
 	Ended      time.Time // when its session ended at the latest; zero if it exists
 	FreesAt    time.Time // when it becomes free by itself if the user stays inactive; zero if unknown
 	Restart    bool      // its session ended with a restart of its proxy
+	InUse      bool
 }
 
 // taken reports whether the slot counts against the limit.

@@ -106,6 +106,7 @@ func (o *observation) gather(facts map[int32]*Facts) {
 	owner := make(map[qlik.SessionKey]int32)
 	for id, session := range o.sessionsOf(facts) {
 		slots[id], owner[id] = o.slotOf(session), session.user
+		slots[id].Session = id
 	}
 	if o.useRows {
 		o.addRowSlots(facts, slots)
@@ -277,7 +278,7 @@ func (o *observation) use(slot *Slot, last time.Time, link *trackedLink) {
 // left over.
 func (o *observation) goneSlot(row *qlik.UsageRow, owner rowOwner) Slot {
 	ended := owner.ended
-	slot := Slot{State: SlotEnded, Granted: row.Started, LastActive: row.LastActivity, Ended: ended, Restart: o.after.history.withRestart(ended)}
+	slot := Slot{Session: row.Session, State: SlotEnded, Granted: row.Started, LastActive: row.LastActivity, Ended: ended, Restart: o.after.history.withRestart(ended)}
 	switch free := ended.Add(o.coolingTime); {
 	case ended.IsZero():
 		slot.State = SlotActive // of a link that did not answer, or newer than the lists

@@ -61,6 +61,9 @@ func NewUsage(rows []qlik.UsageRow, askedAt, readAt time.Time) *Usage {
 	return usage
 }
 
+// AskedAt returns when the request for the rows was sent.
+func (u *Usage) AskedAt() time.Time { return u.askedAt }
+
 // validAt reports whether the rows are valid for requests to links that were sent at a
 // time. The rows may also have been read after that time.
 func (u *Usage) validAt(asked time.Time) bool {

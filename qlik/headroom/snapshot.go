@@ -65,6 +65,9 @@ func (s *Snapshot) Wait(user *UserStatus) time.Time {
 	return time.Time{}
 }
 
+// FreedAt returns when a slot becomes free whose session ends now at the limit.
+func (s *Snapshot) FreedAt() time.Time { return s.soonest }
+
 // Of returns the state of a user, also of one without sessions.
 func (s *Snapshot) Of(user qlik.User) UserStatus {
 	i, known := slices.BinarySearchFunc(s.Users, user, func(u UserStatus, user qlik.User) int { return u.User.Compare(user) })

@@ -1,4 +1,4 @@
-package sessions_test
+package ending_test
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/ending"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions/sessionstest"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -96,11 +97,14 @@ func FuzzPlan(f *testing.F) {
 	serviceAccounts := []qlik.User{qlik.NewUser("LAB", "reload")}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := choices(data)
-		selection := sessions.Selection{Keep: c.of(5), IdleFor: time.Duration(c.of(3)) * 10 * time.Minute, Chosen: c.of(2) == 1}
-		if c.of(3) == 1 {
+		selection := ending.Selection{Keep: c.of(5), IdleFor: time.Duration(c.of(3)) * 10 * time.Minute, Rule: ending.Rule(c.of(3)), Whole: c.of(2) == 1}
+		if selection.Rule != ending.Chosen {
+			selection.Keep, selection.IdleFor = 0, 0
+		}
+		if selection.Rule == ending.Chosen && c.of(3) == 1 {
 			selection.VirtualProxies = []string{[]string{"/", "sales", "/nosuch/"}[c.of(3)]}
 		}
-		if c.of(3) == 1 {
+		if selection.Rule == ending.Chosen && c.of(3) == 1 {
 			selection.Nodes = []string{[]string{"qlik1", "QLIK2", "qlik3"}[c.of(3)]}
 		}
 		snapshot := inventedSite(&c)
@@ -110,9 +114,9 @@ func FuzzPlan(f *testing.F) {
 	})
 }
 
-func checkPlan(t *testing.T, row *sessions.Row, snapshot *headroom.Snapshot, selection sessions.Selection, serviceAccounts []qlik.User) {
+func checkPlan(t *testing.T, row *sessions.Row, snapshot *headroom.Snapshot, selection ending.Selection, serviceAccounts []qlik.User) {
 	t.Helper()
-	plan := sessions.NewPlan(row, snapshot, selection, serviceAccounts)
+	plan := ending.NewPlan(row, snapshot, selection, serviceAccounts)
 	wrong := func(what string) { t.Errorf("%s, %+v: %s: %+v", row.User, selection, what, plan) }
 
 	own := make(map[qlik.SessionID]bool)
@@ -132,46 +136,68 @@ func checkPlan(t *testing.T, row *sessions.Row, snapshot *headroom.Snapshot, sel
 		wrong("does not show each session of the user once")
 	}
 
-	ending := plan.Ending()
+	ends := plan.Ending()
 	forbidden := row.User == qlik.AnonymousUser || row.User.Directory == "INTERNAL" || slices.Contains(serviceAccounts, row.User) || !row.Limited
 	switch {
 	case forbidden != (plan.NeverEnded != ""):
 		wrong("is about the wrong kind of user")
-	case len(ending) == 0:
+	case len(ends) == 0:
 		return
 	case forbidden:
 		wrong("ends sessions that are never ended")
 	case plan.Undecided != nil:
 		wrong("ends sessions although it cannot decide")
-	case !plan.Wait.IsZero(), !selection.Chosen && !snapshot.Wait(&row.UserStatus).IsZero():
+	case !plan.Wait.IsZero(), selection.Rule != ending.Chosen && !snapshot.Wait(&row.UserStatus).IsZero():
 		wrong("ends sessions although waiting is as fast")
 	}
-	ends := make(map[qlik.SessionID]bool)
-	for _, session := range ending {
-		ends[session.ID] = true
+	ended, withSlot := make(map[qlik.SessionID]bool), 0
+	for _, session := range ends {
+		ended[session.ID] = true
+		if !session.Refused {
+			withSlot++
+		}
 		idle := snapshot.Time.Sub(session.LastActivity)
 		switch {
 		case !shown[session.ID]:
 			wrong("ends a session that it does not show")
+		case session.Refused && session.HoldsSlot:
+			wrong("calls a session refused that holds a slot")
 		case !selection.Matches(session.Link.VirtualProxy, session.Link.Node):
 			wrong("ends a session of another place")
 		case selection.IdleFor > 0 && (session.LastActivity.IsZero() || idle < selection.IdleFor):
 			wrong("ends a session that is in use")
+		case selection.Rule != ending.Chosen && !session.Refused && session.LastActivity.IsZero():
+			wrong("ends a session of unknown activity that nobody chose")
+		case selection.Rule == ending.Careful && !session.Refused && idle < ending.IdleTime:
+			wrong("ends a session that is in use")
+		case selection.Whole && !snapshot.Complete() && !session.Refused:
+			wrong("ends a session that was not refused although the data is incomplete")
 		}
 	}
-	if kept := len(plan.Sessions) - len(ends); kept < min(selection.Keep, len(plan.Sessions)) {
+	if selection.Rule == ending.Careful && withSlot > 1 {
+		wrong("ends more than one session with a slot")
+	}
+	keep := selection.Keep
+	if selection.Rule != ending.Chosen && withSlot > 0 {
+		keep = 1
+	}
+	if kept := len(plan.Sessions) - len(ended); kept < min(keep, len(plan.Sessions)) {
 		wrong("keeps too few sessions")
 	}
 	// A session that ends has at least as many sessions to keep that were active later.
-	for _, session := range ending {
+	for _, session := range ends {
 		later := 0
 		for _, other := range plan.Sessions {
-			if !ends[other.ID] && !other.LastActivity.Before(session.LastActivity) {
+			if !ended[other.ID] && !other.LastActivity.Before(session.LastActivity) {
 				later++
 			}
 		}
-		if later < selection.Keep {
+		if later < keep {
 			wrong("ends one of the sessions to keep")
 		}
+	}
+	plan.EndAtMost(1)
+	if left := plan.Ending(); len(left) != 1 || withSlot > 0 && left[0].Refused {
+		wrong("does not prefer the session with a slot if only one may end")
 	}
 }
