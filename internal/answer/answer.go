@@ -36,6 +36,9 @@ type Answer struct {
 	Command    string            `json:"command"` // that frees slots; "" if none helps
 	Say        map[string]string `json:"say"`     // what to tell the user, by language
 
+	// EndingHelps means that ending sessions of the user frees a slot sooner than waiting.
+	EndingHelps bool `json:"-"`
+
 	Complete bool      `json:"complete"` // every link of the site answered
 	Site     string    `json:"site"`
 	Hosts    []string  `json:"hosts,omitempty"` // configured hosts, which tell one site from another
@@ -81,7 +84,8 @@ func New(q *Question) *Answer {
 	a.describe(facts, &row.UserStatus)
 	say := q.judge(a, facts, &row)
 	a.Verdict, a.Why, a.Advice, a.Say = say.verdict, say.why, say.advice, say.tell
-	if say.canEnd && sessions.NeverEnded(&row, q.ServiceAccounts) == "" && q.Snapshot.Wait(&row.UserStatus).IsZero() {
+	a.EndingHelps = say.canEnd && sessions.NeverEnded(&row, q.ServiceAccounts) == "" && q.Snapshot.Wait(&row.UserStatus).IsZero()
+	if a.EndingHelps {
 		a.Command = sessions.EndCommand(q.Program, q.User, q.Site)
 	}
 	return a
@@ -100,20 +104,27 @@ func (a *Answer) describe(facts *headroom.Facts, status *headroom.UserStatus) {
 	}
 	for i := range facts.Slots {
 		slot := &facts.Slots[i]
-		state, holds := slot.State, status.Limited && slot.State != headroom.SlotRefused
-		switch {
-		case state == headroom.SlotEnded && slot.FreesAt.IsZero(): // no session, and it does not cool
-			state = headroom.SlotLeftover
-		case state == headroom.SlotEnded: // it may cool
-			state = headroom.SlotCooling
-		case state == headroom.SlotRefused && facts.NeedsNoSlot(slot):
-			state = headroom.SlotActive
-		}
-		a.Slots = append(a.Slots, Slot{
-			VirtualProxy: text.Visible(slot.VirtualProxy), Node: text.Visible(slot.Node),
-			FirstSeen: known(slot.FirstSeen), LastActive: known(slot.LastActive), FreesAt: known(slot.FreesAt),
-			HoldsSlot: holds, State: state,
-		})
+		needsNone := slot.State == headroom.SlotRefused && facts.NeedsNoSlot(slot)
+		a.Slots = append(a.Slots, NewSlot(slot, status.Limited, needsNone))
+	}
+}
+
+// NewSlot describes a slot of a user. NeedsNone means that it is a session that works without
+// a slot.
+func NewSlot(slot *headroom.Slot, limited, needsNone bool) Slot {
+	state, holds := slot.State, limited && slot.State != headroom.SlotRefused
+	switch {
+	case state == headroom.SlotEnded && slot.FreesAt.IsZero(): // no session, and it does not cool
+		state = headroom.SlotLeftover
+	case state == headroom.SlotEnded: // it may cool
+		state = headroom.SlotCooling
+	case state == headroom.SlotRefused && needsNone:
+		state = headroom.SlotActive
+	}
+	return Slot{
+		VirtualProxy: text.Visible(slot.VirtualProxy), Node: text.Visible(slot.Node),
+		FirstSeen: known(slot.FirstSeen), LastActive: known(slot.LastActive), FreesAt: known(slot.FreesAt),
+		HoldsSlot: holds, State: state,
 	}
 }
 

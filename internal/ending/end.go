@@ -184,3 +184,16 @@ func (p *Plan) stillEnds(planned *PlannedSession, again *Plan, i int, now *headr
 func answers(link *qlik.Link, snapshot *headroom.Snapshot) bool {
 	return slices.ContainsFunc(snapshot.Links, func(l headroom.LinkResult) bool { return l.Key() == link.Key() && l.Err == nil })
 }
+
+// Windows returns the virtual proxies of the user's sessions that go on, each once, the last
+// active one first. A session without a slot does not go on while none is free.
+func (o *Outcome) Windows() []string {
+	var places []string
+	known := o.After.UsageKnown && o.After.UsagePlausible
+	for _, session := range sessions.OfUser(o.Plan.User, o.After) {
+		if place := session.Link.VirtualProxy; (session.HoldsSlot || !known) && !slices.Contains(places, place) {
+			places = append(places, place)
+		}
+	}
+	return places
+}

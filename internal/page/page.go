@@ -1,5 +1,5 @@
 // Package page serves the page that lists users and their sessions, as HTML or as JSON.
-// The page is read-only.
+// The pages are read-only. The desk adds a button that leads to its own pages.
 package page
 
 import (
@@ -30,6 +30,9 @@ type Config struct {
 	// Respond calls build when the page may be built, and sends what build writes. It
 	// limits how many pages are built at once. Nil means no limit.
 	Respond func(w http.ResponseWriter, r *http.Request, build http.HandlerFunc)
+	// Free reports whether the person who sends a request may free slots. Then the page of a
+	// user has a button for it. Nil means no.
+	Free func(r *http.Request) bool
 	// Program is the words that start the program in the commands on the page. "" means
 	// qlik_exporter.
 	Program string
@@ -63,7 +66,8 @@ type handler struct {
 	template *template.Template
 }
 
-// New returns the handler of /sessions and of the paths below it, and of /api/users.
+// New returns the handler of /sessions and of the paths below it, of /api/users, and of
+// /api/user.
 func New(config Config) http.Handler {
 	if config.Now == nil {
 		config.Now = time.Now
@@ -74,6 +78,9 @@ func New(config Config) http.Handler {
 	if config.Respond == nil {
 		config.Respond = func(w http.ResponseWriter, r *http.Request, build http.HandlerFunc) { build(w, r) }
 	}
+	if config.Free == nil {
+		config.Free = func(*http.Request) bool { return false }
+	}
 	if config.Program == "" {
 		config.Program = "qlik_exporter"
 	}
@@ -82,14 +89,18 @@ func New(config Config) http.Handler {
 	mux.Handle("GET /sessions", h)
 	mux.HandleFunc("GET /sessions/user", h.serveUser)
 	mux.HandleFunc("GET /api/users", h.serveUsers)
+	mux.HandleFunc("GET /api/user", func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Accept", jsonType)
+		h.serveUser(w, r)
+	})
 	mux.Handle("GET /sessions/page.css", asset("page.css", "text/css; charset=utf-8"))
 	mux.Handle("GET /sessions/page.js", asset("page.js", "text/javascript; charset=utf-8"))
-	return protected(mux)
+	return Protected(mux)
 }
 
-// protected sets the security headers. Browsers then load and run only content from
+// Protected sets the security headers. Browsers then load and run only content from
 // this server and send no referrer to others.
-func protected(next http.Handler) http.Handler {
+func Protected(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "+

@@ -35,6 +35,9 @@ type userView struct {
 	NowAt    int    // on the timeline, of timelineWidth
 	Phrases  []phrase
 	Find     findView // the form for the next user
+
+	SiteName string // "" if there is only one
+	Free     bool   // the viewer may free a slot of the user
 }
 
 // phrase is a sentence for the user on the phone.
@@ -96,7 +99,7 @@ func (h *handler) serveUser(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.config.Respond(w, r, func(w http.ResponseWriter, _ *http.Request) {
-		h.buildUser(w, json, o, user)
+		h.buildUser(w, json, o, user, h.config.Free(r))
 		o.built()
 	})
 }
@@ -105,7 +108,7 @@ func (h *handler) serveUser(w http.ResponseWriter, r *http.Request) {
 const nobody = " has no sessions, was not refused, and is not in the repository. Check the spelling."
 
 // buildUser writes the answer about a user.
-func (h *handler) buildUser(w http.ResponseWriter, asJSON bool, o *opened, user qlik.User) {
+func (h *handler) buildUser(w http.ResponseWriter, asJSON bool, o *opened, user qlik.User, mayFree bool) {
 	now := h.config.Now()
 	reply := answer.New(&answer.Question{
 		Snapshot: o.newest().Snapshot, User: user, Site: o.named(), Hosts: o.site.Hosts,
@@ -116,7 +119,9 @@ func (h *handler) buildUser(w http.ResponseWriter, asJSON bool, o *opened, user 
 		_ = json.NewEncoder(w).Encode(reply) // an error means that the client is gone
 		return
 	}
-	h.render(w, "user.html", newUserView(reply, o.named(), now), http.StatusOK)
+	v := newUserView(reply, o.named(), now)
+	v.SiteName, v.Free = o.named(), mayFree && reply.EndingHelps
+	h.render(w, "user.html", v, http.StatusOK)
 }
 
 // user returns the user that is written as DIRECTORY\id or DIRECTORY/id, or as in a label
@@ -126,13 +131,9 @@ func (o *opened) user(written string) (user qlik.User, ok bool) {
 	if hashed, is := o.hashed("", written); is {
 		return hashed, true
 	}
-	user, err := qlik.ParseUser(written)
-	if err != nil {
-		directory, id, found := strings.Cut(written, `\`)
-		if !found {
-			return qlik.User{}, false
-		}
-		user = qlik.NewUser(directory, id)
+	user, ok = sessions.ParseUser(written)
+	if !ok {
+		return qlik.User{}, false
 	}
 	if hashed, is := o.hashed(user.Directory, user.ID); is {
 		return hashed, true

@@ -1,5 +1,25 @@
 package sessions
 
+import (
+	"strings"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+// ParseUser returns the user that is written as DIRECTORY\id or DIRECTORY/id. A user with
+// sessions can have any name, and the pages write it with a backslash.
+func ParseUser(written string) (user qlik.User, ok bool) {
+	user, err := qlik.ParseUser(written)
+	if err != nil {
+		directory, id, found := strings.Cut(written, `\`)
+		if !found {
+			return qlik.User{}, false
+		}
+		user = qlik.NewUser(directory, id)
+	}
+	return user, true
+}
+
 // Found is the answer to a search for users.
 type Found struct {
 	Site  string      `json:"site,omitempty"`  // "" if flags describe the only site

@@ -1,0 +1,229 @@
+// Package desk is the second listener, on which a help desk frees slots. It shows the pages
+// of the exporter with a button, and has the same for programs. Whatever is unclear is
+// refused.
+//
+// A request passes, in this order: the checks that the desk is safe to use, the role of its
+// operator, the check of its origin, and the limits. Nothing ends without a line in the
+// journal before it.
+package desk
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/ending"
+	"github.com/qlik-exporter/qlik_exporter/internal/journal"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+)
+
+// maxAtOnce limits the plans and executions at once, because each of them reads the site.
+const maxAtOnce = 4
+
+// Config configures the desk.
+type Config struct {
+	WebConfigFile string // TLS and authentication, in the format of exporter-toolkit
+	RolesFile     string
+	StopFile      string // while it exists, nothing ends; "" for none
+	Journal       Journal
+	ExternalURL   *url.URL // its origin is trusted; nil for none
+
+	Sites Sites
+	// Pages serves the pages of the exporter below /sessions, /api/user and /api/users. Its
+	// button must ask MayFree.
+	Pages http.Handler
+
+	Logger log.Logger
+	Now    func() time.Time // nil means time.Now; the pages show times in its time zone
+}
+
+// Sites are the sites of the exporter.
+type Sites interface {
+	Names() []string
+	// Use returns the site with a name. If there is only one site, its name may be "". The
+	// caller must call done when it no longer uses the site.
+	Use(name string) (site Site, done func(), found bool)
+}
+
+// Site is a site on which sessions end.
+type Site struct {
+	ending.Site
+
+	ServiceAccounts []qlik.User // users whose sessions are never ended
+}
+
+// Journal records what ends.
+type Journal interface {
+	Begin(intent journal.Intent, allow func([]journal.Recent) error) (id string, err error)
+	Finish(id string, result journal.Result) error
+	// Check returns an error if nothing could be recorded now.
+	Check() error
+	// Recent returns the endings of the last hour.
+	Recent() []journal.Recent
+	Entries() int
+}
+
+// Desk ends sessions for the operators that its files name.
+type Desk struct {
+	config  Config
+	access  *access
+	plans   *plans
+	metrics *metrics
+	handler http.Handler
+	busy    chan struct{} // has room for the plans and executions in progress
+
+	mu       sync.Mutex // guards notReady
+	notReady string     // the reason that was logged last; "" while the desk is ready
+}
+
+// New returns the desk. It does not start if a file does not allow that; the error is a
+// *FlagError.
+func New(config Config) (*Desk, error) {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	d := &Desk{
+		config: config, access: newAccess(config.WebConfigFile, config.RolesFile, config.Now),
+		plans: newPlans(config.Now), metrics: newMetrics(config.Journal), busy: make(chan struct{}, maxAtOnce),
+	}
+	if err := d.access.check(); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", http.RedirectHandler("sessions", http.StatusSeeOther))
+	mux.Handle("GET /sessions", config.Pages)
+	mux.Handle("GET /sessions/", config.Pages)
+	mux.Handle("GET /api/users", config.Pages)
+	mux.Handle("GET /api/user", config.Pages)
+	mux.HandleFunc("POST /api/plan", d.servePlan)
+	mux.HandleFunc("POST /api/free", d.serveFree)
+	mux.HandleFunc("POST /sessions/plan", d.planPage)
+	mux.HandleFunc("POST /sessions/free", d.freePage)
+	origins := http.NewCrossOriginProtection()
+	if config.ExternalURL != nil {
+		if err := origins.AddTrustedOrigin(config.ExternalURL.Scheme + "://" + config.ExternalURL.Host); err != nil {
+			return nil, err
+		}
+	}
+	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.fail(w, r, &refusal{http.StatusForbidden, foreignOrigin, "The request comes from a page of another origin."})
+	}))
+	d.handler = headers(d.ready(d.identified(origins.Handler(mux))))
+	return d, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.handler.ServeHTTP(w, r) }
+
+// ready refuses all requests while the desk is not safe to use. The files may have changed
+// since the start. The response does not say what is wrong, because everybody can read it if
+// the file no longer requires a password.
+func (d *Desk) ready(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		files, err := d.access.read(r)
+		if err == nil {
+			err = d.config.Journal.Check()
+		}
+		d.logReady(err)
+		if err != nil {
+			d.fail(w, r, &refusal{http.StatusServiceUnavailable, notReady, "The desk does not work now. The log of the exporter says why."})
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), filesKey{}, files)))
+	})
+}
+
+// logReady logs a change.
+func (d *Desk) logReady(err error) {
+	reason := ""
+	if err != nil {
+		reason = err.Error()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if reason == d.notReady {
+		return
+	}
+	d.notReady = reason
+	if err != nil {
+		_ = level.Error(d.config.Logger).Log("msg", "The desk refuses all requests", "err", err)
+	} else {
+		_ = level.Info(d.config.Logger).Log("msg", "The desk accepts requests again")
+	}
+}
+
+// filesKey is the key of the files in the context of a request, and operatorKey that of the
+// operator.
+type (
+	filesKey    struct{}
+	operatorKey struct{}
+)
+
+// identified refuses requests of people without a role.
+func (d *Desk) identified(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		files, _ := r.Context().Value(filesKey{}).(*files)
+		who := d.access.operator(r, files)
+		if who.role == nobody {
+			d.fail(w, r, &refusal{http.StatusForbidden, noRole, "You have no role on this desk. Ask its administrator for one."})
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), operatorKey{}, who)))
+	})
+}
+
+func operatorOf(r *http.Request) operator {
+	who, _ := r.Context().Value(operatorKey{}).(operator)
+	return who
+}
+
+// MayFree reports whether the operator of a request to the desk may free slots.
+func MayFree(r *http.Request) bool { return operatorOf(r).role >= helpdesk }
+
+// headers sets the security headers. The pages replace the policy by their own.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "+
+			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// site returns the site with a name. With a single site, the name may be left out.
+func (d *Desk) site(name string) (site Site, named string, done func(), err *refusal) {
+	names := d.config.Sites.Names()
+	switch {
+	case name == "" && len(names) > 1:
+		return Site{}, "", nil, &refusal{http.StatusBadRequest, badRequest, "The site is missing."}
+	case name == "" && len(names) == 1:
+		name = names[0]
+	case !slices.Contains(names, name):
+		return Site{}, "", nil, &refusal{http.StatusNotFound, badRequest, "There is no site with this name."}
+	}
+	site, done, found := d.config.Sites.Use(name)
+	if !found {
+		return Site{}, "", nil, &refusal{http.StatusNotFound, badRequest, "There is no site with this name."}
+	}
+	return site, name, done, nil
+}
+
+// begin waits until the operator's plan or execution may begin.
+func (d *Desk) begin(ctx context.Context) (done func(), err error) {
+	select {
+	case d.busy <- struct{}{}:
+		return func() { <-d.busy }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,179 @@
+package desk
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/answer"
+	"github.com/qlik-exporter/qlik_exporter/internal/ending"
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
+)
+
+//go:embed *.html
+var pageFiles embed.FS
+
+var templates = template.Must(template.ParseFS(pageFiles, "*.html"))
+
+// planView is the data of plan.html. Its texts are safe to show.
+type planView struct {
+	User, Name, Site string
+	Back             string // URL of the page of the user
+	Plan             string
+	Button           string
+	Ends, Keeps      []lineView
+	Works            string // when a new window works
+	Chooses          bool   // the operator may choose what ends
+	Choices          []int  // numbers of sessions to keep
+}
+
+// lineView is a session.
+type lineView struct{ Place, Node, Text, Why string }
+
+// freedView is the data of freed.html.
+type freedView struct {
+	Name, Back, Verdict string
+	Works               string
+	Windows             []string // virtual proxies of the windows that go on
+	Ended, Other        []lineView
+	Phrases             []phrase
+}
+
+// phrase is a sentence for the user on the phone.
+type phrase struct{ Language, Name, Text string }
+
+// refusedView is the data of refused.html.
+type refusedView struct{ Name, Back, Text string }
+
+// planPage serves the page with a plan and the button that carries it out.
+func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
+	a := &ask{User: r.PostFormValue("user"), Site: r.PostFormValue("site")}
+	switch keep := r.PostFormValue("keep"); keep {
+	case "":
+	case "all":
+		a.All = true
+	default:
+		n, err := strconv.Atoi(keep)
+		if err != nil {
+			d.refusedPage(w, r, a.User, a.Site, &refusal{http.StatusBadRequest, badRequest, "The number of sessions to keep is not a number."})
+			return
+		}
+		a.Keep = &n
+	}
+	who := operatorOf(r)
+	plan, err := d.plan(r.Context(), who, a)
+	if err != nil {
+		d.refusedPage(w, r, a.User, a.Site, err)
+		return
+	}
+	now := d.config.Now()
+	v := planView{
+		User: plan.User, Name: text.Visible(plan.User), Site: plan.Site, Back: userURL(plan.User, plan.Site), Plan: plan.Plan,
+		Button: "End " + text.Count(len(plan.Ends), "session"), Works: worksText(plan.plan.WorksAt, plan.at, now), Chooses: who.role == admin,
+	}
+	v.Ends, v.Keeps = linesOf(plan.plan.Ending(), now), linesOf(plan.plan.Staying(), now)
+	for keep := range len(plan.plan.Sessions) {
+		if keep > 0 {
+			v.Choices = append(v.Choices, keep)
+		}
+	}
+	d.render(w, "plan.html", v, http.StatusOK)
+}
+
+// freePage carries out a plan and serves the page about it.
+func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
+	freed, err := d.free(r.Context(), operatorOf(r), r.PostFormValue("plan"), r.PostFormValue("ticket"), addressOf(r))
+	if err != nil {
+		d.refusedPage(w, r, r.PostFormValue("user"), r.PostFormValue("site"), err)
+		return
+	}
+	now, outcome := d.config.Now(), freed.outcome
+	v := freedView{
+		Name: text.Visible(freed.User), Back: userURL(freed.User, freed.Site),
+		Verdict: text.Count(len(freed.Ended), "session") + " ended.", Works: worksText(outcome.WorksAt(), outcome.After.Time, now),
+		Windows: outcome.Windows(),
+		Phrases: []phrase{{answer.English, "English", freed.Say[answer.English]}, {answer.French, "français", freed.Say[answer.French]}, {answer.German, "Deutsch", freed.Say[answer.German]}},
+	}
+	for _, result := range outcome.Results {
+		lines := linesOf([]ending.PlannedSession{result.PlannedSession}, now)
+		lines[0].Why = ""
+		switch result.Fate {
+		case ending.Ended:
+			v.Ended = append(v.Ended, lines...)
+			continue
+		case ending.AlreadyGone:
+			lines[0].Why = "had already ended"
+		case ending.LeftAlone:
+			lines[0].Why = "left alone: " + string(result.Left)
+		case ending.Failed:
+			lines[0].Why = "failed: " + text.Visible(result.Err.Error())
+		}
+		v.Other = append(v.Other, lines...)
+	}
+	d.render(w, "freed.html", v, http.StatusOK)
+}
+
+// refusedPage serves the page about a refusal, which leads back to the user.
+func (d *Desk) refusedPage(w http.ResponseWriter, r *http.Request, user, site string, why *refusal) {
+	d.count(r, why)
+	v := refusedView{Text: why.text, Back: "../sessions"}
+	if known, ok := sessions.ParseUser(user); ok {
+		v.Name, v.Back = text.Visible(known.String()), userURL(known.String(), site)
+	}
+	d.render(w, "refused.html", v, why.status)
+}
+
+func (d *Desk) render(w http.ResponseWriter, name string, view any, status int) {
+	var body bytes.Buffer
+	if err := templates.ExecuteTemplate(&body, name, view); err != nil {
+		http.Error(w, "Rendering the page failed: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = body.WriteTo(w)
+}
+
+// userURL returns the URL of the page of a user, relative to the pages of the desk.
+func userURL(user, site string) string {
+	values := url.Values{"user": {user}}
+	if site != "" {
+		values.Set("site", site)
+	}
+	return "user?" + values.Encode()
+}
+
+// worksText says when a new window works.
+func worksText(works, read, now time.Time) string {
+	switch {
+	case works.IsZero():
+		return "It is unknown when a new window works."
+	case !works.After(read):
+		return "A new window works now."
+	default:
+		return "A new window works from " + text.Coming(works, now) + " on."
+	}
+}
+
+func linesOf(all []ending.PlannedSession, now time.Time) []lineView {
+	var lines []lineView
+	for i := range all {
+		s := &all[i]
+		line := lineView{Place: text.Visible(s.Link.VirtualProxy), Node: text.Visible(s.Link.Node), Why: string(s.Stays)}
+		switch {
+		case s.Refused:
+			line.Text = "refused, holds no slot"
+		case s.LastActivity.IsZero():
+			line.Text = "last activity unknown"
+		default:
+			line.Text = "last used " + text.Duration(max(now.Sub(s.LastActivity), 0)) + " ago"
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
