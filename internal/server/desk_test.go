@@ -145,7 +145,7 @@ func TestDeskStopsInTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = conn.Close() }()
+		defer func() { _ = conn.Close() }() //nolint:gocritic // two connections
 		if _, err := io.WriteString(conn, "GET /sessions HTTP/1.1\r\nHost: exporter\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log"
@@ -96,18 +97,40 @@ type listener struct {
 	listenFlag, configFlag string // without dashes
 
 	web     *web.FlagConfig
+	failed  *failedLogins
 	handler http.Handler
 }
 
 // listeners returns the ports of a configuration.
 func listeners(config Config) ([]listener, error) {
-	handler, err := newHandler(config)
+	exporterFailed := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "qlik_exporter_failed_logins_total",
+		Help: "Requests to the exporter's port with a wrong password since the exporter started.",
+	})
+	deskFailed := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "qlik_desk_failed_logins_total",
+		Help: "Requests to the desk with a wrong password since the exporter started.",
+	})
+	var counters []prometheus.Collector
+	if *config.Web.WebConfigFile != "" {
+		counters = append(counters, exporterFailed)
+	}
+	if config.Desk != nil {
+		counters = append(counters, deskFailed)
+	}
+	handler, err := newHandler(config, counters...)
 	if err != nil {
 		return nil, err
 	}
-	all := []listener{{listenFlag: "web.listen-address", configFlag: "web.config.file", web: config.Web, handler: handler}}
+	all := []listener{{
+		listenFlag: "web.listen-address", configFlag: "web.config.file",
+		web: config.Web, failed: newFailedLogins("exporter", exporterFailed, config.Logger), handler: handler,
+	}}
 	if config.Desk != nil {
-		all = append(all, listener{listenFlag: "desk.listen-address", configFlag: "desk.web.config.file", web: config.Desk.Web, handler: limited(config.Desk.Handler)})
+		all = append(all, listener{
+			listenFlag: "desk.listen-address", configFlag: "desk.web.config.file",
+			web: config.Desk.Web, failed: newFailedLogins("desk", deskFailed, config.Logger), handler: limited(config.Desk.Handler),
+		})
 	}
 	return all, nil
 }
@@ -122,8 +145,13 @@ func Run(ctx context.Context, config Config) error {
 	open := newConnections(maxConnections(config, maxFiles())) // of all listeners, because they share the files
 	var servers []*http.Server
 	served := make(chan error)
+	reporting, end := context.WithCancel(context.WithoutCancel(ctx)) // until the last request
+	var reports sync.WaitGroup
+	defer reports.Wait()
+	defer end()
 	for _, l := range all {
-		guesses := newPasswords()
+		reports.Go(func() { l.failed.report(reporting) })
+		guesses := newPasswords(l.failed)
 		for _, flags := range oneAddressEach(l.web) {
 			server := newHTTPServer(config, l.handler)
 			if *flags.WebConfigFile != "" {
@@ -266,7 +294,9 @@ func (l serverLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func newHandler(config Config) (http.Handler, error) {
+// newHandler returns the handler of the exporter's port. The additional metrics are about
+// the exporter itself.
+func newHandler(config Config, additional ...prometheus.Collector) (http.Handler, error) {
 	process := prometheus.NewRegistry()
 	process.MustRegister(
 		collectors.NewGoCollector(),
@@ -274,6 +304,7 @@ func newHandler(config Config) (http.Handler, error) {
 		versioncollector.NewCollector("qlik_exporter"),
 		config.Sites,
 	)
+	process.MustRegister(additional...)
 	landing, err := web.NewLandingPage(web.LandingConfig{
 		RoutePrefix: relativeRoot,
 		Name:        "qlik_exporter",
