@@ -36,7 +36,8 @@ var everyEndpoint = []string{
 }
 
 // TestEveryEndpointWantsThePassword checks that every endpoint requires the password
-// if authentication is configured.
+// if authentication is configured, and that failed logins do not lock out a client whose
+// password was right before.
 func TestEveryEndpointWantsThePassword(t *testing.T) {
 	f := newFaulty(t)
 	webConfig := filepath.Join(t.TempDir(), "web.yml")
@@ -59,17 +60,27 @@ func TestEveryEndpointWantsThePassword(t *testing.T) {
 		response.Body.Close()
 		return response.StatusCode
 	}
+	if status := ask(http.MethodGet, "/metrics", webPassword); status != http.StatusOK {
+		t.Errorf("with the password: %d", status)
+	}
+	wrong := 0
 	for _, path := range append(everyEndpoint, "/-/reload") {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodHead} {
-			for _, password := range []string{"", "wrong"} {
-				if status := ask(method, path, password); status != http.StatusUnauthorized {
-					t.Errorf("%s %s with password %q: %d", method, path, password, status)
-				}
+			if status := ask(method, path, ""); status != http.StatusUnauthorized {
+				t.Errorf("%s %s without password: %d", method, path, status)
+			}
+			want := http.StatusUnauthorized
+			if wrong++; wrong > 10 {
+				want = http.StatusTooManyRequests
+			}
+			if status := ask(method, path, "wrong"); status != want {
+				t.Errorf("%s %s with wrong password %d: %d", method, path, wrong, status)
 			}
 		}
 	}
-	if status := ask(http.MethodGet, "/metrics", webPassword); status != http.StatusOK {
-		t.Errorf("with the password: %d", status)
+	exported := scrape(t, strings.Replace(metrics, "://", "://prometheus:"+webPassword+"@", 1))
+	if got := exported["qlik_exporter_failed_logins_total"].GetMetric()[0].GetCounter().GetValue(); got != 10 {
+		t.Errorf("%v failed logins are counted", got)
 	}
 }
 

@@ -317,10 +317,7 @@ func (f *Flags) validate(parsed *kingpin.ParseContext) error {
 	if f.skipWeb {
 		return nil
 	}
-	if err := web.Validate(*f.Web.WebConfigFile); err != nil {
-		return errorf("web.config.file", "%s", oneLine(*f.Web.WebConfigFile, err))
-	}
-	return nil
+	return webConfig("web.config.file", *f.Web.WebConfigFile)
 }
 
 // oneLine returns the error of a library about a file as one line.

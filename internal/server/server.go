@@ -1,5 +1,5 @@
 // Package server is the HTTP server of the exporter: its endpoints, its timeouts,
-// and its graceful shutdown.
+// its limits, and its graceful shutdown. It can serve the desk on a second listener.
 package server
 
 import (
@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log"
@@ -50,8 +51,16 @@ type Config struct {
 	CommandLine   []string        // shown by a profile
 	Lifecycle     bool            // --web.enable-lifecycle
 	Web           *web.FlagConfig // listen addresses, TLS, authentication
+	Desk          *Desk           // nil for none
 	Logger        log.Logger
 	Slog          *slog.Logger // the same log, for exporter-toolkit
+}
+
+// Desk is the second listener, on which sessions can be ended. It shares no handler with
+// the exporter's port.
+type Desk struct {
+	Handler http.Handler    // everything behind it; it sets its own security headers
+	Web     *web.FlagConfig // --desk.listen-address, --desk.web.config.file
 }
 
 // Sites provides the served sites.
@@ -83,29 +92,80 @@ type Scrape interface {
 	Close()
 }
 
-// Run serves until ctx ends, then waits a short time for the requests in progress.
+// listener is a port of the exporter: its handler, and the flags of it.
+type listener struct {
+	listenFlag, configFlag string // without dashes
+
+	web     *web.FlagConfig
+	failed  *failedLogins
+	handler http.Handler
+}
+
+// listeners returns the ports of a configuration.
+func listeners(config Config) ([]listener, error) {
+	exporterFailed := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "qlik_exporter_failed_logins_total",
+		Help: "Requests to the exporter's port with a wrong password since the exporter started.",
+	})
+	deskFailed := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "qlik_desk_failed_logins_total",
+		Help: "Requests to the desk with a wrong password since the exporter started.",
+	})
+	var counters []prometheus.Collector
+	if *config.Web.WebConfigFile != "" {
+		counters = append(counters, exporterFailed)
+	}
+	if config.Desk != nil {
+		counters = append(counters, deskFailed)
+	}
+	handler, err := newHandler(config, counters...)
+	if err != nil {
+		return nil, err
+	}
+	all := []listener{{
+		listenFlag: "web.listen-address", configFlag: "web.config.file",
+		web: config.Web, failed: newFailedLogins("exporter", exporterFailed, config.Logger), handler: handler,
+	}}
+	if config.Desk != nil {
+		all = append(all, listener{
+			listenFlag: "desk.listen-address", configFlag: "desk.web.config.file",
+			web: config.Desk.Web, failed: newFailedLogins("desk", deskFailed, config.Logger), handler: limited(config.Desk.Handler),
+		})
+	}
+	return all, nil
+}
+
+// Run serves until ctx ends, then waits a short time for the requests in progress. If
+// one address cannot be served, it serves none.
 func Run(ctx context.Context, config Config) error {
-	handler, err := newHandler(config)
+	all, err := listeners(config)
 	if err != nil {
 		return err
 	}
-	open, guesses := newConnections(maxConnections(config, maxFiles())), newPasswords()
+	open := newConnections(maxConnections(config, maxFiles())) // of all listeners, because they share the files
 	var servers []*http.Server
 	served := make(chan error)
-	for _, flags := range oneAddressEach(config.Web) {
-		server := newHTTPServer(config, handler)
-		if *flags.WebConfigFile != "" {
-			guesses.configure(server)
+	reporting, end := context.WithCancel(context.WithoutCancel(ctx)) // until the last request
+	var reports sync.WaitGroup
+	defer reports.Wait()
+	defer end()
+	for _, l := range all {
+		reports.Go(func() { l.failed.report(reporting) })
+		guesses := newPasswords(l.failed)
+		for _, flags := range oneAddressEach(l.web) {
+			server := newHTTPServer(config, l.handler)
+			if *flags.WebConfigFile != "" {
+				guesses.configure(server)
+			}
+			open.configure(server)
+			servers = append(servers, server)
+			go func() { served <- l.explain(web.ListenAndServe(server, flags, config.Slog)) }()
 		}
-		open.configure(server)
-		servers = append(servers, server)
-		go func() { served <- web.ListenAndServe(server, flags, config.Slog) }()
 	}
 	running := len(servers)
 	select {
 	case err = <-served:
 		running--
-		err = &FlagError{Flag: flagOf(config.Web, err), Err: err}
 		for _, server := range servers {
 			_ = server.Close()
 		}
@@ -171,17 +231,19 @@ func (e *FlagError) Error() string { return "--" + e.Flag + ": " + e.Err.Error()
 
 func (e *FlagError) Unwrap() error { return e.Err }
 
-// flagOf returns the flag that an error of exporter-toolkit is about.
-func flagOf(flags *web.FlagConfig, err error) string {
+// explain names the flag that an error of exporter-toolkit is about.
+func (l listener) explain(err error) error {
 	var listening *net.OpError
+	flag := l.configFlag
 	switch {
-	case flags.WebSystemdSocket != nil && *flags.WebSystemdSocket:
-		return "web.systemd-socket"
-	case errors.As(err, &listening), *flags.WebConfigFile == "":
-		return "web.listen-address"
-	default:
-		return "web.config.file"
+	case errors.Is(err, http.ErrServerClosed):
+		return err
+	case l.web.WebSystemdSocket != nil && *l.web.WebSystemdSocket:
+		flag = "web.systemd-socket"
+	case errors.As(err, &listening), *l.web.WebConfigFile == "":
+		flag = l.listenFlag
 	}
+	return &FlagError{Flag: flag, Err: err}
 }
 
 // maxConnections returns the limit of connections. It leaves half of the files that the
@@ -232,7 +294,9 @@ func (l serverLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func newHandler(config Config) (http.Handler, error) {
+// newHandler returns the handler of the exporter's port. The additional metrics are about
+// the exporter itself.
+func newHandler(config Config, additional ...prometheus.Collector) (http.Handler, error) {
 	process := prometheus.NewRegistry()
 	process.MustRegister(
 		collectors.NewGoCollector(),
@@ -240,6 +304,7 @@ func newHandler(config Config) (http.Handler, error) {
 		versioncollector.NewCollector("qlik_exporter"),
 		config.Sites,
 	)
+	process.MustRegister(additional...)
 	landing, err := web.NewLandingPage(web.LandingConfig{
 		RoutePrefix: relativeRoot,
 		Name:        "qlik_exporter",

@@ -16,6 +16,9 @@ const maxAnswers = 2
 // client do not delay another client.
 type turns struct {
 	limit int
+	// rank, if it is not nil, returns the rank of a client. Clients of a lower rank have
+	// their turns first, and of the same rank, the one that came last.
+	rank func(client string) int
 
 	mu      sync.Mutex // guards the fields below
 	taken   int
@@ -38,8 +41,12 @@ func (t *turns) take(ctx context.Context, client string) (done func(), ok bool) 
 	t.mu.Lock()
 	i := slices.IndexFunc(t.queues, func(q *queue) bool { return q.client == client })
 	if i < 0 {
-		i = len(t.queues)
-		t.queues = append(t.queues, &queue{client: client})
+		if t.rank == nil {
+			i = len(t.queues)
+		} else {
+			i = 0
+		}
+		t.queues = slices.Insert(t.queues, i, &queue{client: client})
 	}
 	t.queues[i].waiting = append(t.queues[i].waiting, begins)
 	t.next()
@@ -90,7 +97,7 @@ func (t *turns) release(client string) {
 // next begins turns while there are any. The caller holds the mutex.
 func (t *turns) next() {
 	for t.taken < t.limit {
-		i := slices.IndexFunc(t.queues, func(q *queue) bool { return !t.holders[q.client] })
+		i := t.first()
 		if i < 0 {
 			return
 		}
@@ -103,6 +110,24 @@ func (t *turns) next() {
 		t.taken++
 		t.holders[q.client] = true
 	}
+}
+
+// first returns the index of the queue with the next turn, or -1 for none. The caller
+// holds the mutex.
+func (t *turns) first() int {
+	first, lowest := -1, 0
+	for i, q := range t.queues {
+		switch {
+		case t.holders[q.client]:
+		case t.rank == nil:
+			return i
+		default:
+			if rank := t.rank(q.client); first < 0 || rank < lowest {
+				first, lowest = i, rank
+			}
+		}
+	}
+	return first
 }
 
 // clientOf returns the client behind a remote address: its IP address without the port,
