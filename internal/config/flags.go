@@ -36,6 +36,22 @@ type Program struct {
 	MaxConnections int
 
 	Web *web.FlagConfig // listen addresses, TLS, authentication
+
+	Desk Desk
+}
+
+// Desk holds the settings of the desk, which the listen address turns on.
+type Desk struct {
+	ListenAddress string // "" for no desk
+	WebConfigFile string
+	RolesFile     string
+	JournalFile   string
+	StopFile      string
+}
+
+// Web returns the listener of the desk.
+func (d *Desk) Web() *web.FlagConfig {
+	return &web.FlagConfig{WebListenAddresses: &[]string{d.ListenAddress}, WebSystemdSocket: new(false), WebConfigFile: &d.WebConfigFile}
 }
 
 // DefaultCommand is the default of --web.command.
@@ -317,7 +333,32 @@ func (f *Flags) validate(parsed *kingpin.ParseContext) error {
 	if f.skipWeb {
 		return nil
 	}
-	return webConfig("web.config.file", *f.Web.WebConfigFile)
+	if err := webConfig("web.config.file", *f.Web.WebConfigFile); err != nil {
+		return err
+	}
+	return f.Desk.validate()
+}
+
+// validate checks that a desk has all that protects it. The desk checks the files.
+func (d *Desk) validate() error {
+	required := []struct{ flag, value string }{
+		{"desk.web.config.file", d.WebConfigFile}, {"desk.roles-file", d.RolesFile}, {"desk.journal-file", d.JournalFile},
+	}
+	for _, setting := range required {
+		switch {
+		case d.ListenAddress != "" && setting.value == "":
+			return errorf(setting.flag, "is missing; the desk does not start without it")
+		case d.ListenAddress == "" && setting.value != "":
+			return errorf(setting.flag, "has no effect without --desk.listen-address, which turns the desk on")
+		}
+	}
+	if d.ListenAddress == "" {
+		if d.StopFile != "" {
+			return errorf("desk.stop-file", "has no effect without --desk.listen-address, which turns the desk on")
+		}
+		return nil
+	}
+	return webConfig("desk.web.config.file", d.WebConfigFile)
 }
 
 // oneLine returns the error of a library about a file as one line.

@@ -168,6 +168,26 @@ func (p *Program) settings() []setting {
 			help: "Serve profiles of the exporter under /debug/pprof/.",
 		},
 		{
+			flag: "desk.listen-address", value: scalar(&p.Desk.ListenAddress, deskAddress, plainly),
+			help: "Address of the desk, on which a help desk frees slots, such as :9987. Without it, there is no desk.",
+		},
+		{
+			flag: "desk.web.config.file", value: filePath(&p.Desk.WebConfigFile), path: wholePath,
+			help: "Web configuration file of the desk. It must enable TLS, and require passwords or client certificates.",
+		},
+		{
+			flag: "desk.roles-file", value: filePath(&p.Desk.RolesFile), path: wholePath,
+			help: "File with the roles of the desk: lists of viewer, helpdesk, and admin, with user:NAME or cert:COMMON NAME.",
+		},
+		{
+			flag: "desk.journal-file", value: filePath(&p.Desk.JournalFile), path: wholePath,
+			help: "File in which the desk records what it ends, before it ends it.",
+		},
+		{
+			flag: "desk.stop-file", value: filePath(&p.Desk.StopFile), path: wholePath,
+			help: "While this file exists, the desk ends nothing.",
+		},
+		{
 			flag: "timeout-offset", value: scalar(&p.TimeoutOffset, durationFromZero, showDuration),
 			help: "Time to subtract from the Prometheus scrape timeout.",
 		},

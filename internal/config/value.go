@@ -423,3 +423,12 @@ func showURL(u *url.URL) string {
 	}
 	return u.String()
 }
+
+// deskAddress parses the address of the desk; "" means that there is none.
+func deskAddress(text string) (string, error) {
+	text = clean(text)
+	if text == "" {
+		return "", nil
+	}
+	return text, listenAddress(text)
+}

@@ -77,9 +77,9 @@ type files struct {
 	roles map[string]role // by the name of the operator
 }
 
-// check returns an error if the desk must not start with its files.
-func (a *access) check() error {
-	_, err := a.load()
+// Check returns an error if the desk must not start with its files. It is a *FlagError.
+func Check(webConfigFile, rolesFile string) error {
+	_, err := newAccess(webConfigFile, rolesFile, time.Now).load()
 	return err
 }
 

@@ -82,8 +82,7 @@ type Desk struct {
 	notReady string     // the reason that was logged last; "" while the desk is ready
 }
 
-// New returns the desk. It does not start if a file does not allow that; the error is a
-// *FlagError.
+// New returns the desk. Its files must have passed Check.
 func New(config Config) (*Desk, error) {
 	if config.Now == nil {
 		config.Now = time.Now
@@ -91,9 +90,6 @@ func New(config Config) (*Desk, error) {
 	d := &Desk{
 		config: config, access: newAccess(config.WebConfigFile, config.RolesFile, config.Now),
 		plans: newPlans(config.Now), metrics: newMetrics(config.Journal), busy: make(chan struct{}, maxAtOnce),
-	}
-	if err := d.access.check(); err != nil {
-		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", http.RedirectHandler("sessions", http.StatusSeeOther))

@@ -21,7 +21,7 @@ func newMetrics(journal Journal) *metrics {
 		}, []string{"reason"}),
 		entries: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "qlik_desk_journal_entries",
-			Help: "Lines of the desk's journal. It never decreases while the file stays the same, so a decrease shows a cut or a new file.",
+			Help: "Lines of the desk's journal, including those of earlier files. It never decreases, so a decrease shows that lines are missing.",
 		}, func() float64 { return float64(journal.Entries()) }),
 	}
 	for _, r := range []role{helpdesk, admin} {

@@ -131,6 +131,13 @@ func (r *Recent) cachedNow() *cachedSnapshot {
 	return r.cached
 }
 
+// Show makes the page show a complete snapshot that was read for another reason.
+func (r *Recent) Show(snapshot *headroom.Snapshot) {
+	if snapshot.Complete() {
+		r.store(snapshot)
+	}
+}
+
 // store caches a snapshot until cacheTime has passed.
 func (r *Recent) store(snapshot *headroom.Snapshot) *cachedSnapshot {
 	stored := &cachedSnapshot{snapshot, sync.OnceValue(func() []sessions.Row {

@@ -61,6 +61,7 @@ type Config struct {
 type Desk struct {
 	Handler http.Handler    // everything behind it; it sets its own security headers
 	Web     *web.FlagConfig // --desk.listen-address, --desk.web.config.file
+	Metrics prometheus.Collector
 }
 
 // Sites provides the served sites.
@@ -116,7 +117,7 @@ func listeners(config Config) ([]listener, error) {
 		counters = append(counters, exporterFailed)
 	}
 	if config.Desk != nil {
-		counters = append(counters, deskFailed)
+		counters = append(counters, deskFailed, config.Desk.Metrics)
 	}
 	handler, err := newHandler(config, counters...)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/auditlog"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 // Site is a served site.
@@ -123,12 +124,31 @@ func (s *Site) close() {
 	s.Client.Close()
 }
 
+// ServiceAccounts returns the users whose sessions are never ended: those that are named, and
+// those that the services of this machine run as.
+func (s *Site) ServiceAccounts() []qlik.User {
+	return slices.Concat(s.Config.ServiceAccount, s.Client.ServiceUsers())
+}
+
+// ReadNow reads the site with requests that are sent after the call. The pages then show the
+// result.
+func (s *Site) ReadNow(ctx context.Context) *headroom.Snapshot {
+	snapshot := s.Client.ReadNow(ctx)
+	s.Recent.Show(snapshot)
+	return snapshot
+}
+
+// EndSession ends a session on every link of the snapshot that lists it.
+func (s *Site) EndSession(ctx context.Context, snapshot *headroom.Snapshot, id qlik.SessionID) (ended bool, err error) {
+	return s.Client.EndSession(ctx, snapshot, id)
+}
+
 // Page returns the site for the sessions page.
 func (s *Site) Page() page.Site {
 	shown := page.Site{
 		Recent:          s.Recent,
 		Hosts:           s.Config.Hosts(),
-		ServiceAccounts: slices.Concat(s.Config.ServiceAccount, s.Client.ServiceUsers()),
+		ServiceAccounts: s.ServiceAccounts(),
 		NamesHidden:     s.Config.NamesHidden(),
 	}
 	if len(s.Config.Host) > 0 {

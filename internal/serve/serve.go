@@ -1,0 +1,170 @@
+// Package serve runs the commands that serve metrics: it opens the sites, and connects them
+// to the server, to the pages, and to the desk.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/common/version"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/cli"
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/internal/demo"
+	"github.com/qlik-exporter/qlik_exporter/internal/desk"
+	"github.com/qlik-exporter/qlik_exporter/internal/logging"
+	"github.com/qlik-exporter/qlik_exporter/internal/page"
+	"github.com/qlik-exporter/qlik_exporter/internal/server"
+	"github.com/qlik-exporter/qlik_exporter/internal/sites"
+)
+
+// Exporter implements the commands that serve metrics.
+type Exporter struct{ Flags *config.Flags }
+
+// Serve serves the configured sites until ctx ends.
+func (e *Exporter) Serve(ctx context.Context, streams cli.Streams) error {
+	return e.serveSites(ctx, e.Flags.Load, streams.Err)
+}
+
+func (e *Exporter) serveSites(ctx context.Context, load func() (*config.Configuration, error), stderr io.Writer) error {
+	logger, slogger := logging.New(stderr, e.Flags.LogLevel, e.Flags.LogFormat)
+	set, err := sites.Open(load, logger) //nolint:contextcheck // sites outlive ctx, so that the last scrapes return correct numbers
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	_ = level.Info(logger).Log("msg", "Starting qlik_exporter", "version", version.Info(), "build_context", version.BuildContext())
+	if e.Flags.ConfigFile != "" {
+		defer reloadOnHangup(set)() //nolint:contextcheck // as above
+	}
+	responses := server.NewResponses()
+	second, closeDesk, err := e.openDesk(set, responses, logger)
+	if err != nil {
+		return err
+	}
+	defer closeDesk()
+	err = server.Run(ctx, server.Config{
+		Sites:         servedSites{set},
+		Sessions:      page.New(e.pages(set, responses)),
+		Responses:     responses,
+		TelemetryPath: e.Flags.TelemetryPath,
+		ExternalURL:   e.Flags.ExternalURL,
+		TimeoutOffset: e.Flags.TimeoutOffset,
+		Connections:   e.Flags.MaxConnections,
+		Pprof:         e.Flags.Pprof,
+		CommandLine:   e.Flags.CommandLine(os.Args),
+		Lifecycle:     e.Flags.Lifecycle,
+		Web:           e.Flags.Web,
+		Desk:          second,
+		Logger:        logger,
+		Slog:          slogger,
+	})
+	if wrong, ok := errors.AsType[*server.FlagError](err); ok {
+		return &config.Error{Flag: wrong.Flag, Err: wrong.Err} // named as it was given
+	}
+	return err
+}
+
+// Check performs the same checks as serve, but starts nothing.
+func Check(flags *config.Flags, stdout io.Writer) error {
+	configuration, err := flags.Load()
+	if err != nil {
+		return err
+	}
+	if err := sites.Check(configuration); err != nil {
+		return err
+	}
+	if flags.Desk.ListenAddress != "" {
+		if err := named(desk.Check(flags.Desk.WebConfigFile, flags.Desk.RolesFile)); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintln(stdout, "The configuration is valid.")
+	return err
+}
+
+// reloadOnHangup reloads the configuration at each SIGHUP until stop is called.
+func reloadOnHangup(set *sites.Set) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	var reloading sync.WaitGroup
+	reloading.Go(func() {
+		for range hangups {
+			_ = set.Reload() // the set logs the error
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+		reloading.Wait()
+	}
+}
+
+// servedSites adapts the sites to the interface of the server.
+type servedSites struct{ *sites.Set }
+
+func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrape, done func(), found bool) {
+	site, done, found := s.Set.Use(name)
+	if !found {
+		return nil, nil, false
+	}
+	return func(ctx context.Context) server.Scrape { return site.Exporter.Scrape(ctx) }, done, true
+}
+
+// pages returns the configuration of the pages on the exporter's port.
+func (e *Exporter) pages(set *sites.Set, responses *server.Responses) page.Config {
+	return page.Config{
+		Names: set.Names,
+		Use: func(name string) (shown page.Site, done func(), found bool) {
+			site, done, found := set.Use(name)
+			if !found {
+				return page.Site{}, nil, false
+			}
+			return site.Page(), done, true
+		},
+		Program:       e.Flags.Command,
+		Respond:       responses.Respond,
+		Authenticated: func() bool { return server.Authenticates(*e.Flags.Web.WebConfigFile) },
+	}
+}
+
+// Demo serves a simulated site.
+func (e *Exporter) Demo(ctx context.Context, streams cli.Streams) (err error) {
+	if e.Flags.ConfigFile != "" {
+		return &config.Error{Flag: "config.file", Err: errors.New("cannot be combined with demo, which starts a site of its own")}
+	}
+	d, err := demo.Start() //nolint:contextcheck // Close stops it, after the exporter
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	simulated := func() (*config.Configuration, error) { return e.Flags.Only(d.Site(e.Flags.Site())) }
+	if _, err := simulated(); err != nil {
+		return err
+	}
+	program := os.Args[0]
+	if strings.Contains(program, "go-build") {
+		program = "go run ." // the command that the user typed
+	}
+	if e.Flags.Command == config.DefaultCommand {
+		e.Flags.Command = program + " @" + d.FlagsFile()
+	}
+	if err := d.Introduce(streams.Out, program, (*e.Flags.Web.WebListenAddresses)[0], e.Flags.TelemetryPath); err != nil {
+		return err
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	var people sync.WaitGroup
+	people.Go(func() { d.Run(ctx) })
+	defer people.Wait()
+	defer cancel()
+	return e.serveSites(ctx, simulated, streams.Err)
+}
