@@ -27,13 +27,13 @@ const maxEndedAtOnce = 8
 type EndOptions struct {
 	Query
 
-	Keep    int           // number of sessions to keep, most recently active first
-	Chosen  bool          // --keep or --all is set
-	IdleFor time.Duration // minimum time without activity; 0 selects all
-	DryRun  bool
-	Yes     bool   // do not ask for confirmation
-	Force   bool   // allow more than sessions.MaxOfOnePerson
-	Journal string // file of --audit-log-file; "" for none
+	Keep     int           // number of sessions to keep, most recently active first
+	Chosen   bool          // --keep or --all is set
+	IdleFor  time.Duration // minimum time without activity; 0 selects all
+	DryRun   bool
+	Yes      bool   // do not ask for confirmation
+	Force    bool   // allow more than sessions.MaxOfOnePerson
+	AuditLog string // file of --audit-log-file; "" for none
 }
 
 func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
@@ -44,7 +44,7 @@ func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
 	end.Flag("dry-run", "Show which sessions would end, but end none.").NoEnvar().BoolVar(&c.end.DryRun)
 	end.Flag("yes", "Do not ask for confirmation. Requires a complete --user, not part of an id or of a display name.").NoEnvar().BoolVar(&c.end.Yes)
 	end.Flag("force", "Allow ending more than ten sessions.").NoEnvar().BoolVar(&c.end.Force)
-	config.Path(end.Flag("audit-log-file", "File to which the command appends a line with the operator, the user, and the number of ended sessions. This is not Qlik's audit log."), &c.end.Journal)
+	config.Path(end.Flag("audit-log-file", "File to which the command appends a line with the operator, the user, and the number of ended sessions. This is not Qlik's audit log."), &c.end.AuditLog)
 }
 
 // endSessions ends sessions of one user.
@@ -119,12 +119,12 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	if agreed, err := c.agreed(ctx, what, &options); err != nil || !agreed {
 		return err
 	}
-	journal, err := c.openJournal(options.Journal)
+	audit, err := c.openAuditLog(options.AuditLog)
 	if err != nil {
 		return err
 	}
 	results := c.endAll(ctx, snapshot, ending)
-	recorded := journal.record(row.User, results)
+	recorded := audit.record(row.User, results)
 	return cmp.Or(recorded, c.report(ctx, row.User, plan, results))
 }
 
