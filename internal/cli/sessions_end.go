@@ -23,13 +23,13 @@ import (
 type EndOptions struct {
 	Query
 
-	Chosen  bool          // --keep or --all is set
-	Keep    int           // number of sessions to keep, most recently active first, if the operator chooses
-	IdleFor time.Duration // minimum time without activity; 0 selects all
-	DryRun  bool
-	Yes     bool   // do not ask for confirmation
-	Force   bool   // allow more than ending.MaxOfOnePerson
-	Journal string // file of --audit-log-file; "" for none
+	Chosen   bool          // --keep or --all is set
+	Keep     int           // number of sessions to keep, most recently active first, if the operator chooses
+	IdleFor  time.Duration // minimum time without activity; 0 selects all
+	DryRun   bool
+	Yes      bool   // do not ask for confirmation
+	Force    bool   // allow more than ending.MaxOfOnePerson
+	AuditLog string // file of --audit-log-file; "" for none
 }
 
 func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
@@ -40,7 +40,7 @@ func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
 	end.Flag("dry-run", "Show which sessions would end, but end none.").NoEnvar().BoolVar(&c.end.DryRun)
 	end.Flag("yes", "Do not ask for confirmation. Requires a complete --user, not part of an id or of a display name.").NoEnvar().BoolVar(&c.end.Yes)
 	end.Flag("force", "Allow ending more than ten sessions.").NoEnvar().BoolVar(&c.end.Force)
-	config.Path(end.Flag("audit-log-file", "File to which the command appends a line with the operator, the user, and the number of ended sessions. This is not Qlik's audit log."), &c.end.Journal)
+	config.Path(end.Flag("audit-log-file", "File to which the command appends a line with the operator, the user, and the number of ended sessions. This is not Qlik's audit log."), &c.end.AuditLog)
 }
 
 // endSessions ends sessions of one user.
@@ -115,9 +115,9 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	if agreed, err := c.agreed(ctx, what, &options); err != nil || !agreed {
 		return err
 	}
-	var journal *journal
+	var audit *auditLog
 	outcome, err := ending.End(ctx, c.Site, plan, c.ServiceAccounts, func([]ending.PlannedSession) (err error) {
-		journal, err = c.openJournal(options.Journal)
+		audit, err = c.openAuditLog(options.AuditLog)
 		return err
 	})
 	switch {
@@ -126,7 +126,7 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 	case err != nil:
 		return err
 	}
-	return cmp.Or(journal.record(outcome), c.report(outcome))
+	return cmp.Or(audit.record(outcome), c.report(outcome))
 }
 
 func (c *openSite) printf(format string, args ...any) error {

@@ -691,7 +691,7 @@ func TestEndRefuses(t *testing.T) {
 			{"LABanna", all, `"LABanna" is only part of a name; with --yes, specify the user in full: LAB\anna`},
 			{"ann", all, `"ann" is only part of a name; with --yes, specify the user in full: LAB\anna`},
 			{"anna", func(o *EndOptions) { o.Keep, o.Chosen, o.Yes = 0, true, false }, "no session was ended: cannot ask for confirmation without a terminal; add --yes to skip it"},
-			{"anna", func(o *EndOptions) { o.Keep, o.Chosen, o.Journal = 0, true, "/nowhere/audit.log" }, "--audit-log-file: no session was ended: open /nowhere/audit.log"},
+			{"anna", func(o *EndOptions) { o.Keep, o.Chosen, o.AuditLog = 0, true, "/nowhere/audit.log" }, "--audit-log-file: no session was ended: open /nowhere/audit.log"},
 		} {
 			c := commands(site)
 			text, err := c.end(t, test.user, test.change)
@@ -812,9 +812,9 @@ func TestEndStillListed(t *testing.T) {
 	})
 }
 
-// TestJournal checks that each run that ended sessions adds a line with the operator,
+// TestAuditLog checks that each run that ended sessions adds a line with the operator,
 // the user, and the number of sessions, but without session ids.
-func TestJournal(t *testing.T) {
+func TestAuditLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	synctest.Test(t, func(t *testing.T) {
 		server, site := sessionstest.Start(t, nil)
@@ -825,7 +825,7 @@ func TestJournal(t *testing.T) {
 			for i := range 3 {
 				ids = append(ids, sessionstest.Login(t, server, "anna", fmt.Sprint("device", i), "", "qlik1").ID)
 			}
-			if _, err := c.end(t, "anna", func(o *EndOptions) { o.Keep, o.Chosen, o.Journal = 0, true, path }); err != nil {
+			if _, err := c.end(t, "anna", func(o *EndOptions) { o.Keep, o.Chosen, o.AuditLog = 0, true, path }); err != nil {
 				t.Error(err)
 			}
 		}

@@ -83,8 +83,8 @@ var errNoLine = errors.New("not a line of a journal")
 // decode reads a line without its end.
 func decode(content []byte) (*line, error) {
 	l := new(line)
-	if err := json.Unmarshal(content, l); err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoLine, err)
+	if json.Unmarshal(content, l) != nil {
+		return nil, errNoLine
 	}
 	complete := l.Number > 0 && !l.At.IsZero()
 	switch l.Kind {
@@ -150,7 +150,7 @@ func (c *chain) add(content []byte) (*line, []Problem) {
 	l, err := decode(content)
 	if err != nil {
 		c.damaged++
-		return nil, []Problem{{c.lines, "it is " + err.Error()}}
+		return nil, []Problem{{c.lines, err.Error()}}
 	}
 	var problems []Problem
 	report := func(at int, format string, values ...any) {
@@ -161,23 +161,23 @@ func (c *chain) add(content []byte) (*line, []Problem) {
 	case c.number == 0 && damaged == 0: // first line of the file
 		switch {
 		case l.Kind != kindBegin:
-			report(c.lines, "the first line of a file must be of kind begin: the lines before it are missing")
+			report(c.lines, "the lines before it are missing, because a file starts with a line of kind begin")
 		case (l.Prev == "") != (l.Number == 1):
 			report(c.lines, "its number %d does not fit its prev", l.Number)
 		}
 	case l.Kind == kindBegin && c.number > 0:
-		report(c.lines, "a file begins here: another journal was appended or inserted")
+		report(c.lines, "another file begins here: it was appended or inserted")
 	case c.number == 0 || l.Number > expected && l.Number <= expected+damaged: // after changed lines, which are already reported
 	case l.Prev == c.hash && l.Number == expected:
 	case l.Prev == c.hash:
-		report(c.lines, "its number is %d instead of %d: it was changed", l.Number, expected)
+		report(c.lines, "changed: its number is %d instead of %d", l.Number, expected)
 		l.Number = expected
 	case l.Number == expected:
-		report(c.lines-1-damaged, "it was changed: its hash is not the one in line %d", c.lines)
+		report(c.lines-1-damaged, "changed: its hash is not the one in line %d", c.lines)
 	case l.Number > expected:
-		report(c.lines, "%s missing before it", text.Count(l.Number-expected-damaged, "line"))
+		report(c.lines, "missing before it: %s", text.Count(l.Number-expected-damaged, "line"))
 	default:
-		report(c.lines, "it has number %d after number %d: it was inserted or moved", l.Number, c.number)
+		report(c.lines, "inserted or moved: it has number %d after number %d", l.Number, c.number)
 		return nil, problems
 	}
 	c.number, c.hash, c.damaged = l.Number, hash(content), 0

@@ -11,7 +11,7 @@ import (
 )
 
 // maxProblems limits the problems of a report. One cause may affect every line.
-const maxProblems = 100
+const maxProblems = 20
 
 // Problem is a difference between a file and what a journal wrote.
 type Problem struct {
@@ -40,8 +40,8 @@ type Report struct {
 	Unknown     int   // intents that were settled without knowing the result
 	Closed      int   // incomplete lines that a start of the program has replaced
 	Torn        int64 // bytes of an incomplete last line, which the program may be writing now
-	// Problems is empty if the chain is whole. More counts problems beyond the first
-	// hundred.
+	// Problems is empty if the chain is whole. It contains the first 20, and More counts
+	// the others.
 	Problems []Problem
 	More     int
 
@@ -121,12 +121,12 @@ func (v *verification) add(content []byte) *line {
 		}
 	case kindIntent:
 		if _, ok := v.open[l.ID]; ok {
-			v.problem(Problem{v.chain.lines, "another intent has the id " + l.ID})
+			v.problem(Problem{v.chain.lines, "an intent before it has the same id " + l.ID})
 		}
 		v.open[l.ID] = OpenIntent{Line: v.chain.lines, ID: l.ID, At: l.At, Intent: *l.Intent}
 	case kindResult, kindUnknown:
 		if _, ok := v.open[l.ID]; !ok {
-			v.problem(Problem{v.chain.lines, "it has no intent"})
+			v.problem(Problem{v.chain.lines, "a result without an intent"})
 		}
 		delete(v.open, l.ID)
 		if l.Kind == kindUnknown {

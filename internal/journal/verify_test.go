@@ -53,42 +53,42 @@ func TestVerify(t *testing.T) {
 		"changed text": {func(l [][]byte) [][]byte {
 			l[3] = bytes.Replace(l[3], []byte("olga"), []byte("oleg"), 1)
 			return l
-		}, "line 4: it was changed: its hash is not the one in line 5"},
+		}, "line 4: changed: its hash is not the one in line 5"},
 		"changed first line": {func(l [][]byte) [][]byte {
 			l[0] = bytes.Replace(l[0], []byte("2026"), []byte("2025"), 1)
 			return l
-		}, "line 1: it was changed: its hash is not the one in line 2"},
+		}, "line 1: changed: its hash is not the one in line 2"},
 		"changed prev": {func(l [][]byte) [][]byte {
 			l[3][10] ^= 1
 			return l
-		}, "line 3: it was changed: its hash is not the one in line 4; line 4: it was changed: its hash is not the one in line 5"},
+		}, "line 3: changed: its hash is not the one in line 4; line 4: changed: its hash is not the one in line 5"},
 		"changed number": {func(l [][]byte) [][]byte {
 			l[3] = bytes.Replace(l[3], []byte(`"n":4`), []byte(`"n":9`), 1)
 			return l
-		}, "line 4: its number is 9 instead of 4: it was changed; line 4: it was changed: its hash is not the one in line 5"},
+		}, "line 4: changed: its number is 9 instead of 4; line 4: changed: its hash is not the one in line 5"},
 		"unreadable line": {func(l [][]byte) [][]byte {
 			l[3][0] = 'x'
 			return l
-		}, "line 4: it is not a line of a journal: invalid character 'x' looking for beginning of value; line 5: it has no intent"},
+		}, "line 4: not a line of a journal; line 5: a result without an intent"},
 		"unreadable last line": {func(l [][]byte) [][]byte {
 			l[6][0] = 'x'
 			return l
-		}, "line 7: it is not a line of a journal: invalid character 'x' looking for beginning of value"},
-		"removed pair":       {func(l [][]byte) [][]byte { return slices.Delete(l, 3, 5) }, "line 4: 2 lines missing before it"},
-		"removed intent":     {func(l [][]byte) [][]byte { return slices.Delete(l, 3, 4) }, "line 4: 1 line missing before it; line 4: it has no intent"},
-		"removed first line": {func(l [][]byte) [][]byte { return l[1:] }, "line 1: the first line of a file must be of kind begin: the lines before it are missing"},
+		}, "line 7: not a line of a journal"},
+		"removed pair":       {func(l [][]byte) [][]byte { return slices.Delete(l, 3, 5) }, "line 4: missing before it: 2 lines"},
+		"removed intent":     {func(l [][]byte) [][]byte { return slices.Delete(l, 3, 4) }, "line 4: missing before it: 1 line; line 4: a result without an intent"},
+		"removed first line": {func(l [][]byte) [][]byte { return l[1:] }, "line 1: the lines before it are missing, because a file starts with a line of kind begin"},
 		"inserted copy": {func(l [][]byte) [][]byte {
 			return slices.Insert(l, 5, l[1])
-		}, "line 6: it has number 2 after number 5: it was inserted or moved"},
-		"inserted noise": {func(l [][]byte) [][]byte { return slices.Insert(l, 5, []byte("\n")) }, "line 6: it is not a line of a journal: unexpected end of JSON input"},
+		}, "line 6: inserted or moved: it has number 2 after number 5"},
+		"inserted noise": {func(l [][]byte) [][]byte { return slices.Insert(l, 5, []byte("\n")) }, "line 6: not a line of a journal"},
 		"inserted other kind": {func(l [][]byte) [][]byte {
 			return slices.Insert(l, 5, bytes.Replace(l[1], []byte("intent"), []byte("note"), 1))
-		}, `line 6: it is not a line of a journal: kind "note"`},
+		}, `line 6: not a line of a journal: kind "note"`},
 		"swapped lines": {func(l [][]byte) [][]byte {
 			l[3], l[5] = l[5], l[3]
 			return l
-		}, "line 4: 2 lines missing before it; line 5: it has number 5 after number 6: it was inserted or moved; line 6: it has number 4 after number 6: it was inserted or moved"},
-		"appended journal": {func(l [][]byte) [][]byte { return append(l, l...) }, "line 8: a file begins here: another journal was appended or inserted"},
+		}, "line 4: missing before it: 2 lines; line 5: inserted or moved: it has number 5 after number 6; line 6: inserted or moved: it has number 4 after number 6"},
+		"appended journal": {func(l [][]byte) [][]byte { return append(l, l...) }, "line 8: another file begins here: it was appended or inserted"},
 		"empty":            {func([][]byte) [][]byte { return nil }, "line 1: the file has no complete line"},
 		"cut in a line":    {func(l [][]byte) [][]byte { l[6] = l[6][:20]; return l }, ""},
 		"cut tail":         {func(l [][]byte) [][]byte { return l[:5] }, ""},
@@ -104,6 +104,9 @@ func TestVerify(t *testing.T) {
 			}
 			if got := strings.Join(problems, "; "); got != c.want {
 				t.Errorf("the problems are\n%s, want\n%s", got, c.want)
+			}
+			if torn := name == "cut in a line"; (report.Torn == 20) != torn {
+				t.Errorf("%d bytes are torn", report.Torn)
 			}
 			if cut := strings.HasPrefix(name, "cut"); len(problems) == 0 && report.Has(last) == cut {
 				t.Errorf("the last hash is in the file: %v", !cut)

@@ -14,30 +14,30 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
-// journal records who ended whose sessions, in the program's log and in a separate
+// auditLog records who ended whose sessions, in the program's log and in a separate
 // file. This file is not Qlik's audit log, which package auditlog reads.
-type journal struct {
+type auditLog struct {
 	logger log.Logger
 	file   *os.File // nil for none
 }
 
-// openJournal must be called before sessions are ended, so that none is ended
+// openAuditLog must be called before sessions are ended, so that none is ended
 // without a record.
-func (c *openSite) openJournal(path string) (*journal, error) {
+func (c *openSite) openAuditLog(path string) (*auditLog, error) {
 	if path == "" {
-		return &journal{logger: c.Logger}, nil
+		return &auditLog{logger: c.Logger}, nil
 	}
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, &config.Error{Flag: "audit-log-file", Err: fmt.Errorf("no session was ended: %w", err)}
 	}
-	return &journal{logger: c.Logger, file: file}, nil
+	return &auditLog{logger: c.Logger, file: file}, nil
 }
 
 // record writes one line and closes the file. The line contains no session id. Without a
-// journal, no session was ended, and there is nothing to record.
-func (j *journal) record(outcome *ending.Outcome) error {
-	if j == nil {
+// log, no session was ended, and there is nothing to record.
+func (a *auditLog) record(outcome *ending.Outcome) error {
+	if a == nil {
 		return nil
 	}
 	count := func(fate ending.Fate) int { return len(outcome.Of(fate)) }
@@ -45,12 +45,12 @@ func (j *journal) record(outcome *ending.Outcome) error {
 		"msg", "Ended sessions", "by", text.Visible(operator()), "user", text.Visible(outcome.Plan.User.String()),
 		"ended", count(ending.Ended), "already_gone", count(ending.AlreadyGone), "left_alone", count(ending.LeftAlone), "failed", count(ending.Failed),
 	}
-	_ = level.Info(j.logger).Log(line...)
-	if j.file == nil {
+	_ = level.Info(a.logger).Log(line...)
+	if a.file == nil {
 		return nil
 	}
-	logger := log.With(log.NewLogfmtLogger(j.file), "ts", log.DefaultTimestampUTC)
-	if err := cmp.Or(logger.Log(line...), j.file.Sync(), j.file.Close()); err != nil {
+	logger := log.With(log.NewLogfmtLogger(a.file), "ts", log.DefaultTimestampUTC)
+	if err := cmp.Or(logger.Log(line...), a.file.Sync(), a.file.Close()); err != nil {
 		return &config.Error{Flag: "audit-log-file", Err: fmt.Errorf("sessions were ended, but the line about them may be missing: %w", err)}
 	}
 	return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// TestJournalIsSynced checks that a line counts as recorded only after it is on disk.
-func TestJournalIsSynced(t *testing.T) {
+// TestAuditLogIsSynced checks that a line counts as recorded only after it is on disk.
+func TestAuditLogIsSynced(t *testing.T) {
 	// The null device accepts every line, but cannot sync.
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -23,14 +23,14 @@ func TestJournalIsSynced(t *testing.T) {
 		t.Skip("this system syncs its null device")
 	}
 	c := openSite{Logger: log.NewNopLogger()}
-	j, err := c.openJournal(os.DevNull)
+	a, err := c.openAuditLog(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.record(&ending.Outcome{Plan: &ending.Plan{User: qlik.NewUser("LAB", "anna")}}); err == nil || !strings.Contains(err.Error(), "--audit-log-file: ") {
+	if err := a.record(&ending.Outcome{Plan: &ending.Plan{User: qlik.NewUser("LAB", "anna")}}); err == nil || !strings.Contains(err.Error(), "--audit-log-file: ") {
 		t.Errorf("got %v, want an error that names the flag", err)
 	}
-	if err := j.file.Close(); err == nil {
+	if err := a.file.Close(); err == nil {
 		t.Error("the file is still open")
 	}
 }
