@@ -123,6 +123,7 @@ type Slot struct {
 	Started    time.Time // when the session started, if that was seen closely; else zero
 	LastActive time.Time // zero if unknown
 	Ended      time.Time // when its session ended at the latest; zero if it exists
+	UsedLater  bool      // its session was certainly used later than LastActive, so it is not idle as far as is known
 	FreesAt    time.Time // when it becomes free by itself if the user stays inactive; zero if unknown
 	Restart    bool      // its session ended with a restart of its proxy
 }

@@ -264,6 +264,9 @@ func (o *observation) addRowSlots(facts map[int32]*Facts, slots map[qlik.Session
 // use sets the state of a slot by the last activity of its session.
 func (o *observation) use(slot *Slot, last time.Time, link *trackedLink) {
 	slot.State, slot.LastActive = SlotActive, last
+	if slot.UsedLater = o.usedLater(last, link); slot.UsedLater {
+		return // its timeout began at an unknown time
+	}
 	if !last.IsZero() && o.now.Sub(last) >= IdleTime {
 		slot.State = SlotIdle
 	}
