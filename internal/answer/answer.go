@@ -109,9 +109,13 @@ func (a *Answer) describe(facts *headroom.Facts, status *headroom.UserStatus) {
 		case state == headroom.SlotRefused && facts.NeedsNoSlot(slot):
 			state = headroom.SlotActive
 		}
+		last := slot.LastActive
+		if slot.UsedLater {
+			last = time.Time{}
+		}
 		a.Slots = append(a.Slots, Slot{
 			VirtualProxy: text.Visible(slot.VirtualProxy), Node: text.Visible(slot.Node),
-			FirstSeen: known(slot.FirstSeen), LastActive: known(slot.LastActive), FreesAt: known(slot.FreesAt),
+			FirstSeen: known(slot.FirstSeen), LastActive: known(last), FreesAt: known(slot.FreesAt),
 			HoldsSlot: holds, State: state,
 		})
 	}

@@ -96,8 +96,10 @@ type lateness struct {
 // trackActivity measures the interval.
 func (o *observation) trackActivity() {
 	now := o.before.activity
-	now.ended = slices.DeleteFunc(slices.Clone(now.ended), func(e endedStep) bool { return o.now.Sub(e.at) > measuredFor })
-	now.late = slices.DeleteFunc(slices.Clone(now.late), func(l lateness) bool { return o.now.Sub(l.at) > measuredFor })
+	// A time in the future is of a clock that was wrong.
+	past := func(at time.Time) bool { return o.now.Sub(at) > measuredFor || at.After(o.now) }
+	now.ended = slices.DeleteFunc(slices.Clone(now.ended), func(e endedStep) bool { return past(e.at) })
+	now.late = slices.DeleteFunc(slices.Clone(now.late), func(l lateness) bool { return past(l.at) })
 	counted := o.counted()
 	slices.SortFunc(o.endedSteps, func(a, b sessionStep) int { return cmp.Compare(a.session, b.session) }) // the map had no order
 	for _, e := range o.endedSteps {
@@ -236,6 +238,6 @@ func (a *activity) measure(sessions map[qlik.SessionKey]trackedSession, counted 
 
 // IdleKnown reports whether sessions that look idle for a time are certainly not in use, as
 // far as it was measured: activity is recorded at least twice in that time.
-func (s *Snapshot) IdleKnown(idle time.Duration) bool {
-	return s.ActivityInterval > 0 && s.ActivityInterval <= idle/2
-}
+func (s *Snapshot) IdleKnown(idle time.Duration) bool { return idleKnown(s.ActivityInterval, idle) }
+
+func idleKnown(interval, idle time.Duration) bool { return interval > 0 && interval <= idle/2 }

@@ -153,6 +153,8 @@ type Facts struct {
 	Complete          bool // every link answered, so no session is missing
 	RowsKnown         bool // usage rows decide effective headroom and show activity
 
+	ActivityInterval time.Duration // as in the snapshot; 0 if unknown
+
 	License        string // one of the license constants; "" if licenses were not read
 	Unusable       bool   // the license is quarantined, or more are allocated than there are
 	Administrator  bool   // has an administrator's role, which needs no license
@@ -204,6 +206,10 @@ func (f *Facts) license() Judgment {
 		return Judgment{CauseLicenseService, Certain, since}
 	}
 }
+
+// IdleKnown reports whether a session that looks idle is certainly not in use; see
+// Snapshot.IdleKnown.
+func (f *Facts) IdleKnown() bool { return idleKnown(f.ActivityInterval, IdleTime) }
 
 // RefusedLately reports whether a login of the user was refused within RecentRefusal.
 func (f *Facts) RefusedLately() bool {
@@ -439,7 +445,11 @@ func (f *Facts) windows() Judgment {
 	slices.SortFunc(idle, time.Time.Compare)
 	switch {
 	case len(idle) >= 2:
-		return Judgment{CauseForgottenWindows, Certain, idle[1].Add(IdleTime)}
+		certainty := Likely // what looks idle may be in use
+		if f.IdleKnown() {
+			certainty = Certain
+		}
+		return Judgment{CauseForgottenWindows, certainty, idle[1].Add(IdleTime)}
 	case len(used) >= usedVirtualProxies:
 		return Judgment{CauseSeveralVirtualProxies, Likely, f.Reached}
 	case notSticky:

@@ -142,7 +142,8 @@ func (o *observation) sessionsOf(users map[int32]*Facts) map[qlik.SessionKey]*tr
 func (o *observation) knownOf(user *UserStatus) *Facts {
 	f := &Facts{
 		Now: o.now, Limit: o.limit, EffectiveHeadroom: user.EffectiveHeadroom, Complete: o.complete, RowsKnown: o.useRows,
-		License: user.License, ServiceAccount: o.serviceAccount(user.User), Refusals: o.round.Refusals[user.User],
+		ActivityInterval: o.after.activity.interval,
+		License:          user.License, ServiceAccount: o.serviceAccount(user.User), Refusals: o.round.Refusals[user.User],
 	}
 	f.Administrator, f.RolesKnown = o.round.Administrators[user.User]
 	if licenses := o.round.Licenses; licenses != nil {
