@@ -165,6 +165,7 @@ func company() *site {
 	anna := slices.IndexFunc(s.snapshot.Users, func(u headroom.UserStatus) bool { return u.User.ID == "anna" })
 	s.snapshot.Users[anna].NextSlot = day("2026-03-02")
 	s.snapshot.LeftoverRows = new(1)
+	s.snapshot.ActivityInterval = 90 * time.Second
 	s.snapshot.SlotsAtLimit = map[string]int{"/": 5, "/sales": 0}
 	s.snapshot.Users[anna].LimitReached, s.snapshot.Users[anna].LastLimitReached = 3, day("2026-03-01")
 	s.snapshot.Users = append(s.snapshot.Users,

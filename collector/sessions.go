@@ -26,6 +26,8 @@ var (
 	slotsAtLimitDesc = gaugeDesc("qlik_slots_at_limit",
 		"Slots on the virtual proxy of users without effective headroom: what leads to refused logins. If the usage rows are unknown, each session counts as a slot.",
 		"virtual_proxy")
+	usageActivityIntervalDesc = gaugeDesc("qlik_usage_activity_interval_seconds",
+		"How often the repository's usage rows record the activity of sessions in use, as measured on this site. A session that seems idle for less than twice this time may be in use. Absent until ten sessions have shown it, or one has shown that it is long.")
 
 	userSessionsDesc = gaugeDesc("qlik_user_sessions",
 		"Sessions of the user on the virtual proxy, summed over all nodes, as listed by the proxies in this scrape.",
@@ -117,6 +119,9 @@ func (c *sessionsCollector) Update(v *view, w *writer) error {
 		return errNoAnswer
 	}
 	w.write(sessionsDesc, float64(len(snapshot.Sessions)))
+	if interval := snapshot.ActivityInterval; interval > 0 {
+		w.write(usageActivityIntervalDesc, interval.Seconds())
+	}
 	for virtualProxy, n := range snapshot.UsersOnSeveralNodes() {
 		w.write(usersOnSeveralNodesDesc, float64(n), virtualProxy)
 	}

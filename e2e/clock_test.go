@@ -121,7 +121,7 @@ func (c wallClock) startBeside(t *testing.T, path string, other *instance) *inst
 
 // ofItsOwn matches the lines in which two exporters of a site may differ: metrics
 // of the exporter itself, and times at which it saw something.
-var ofItsOwn = regexp.MustCompile(`^(#|go_|process_|promhttp_|qlik_exporter_|qlik_request|qlik_\w+_duration_seconds|` +
+var ofItsOwn = regexp.MustCompile(`^(#|go_|process_|promhttp_|qlik_exporter_|qlik_request|qlik_usage_activity_interval_seconds|qlik_\w+_duration_seconds|` +
 	`qlik_(last_refresh|audit_log_last_read|user_next_slot|user_oldest_session_first_seen|user_last_limit_reached)_timestamp_seconds)`)
 
 func (m metrics) ofTheSite() string {

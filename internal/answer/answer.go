@@ -121,9 +121,13 @@ func NewSlot(slot *headroom.Slot, limited, needsNone bool) Slot {
 	case state == headroom.SlotRefused && needsNone:
 		state = headroom.SlotActive
 	}
+	last := slot.LastActive
+	if slot.UsedLater {
+		last = time.Time{}
+	}
 	return Slot{
 		VirtualProxy: text.Visible(slot.VirtualProxy), Node: text.Visible(slot.Node),
-		FirstSeen: known(slot.FirstSeen), LastActive: known(slot.LastActive), FreesAt: known(slot.FreesAt),
+		FirstSeen: known(slot.FirstSeen), LastActive: known(last), FreesAt: known(slot.FreesAt),
 		HoldsSlot: holds, State: state,
 	}
 }

@@ -54,6 +54,45 @@ func TestWordsOfCauses(t *testing.T) {
 	}
 }
 
+// TestIdleWords checks that idle sessions are idle for certain only where activity is
+// recorded often enough.
+func TestIdleWords(t *testing.T) {
+	for _, test := range []struct {
+		interval time.Duration
+		why, say string
+	}{
+		{0, "2 sessions have no recorded activity in the last ten minutes. How often this site records activity is not known yet, so a session may be in use although it looks idle.", "seem not to be in use"},
+		{10 * time.Minute, "2 sessions have no recorded activity in the last ten minutes. This site records activity only about every 10 min, so a session may be in use although it looks idle.", "seem not to be in use"},
+		{5 * time.Minute, "2 sessions have not been used for ten minutes or more.", "are not in use"},
+	} {
+		q := &Question{User: qlik.NewUser("LAB", "anna"), Now: noon}
+		facts := &headroom.Facts{Limit: 5, ActivityInterval: test.interval, Slots: []headroom.Slot{{State: headroom.SlotIdle}, {State: headroom.SlotIdle}, {State: headroom.SlotActive}}}
+		for _, waiting := range []bool{false, true} {
+			w := q.because(&Answer{Cause: headroom.CauseForgottenWindows, Sessions: 3}, facts, &sessions.Row{UserStatus: headroom.UserStatus{NextSlot: noon.Add(time.Minute)}}, waiting)
+			if w.why != test.why || !waiting && !strings.Contains(w.tell[English], test.say) {
+				t.Errorf("%s: %s %s", test.interval, w.why, w.tell[English])
+			}
+			checkSentence(t, "advice", w.advice)
+			for language, sentence := range w.tell {
+				checkSentence(t, language, sentence)
+			}
+		}
+	}
+}
+
+// TestUsedLater checks that the recorded activity of a session that was used later is not
+// shown as its last one.
+func TestUsedLater(t *testing.T) {
+	facts := &headroom.Facts{Limit: 5, Slots: []headroom.Slot{
+		{State: headroom.SlotActive, LastActive: noon.Add(-time.Hour), UsedLater: true}, {State: headroom.SlotIdle, LastActive: noon.Add(-20 * time.Minute)},
+	}}
+	a := new(Answer)
+	a.describe(facts, new(headroom.UserStatus))
+	if a.Slots[0].LastActive != nil || a.Slots[0].State != headroom.SlotActive || a.Slots[1].LastActive == nil {
+		t.Errorf("%+v", a.Slots)
+	}
+}
+
 // site returns the snapshot of a site on which LAB\anna has some sessions.
 func site(limited bool, anna int, err error) *headroom.Snapshot {
 	config := headroom.Config{Limit: 5, CoolingTime: 5 * time.Minute}

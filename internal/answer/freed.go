@@ -2,6 +2,7 @@ package answer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,12 +10,12 @@ import (
 )
 
 // Freed returns what to tell a user after sessions were ended, by language: which windows go
-// on, and from when a new one works. Windows are the virtual proxies of the sessions that go
-// on, the last active one first. The zero time means that it is unknown when a new window
-// works.
-func Freed(ended bool, windows []string, works, now time.Time) map[string]string {
+// on, and from when a new one works. Freed means that a session with a slot has ended.
+// Windows are the virtual proxies of all sessions that go on, the last active one first. The
+// zero time means that it is unknown when a new window works.
+func Freed(freed bool, windows []string, works, now time.Time) map[string]string {
 	var english, french, german []string
-	if ended {
+	if freed {
 		english = append(english, "I have freed a slot for you.")
 		french = append(french, "J'ai libéré une place pour vous.")
 		german = append(german, "Ich habe einen Platz für Sie freigemacht.")
@@ -65,11 +66,14 @@ func Freed(ended bool, windows []string, works, now time.Time) map[string]string
 func on(word string, windows []string) string {
 	var names []string
 	for _, name := range windows {
-		if name != "/" {
-			names = append(names, text.Visible(name))
+		switch name = text.Visible(name); {
+		case name == "/":
+			return ""
+		case !slices.Contains(names, name):
+			names = append(names, name)
 		}
 	}
-	if len(names) == 0 || len(names) < len(windows) || len(names) > 3 {
+	if len(names) > 3 {
 		return ""
 	}
 	return " (" + word + " " + strings.Join(names, ", ") + ")"

@@ -358,6 +358,16 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row, 
 		}
 	case headroom.CauseForgottenWindows:
 		idle := count(headroom.SlotIdle)
+		if !facts.IdleKnown() {
+			return words{
+				why:    fmt.Sprintf("%s no recorded activity in the last ten minutes. %s", have(idle), activityDoubt(facts.ActivityInterval)),
+				advice: capital(endOrWait("ask the user what is still open, and end the other sessions")) + " A shorter session inactivity timeout of the virtual proxy may prevent this.",
+				tell: endForYou(fmt.Sprintf("%d of your sessions seem not to be in use, for example in windows that you have closed. Tell me what is still open, and I can end the others for you", idle),
+					fmt.Sprintf("%d de vos sessions semblent inutilisées, peut-être dans des fenêtres que vous avez fermées. Dites-moi ce qui est encore ouvert, et je peux terminer les autres pour vous", idle),
+					fmt.Sprintf("%d Ihrer Sitzungen werden anscheinend nicht benutzt, zum Beispiel in Fenstern, die Sie geschlossen haben. Sagen Sie mir, was noch offen ist, dann kann ich die anderen für Sie beenden", idle)),
+				canEnd: true,
+			}
+		}
 		return words{
 			why:    fmt.Sprintf("%s not been used for ten minutes or more.", have(idle)),
 			advice: capital(endOrWait("end the idle sessions")) + " A shorter session inactivity timeout of the virtual proxy prevents this.",
@@ -458,6 +468,15 @@ func leftover(others bool) map[string]string {
 	return tell("Qlik still counts sessions that have ended. That usually stops by itself. Please try again later. You do not need to close anything.",
 		"Qlik compte encore des sessions terminées. Cela se règle en général tout seul. Réessayez plus tard. Il n'est pas nécessaire de fermer quoi que ce soit.",
 		"Qlik zählt noch Sitzungen mit, die beendet sind. Das gibt sich meist von selbst. Bitte versuchen Sie es später noch einmal. Sie müssen dafür nichts schließen.")
+}
+
+// activityDoubt returns why a session that looks idle may be in use: how often the site
+// records activity, or 0 if that is unknown.
+func activityDoubt(interval time.Duration) string {
+	if interval == 0 {
+		return "How often this site records activity is not known yet, so a session may be in use although it looks idle."
+	}
+	return fmt.Sprintf("This site records activity only about every %s, so a session may be in use although it looks idle.", text.Duration(interval))
 }
 
 func capital(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }

@@ -311,7 +311,8 @@ func newFreed(of *waiting, outcome *ending.Outcome, now time.Time) *freed {
 		return slots
 	}
 	f.Ended, f.Gone, f.Left, f.Failed = list(ending.Ended), list(ending.AlreadyGone), list(ending.LeftAlone), list(ending.Failed)
-	f.Say = answer.Freed(len(f.Ended) > 0, outcome.Windows(), outcome.WorksAt(), now)
+	freesSlot := slices.ContainsFunc(f.Ended, func(s endedSlot) bool { return s.HoldsSlot })
+	f.Say = answer.Freed(freesSlot, outcome.Windows(), outcome.WorksAt(), now)
 	return f
 }
 

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,6 +29,7 @@ type planView struct {
 	Button           string
 	Ends, Keeps      []lineView
 	Works            string // when a new window works
+	OnlyRefused      bool   // no slot becomes free
 	Chooses          bool   // the operator may choose what ends
 	Choices          []int  // numbers of sessions to keep
 }
@@ -76,6 +78,7 @@ func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
 		User: plan.User, Name: text.Visible(plan.User), Site: plan.Site, Back: userURL(plan.User, plan.Site), Plan: plan.Plan,
 		Button: "End " + text.Count(len(plan.Ends), "session"), Works: worksText(plan.plan.WorksAt, plan.at, now), Chooses: who.role == admin,
 	}
+	v.OnlyRefused = !slices.ContainsFunc(plan.Ends, func(s answer.Slot) bool { return s.HoldsSlot })
 	v.Ends, v.Keeps = linesOf(plan.plan.Ending(), now), linesOf(plan.plan.Staying(), now)
 	for keep := range len(plan.plan.Sessions) {
 		if keep > 0 {
@@ -96,7 +99,7 @@ func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
 	v := freedView{
 		Name: text.Visible(freed.User), Back: userURL(freed.User, freed.Site),
 		Verdict: text.Count(len(freed.Ended), "session") + " ended.", Works: worksText(outcome.WorksAt(), outcome.After.Time, now),
-		Windows: outcome.Windows(),
+		Windows: visible(outcome.Windows()),
 		Phrases: []phrase{{answer.English, "English", freed.Say[answer.English]}, {answer.French, "français", freed.Say[answer.French]}, {answer.German, "Deutsch", freed.Say[answer.German]}},
 	}
 	for _, result := range outcome.Results {
@@ -176,4 +179,15 @@ func linesOf(all []ending.PlannedSession, now time.Time) []lineView {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// visible returns the virtual proxies, each once, safe to show.
+func visible(places []string) []string {
+	var names []string
+	for _, place := range places {
+		if name := text.Visible(place); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }

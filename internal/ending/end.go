@@ -185,14 +185,14 @@ func answers(link *qlik.Link, snapshot *headroom.Snapshot) bool {
 	return slices.ContainsFunc(snapshot.Links, func(l headroom.LinkResult) bool { return l.Key() == link.Key() && l.Err == nil })
 }
 
-// Windows returns the virtual proxies of the user's sessions that go on, each once, the last
-// active one first. A session without a slot does not go on while none is free.
+// Windows returns the virtual proxies of all sessions of the user that go on, the last active
+// one first. A session without a slot does not go on while none is free.
 func (o *Outcome) Windows() []string {
 	var places []string
 	known := o.After.UsageKnown && o.After.UsagePlausible
 	for _, session := range sessions.OfUser(o.Plan.User, o.After) {
-		if place := session.Link.VirtualProxy; (session.HoldsSlot || !known) && !slices.Contains(places, place) {
-			places = append(places, place)
+		if session.HoldsSlot || !known {
+			places = append(places, session.Link.VirtualProxy)
 		}
 	}
 	return places

@@ -261,7 +261,7 @@ func (p *Plan) choosePlainly(snapshot *headroom.Snapshot) error {
 			recentKnown = recentKnown || !session.LastActivity.IsZero()
 		case session.LastActivity.IsZero():
 			session.Stays = StaysIdleUnknown
-		case session.Slot.InUse, p.selection.Rule == Careful && !snapshot.IdleKnown(IdleTime):
+		case p.selection.Rule == Careful && !snapshot.IdleKnown(IdleTime):
 			session.Stays = StaysIdleDoubtful
 		case snapshot.Time.Sub(session.LastActivity) < IdleTime:
 			session.Stays = StaysActive

@@ -59,9 +59,9 @@ type Config struct {
 // Desk is the second listener, on which sessions can be ended. It shares no handler with
 // the exporter's port.
 type Desk struct {
-	Handler http.Handler    // everything behind it; it sets its own security headers
-	Web     *web.FlagConfig // --desk.listen-address, --desk.web.config.file
-	Metrics prometheus.Collector
+	Handler http.Handler         // everything behind it; it sets its own security headers
+	Web     *web.FlagConfig      // --desk.listen-address, --desk.web.config.file
+	Metrics prometheus.Collector // nil for none
 }
 
 // Sites provides the served sites.
@@ -117,7 +117,10 @@ func listeners(config Config) ([]listener, error) {
 		counters = append(counters, exporterFailed)
 	}
 	if config.Desk != nil {
-		counters = append(counters, deskFailed, config.Desk.Metrics)
+		counters = append(counters, deskFailed)
+		if config.Desk.Metrics != nil {
+			counters = append(counters, config.Desk.Metrics)
+		}
 	}
 	handler, err := newHandler(config, counters...)
 	if err != nil {

@@ -21,7 +21,8 @@ type Row struct {
 	// sessions, which are cooling slots or left over.
 	WithSlot, Slots int
 	// LastActivity is the last activity of the user's most recently active session. It
-	// is zero if no usage row contains it.
+	// is zero if no usage row contains it, or if another session was used later, unless
+	// this one was used within headroom.IdleTime.
 	LastActivity time.Time
 	// Refused are the refused logins of the last day, the last one first. It is empty if no
 	// audit log is read.
@@ -29,6 +30,8 @@ type Row struct {
 	// Unlicensed is the reason why the user cannot log in although slots are free. It is ""
 	// for other users.
 	Unlicensed Unlicensed
+
+	usedLater bool // one of the sessions was used later than recorded
 }
 
 // Rows returns the users of a snapshot that have sessions, cooling slots or usage
@@ -51,9 +54,15 @@ func Rows(snapshot *headroom.Snapshot) []Row {
 		if slot, taken := usage[session.ID]; taken {
 			row.WithSlot++
 			row.Slots += slot.Slots
-			if slot.LastActivity.After(row.LastActivity) {
+			row.usedLater = row.usedLater || slot.UsedLater
+			if slot.LastActivity.After(row.LastActivity) && !slot.UsedLater {
 				row.LastActivity = slot.LastActivity
 			}
+		}
+	}
+	for i := range rows {
+		if row := &rows[i]; row.usedLater && snapshot.Time.Sub(row.LastActivity) >= headroom.IdleTime {
+			row.LastActivity = time.Time{}
 		}
 	}
 	rows = addRefused(rows, snapshot)

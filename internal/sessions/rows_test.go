@@ -63,3 +63,40 @@ func TestRows(t *testing.T) {
 		}
 	})
 }
+
+// TestOpenDashboard checks that the activity of a session is unknown if it has outlived its
+// timeout.
+func TestOpenDashboard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := sessionstest.Start(t, nil)
+		dashboard := sessionstest.Login(t, server, "anna", "laptop", "sales", "qlik2")
+		expect := func(what string, want ...time.Time) {
+			t.Helper()
+			snapshot := snapshotOf(t, site)
+			rows := sessions.Rows(snapshot)
+			got := []time.Time{rows[0].LastActivity}
+			for _, session := range sessions.OfUser(rows[0].User, snapshot) {
+				got = append(got, session.LastActivity)
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%s: got %v, want %v", what, got, want)
+			}
+		}
+		keepOpen := func() {
+			time.Sleep(20 * time.Minute)
+			if !server.KeepAlive(dashboard.ID) {
+				t.Fatal("the session has ended")
+			}
+		}
+		began, unknown := dashboard.Started.UTC(), time.Time{}
+		keepOpen()
+		expect("within its timeout", began, began)
+		keepOpen()
+		expect("beyond its timeout", unknown, unknown)
+		phone := sessionstest.Login(t, server, "anna", "phone", "sales", "qlik2").Started.UTC()
+		time.Sleep(time.Minute)
+		expect("another one in use", phone, phone, unknown)
+		keepOpen()
+		expect("another one that is idle", unknown, phone, unknown)
+	})
+}

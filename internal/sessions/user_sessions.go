@@ -13,7 +13,7 @@ type UserSession struct {
 	qlik.Session
 
 	HoldsSlot    bool      // the session has a usage row
-	LastActivity time.Time // zero if no usage row contains it
+	LastActivity time.Time // zero if no usage row contains it, or if the session was used later
 }
 
 // OfUser returns the sessions of a user. The most recently active session comes
@@ -24,6 +24,9 @@ func OfUser(user qlik.User, snapshot *headroom.Snapshot) []UserSession {
 	for i := range snapshot.Sessions {
 		if session := snapshot.Sessions[i]; session.User == user {
 			row, holdsSlot := usage[session.ID]
+			if row.UsedLater {
+				row.LastActivity = time.Time{}
+			}
 			sessions = append(sessions, UserSession{Session: session, HoldsSlot: holdsSlot, LastActivity: row.LastActivity})
 		}
 	}

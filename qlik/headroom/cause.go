@@ -124,9 +124,9 @@ type Slot struct {
 	Started    time.Time // when the session started, if that was seen closely; else zero
 	LastActive time.Time // zero if unknown
 	Ended      time.Time // when its session ended at the latest; zero if it exists
+	UsedLater  bool      // its session was certainly used later than LastActive, so it is not idle as far as is known
 	FreesAt    time.Time // when it becomes free by itself if the user stays inactive; zero if unknown
 	Restart    bool      // its session ended with a restart of its proxy
-	InUse      bool
 }
 
 // taken reports whether the slot counts against the limit.
@@ -153,6 +153,8 @@ type Facts struct {
 	EffectiveHeadroom int
 	Complete          bool // every link answered, so no session is missing
 	RowsKnown         bool // usage rows decide effective headroom and show activity
+
+	ActivityInterval time.Duration // as in the snapshot; 0 if unknown
 
 	License        string // one of the license constants; "" if licenses were not read
 	Unusable       bool   // the license is quarantined, or more are allocated than there are
@@ -205,6 +207,10 @@ func (f *Facts) license() Judgment {
 		return Judgment{CauseLicenseService, Certain, since}
 	}
 }
+
+// IdleKnown reports whether a session that looks idle is certainly not in use; see
+// Snapshot.IdleKnown.
+func (f *Facts) IdleKnown() bool { return idleKnown(f.ActivityInterval, IdleTime) }
 
 // RefusedLately reports whether a login of the user was refused within RecentRefusal.
 func (f *Facts) RefusedLately() bool {
@@ -440,7 +446,11 @@ func (f *Facts) windows() Judgment {
 	slices.SortFunc(idle, time.Time.Compare)
 	switch {
 	case len(idle) >= 2:
-		return Judgment{CauseForgottenWindows, Certain, idle[1].Add(IdleTime)}
+		certainty := Likely // what looks idle may be in use
+		if f.IdleKnown() {
+			certainty = Certain
+		}
+		return Judgment{CauseForgottenWindows, certainty, idle[1].Add(IdleTime)}
 	case len(used) >= usedVirtualProxies:
 		return Judgment{CauseSeveralVirtualProxies, Likely, f.Reached}
 	case notSticky:

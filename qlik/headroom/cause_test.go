@@ -40,7 +40,7 @@ func begun(used bool, minutesAgo ...float64) []Start {
 // is known.
 func busyUser() Facts {
 	return Facts{
-		Now: morning, Limit: 5, Complete: true, RowsKnown: true,
+		Now: morning, Limit: 5, Complete: true, RowsKnown: true, ActivityInterval: time.Minute,
 		License: qlik.LicenseAnalyzer, RolesKnown: true, Reached: ago(20),
 		Slots: []Slot{inUse(100), inUse(80), inUse(60), inUse(40), inUse(20)},
 	}
@@ -290,6 +290,12 @@ func situations() []situation {
 			{"one of them has ended", func(f *Facts) { f.Slots[1] = gone(SlotEnded, 1) }, CauseSeveralWindows},
 			{"a node does not answer", func(f *Facts) { f.Complete = false }, CauseForgottenWindows},
 		}},
+		{"two that look idle, on a site that records activity every six minutes", func(f *Facts) {
+			f.Slots[0], f.Slots[1], f.ActivityInterval = idleFor(25), idleFor(12), 6*time.Minute
+		}, Judgment{CauseForgottenWindows, Likely, ago(2)}, nil},
+		{"two that look idle, and nobody knows how often activity is recorded", func(f *Facts) {
+			f.Slots[0], f.Slots[1], f.ActivityInterval = idleFor(25), idleFor(12), 0
+		}, Judgment{CauseForgottenWindows, Likely, ago(2)}, nil},
 		{"a closed browser, then four windows", func(f *Facts) { f.Slots[0] = idleFor(25) }, Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
 		{"forgotten on the phone before the exporter started", func(f *Facts) {
 			f.Slots[0], f.Slots[1] = idleFor(25), idleFor(12)

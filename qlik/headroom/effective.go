@@ -102,7 +102,9 @@ func (o *observation) addRows(full map[int32][]time.Time) {
 			if last.After(o.now) { // the clock of the repository is ahead
 				last = o.now
 			}
-			free = timeout(last, o.after.sessions[session].link, o.coolingTime)
+			if link := o.after.sessions[session].link; !o.usedLater(last, link) {
+				free = timeout(last, link, o.coolingTime)
+			}
 		} else if !owner.ended.IsZero() {
 			free = owner.ended.Add(o.coolingTime)
 		}

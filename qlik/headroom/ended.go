@@ -31,6 +31,9 @@ func (o *observation) end(id qlik.SessionKey, session *trackedSession, user int3
 	if session.startSeen {
 		o.lifetimes = append(o.lifetimes, max(at.Sub(*session.firstSeen), 0))
 	}
+	if session.pace.measured() {
+		o.endedSteps = append(o.endedSteps, sessionStep{id, user, session.pace.step})
+	}
 	if !o.apply(o.people[user]) {
 		return
 	}

@@ -143,7 +143,8 @@ func (o *observation) sessionsOf(users map[int32]*Facts) map[qlik.SessionKey]*tr
 func (o *observation) knownOf(user *UserStatus) *Facts {
 	f := &Facts{
 		Now: o.now, Limit: o.limit, EffectiveHeadroom: user.EffectiveHeadroom, Complete: o.complete, RowsKnown: o.useRows,
-		License: user.License, ServiceAccount: o.serviceAccount(user.User), Refusals: o.round.Refusals[user.User],
+		ActivityInterval: o.after.activity.interval,
+		License:          user.License, ServiceAccount: o.serviceAccount(user.User), Refusals: o.round.Refusals[user.User],
 	}
 	f.Administrator, f.RolesKnown = o.round.Administrators[user.User]
 	if licenses := o.round.Licenses; licenses != nil {
@@ -265,6 +266,9 @@ func (o *observation) addRowSlots(facts map[int32]*Facts, slots map[qlik.Session
 // use sets the state of a slot by the last activity of its session.
 func (o *observation) use(slot *Slot, last time.Time, link *trackedLink) {
 	slot.State, slot.LastActive = SlotActive, last
+	if slot.UsedLater = o.usedLater(last, link); slot.UsedLater {
+		return // its timeout began at an unknown time
+	}
 	if !last.IsZero() && o.now.Sub(last) >= IdleTime {
 		slot.State = SlotIdle
 	}

@@ -33,6 +33,7 @@ type observation struct {
 	status []int32 // indexes in users by number; -1 if users does not contain the user
 	live   []int   // numbers of usage rows with a known session, by index in users
 
+	endedSteps   []sessionStep                 // of sessions that ended since the round before
 	starts       map[qlik.User][]start         // seen closely in this round
 	endedClose   map[qlik.SessionKey]time.Time // last activity of ended sessions with a start that was seen closely
 	restarted    map[string]bool               // nodes whose proxy restarted since the round before
@@ -104,6 +105,13 @@ func (o *observation) numberOf(user qlik.User) int32 {
 		o.tally = append(o.tally, tally{})
 	}
 	return n
+}
+
+// sessionStep is the shortest step of the recorded activity of a session.
+type sessionStep struct {
+	session qlik.SessionKey
+	user    int32 // number of the user
+	step    uint32
 }
 
 // rowOwner is the user whose slot a usage row takes.

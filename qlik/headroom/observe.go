@@ -12,6 +12,7 @@ func (s *State) Observe(r Round) (*Snapshot, *State) {
 	o.joinRows()
 	o.licenseUsers()
 	o.judgeRows()
+	o.trackActivity()
 	o.computeSlots()
 	o.rememberUsers()
 	o.countRefused()
@@ -43,12 +44,13 @@ func (o *observation) snapshot() *Snapshot {
 		Tracking: o.after.tracking(), Ended: o.lifetimes,
 		Licenses: o.round.Licenses, LicensesStale: o.licensesStale,
 		UsageKnown: o.rows != nil, UsagePlausible: o.plausible,
-		Refusals:     o.round.Refusals,
-		SlotsAtLimit: o.slotsAtLimit,
-		LeftoverRows: o.leftoverRows,
-		limits:       o.limits,
-		soonest:      fullSecond(o.now.Add(o.coolingTime)),
-		observed:     o,
+		Refusals:         o.round.Refusals,
+		ActivityInterval: o.after.activity.interval,
+		SlotsAtLimit:     o.slotsAtLimit,
+		LeftoverRows:     o.leftoverRows,
+		limits:           o.limits,
+		soonest:          fullSecond(o.now.Add(o.coolingTime)),
+		observed:         o,
 	}
 	if o.round.Services != nil {
 		s.Services = o.round.Services.States

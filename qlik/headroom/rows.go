@@ -20,7 +20,7 @@ func (o *observation) assignRows() {
 		row, owner := &usage.rows[i], rowOwner{user: -1}
 		if session, live := o.after.sessions[row.Session]; live {
 			owner = rowOwner{user: session.user, live: true}
-			if !session.granted {
+			if session.pace.note(row.LastActivity, usage.readAt) || !session.granted {
 				session.granted = true
 				o.after.sessions[row.Session] = session
 			}

@@ -182,7 +182,7 @@ func TestRowsBelongToTheirUsers(t *testing.T) {
 		"anna": qlik.LicenseProfessional, "carla": qlik.LicenseProfessional, "bert": qlik.LicenseLogin, "anonymous": qlik.LicenseAnalyzerCapacity,
 	})
 	s.expect("slots of sessions", s.snapshot.Usage(), map[qlik.SessionID]SessionUsage{
-		"s1": {1, s.now.Add(-time.Minute)}, "s2": {Slots: 1}, "s6": {1, s.now},
+		"s1": {Slots: 1, LastActivity: s.now.Add(-time.Minute)}, "s2": {Slots: 1}, "s6": {Slots: 1, LastActivity: s.now},
 	})
 }
 

@@ -31,7 +31,13 @@ func (o *observation) trackLinks() {
 		link.Stopped = o.round.Services.stopped(link.Host(), answered[link.Node], o.now)
 		tracked := trackedLink{LinkKey: key, timeout: link.InactivityTimeout}
 		if before := o.before.links[key]; before != nil {
-			tracked.answered, tracked.asked = before.answered, before.asked
+			tracked.answered, tracked.asked, tracked.since = before.answered, before.asked, before.since
+			if link.Err == nil && !before.current && o.now.Sub(before.answered) > timeoutSlack {
+				tracked.since = o.now
+			}
+			if before.timeout > tracked.timeout { // sessions that exist may keep it
+				tracked.since = o.now.Add(before.timeout - tracked.timeout)
+			}
 		}
 		if link.Err == nil {
 			tracked.current, tracked.answered, tracked.asked = true, o.now, o.round.Asked
@@ -80,7 +86,7 @@ func (o *observation) addSessions(link *LinkResult) (stayed int) {
 		now := trackedSession{link: tracked, firstSeen: o.seen, user: user}
 		if known, was := o.before.sessions[id]; was {
 			now.firstSeen, now.startSeen, now.closeStart = known.firstSeen, known.startSeen, known.closeStart
-			now.granted, now.refused = known.granted, known.refused
+			now.granted, now.refused, now.pace = known.granted, known.refused, known.pace
 			if now.startSeen && o.now.Sub(*now.firstSeen) <= UsageValidity {
 				o.tally[user].recent = true
 			}

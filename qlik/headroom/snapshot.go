@@ -26,6 +26,10 @@ type Snapshot struct {
 	UsagePlausible bool           // the usage rows reflect the sessions
 	Services       []qlik.ServiceState
 
+	// ActivityInterval is how often the usage rows record the activity of sessions in use,
+	// as was measured; 0 if unknown. See IdleKnown.
+	ActivityInterval time.Duration
+
 	Refusals qlik.Refusals // refused logins of the last day
 
 	// SlotsAtLimit are the slots of users without effective headroom by virtual proxy, 0 for
@@ -133,6 +137,7 @@ type VirtualProxyCount struct {
 type SessionUsage struct {
 	Slots        int       // number of rows, usually 1: each of them may take a slot
 	LastActivity time.Time // zero if the rows contain none
+	UsedLater    bool      // the session was certainly used later, so it is unknown how long it has been idle
 }
 
 // UsageReadAt returns when the usage rows of the snapshot were read. It returns the zero
@@ -163,6 +168,7 @@ func (s *Snapshot) Usage() map[qlik.SessionID]SessionUsage {
 	usage := make(map[qlik.SessionID]SessionUsage, len(rows))
 	for i := range s.Sessions {
 		if row, known := rows[s.Sessions[i].ID.Key()]; known {
+			row.UsedLater = s.usage.usedLater(row.LastActivity, s.Time, s.Sessions[i].Link.InactivityTimeout)
 			usage[s.Sessions[i].ID] = row
 		}
 	}

@@ -41,7 +41,8 @@ func TestUsersByHeadroom(t *testing.T) {
 }
 
 func TestUsageOfSessions(t *testing.T) {
-	snapshot := &Snapshot{Sessions: []qlik.Session{{ID: "1"}, {ID: "2"}, {ID: "3"}}}
+	link := new(qlik.Link)
+	snapshot := &Snapshot{Sessions: []qlik.Session{{ID: "1", Link: link}, {ID: "2", Link: link}, {ID: "3", Link: link}}}
 	if snapshot.Usage() != nil {
 		t.Error("there is usage without rows")
 	}
@@ -51,7 +52,7 @@ func TestUsageOfSessions(t *testing.T) {
 		t.Error("there is usage by rows that are not plausible")
 	}
 	snapshot.UsagePlausible = true
-	compare(t, "usage", snapshot.Usage(), map[qlik.SessionID]SessionUsage{"1": {1, morning}, "3": {Slots: 1}})
+	compare(t, "usage", snapshot.Usage(), map[qlik.SessionID]SessionUsage{"1": {Slots: 1, LastActivity: morning}, "3": {Slots: 1}})
 }
 
 // TestOf checks the state of users with and without sessions.

@@ -60,8 +60,9 @@ type State struct {
 	users    []qlik.User // users of sessions, by number
 	ended    map[qlik.SessionKey]endedSession
 
-	history history
-	usage   *Usage // usage rows of the round; nil if they were unknown
+	history  history
+	activity activity
+	usage    *Usage // usage rows of the round; nil if they were unknown
 
 	remembered map[qlik.User]trackedUser
 	refused    refusedLogins
@@ -89,6 +90,9 @@ type trackedLink struct {
 	current  bool          // it answered in the latest round
 	answered time.Time     // time of its last answer; zero if it has never answered
 	asked    time.Time     // time of the request for that answer
+	// since is since when the activity of its sessions could be recorded and its timeout
+	// has been in force; zero if it was from the first round.
+	since time.Time
 }
 
 // trackedSession is a session that its link lists, or whose link did not answer.
@@ -101,6 +105,8 @@ type trackedSession struct {
 	closeStart bool // startSeen, and that round was at most closeRounds before
 	granted    bool // it had a usage row
 	refused    bool // it was counted as a refused login
+
+	pace pace
 }
 
 // trackedUser is the state of a user besides sessions.

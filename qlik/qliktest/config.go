@@ -28,6 +28,8 @@ type Config struct {
 	CoolingTime time.Duration
 	// Tail defines which slots stay taken after their sessions ended.
 	Tail Tail
+	// Activity defines which activity usage rows record, and when.
+	Activity Activity
 	// QMC defines what happens if a browser opens both the hub and the QMC; see Site.OpenQMC.
 	QMC QMC
 	// KeepRowsOnRestart keeps the usage rows of sessions that ended with a restart of their proxy. They are left over.

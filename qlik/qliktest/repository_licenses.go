@@ -223,7 +223,7 @@ func (s *Site) sharedUsageObjects(license License) []object {
 		}
 	}
 	for row := range values[*usageRow](s.usage[license]) {
-		latest := row.latest()
+		latest := row.latest(now)
 		record := ofPass[row.pass]
 		if record == nil {
 			id := row.id

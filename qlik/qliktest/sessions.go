@@ -22,7 +22,8 @@ type Session struct {
 	VirtualProxy, Node, Device string
 	// Granted means that the license check granted access. A refused session is listed too, and its next activity repeats the check
 	// (docs/qlik.md, "Denial").
-	Granted               bool
+	Granted bool
+	// LastActivity decides when the session times out. Usage rows may record less; see Config.Activity and Site.KeepAlive.
 	Started, LastActivity time.Time
 }
 
@@ -252,6 +253,11 @@ func (s *Site) alive(sessionID string) bool {
 func (s *Site) touch(each *session, now time.Time) {
 	// The due time in the queue is now too early. advance corrects it later, which keeps activity cheap.
 	each.LastActivity = now
+	for _, row := range [...]*usageRow{each.row, each.secondRow} {
+		if row != nil {
+			row.record(s.config.Activity, now)
+		}
+	}
 	if each.Granted {
 		s.renew(each, now)
 	} else {
@@ -291,7 +297,7 @@ func (s *Site) end(each *session, at time.Time, how ending) {
 		if row == nil {
 			continue
 		}
-		row.latestActivity = each.LastActivity
+		row.latest(at) // a batch that was due
 		row.session = nil
 		switch {
 		case how == endLeavingRows, how == endWithProxy && s.config.KeepRowsOnRestart:

@@ -16,13 +16,14 @@ type usageRow struct {
 	node      *node
 	license   License
 	started   time.Time
-	// latestActivity is the latest activity of an ended session. While the session exists, its own value counts.
-	latestActivity time.Time
-	session        *session
-	pass           *pass // of login access; nil for a row that was added without a session
-	timesOut       bool  // a leftover row that ends by a timeout of its own
-	element        *list.Element
-	json           []byte // everything except the dates of the latest activity and the closing brace
+	// latestActivity is the latest activity that is recorded, and unrecorded a later one that waits for the next batch; see Activity.
+	latestActivity, unrecorded time.Time
+
+	session  *session
+	pass     *pass // of login access; nil for a row that was added without a session
+	timesOut bool  // a leftover row that ends by a timeout of its own
+	element  *list.Element
+	json     []byte // everything except the dates of the latest activity and the closing brace
 }
 
 // addRow adds a usage row of the user. The session is nil for a leftover row.
@@ -38,11 +39,9 @@ func (s *Site) addRow(a *account, license License, each *session, now time.Time)
 	return row
 }
 
-// latest returns the time of the latest activity.
-func (r *usageRow) latest() time.Time {
-	if r.session != nil {
-		r.latestActivity = r.session.LastActivity
-	}
+// latest returns the time of the latest activity that is recorded.
+func (r *usageRow) latest(now time.Time) time.Time {
+	r.recordBatch(now)
 	return r.latestActivity
 }
 
@@ -81,7 +80,7 @@ type UsageRow struct {
 func (s *Site) AllUsageRows() []UsageRow {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.advance()
+	now := s.advance()
 	n := 0
 	for _, rows := range s.usage {
 		n += rows.Len()
@@ -89,7 +88,7 @@ func (s *Site) AllUsageRows() []UsageRow {
 	all := make([]UsageRow, 0, n)
 	for _, license := range licenses {
 		for row := range values[*usageRow](s.usage[license]) {
-			all = append(all, UsageRow{row.sessionID, row.account.Directory, row.account.ID, license, row.latest()})
+			all = append(all, UsageRow{row.sessionID, row.account.Directory, row.account.ID, license, row.latest(now)})
 		}
 	}
 	return all
@@ -100,7 +99,7 @@ func (s *Site) AllUsageRows() []UsageRow {
 func (s *Site) usageAnswer(license License) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.advance()
+	now := s.advance()
 	if s.config.NoUsageRows {
 		return []byte("[]")
 	}
@@ -108,7 +107,7 @@ func (s *Site) usageAnswer(license License) []byte {
 	body := make([]byte, 0, 2+rows.Len()*800)
 	body = append(body, '[')
 	for row := range values[*usageRow](rows) {
-		latest := row.latest().UTC()
+		latest := row.latest(now).UTC()
 		if row.json == nil {
 			row.render()
 		}

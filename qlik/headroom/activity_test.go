@@ -1,0 +1,355 @@
+package headroom
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
+)
+
+// TestActivityInterval measures simulated sites that record activity in all ways, with people
+// who act every one to six minutes.
+func TestActivityInterval(t *testing.T) {
+	t.Parallel()
+	const idle = 10 * time.Minute
+	for _, test := range []struct {
+		kind        qliktest.Activity
+		dashboard   bool // one person leaves a dashboard open
+		least, most time.Duration
+		known       bool // idle times of ten minutes tell
+	}{
+		{qliktest.ActivityAtOnce, false, time.Minute, 150 * time.Second, true},
+		{qliktest.ActivityEvery5Minutes, false, 300 * time.Second, 420 * time.Second, false},
+		{qliktest.ActivityEvery10Minutes, false, 600 * time.Second, 780 * time.Second, false},
+		{qliktest.ActivityInBatches, false, 300 * time.Second, 300 * time.Second, true},
+		{qliktest.ActivityAtStart, false, time.Hour, 3 * time.Hour, false},
+		{qliktest.ActivityAtOnce, true, time.Hour, 3 * time.Hour, false},
+	} {
+		t.Run(fmt.Sprint(test.kind, ", open dashboard ", test.dashboard), func(t *testing.T) {
+			t.Parallel()
+			w := newOffice(t, test.kind)
+			id := ""
+			if test.dashboard {
+				session, err := w.site.Login(qliktest.CompanyDirectory, w.watcher, "wall", "", "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				id = session.ID
+			}
+			for range 2 * 60 * 4 {
+				w.scrape(15 * time.Second)
+				if !test.known && w.snapshot.ActivityInterval > 0 && !test.dashboard && w.snapshot.IdleKnown(idle) {
+					t.Fatalf("after %s, the interval was %s", w.clock.Now().Sub(morning), w.snapshot.ActivityInterval)
+				}
+				if id == "" {
+					continue
+				}
+				if !w.site.KeepAlive(id) {
+					t.Fatal("the session of the open dashboard has ended")
+				}
+				w.checkOpenDashboard(id)
+			}
+			if got := w.snapshot.ActivityInterval; got < test.least || got > test.most {
+				t.Errorf("the interval is %s, want between %s and %s", got, test.least, test.most)
+			}
+			if got := w.snapshot.IdleKnown(idle); got != test.known {
+				t.Errorf("idle times of %s tell: %t", idle, got)
+			}
+		})
+	}
+}
+
+// office is a company whose site is observed.
+type office struct {
+	*scenario
+
+	clock   *qliktest.Clock
+	site    *qliktest.Site
+	people  *qliktest.People
+	watcher string // user who only watches a dashboard
+	opened  time.Time
+}
+
+func newOffice(t *testing.T, kind qliktest.Activity) *office {
+	t.Helper()
+	w := &office{scenario: newScenario(t), clock: qliktest.NewClock(morning), watcher: "watcher", opened: morning}
+	config := qliktest.Company(60)
+	config.Users = append(config.Users, qliktest.User{Directory: qliktest.CompanyDirectory, ID: w.watcher, License: qliktest.Analyzer, Away: true})
+	config.InMemory, config.Now, config.Activity = true, w.clock.Now, kind
+	var err error
+	if w.site, err = qliktest.Start(config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.site.Close)
+	w.people = qliktest.NewPeople(w.site, 1)
+	for _, v := range w.site.VirtualProxies() {
+		for _, node := range config.Nodes {
+			link := newLink(node.Name + "/" + v.Prefix)
+			link.InactivityTimeout = v.InactivityTimeout
+			w.links = append(w.links, link)
+		}
+	}
+	return w
+}
+
+// scrape lets people act, and observes the site.
+func (w *office) scrape(after time.Duration) {
+	w.now = w.now.Add(after)
+	w.people.WarmUp(w.clock, w.now)
+	for _, link := range w.links {
+		link.Sessions = nil
+	}
+	for _, each := range w.site.Sessions() {
+		link := w.link(each.Node + "/" + each.VirtualProxy)
+		link.Sessions = append(link.Sessions, session(each.ID, each.Directory, each.UserID, &link.Link))
+	}
+	kept := w.site.AllUsageRows()
+	rows := make([]qlik.UsageRow, len(kept))
+	for i, each := range kept {
+		rows[i] = qlik.UsageRow{
+			Session: qlik.SessionID(each.SessionID).Key(), User: qlik.NewUser(each.Directory, each.UserID),
+			License: licenseNames[each.License], LastActivity: each.LatestActivity,
+		}
+	}
+	w.usage = NewUsage(rows, w.now, w.now)
+	w.observe()
+}
+
+// checkOpenDashboard checks that the session of an open dashboard is not idle from when it
+// has outlived its timeout.
+func (w *office) checkOpenDashboard(id string) {
+	w.t.Helper()
+	outlived := w.now.Sub(w.opened) > 30*time.Minute+timeoutSlack
+	slot := w.snapshot.Facts(qlik.NewUser(qliktest.CompanyDirectory, w.watcher)).Slots[0]
+	want := Slot{
+		Session: qlik.SessionID(id).Key(), VirtualProxy: slot.VirtualProxy, Node: slot.Node, FirstSeen: slot.FirstSeen, Granted: slot.Granted, Started: slot.Started,
+		LastActive: w.opened, State: SlotActive, UsedLater: outlived, FreesAt: slot.FreesAt,
+	}
+	if !outlived && w.now.Sub(w.opened) >= IdleTime {
+		want.State = SlotIdle
+	}
+	compare(w.t, w.now.Format(time.TimeOnly)+": slot", slot, want)
+	if outlived != slot.FreesAt.IsZero() {
+		w.t.Errorf("%s: the slot becomes free by %s", w.now.Format(time.TimeOnly), slot.FreesAt)
+	}
+	if got := w.snapshot.Usage()[qlik.SessionID(id)].UsedLater; got != outlived {
+		w.t.Errorf("%s: used later: %t", w.now.Format(time.TimeOnly), got)
+	}
+	if late := w.now.Sub(w.opened) - 30*time.Minute; late > IdleTime/2 && w.snapshot.IdleKnown(IdleTime) {
+		w.t.Errorf("%s: the interval is %s", w.now.Format(time.TimeOnly), w.snapshot.ActivityInterval)
+	}
+}
+
+// TestPace measures the steps of one session.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	at := func(seconds int) time.Time { return morning.Add(time.Duration(seconds) * time.Second) }
+	type read struct{ at, activity int }
+	for _, test := range []struct {
+		name  string
+		reads []read
+		want  uint32 // 0 for none
+	}{
+		{"never advances", []read{{15, 10}, {30, 10}}, 0},
+		{"advances once after its start", []read{{15, 10}, {30, 29}}, 0},
+		{"the shortest of several", []read{{15, 10}, {30, 20}, {90, 80}, {120, 115}}, 35},
+		{"is not shorter than between the reads", []read{{15, 10}, {300, 250}, {600, 310}}, 300},
+		{"the activity of another row", []read{{15, 10}, {15, 14}, {30, 20}, {30, 29}, {90, 80}, {90, 85}}, 60},
+		{"an activity in the past", []read{{15, 10}, {30, 20}, {45, 12}, {90, 80}}, 60},
+		{"no activity", []read{{15, -1}, {30, -1}}, 0},
+	} {
+		var p pace
+		for _, r := range test.reads {
+			activity := at(r.activity)
+			if r.activity < 0 {
+				activity = time.Time{}
+			}
+			p.note(activity, at(r.at))
+		}
+		got := p.step
+		if !p.measured() {
+			got = 0
+		}
+		if got != test.want {
+			t.Errorf("%s: %d s, want %d s", test.name, got, test.want)
+		}
+	}
+}
+
+// TestLateness checks which sessions show that activity is recorded late: eleven users act
+// every minute, and LAB\late has a session on n2 without recorded activity.
+func TestLateness(t *testing.T) {
+	t.Parallel()
+	const minute = time.Minute
+	for _, test := range []struct {
+		name   string
+		last   time.Duration                        // of the session, before the morning
+		user   string                               // of the session
+		before func(s *scenario, now time.Duration) // each minute
+		after  time.Duration                        // since the morning
+		want   time.Duration
+	}{
+		{"within its timeout", 0, "late", nil, 29 * minute, minute},
+		{"within the slack", 0, "late", nil, 32 * minute, minute},
+		{"beyond the slack", 0, "late", nil, 33 * minute, 3 * minute},
+		{"an hour", 0, "late", nil, 90 * minute, 60 * minute},
+		{"older than the exporter", 40 * minute, "late", nil, 2 * minute, 12 * minute},
+		{"a user without a limit", 0, "robot", nil, 90 * minute, minute},
+		{"a service account", 0, "service", nil, 90 * minute, minute},
+		{"a timeout that is unknown", 0, "late", func(s *scenario, _ time.Duration) { s.link("n2/").InactivityTimeout = 0 }, 90 * minute, minute},
+		{"without a row", 0, "late", func(s *scenario, _ time.Duration) { s.rows() }, 90 * minute, 0},
+		{"its node does not answer", 0, "late", func(s *scenario, now time.Duration) { s.fail("n2/", now > 20*minute) }, 90 * minute, minute},
+		{"after an outage of its node", 0, "late", func(s *scenario, now time.Duration) { s.fail("n2/", now > 10*minute && now < 40*minute) }, 69 * minute, minute},
+		{"long after an outage of its node", 0, "late", func(s *scenario, now time.Duration) { s.fail("n2/", now > 10*minute && now < 40*minute) }, 90 * minute, 20 * minute},
+		{"after an outage of the repository", 0, "late", func(s *scenario, now time.Duration) { s.forget(now > 10*minute && now < 40*minute) }, 69 * minute, minute},
+		{"long after an outage of the repository", 0, "late", func(s *scenario, now time.Duration) { s.forget(now > 10*minute && now < 40*minute) }, 90 * minute, 20 * minute},
+		{"after a shorter timeout", 0, "late", func(s *scenario, now time.Duration) { s.shorten(now >= 25*minute) }, 35 * minute, minute},
+		{"long after a shorter timeout", 0, "late", func(s *scenario, now time.Duration) { s.shorten(now >= 25*minute) }, 70 * minute, 5 * minute},
+		{"a day later", 0, "late", func(s *scenario, now time.Duration) { s.leave(now == 60*minute) }, 24*time.Hour + 30*minute, 29 * minute},
+		{"two days later", 0, "late", func(s *scenario, now time.Duration) { s.leave(now == 60*minute) }, 26 * time.Hour, minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScenario(t, "n1/", "n2/")
+			s.state.limits.serviceAccounts[lab("service")] = true
+			var busy []string
+			for i := range measuredSessions + 1 {
+				busy = append(busy, fmt.Sprint(strings.Repeat("a", i+1), 1))
+			}
+			s.login("n1/", busy...)
+			s.login("n2/", test.user+"1")
+			s.observe()
+			for now := minute; now <= test.after; now += minute {
+				for _, link := range s.links {
+					link.InactivityTimeout = 30 * minute
+				}
+				s.now = morning.Add(now)
+				s.rows(busy...)
+				s.usage = NewUsage(append(s.usage.rows, row(test.user+"1", test.user, qlik.LicenseAnalyzer, morning.Add(-test.last))), s.now, s.now)
+				if test.before != nil {
+					test.before(s, now)
+				}
+				s.observe()
+			}
+			s.expect("interval", s.snapshot.ActivityInterval, test.want)
+		})
+	}
+}
+
+func (s *scenario) fail(link string, down bool) {
+	s.link(link).Err = nil
+	if down {
+		s.link(link).Err = errDown
+	}
+}
+
+// forget leaves the usage rows unknown.
+func (s *scenario) forget(down bool) {
+	if down {
+		s.usage = nil
+	}
+}
+
+// shorten shortens the timeout from 40 to 30 minutes.
+func (s *scenario) shorten(short bool) {
+	if !short {
+		s.link("n2/").InactivityTimeout += 10 * time.Minute
+	}
+}
+
+func (s *scenario) leave(now bool) {
+	if now {
+		s.logout("n2/", "late1")
+	}
+}
+
+// TestActivityOfFewSessions checks that ended sessions count, and that few sessions measure
+// nothing.
+func TestActivityOfFewSessions(t *testing.T) {
+	t.Parallel()
+	s := newScenario(t, "n1/")
+	use := func(id string) {
+		s.login("n1/", id)
+		for range 3 {
+			s.now = s.now.Add(time.Minute)
+			s.rows(id)
+			s.observe()
+		}
+		s.logout("n1/", id)
+		s.rows()
+		s.scrape(time.Minute)
+	}
+	for i := range 2 * maxEndedSteps {
+		use(fmt.Sprint("anna", i))
+		want := time.Duration(0)
+		if i+1 >= measuredSessions {
+			want = time.Minute
+		}
+		s.expect(fmt.Sprint("interval after ", i+1, " sessions"), s.snapshot.ActivityInterval, want)
+	}
+	s.expect("steps kept", len(s.state.activity.ended), maxEndedSteps)
+	s.usage = nil
+	s.scrape(time.Minute)
+	s.expect("interval while rows are unknown", s.snapshot.ActivityInterval, time.Minute)
+	s.now = s.now.Add(measuredFor + time.Hour)
+	s.rows()
+	s.observe()
+	s.expect("interval a day later", s.snapshot.ActivityInterval, time.Duration(0))
+}
+
+// TestIdleKnown compares idle times with the interval.
+func TestIdleKnown(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		interval, idle time.Duration
+		want           bool
+	}{
+		{0, time.Hour, false},
+		{time.Minute, 10 * time.Minute, true},
+		{5 * time.Minute, 10 * time.Minute, true},
+		{5*time.Minute + time.Second, 10 * time.Minute, false},
+		{time.Minute, time.Minute, false},
+	} {
+		if got := (&Snapshot{ActivityInterval: test.interval}).IdleKnown(test.idle); got != test.want {
+			t.Errorf("an interval of %s, idle for %s: %t", test.interval, test.idle, got)
+		}
+	}
+}
+
+// TestUsedLaterIsNotForgotten checks that a user whose sessions have outlived their timeout
+// has no forgotten windows, and no predicted slot.
+func TestUsedLaterIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	s := newScenario(t, "n1/")
+	s.links[0].InactivityTimeout = 30 * time.Minute
+	s.analyzers("anna")
+	ids := []string{"anna1", "anna2", "anna3", "anna4", "anna5"}
+	s.login("n1/", ids...)
+	s.observe()
+	rows := func() {
+		s.rows(ids...)
+		for i := range s.usage.rows {
+			s.usage.rows[i].LastActivity = morning
+		}
+	}
+	for _, test := range []struct {
+		after time.Duration
+		cause Cause
+		slot  time.Time
+	}{
+		{20 * time.Minute, CauseForgottenWindows, morning.Add(35 * time.Minute)},
+		{33 * time.Minute, CauseUnknown, time.Time{}},
+	} {
+		s.now = morning.Add(test.after)
+		rows()
+		s.observe()
+		s.expect("cause", s.user("anna").Judgment.Cause, test.cause)
+		s.expect("next slot", s.user("anna").NextSlot, test.slot)
+		idle := slices.ContainsFunc(s.snapshot.Facts(lab("anna")).Slots, func(slot Slot) bool { return slot.State == SlotIdle })
+		s.expect("idle", idle, test.cause == CauseForgottenWindows)
+	}
+}
