@@ -110,9 +110,9 @@ func TestEnd(t *testing.T) {
 					time.Sleep(time.Minute)
 				}
 				other := sessionstest.Login(t, server, "bert", "laptop", "", "qlik2")
-				time.Sleep(3 * time.Minute)
-				server.Touch(id(4))
 				at := &meanwhile{Site: opened}
+				sessionstest.Work(t, server, func() { at.ReadNow(t.Context()) })
+				server.Touch(id(4))
 				snapshot := at.ReadNow(t.Context())
 				plan := ending.NewPlan(sessions.RowOf(anna, snapshot), snapshot, test.selection, nil)
 				if test.happens != nil {

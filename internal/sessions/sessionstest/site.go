@@ -1,8 +1,10 @@
 package sessionstest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -21,6 +23,9 @@ func Start(t *testing.T, change func(*qliktest.Config, *site.Config)) (*qliktest
 	}
 	for _, id := range []string{"anna", "bert", "carla", "robot", "reload"} {
 		config.Users = append(config.Users, qliktest.User{Directory: "LAB", ID: id, Name: id + " Berg", License: qliktest.Analyzer})
+	}
+	for i := range busy {
+		config.Users = append(config.Users, qliktest.User{Directory: "LAB", ID: fmt.Sprint("busy", i), License: qliktest.Analyzer})
 	}
 	run := site.Config{
 		Client:   qlik.Config{Hosts: []string{"qlik1"}, CertDir: t.TempDir()},
@@ -44,6 +49,26 @@ func Start(t *testing.T, change func(*qliktest.Config, *site.Config)) (*qliktest
 	}
 	t.Cleanup(opened.Close)
 	return server, opened
+}
+
+// busy is the number of users who act in Work.
+const busy = 10
+
+// Work makes users act for three minutes, so that it becomes known how often the site records
+// activity. It calls read after each action.
+func Work(t *testing.T, server *qliktest.Site, read func()) {
+	t.Helper()
+	var ids []string
+	for i := range busy {
+		ids = append(ids, Login(t, server, fmt.Sprint("busy", i), "desk", "", "qlik2").ID)
+	}
+	for range 6 {
+		time.Sleep(30 * time.Second) // of synctest
+		for _, id := range ids {
+			server.Touch(id)
+		}
+		read()
+	}
 }
 
 // Login starts a session of a user in directory LAB. If the id starts with
