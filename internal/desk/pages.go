@@ -54,6 +54,10 @@ type refusedView struct{ Name, Back, Text string }
 
 // planPage serves the page with a plan and the button that carries it out.
 func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
+	if err := readForm(r); err != nil {
+		d.refusedPage(w, r, "", "", err)
+		return
+	}
 	a := &ask{User: r.PostFormValue("user"), Site: r.PostFormValue("site")}
 	switch keep := r.PostFormValue("keep"); keep {
 	case "":
@@ -90,6 +94,10 @@ func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
 
 // freePage carries out a plan and serves the page about it.
 func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
+	if err := readForm(r); err != nil {
+		d.refusedPage(w, r, "", "", err)
+		return
+	}
 	freed, err := d.free(r.Context(), operatorOf(r), r.PostFormValue("plan"), r.PostFormValue("ticket"), addressOf(r))
 	if err != nil {
 		d.refusedPage(w, r, r.PostFormValue("user"), r.PostFormValue("site"), err)
