@@ -2,9 +2,12 @@ package desk_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 // encoding is that of the parts of a plan.
@@ -19,7 +22,19 @@ var (
 func checkSentence(t *testing.T, text string) {
 	t.Helper()
 	switch {
-	case text == "", !strings.HasSuffix(text, "."), text[0] < 'A' || text[0] > 'Z', sentenceEnd.MatchString(text), codeLike.MatchString(text), len(text) > 240:
+	case text == "", !strings.HasSuffix(text, "."), text[0] >= 'a' && text[0] <= 'z', sentenceEnd.MatchString(text), codeLike.MatchString(text), len(text) > 240:
 		t.Errorf("not one plain sentence: %q", text)
 	}
 }
+
+// errorIn returns the error in a response of the interface for programs.
+func errorIn(text string) string {
+	var answer struct {
+		Error string `json:"error"`
+	}
+	_ = json.Unmarshal([]byte(text), &answer)
+	return answer.Error
+}
+
+// newUser returns a user of the simulated site.
+func newUser(id string) qlik.User { return qlik.NewUser("LAB", id) }
