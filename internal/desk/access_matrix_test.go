@@ -386,10 +386,10 @@ func TestJournalRemoved(t *testing.T) {
 	if err := os.Remove(b.journalFile); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(b.folder, 0o500); err != nil { //nolint:gosec // a folder
+	if err := os.Chmod(b.folder, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Chmod(b.folder, 0o700) }) //nolint:gosec // a folder
+	t.Cleanup(func() { _ = os.Chmod(b.folder, 0o700) })
 	if status, text := b.post("kim", "/api/plan", fmt.Sprintf(`{"user":%q}`, u)); status != http.StatusServiceUnavailable {
 		t.Errorf("without a journal: %d %s", status, text)
 	}
@@ -551,7 +551,7 @@ func TestNoTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := &http.Server{Handler: b.desk} //nolint:gosec // in a test
+	plain := &http.Server{Handler: b.desk}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -574,7 +574,7 @@ func TestHTTP2(t *testing.T) {
 	b := newBench(t, passwords(t))
 	b.client.Transport.(*http.Transport).ForceAttemptHTTP2 = true //nolint:errcheck,forcetypeassert // of clientWith
 	u := b.open(1)[0]
-	conn, err := tls.Dial("tcp", strings.TrimPrefix(b.deskURL, "https://"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}) //nolint:gosec // to see the protocol
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(b.deskURL, "https://"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	if err != nil || conn.ConnectionState().NegotiatedProtocol != "h2" {
 		t.Fatal("no HTTP/2", err)
 	}

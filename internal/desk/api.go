@@ -32,7 +32,7 @@ func decode(r *http.Request, into any) *refusal {
 	if err := decoder.Decode(into); err != nil {
 		return unreadable(err, text)
 	}
-	if err := decoder.Decode(new(any)); err != io.EOF { //nolint:errorlint // never wrapped
+	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return unreadable(err, text)
 	}
 	return nil

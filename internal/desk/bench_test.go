@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -38,6 +37,7 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/internal/desk"
 	"github.com/qlik-exporter/qlik_exporter/internal/journal"
+	"github.com/qlik-exporter/qlik_exporter/internal/logging"
 	"github.com/qlik-exporter/qlik_exporter/internal/page"
 	"github.com/qlik-exporter/qlik_exporter/internal/server"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
@@ -199,7 +199,7 @@ func newBench(t *testing.T, settings string) *bench {
 	b.earlier = httptest.NewTLSServer(earlier)
 	t.Cleanup(b.earlier.Close)
 	b.client = b.clientWith(nil)
-	b.serve(page.New(pages), external, logger)
+	b.serve(page.New(pages), external)
 	b.work()
 	return b
 }
@@ -236,12 +236,14 @@ func (b *bench) openSite() {
 	b.site = &benchSite{Site: opened}
 }
 
+// listeningLine is the line of the log about a port.
+var listeningLine = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
+
 // serve serves both ports until the test ends.
-func (b *bench) serve(pages http.Handler, external *url.URL, logger log.Logger) {
+func (b *bench) serve(pages http.Handler, external *url.URL) {
 	b.Helper()
+	logger, slogger := logging.New(b.log, "info", "logfmt")
 	exporterWeb := b.file("exporter.yml", "") // without a password
-	addresses := make(chan string, 2)
-	slogger := slog.New(listening{slog.NewTextHandler(b.log, nil), addresses})
 	flags := func(file string) *web.FlagConfig {
 		return &web.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebConfigFile: &file, WebSystemdSocket: new(false)}
 	}
@@ -262,9 +264,16 @@ func (b *bench) serve(pages http.Handler, external *url.URL, logger log.Logger) 
 		cancel()
 		running.Wait()
 	})
-	for range 2 {
-		address := <-addresses
-		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // to find out who answers
+	var addresses [][]string
+	for range 1000 {
+		if addresses = listeningLine.FindAllStringSubmatch(b.log.String(), -1); len(addresses) == 2 {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	for _, match := range addresses {
+		address := match[1]
+		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
 		if err != nil && !strings.Contains(err.Error(), "certificate") {
 			b.exporterURL = "http://" + address
 			continue
@@ -277,23 +286,6 @@ func (b *bench) serve(pages http.Handler, external *url.URL, logger log.Logger) 
 	if b.deskURL == "" || b.exporterURL == "" {
 		b.Fatal("the ports cannot be told apart")
 	}
-}
-
-// listening reports the addresses of both ports.
-type listening struct {
-	slog.Handler
-
-	addresses chan<- string
-}
-
-func (l listening) Handle(ctx context.Context, r slog.Record) error {
-	r.Attrs(func(a slog.Attr) bool {
-		if r.Message == "Listening on" && a.Key == "address" {
-			l.addresses <- a.Value.String()
-		}
-		return true
-	})
-	return l.Handler.Handle(ctx, r)
 }
 
 // file writes a file of the bench and returns its path.
@@ -542,7 +534,7 @@ func (b *bench) verify() journal.Report {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	report, err := journal.Verify(file)
 	if err != nil || len(report.Problems) > 0 || report.Torn != 0 {
 		b.Errorf("journal: %v, %v, %d bytes torn", err, report.Problems, report.Torn)

@@ -46,6 +46,7 @@ type Config struct {
 
 // Sites are the sites of the exporter.
 type Sites interface {
+	// Names returns the names of the sites.
 	Names() []string
 	// Use returns the site with a name. If there is only one site, its name may be "". The
 	// caller must call done when it no longer uses the site.
@@ -61,12 +62,15 @@ type Site struct {
 
 // Journal records what ends.
 type Journal interface {
+	// Begin records an intent if allow, with the endings of the last hour, returns nil.
 	Begin(intent journal.Intent, allow func([]journal.Recent) error) (id string, err error)
+	// Finish records the result of an intent.
 	Finish(id string, result journal.Result) error
 	// Check returns an error if nothing could be recorded now.
 	Check() error
 	// Recent returns the endings of the last hour.
 	Recent() []journal.Recent
+	// Entries returns the number of lines.
 	Entries() int
 }
 
