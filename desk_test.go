@@ -116,7 +116,7 @@ func (d *deskOf) verify() journal.Report {
 	if err != nil {
 		d.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	report, err := journal.Verify(file)
 	if err != nil || len(report.Problems) > 0 {
 		d.Error(err, report.Problems)
