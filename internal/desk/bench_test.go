@@ -488,6 +488,28 @@ func (b *bench) counters() map[string]float64 {
 	return values
 }
 
+// gathered returns the metrics of the desk, as counters does, without a request.
+func (b *bench) gathered() map[string]float64 {
+	b.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(b.desk)
+	families, err := registry.Gather()
+	if err != nil {
+		b.Fatal(err)
+	}
+	values := make(map[string]float64)
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			name := strings.TrimPrefix(family.GetName(), "qlik_desk_")
+			for _, label := range metric.GetLabel() {
+				name += " " + label.GetValue()
+			}
+			values[name] = metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+		}
+	}
+	return values
+}
+
 var counterLine = regexp.MustCompile(`(?m)^qlik_desk_(\w+)(?:\{\w+="(\w+)"\})? (\S+)$`)
 
 // entry is a line of the journal.

@@ -43,6 +43,9 @@ func cells() []cell {
 						all = append(all, cell{surface, action, origin, plan, state, senders[0]})
 					}
 				}
+				if action != actions[0] {
+					continue
+				}
 				for _, state := range states {
 					for _, sender := range senders[1:] {
 						all = append(all, cell{surface, action, origin, "valid", state, sender})
@@ -149,6 +152,11 @@ func TestMatrix(t *testing.T) {
 	}
 	deletes := b.server.Requests().Deletes
 	counters := b.counters()
+	for name, value := range b.gathered() {
+		if counters[name] != value {
+			t.Errorf("/metrics has %s %v, want %v", name, counters[name], value)
+		}
+	}
 	if total := counters["ended_sessions_total helpdesk"] + counters["ended_sessions_total admin"]; int(total) != ended || deletes != ended {
 		t.Errorf("%v are counted, the site saw %d, %d ended", total, deletes, ended)
 	}
@@ -216,6 +224,8 @@ func (b *bench) happen(c *cell, u *user) (undo func()) {
 		undo = func() { b.server.SetProxyFault("qlik3", qliktest.NoFault) }
 	case "became active":
 		b.server.Touch(u.idle)
+		b.clock.Advance(time.Second)
+		b.server.Touch(u.used)
 	case "session gone":
 		b.server.Logout(u.idle)
 	case "stop file":
@@ -243,7 +253,7 @@ func (b *bench) try(c *cell, u, other *user) (ended int) {
 	plan, used := b.prepare(c, u, other)
 	undo := b.happen(c, u)
 	defer undo()
-	sessions, counters, deletes := b.listed(), b.counters(), b.server.Requests().Deletes
+	sessions, counters, deletes := b.listed(), b.gathered(), b.server.Requests().Deletes
 	journalEnd := b.journalSize()
 
 	q := &request{method: http.MethodPost, user: c.operator(), password: password, header: b.origin(c.origin)}
@@ -292,7 +302,7 @@ func (b *bench) try(c *cell, u, other *user) (ended int) {
 		entries = 2
 	}
 	role := map[string]string{"kim": "helpdesk", "ada": "admin"}[c.operator()]
-	now := b.counters()
+	now := b.gathered()
 	for name, value := range now {
 		grown, expected := int(value-counters[name]), 0
 		switch name {
