@@ -68,16 +68,16 @@ func (p *plans) add(of promise, plan *ending.Plan) (signed string, expires time.
 	p.known[of.ID] = waiting{of, plan}
 	p.order = append(p.order, of.ID)
 	payload, _ := json.Marshal(of) // texts and numbers cannot fail
-	return encode(payload) + "." + encode(p.sign(payload)), of.Expires
+	text := encode(payload)
+	return text + "." + p.sign(text), of.Expires
 }
 
 // take returns a plan by its text, once.
 func (p *plans) take(text, operator string) (waiting, *refusal) {
-	first, second, _ := strings.Cut(text, ".")
+	first, signature, _ := strings.Cut(text, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(first)
-	signature, wrong := base64.RawURLEncoding.DecodeString(second)
 	var of promise
-	if err != nil || wrong != nil || !hmac.Equal(signature, p.sign(payload)) || json.Unmarshal(payload, &of) != nil {
+	if err != nil || !hmac.Equal([]byte(signature), []byte(p.sign(first))) || json.Unmarshal(payload, &of) != nil {
 		return waiting{}, &refusal{http.StatusForbidden, planInvalid, "The plan is not one of this desk, or it is older than the last start; make a new one."}
 	}
 	p.mu.Lock()
@@ -109,10 +109,12 @@ func (p *plans) forget(most int) {
 	}
 }
 
-func (p *plans) sign(payload []byte) []byte {
+// sign returns the signature of a text as it is sent, because different texts can have the
+// same decoded form.
+func (p *plans) sign(text string) string {
 	mac := hmac.New(sha256.New, p.key[:])
-	mac.Write(payload)
-	return mac.Sum(nil)
+	mac.Write([]byte(text))
+	return encode(mac.Sum(nil))
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
