@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
@@ -253,6 +254,13 @@ func TestAccessByCertificate(t *testing.T) {
 	if status, text := as("", "/api/plan", fmt.Sprintf(`{"user":%q}`, u)); status == http.StatusForbidden {
 		t.Errorf("with its name allowed: %d %s", status, text)
 	}
+	if text := b.log.String(); !strings.Contains(text, "operator=cert:noa") {
+		t.Error("the log does not tell who has no role")
+	}
+	b.clock.Advance(11 * 365 * 24 * time.Hour)
+	if status, text := as("", "/api/plan", fmt.Sprintf(`{"user":%q}`, u)); status != http.StatusForbidden || !strings.Contains(text, "no role") {
+		t.Errorf("after the end of the certificate: %d %s", status, text)
+	}
 }
 
 // TestFilesChangeWhileRunning checks that a desk whose files no longer protect it refuses
@@ -348,6 +356,9 @@ func TestFilesChangeWhileRunning(t *testing.T) {
 	}
 	if deletes := b.server.Requests().Deletes; deletes != 0 {
 		t.Fatalf("%d sessions ended", deletes)
+	}
+	if n := strings.Count(b.log.String(), "The desk refused a request"); n > 50 {
+		t.Errorf("requests without a password fill the log with %d lines", n)
 	}
 	if text := b.log.String(); strings.Contains(text, "$2a$") || strings.Contains(text, password) || !strings.Contains(text, "The desk refuses all requests") {
 		t.Error("the log contains a secret, or not the reason")

@@ -54,9 +54,13 @@ func (d *Desk) fail(w http.ResponseWriter, r *http.Request, why *refusal) {
 	http.Error(w, why.text, why.status)
 }
 
-// count counts and logs a refusal.
+// count counts and logs a refusal. It logs nobody who is unknown, because that is everybody
+// while the file requires no password.
 func (d *Desk) count(r *http.Request, why *refusal) {
 	d.metrics.refused.WithLabelValues(string(why.reason)).Inc()
+	if operatorOf(r).name == "" {
+		return
+	}
 	_ = level.Info(d.config.Logger).Log("msg", "The desk refused a request", "reason", why.reason, "operator", operatorOf(r).name, "address", addressOf(r))
 }
 
