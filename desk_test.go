@@ -209,11 +209,11 @@ func TestDeskStopsInTheMiddle(t *testing.T) {
 		defer close(ended)
 		_, _, _ = d.send(http.MethodPost, d.desk+"/api/free", "ada", fmt.Sprintf(`{"plan":%q}`, plan))
 	}()
-	for i := range 2000 {
+	for i := range 6000 {
 		if content, _ := os.ReadFile(d.journal); strings.Contains(string(content), `"intent"`) {
 			break
 		}
-		if i == 1999 {
+		if i == 5999 {
 			t.Fatal("no intent")
 		}
 		time.Sleep(5 * time.Millisecond)

@@ -186,6 +186,16 @@ func TestAccess(t *testing.T) {
 		{name: "admin", user: "ada", password: password, role: "admin"},
 		{name: "without a role", user: "noa", password: password},
 	})
+	b.open(1)
+	for name, button := range map[string]bool{"vera": false, "kim": true, "ada": true} {
+		_, _, text := b.ask(b.client, identity{user: name, password: password}, endpoints[2], requestOf{}, "")
+		if strings.Contains(text, `action="plan"`) != button {
+			t.Errorf("%s: the button is wrong", name)
+		}
+	}
+	if _, header, _ := b.ask(b.client, identity{user: "vera", password: password}, endpoints[0], requestOf{}, ""); header.Get("Location") != "sessions" {
+		t.Errorf("a reverse proxy with a path cannot redirect to %q", header.Get("Location"))
+	}
 	for _, who := range []identity{{user: "kim", password: "wrong"}, {user: "nobody", password: password}, {user: "kim:" + password, password: password}, {user: "KIM", password: password}} {
 		if status, _, _ := b.ask(b.client, who, endpoints[7], requestsOf["program"], `LAB\anna0`); status != http.StatusUnauthorized {
 			t.Errorf("%+v: %d", who, status)
@@ -297,6 +307,7 @@ func TestFilesChangeWhileRunning(t *testing.T) {
 		status int // with the password of an operator
 		nobody int // without one
 	}{
+		{"certificates required, on an open connection", write("web.yml", withoutUsers+"  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"), http.StatusForbidden, http.StatusForbidden},
 		{"users deleted", write("web.yml", withoutUsers), dead, dead},
 		{"users emptied", write("web.yml", withoutUsers+"basic_auth_users: {}\n"), dead, dead},
 		{"certificates requested", write("web.yml", withoutUsers+"  client_auth_type: RequestClientCert\n"), dead, dead},
@@ -337,7 +348,7 @@ func TestFilesChangeWhileRunning(t *testing.T) {
 		if status, text := b.carryOut("kim", plan); status != change.status {
 			t.Errorf("%s: the plan: %d %s", change.name, status, text)
 		}
-		if strings.HasPrefix(change.name, "certificates") || strings.HasPrefix(change.name, "any") {
+		if strings.HasPrefix(change.name, "certificates requested") || strings.HasPrefix(change.name, "any") {
 			certified := b.clientWith(&anyCertificate)
 			for _, who := range []identity{{}, {user: "ada", password: password}} {
 				if status, _, text := b.ask(certified, who, endpoints[1], requestOf{}, ""); status != dead {

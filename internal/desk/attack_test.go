@@ -116,6 +116,23 @@ func TestBecameServiceAccount(t *testing.T) {
 	}
 }
 
+// TestNotRecorded checks that nothing ends that cannot be recorded.
+func TestNotRecorded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, passwords(t))
+	u := b.open(1)[0]
+	plan := b.makePlan("ada", userField(u)+`,"all":true`)
+	b.journal.full.Store(true)
+	status, text := b.carryOut("ada", plan)
+	if status != http.StatusServiceUnavailable || b.server.Requests().Deletes > 0 || b.counters()["refused_total not_recorded"] != 1 {
+		t.Errorf("%d, %d sessions ended: %s", status, b.server.Requests().Deletes, text)
+	}
+	checkSentence(t, errorIn(text))
+	if !strings.Contains(b.log.String(), "no space left") || strings.Contains(text, "no space left") {
+		t.Error("the log does not tell why, or the response does")
+	}
+}
+
 // TestSessionOfAnotherUser checks that a planned session is left alone that now belongs to
 // another user.
 func TestSessionOfAnotherUser(t *testing.T) {

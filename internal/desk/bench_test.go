@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -26,6 +27,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,7 +69,7 @@ type bench struct {
 	clock   *qliktest.Clock
 	site    *benchSite
 	desk    *desk.Desk
-	journal *journal.Journal
+	journal *benchJournal
 	earlier *httptest.Server // the desk before a restart
 	log     *record
 
@@ -119,6 +121,20 @@ func (s *benchSite) EndSession(ctx context.Context, snapshot *headroom.Snapshot,
 	return s.Site.EndSession(ctx, snapshot, id)
 }
 
+// benchJournal is a journal that a test can make fail after it was checked.
+type benchJournal struct {
+	*journal.Journal
+
+	full atomic.Bool
+}
+
+func (j *benchJournal) Begin(intent journal.Intent, allow func([]journal.Recent) error) (string, error) {
+	if j.full.Load() {
+		return "", errors.New("no space left on device")
+	}
+	return j.Journal.Begin(intent, allow)
+}
+
 // set changes the site.
 func (s *benchSite) set(change func(*benchSite)) {
 	s.mu.Lock()
@@ -167,11 +183,12 @@ func newBench(t *testing.T, settings string) *bench {
 	b.web = b.authority.serverSettings(b) + settings
 	b.webFile, b.rolesFile, b.stopFile, b.journalFile = b.file("web.yml", b.web), b.file("roles.yml", rolesOfBench), filepath.Join(b.folder, "stop"), filepath.Join(b.folder, "journal")
 	logger := log.NewLogfmtLogger(b.log)
-	var err error
-	if b.journal, err = journal.Open(journal.Config{Path: b.journalFile, Now: b.clock.Now, Logger: logger}); err != nil {
+	opened, err := journal.Open(journal.Config{Path: b.journalFile, Now: b.clock.Now, Logger: logger})
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = b.journal.Close() })
+	b.journal = &benchJournal{Journal: opened}
+	t.Cleanup(func() { _ = opened.Close() })
 	external, err := url.Parse(externalURL)
 	if err != nil {
 		t.Fatal(err)
@@ -265,7 +282,7 @@ func (b *bench) serve(pages http.Handler, external *url.URL) {
 		running.Wait()
 	})
 	var addresses [][]string
-	for range 1000 {
+	for range 6000 {
 		if addresses = listeningLine.FindAllStringSubmatch(b.log.String(), -1); len(addresses) == 2 {
 			break
 		}
