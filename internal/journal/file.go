@@ -181,7 +181,7 @@ func (j *Journal) rotate(now time.Time) error {
 	} else {
 		_ = level.Info(j.config.Logger).Log("msg", "Journal renamed", "file", target)
 	}
-	return j.repair()
+	return j.ready()
 }
 
 // load reads the file and, if necessary, its predecessors, and settles what is open.
@@ -231,7 +231,7 @@ func (j *Journal) settle(incomplete *torn, open map[string]OpenIntent) error {
 	}
 	if incomplete != nil {
 		_ = level.Warn(j.config.Logger).Log("msg", "The last line of the journal is incomplete, as after a power failure; a line of kind torn replaces it",
-			"file", j.config.Path, "bytes", incomplete.Bytes)
+			"file", j.config.Path, "bytes", incomplete.Bytes, "text", incomplete.Text[:min(len(incomplete.Text), 1000)])
 		lines = append(lines, &line{Kind: kindTorn, Torn: incomplete})
 	}
 	for _, id := range slices.Sorted(maps.Keys(open)) {
