@@ -24,20 +24,20 @@ func Freed(freed bool, windows []string, works, now time.Time) map[string]string
 	case 0:
 	case 1:
 		english = append(english, fmt.Sprintf("Your open window%s keeps working.", on("on", windows)))
-		french = append(french, fmt.Sprintf("Votre fenêtre ouverte%s continue de fonctionner.", on("sur", windows)))
+		french = append(french, fmt.Sprintf("Votre fenêtre ouverte%s reste utilisable.", on("sur", windows)))
 		german = append(german, fmt.Sprintf("Ihr offenes Fenster%s läuft weiter.", on("auf", windows)))
 	default:
 		english = append(english, fmt.Sprintf("The windows that you used last%s keep working.", on("on", windows)))
-		french = append(french, fmt.Sprintf("Les fenêtres que vous avez utilisées en dernier%s continuent de fonctionner.", on("sur", windows)))
+		french = append(french, fmt.Sprintf("Les fenêtres que vous avez utilisées en dernier%s restent utilisables.", on("sur", windows)))
 		german = append(german, fmt.Sprintf("Die Fenster, die Sie zuletzt benutzt haben%s, laufen weiter.", on("auf", windows)))
 	}
 	clock := works.In(now.Location()).Add(59 * time.Second).Format("15:04")
 	first := len(windows) == 0 // there is no other window
 	switch {
 	case works.IsZero() && first:
-		english = append(english, "Please try to log in in five minutes, and call again if it fails.")
-		french = append(french, "Essayez de vous connecter dans cinq minutes, et rappelez si cela ne marche pas.")
-		german = append(german, "Bitte versuchen Sie in fünf Minuten, sich anzumelden, und rufen Sie wieder an, wenn es nicht geht.")
+		english = append(english, "Please try again in five minutes, and call again if it fails.")
+		french = append(french, "Réessayez dans cinq minutes, et rappelez si cela ne marche pas.")
+		german = append(german, "Bitte versuchen Sie es in fünf Minuten noch einmal, und rufen Sie wieder an, wenn es nicht geht.")
 	case works.IsZero():
 		english = append(english, "Please try to open a new one in five minutes, and call again if it fails.")
 		french = append(french, "Essayez d'en ouvrir une nouvelle dans cinq minutes, et rappelez si cela ne marche pas.")

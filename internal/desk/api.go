@@ -27,7 +27,7 @@ func decode(r *http.Request, into any) *refusal {
 	}
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
-	if decoder.Decode(into) != nil || decoder.Decode(new(any)) != io.EOF { //nolint:errorlint // never wrapped
+	if decoder.Decode(into) != nil || decoder.Decode(new(any)) != io.EOF {
 		return &refusal{http.StatusBadRequest, badRequest, "The body is not one JSON object with the documented fields."}
 	}
 	return nil

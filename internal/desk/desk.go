@@ -45,6 +45,7 @@ type Config struct {
 
 // Sites are the sites of the exporter.
 type Sites interface {
+	// Names returns the names of the sites.
 	Names() []string
 	// Use returns the site with a name. If there is only one site, its name may be "". The
 	// caller must call done when it no longer uses the site.
@@ -60,12 +61,16 @@ type Site struct {
 
 // Journal records what ends.
 type Journal interface {
+	// Begin records what is about to end, unless allow returns an error. Nothing may end
+	// before it returns.
 	Begin(intent journal.Intent, allow func([]journal.Recent) error) (id string, err error)
+	// Finish records what happened.
 	Finish(id string, result journal.Result) error
 	// Check returns an error if nothing could be recorded now.
 	Check() error
 	// Recent returns the endings of the last hour.
 	Recent() []journal.Recent
+	// Entries returns the number of lines.
 	Entries() int
 }
 

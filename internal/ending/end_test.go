@@ -46,6 +46,7 @@ func (m *meanwhile) EndSession(ctx context.Context, snapshot *headroom.Snapshot,
 // sessions with a slot, on devices 0 to 4, last used 9, 8, 7, 6, and 0 minutes ago, and a
 // sixth one that was refused.
 func TestEnd(t *testing.T) {
+	t.Parallel()
 	choose := func(keep int) ending.Selection { return ending.Selection{Rule: ending.Chosen, Keep: keep, Whole: true} }
 	careful := ending.Selection{Rule: ending.Careful, Whole: true}
 	gentle := ending.Selection{}
