@@ -267,7 +267,11 @@ func TestLimit(t *testing.T) {
 
 func TestOneWriter(t *testing.T) {
 	b := newBench(t)
-	if _, err := Open(b.config); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d writes to", os.Getpid())) {
+	want := fmt.Sprintf("process %d writes to", os.Getpid())
+	if os.PathSeparator != '/' { // Windows lets nobody read a locked file
+		want = "process"
+	}
+	if _, err := Open(b.config); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the second Open returned %v", err)
 	}
 }
