@@ -19,14 +19,17 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
@@ -82,7 +85,7 @@ func startDesk(t *testing.T) *counter {
 		users = append(users, crewMember(i))
 	}
 	c.site = startSite(t, "desk", qliktest.Config{
-		Users: people(append(users, "anna", "ben", "carl", "dora", "emil")...), VirtualProxies: []qliktest.VirtualProxy{{}, {Prefix: "sales"}, {Prefix: "portal"}},
+		Users: people(append(users, "anna", "ben", "carl", "dora", "emil", "fred")...), VirtualProxies: []qliktest.VirtualProxy{{}, {Prefix: "sales"}, {Prefix: "portal"}},
 		CoolingTime: 5 * time.Minute, Now: c.clock.Now,
 	}, "--desk.listen-address="+c.address, "--desk.web.config.file="+path("web.yml"), "--desk.roles-file="+path("roles.yml"), "--desk.journal-file="+c.journal)
 	return c
@@ -230,7 +233,7 @@ const (
 	loaded   = `document.readyState !== "complete" ? "loading" : `
 	heading  = loaded + `document.querySelector("main h2").textContent`
 	button   = loaded + `document.querySelector("button.main").textContent`
-	happened = loaded + `document.querySelector("[role=status] h2").textContent.slice(0, "1 session ended.".length)`
+	happened = loaded + `document.querySelector("[role=status] h2").textContent.split(/\d\d:/)[0]`
 	english  = `document.querySelector(".tell q[lang=en]").textContent`
 	// reachable is how high the main button is, if it is on the first screen.
 	reachable = `(r => r.bottom <= innerHeight && scrollY === 0 ? r.height : "out of sight")(document.querySelector("button.main").getBoundingClientRect())`
@@ -274,7 +277,7 @@ func (c *counter) freeSlot(t *testing.T, b *tab, id string) (said, tell string) 
 	b.shows(t, "End 1 session")
 	b.screen(t, "desk-"+id+"-plan")
 	b.tap(t, "button.main", &taps)
-	b.expect(t, "what happened", happened, "1 session ended.")
+	b.expect(t, "what happened", happened, "1 session ended. A new window works from ")
 	said, tell = b.text(t, heading), b.text(t, english)
 	took := since(begin)
 	b.screen(t, "desk-"+id+"-freed")
@@ -313,18 +316,26 @@ func TestDesk(t *testing.T) { //nolint:tparallel // its parts follow each other
 	c := startDesk(t)
 	windows := []window{{"sales", 24 * time.Minute}, {"", 18 * time.Minute}, {"portal", 3 * time.Minute}, {"", 2 * time.Minute}, {"sales", 0}}
 	sessions := make(map[string][]qliktest.Session)
-	for _, id := range []string{"anna", "ben", "carl"} {
+	for _, id := range []string{"anna", "ben", "carl", "fred"} {
 		sessions[id] = c.open(t, id, windows...)
 	}
 	sessions["dora"] = c.open(t, "dora", window{}, window{}, window{}, window{"sales", 0}, window{})
 	sessions["emil"] = c.open(t, "emil", window{}, window{}, window{}, window{"sales", 0}, window{}, window{"portal", 0})
 	c.measure(t)
 
-	b := c.phoneOf(t, "kim")
+	var promised time.Time
 	t.Run("with JavaScript", func(t *testing.T) {
+		b := c.phoneOf(t, "kim")
 		said, tell := c.freeSlot(t, b, "anna")
 		c.expectEnded(t, "anna", sessions["anna"])
 		t.Logf("the page says: %s\nand on the phone: %s", said, tell)
+		goesOn := b.text(t, `document.querySelector("[role=status] p").textContent`)
+		expect(t, goesOn == "4 windows keep working: /sales, /, /portal", "the page says which windows go on", goesOn)
+		promised = clockOf(t, tell)
+		expect(t, strings.Contains(said, promised.Format("15:04 MST")), "the page says the same time as the person on the phone", said)
+		b.do(t, "loading the page again", chromedp.Reload())
+		b.expect(t, "what the second request gets", heading, "Nothing more was ended")
+		c.expectEnded(t, "anna", sessions["anna"])
 	})
 	t.Run("without JavaScript", func(t *testing.T) {
 		b := c.phoneOf(t, "kim")
@@ -335,32 +346,93 @@ func TestDesk(t *testing.T) { //nolint:tparallel // its parts follow each other
 	t.Run("looks", func(t *testing.T) {
 		b := openBrowser(t, chromedp.IgnoreCertErrors)
 		b.operate(t, "ada")
-		user := func(id string) {
-			t.Helper()
-			b.open(t, "https://"+c.address+"/sessions/user?user="+url.QueryEscape(directory+`\`+id))
-			b.expect(t, "the button", button, "Free a slot")
-		}
-		user("carl")
+		b.openUser(t, c, "carl")
 		b.lookEverywhere(t, "desk-user", axe)
 		b.click(t, "button.main")
 		b.expect(t, "the button", button, "End 1 session")
 		b.lookEverywhere(t, "desk-plan", axe)
+		b.enter(t, "input[name=ticket]", "INC 4711")
 		b.click(t, "button.main")
-		b.expect(t, "what happened", happened, "1 session ended.")
+		b.expect(t, "what happened", happened, "1 session ended. A new window works from ")
 		b.lookEverywhere(t, "desk-freed", axe)
 		c.expectEnded(t, "carl", sessions["carl"])
 
-		user("dora")
+		b.openUser(t, c, "dora")
 		b.click(t, "button.main")
 		b.expect(t, "what is said", heading, "Nothing was ended")
+		b.expect(t, "what a screen reader hears first", `document.activeElement.textContent`, "Nothing was ended")
 		b.lookEverywhere(t, "desk-refused", axe)
+		b.click(t, "a.next")
+		b.expect(t, "where the link leads", `document.querySelector("h1").textContent`, `LAB\dora`)
 
-		user("emil")
+		b.openUser(t, c, "emil")
 		b.click(t, "button.main")
-		b.expect(t, "the button", button, "End 1 session")
+		b.expect(t, "the button", button, "End 1 refused session")
 		b.lookEverywhere(t, "desk-plan-refused", axe)
 		b.click(t, "button.main")
-		b.expect(t, "what happened", happened, "1 session ended.")
+		b.expect(t, "what happened", happened, "1 refused session ended. No slot became free. One becomes free by itself by ")
+		tell := b.text(t, english)
+		expect(t, strings.HasPrefix(tell, "I could not free a slot."), "nobody on the phone hears of a free slot", tell)
 		b.lookEverywhere(t, "desk-freed-refused", axe)
+		c.expectEnded(t, "emil", slices.Concat(sessions["emil"][5:], sessions["emil"][:5]))
 	})
+	t.Run("keyboard", func(t *testing.T) {
+		b := openBrowser(t, chromedp.IgnoreCertErrors)
+		b.operate(t, "kim")
+		b.openUser(t, c, "fred")
+		b.do(t, "going to the button", chromedp.Focus(chromedp.CSS("button.main")))
+		b.press(t, kb.Enter)
+		b.expect(t, "the button", button, "End 1 session")
+		b.press(t, kb.Tab, kb.Tab, "4711", kb.Tab)
+		b.expect(t, "what comes after the way back and the ticket", `document.activeElement.textContent`, "End 1 session")
+		b.press(t, kb.Enter)
+		b.expect(t, "what happened", happened, "1 session ended. A new window works from ")
+		b.expect(t, "what a screen reader hears first", `document.activeElement === document.querySelector("main h2")`, "true")
+		c.expectEnded(t, "fred", sessions["fred"])
+	})
+	t.Run("viewer", func(t *testing.T) {
+		b := openBrowser(t, chromedp.IgnoreCertErrors)
+		b.operate(t, "vic")
+		b.open(t, "https://"+c.address+"/sessions/user?user=LAB%5Cdora")
+		b.expect(t, "the user", loaded+`document.querySelector("h1").textContent`, `LAB\dora`)
+		buttons := b.text(t, `document.querySelectorAll("button.main").length`)
+		expect(t, buttons == "0", "who may only look sees no button", buttons)
+	})
+	t.Run("the time on the phone", func(t *testing.T) { // last, because it moves the clock of the site
+		for _, test := range []struct {
+			at    time.Time
+			works bool
+		}{{promised.Add(-2 * time.Minute), false}, {promised, true}} {
+			c.clock.Set(test.at)
+			session := c.login(t, "anna", 7)
+			expect(t, session.Granted == test.works, fmt.Sprintf("a new window works at %s: %t", test.at.Format(time.TimeOnly), test.works), session.Granted)
+			c.Logout(session.ID)
+		}
+		c.clock.Follow()
+	})
+}
+
+// openUser opens the page of a user on the desk.
+func (b *tab) openUser(t *testing.T, c *counter, id string) {
+	t.Helper()
+	b.open(t, "https://"+c.address+"/sessions/user?user="+url.QueryEscape(directory+`\`+id))
+	b.expect(t, "the button", button, "Free a slot")
+}
+
+// clockOf returns the time in the sentence for the phone.
+func clockOf(t *testing.T, sentence string) time.Time {
+	t.Helper()
+	clock := regexp.MustCompile(`from (\d\d:\d\d) on`).FindStringSubmatch(sentence)
+	if clock == nil {
+		t.Fatalf("no time in: %s", sentence)
+	}
+	now := time.Now()
+	at, err := time.ParseInLocation("2006-01-02 15:04", now.Format(time.DateOnly)+" "+clock[1], time.Local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at.Before(now) {
+		at = at.AddDate(0, 0, 1) // after midnight
+	}
+	return at
 }

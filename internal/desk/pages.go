@@ -40,8 +40,10 @@ type lineView struct{ Place, Node, Text, Why string }
 // freedView is the data of freed.html.
 type freedView struct {
 	Name, Back, Verdict string
+	Done                bool // a slot becomes free
 	Works               string
-	Windows             []string // virtual proxies of the windows that go on
+	GoesOn              string   // how many windows do
+	Windows             []string // their virtual proxies
 	Ended, Other        []lineView
 	Phrases             []phrase
 }
@@ -50,7 +52,7 @@ type freedView struct {
 type phrase struct{ Language, Name, Text string }
 
 // refusedView is the data of refused.html.
-type refusedView struct{ Name, Back, Text string }
+type refusedView struct{ Name, Back, Title, Text string }
 
 // planPage serves the page with a plan and the button that carries it out.
 func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
@@ -76,9 +78,10 @@ func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
 	now := d.config.Now()
 	v := planView{
 		User: plan.User, Name: text.Visible(plan.User), Site: plan.Site, Back: userURL(plan.User, plan.Site), Plan: plan.Plan,
-		Button: "End " + text.Count(len(plan.Ends), "session"), Works: worksText(plan.plan.WorksAt, plan.at, now), Chooses: who.role == admin,
+		OnlyRefused: !slices.ContainsFunc(plan.Ends, func(s answer.Slot) bool { return s.HoldsSlot }), Chooses: who.role == admin,
 	}
-	v.OnlyRefused = !slices.ContainsFunc(plan.Ends, func(s answer.Slot) bool { return s.HoldsSlot })
+	v.Button = "End " + text.Count(len(plan.Ends), sessionNoun(v.OnlyRefused))
+	v.Works = worksText(plan.plan.WorksAt, plan.at, now, v.OnlyRefused)
 	v.Ends, v.Keeps = linesOf(plan.plan.Ending(), now), linesOf(plan.plan.Staying(), now)
 	for keep := range len(plan.plan.Sessions) {
 		if keep > 0 {
@@ -96,11 +99,21 @@ func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now, outcome := d.config.Now(), freed.outcome
+	windows, works := outcome.Windows(), outcome.WorksAt()
 	v := freedView{
-		Name: text.Visible(freed.User), Back: userURL(freed.User, freed.Site),
-		Verdict: text.Count(len(freed.Ended), "session") + " ended.", Works: worksText(outcome.WorksAt(), outcome.After.Time, now),
-		Windows: visible(outcome.Windows()),
+		Name: text.Visible(freed.User), Back: userURL(freed.User, freed.Site), Done: freed.freesSlot(),
+		Verdict: "Nothing was ended.", Works: worksText(works, outcome.After.Time, now, freed.waits()),
+		GoesOn: text.Count(len(windows), "window") + " keep working", Windows: visible(windows),
 		Phrases: []phrase{{answer.English, "English", freed.Say[answer.English]}, {answer.French, "français", freed.Say[answer.French]}, {answer.German, "Deutsch", freed.Say[answer.German]}},
+	}
+	if len(freed.Ended) > 0 {
+		v.Verdict = text.Count(len(freed.Ended), sessionNoun(!freed.freesSlot())) + " ended."
+	}
+	if freed.waits() && works.After(outcome.After.Time) {
+		v.Verdict += " No slot became free."
+	}
+	if len(windows) == 1 {
+		v.GoesOn = "1 window keeps working"
 	}
 	for _, result := range outcome.Results {
 		lines := linesOf([]ending.PlannedSession{result.PlannedSession}, now)
@@ -124,7 +137,10 @@ func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
 // refusedPage serves the page about a refusal, which leads back to the user.
 func (d *Desk) refusedPage(w http.ResponseWriter, r *http.Request, user, site string, why *refusal) {
 	d.count(r, why)
-	v := refusedView{Text: why.text, Back: "../sessions"}
+	v := refusedView{Title: "Nothing was ended", Text: why.text}
+	if why.reason == planUsed {
+		v.Title = "Nothing more was ended" // the button was pressed twice, or the page loaded again
+	}
 	if known, ok := sessions.ParseUser(user); ok {
 		v.Name, v.Back = text.Visible(known.String()), userURL(known.String(), site)
 	}
@@ -151,16 +167,28 @@ func userURL(user, site string) string {
 	return "user?" + values.Encode()
 }
 
-// worksText says when a new window works.
-func worksText(works, read, now time.Time) string {
+// worksText says when a new window works. It does by itself if no slot was freed for it.
+func worksText(works, read, now time.Time, byItself bool) string {
 	switch {
 	case works.IsZero():
 		return "It is unknown when a new window works."
 	case !works.After(read):
 		return "A new window works now."
-	default:
-		return "A new window works from " + text.Coming(works, now) + " on."
 	}
+	// As in the sentence for the phone, the time is rounded up to a minute.
+	at := works.In(now.Location()).Add(59*time.Second).Format("15:04 MST") + " (" + text.In(works, now) + ")."
+	if byItself {
+		return "One becomes free by itself by " + at
+	}
+	return "A new window works from " + at
+}
+
+// sessionNoun is what a session is called that ends.
+func sessionNoun(refused bool) string {
+	if refused {
+		return "refused session"
+	}
+	return "session"
 }
 
 func linesOf(all []ending.PlannedSession, now time.Time) []lineView {
