@@ -85,7 +85,7 @@ func startDesk(t *testing.T) *counter {
 		users = append(users, crewMember(i))
 	}
 	c.site = startSite(t, "desk", qliktest.Config{
-		Users: people(append(users, "anna", "ben", "carl", "dora", "emil", "fred")...), VirtualProxies: []qliktest.VirtualProxy{{}, {Prefix: "sales"}, {Prefix: "portal"}},
+		Users: people(append(users, "anna", "ben", "carl", "dora", "emil", "fred", "gina")...), VirtualProxies: []qliktest.VirtualProxy{{}, {Prefix: "sales"}, {Prefix: "portal"}},
 		CoolingTime: 5 * time.Minute, Now: c.clock.Now,
 	}, "--desk.listen-address="+c.address, "--desk.web.config.file="+path("web.yml"), "--desk.roles-file="+path("roles.yml"), "--desk.journal-file="+c.journal)
 	return c
@@ -190,7 +190,7 @@ func (c *counter) alert(t *testing.T, id string) (address string) {
 	link := "https://" + c.address + "/sessions/user?user=" + url.QueryEscape(directory+`\`+id)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
-			fmt.Fprintf(w, `<!doctype html><link rel="icon" href="data:,"><meta name="viewport" content="width=device-width"><p><a href="%s">All slots of %s are taken</a>`,
+			_, _ = fmt.Fprintf(w, `<!doctype html><link rel="icon" href="data:,"><meta name="viewport" content="width=device-width"><p><a href="%s">All slots of %s are taken</a>`,
 				html.EscapeString(link), html.EscapeString(id))
 		}
 	}))
@@ -316,7 +316,7 @@ func TestDesk(t *testing.T) { //nolint:tparallel // its parts follow each other
 	c := startDesk(t)
 	windows := []window{{"sales", 24 * time.Minute}, {"", 18 * time.Minute}, {"portal", 3 * time.Minute}, {"", 2 * time.Minute}, {"sales", 0}}
 	sessions := make(map[string][]qliktest.Session)
-	for _, id := range []string{"anna", "ben", "carl", "fred"} {
+	for _, id := range []string{"anna", "ben", "carl", "fred", "gina"} {
 		sessions[id] = c.open(t, id, windows...)
 	}
 	sessions["dora"] = c.open(t, "dora", window{}, window{}, window{}, window{"sales", 0}, window{})
@@ -334,7 +334,7 @@ func TestDesk(t *testing.T) { //nolint:tparallel // its parts follow each other
 		promised = clockOf(t, tell)
 		expect(t, strings.Contains(said, promised.Format("15:04 MST")), "the page says the same time as the person on the phone", said)
 		b.do(t, "loading the page again", chromedp.Reload())
-		b.expect(t, "what the second request gets", heading, "Nothing more was ended")
+		b.expect(t, "what the second request gets", happened, "1 session ended. A new window works from ")
 		c.expectEnded(t, "anna", sessions["anna"])
 	})
 	t.Run("without JavaScript", func(t *testing.T) {
@@ -389,6 +389,17 @@ func TestDesk(t *testing.T) { //nolint:tparallel // its parts follow each other
 		b.expect(t, "what happened", happened, "1 session ended. A new window works from ")
 		b.expect(t, "what a screen reader hears first", `document.activeElement === document.querySelector("main h2")`, "true")
 		c.expectEnded(t, "fred", sessions["fred"])
+	})
+	t.Run("two taps on one button", func(t *testing.T) {
+		b := c.phoneOf(t, "kim")
+		b.openUser(t, c, "gina")
+		b.click(t, "button.main")
+		b.expect(t, "the button", button, "End 1 session")
+		c.SetProxyLatency("qlik1", 500*time.Millisecond) // time for the second tap
+		b.do(t, "tapping twice", chromedp.Evaluate[chromedp.Void](`for (const after of [0, 200]) setTimeout(() => document.querySelector("button.main").click(), after); undefined`))
+		b.expect(t, "what happened", happened, "1 session ended. A new window works from ")
+		c.expectEnded(t, "gina", sessions["gina"])
+		c.SetProxyLatency("qlik1", 0)
 	})
 	t.Run("viewer", func(t *testing.T) {
 		b := openBrowser(t, chromedp.IgnoreCertErrors)

@@ -40,12 +40,15 @@ type lineView struct{ Place, Node, Text, Why string }
 // freedView is the data of freed.html.
 type freedView struct {
 	Name, Back, Verdict string
-	Done                bool // a slot becomes free
-	Works               string
+	Done                bool     // a slot becomes free
+	Works               string   // as of now, when the page is shown
 	GoesOn              string   // how many windows do
 	Windows             []string // their virtual proxies
 	Ended, Other        []lineView
 	Phrases             []phrase
+
+	works, read time.Time
+	waits       bool
 }
 
 // phrase is a sentence for the user on the phone.
@@ -93,23 +96,36 @@ func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
 
 // freePage carries out a plan and serves the page about it.
 func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
-	freed, err := d.free(r.Context(), operatorOf(r), r.PostFormValue("plan"), r.PostFormValue("ticket"), addressOf(r))
+	who, plan := operatorOf(r), r.PostFormValue("plan")
+	v, err := d.shown.once(r.Context(), who.name+"\n"+plan, func() (*freedView, *refusal) {
+		freed, err := d.free(r.Context(), who, plan, r.PostFormValue("ticket"), addressOf(r))
+		if err != nil {
+			return nil, err
+		}
+		return newFreedView(freed, d.config.Now()), nil
+	})
 	if err != nil {
 		d.refusedPage(w, r, r.PostFormValue("user"), r.PostFormValue("site"), err)
 		return
 	}
-	now, outcome := d.config.Now(), freed.outcome
-	windows, works := outcome.Windows(), outcome.WorksAt()
-	v := freedView{
-		Name: text.Visible(freed.User), Back: userURL(freed.User, freed.Site), Done: freed.freesSlot(),
-		Verdict: "Nothing was ended.", Works: worksText(works, outcome.After.Time, now, freed.waits()),
+	again := *v
+	again.Works = worksText(v.works, v.read, d.config.Now(), v.waits)
+	d.render(w, "freed.html", again, http.StatusOK)
+}
+
+func newFreedView(freed *freed, now time.Time) *freedView {
+	outcome := freed.outcome
+	windows := outcome.Windows()
+	v := &freedView{
+		Name: text.Visible(freed.User), Back: userURL(freed.User, freed.Site), Done: freed.freesSlot(), Verdict: "Nothing was ended.",
 		GoesOn: text.Count(len(windows), "window") + " keep working", Windows: visible(windows),
 		Phrases: []phrase{{answer.English, "English", freed.Say[answer.English]}, {answer.French, "français", freed.Say[answer.French]}, {answer.German, "Deutsch", freed.Say[answer.German]}},
+		works:   outcome.WorksAt(), read: outcome.After.Time, waits: freed.waits(),
 	}
 	if len(freed.Ended) > 0 {
-		v.Verdict = text.Count(len(freed.Ended), sessionNoun(!freed.freesSlot())) + " ended."
+		v.Verdict = text.Count(len(freed.Ended), sessionNoun(!v.Done)) + " ended."
 	}
-	if freed.waits() && works.After(outcome.After.Time) {
+	if v.waits && v.works.After(v.read) {
 		v.Verdict += " No slot became free."
 	}
 	if len(windows) == 1 {
@@ -131,7 +147,7 @@ func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
 		}
 		v.Other = append(v.Other, lines...)
 	}
-	d.render(w, "freed.html", v, http.StatusOK)
+	return v
 }
 
 // refusedPage serves the page about a refusal, which leads back to the user.
@@ -139,7 +155,7 @@ func (d *Desk) refusedPage(w http.ResponseWriter, r *http.Request, user, site st
 	d.count(r, why)
 	v := refusedView{Title: "Nothing was ended", Text: why.text}
 	if why.reason == planUsed {
-		v.Title = "Nothing more was ended" // the button was pressed twice, or the page loaded again
+		v.Title = "Nothing more was ended" // the page about it is no longer known
 	}
 	if known, ok := sessions.ParseUser(user); ok {
 		v.Name, v.Back = text.Visible(known.String()), userURL(known.String(), site)
