@@ -33,7 +33,7 @@ func newExecutions(now func() time.Time) *executions {
 
 // once runs an execution, unless one with this key is running or has run. It returns the
 // result of that one then. What was refused may run again.
-func (e *executions) once(ctx context.Context, key string, run func() (*freedView, *refusal)) (*freedView, *refusal) {
+func (e *executions) once(ctx context.Context, key string, run func(context.Context) (*freedView, *refusal)) (*freedView, *refusal) {
 	x := &execution{ended: make(chan struct{}), why: tooBusy()}
 	if before := e.add(key, x); before != nil {
 		select {
@@ -44,7 +44,7 @@ func (e *executions) once(ctx context.Context, key string, run func() (*freedVie
 		}
 	}
 	defer close(x.ended)
-	x.view, x.why = run()
+	x.view, x.why = run(ctx)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if x.at = e.now(); x.why != nil {

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"testing"
@@ -13,10 +14,11 @@ import (
 func TestOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all, runs := newExecutions(time.Now), 0
-		carryOut := func() (*freedView, *refusal) {
+		var why *refusal
+		carryOut := func(context.Context) (*freedView, *refusal) {
 			runs++
 			time.Sleep(time.Second)
-			return &freedView{Verdict: "1 session ended."}, nil
+			return &freedView{Verdict: "1 session ended."}, why
 		}
 		var both sync.WaitGroup
 		for range 2 {
@@ -37,9 +39,8 @@ func TestOnce(t *testing.T) {
 		if _, _ = all.once(t.Context(), "plan", carryOut); runs != 2 || len(all.known) != 1 {
 			t.Errorf("an old result is still known: %d runs", runs)
 		}
-		_, err := all.once(t.Context(), "refused", func() (*freedView, *refusal) {
-			return nil, &refusal{http.StatusForbidden, planExpired, "The plan has expired. Make a new one."}
-		})
+		why = &refusal{http.StatusForbidden, planExpired, "The plan has expired. Make a new one."}
+		_, err := all.once(t.Context(), "refused", carryOut)
 		if err == nil || err.reason != planExpired || len(all.known) != 1 {
 			t.Errorf("got the error %v, and %d known results", err, len(all.known))
 		}

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"html/template"
 	"net/http"
@@ -97,8 +98,8 @@ func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
 // freePage carries out a plan and serves the page about it.
 func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
 	who, plan := operatorOf(r), r.PostFormValue("plan")
-	v, err := d.shown.once(r.Context(), who.name+"\n"+plan, func() (*freedView, *refusal) {
-		freed, err := d.free(r.Context(), who, plan, r.PostFormValue("ticket"), addressOf(r))
+	v, err := d.shown.once(r.Context(), who.name+"\n"+plan, func(ctx context.Context) (*freedView, *refusal) {
+		freed, err := d.free(ctx, who, plan, r.PostFormValue("ticket"), addressOf(r))
 		if err != nil {
 			return nil, err
 		}
