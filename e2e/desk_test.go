@@ -365,6 +365,17 @@ func TestDesk(t *testing.T) { //nolint:tparallel // its parts follow each other
 		b.click(t, "a.next")
 		b.expect(t, "where the link leads", `document.querySelector("h1").textContent`, `LAB\dora`)
 
+		// An administrator may end what is in use.
+		b.openUser(t, c, "dora")
+		b.click(t, "button.main")
+		b.expect(t, "the least that may be chosen", loaded+`document.querySelector("select[name=keep]").value`, "4")
+		b.click(t, "form.choose button")
+		b.expect(t, "the button", button, "End 1 session")
+		b.enter(t, "select[name=keep]", "the last active 2")
+		b.click(t, "form.choose button")
+		b.expect(t, "the button", button, "End 3 sessions")
+		b.lookEverywhere(t, "desk-plan-chosen", axe)
+
 		b.openUser(t, c, "emil")
 		b.click(t, "button.main")
 		b.expect(t, "the button", button, "End 1 refused session")

@@ -31,8 +31,13 @@ type planView struct {
 	Ends, Keeps      []lineView
 	Works            string // when a new window works
 	OnlyRefused      bool   // no slot becomes free
-	Chooses          bool   // the operator may choose what ends
-	Choices          []int  // numbers of sessions to keep
+	Choose           *choice
+}
+
+// choice is what an operator chooses from who may choose what ends; nil for others.
+type choice struct {
+	User, Site string
+	Keep       []int // numbers of sessions to keep; the first one is the default
 }
 
 // lineView is a session.
@@ -56,7 +61,10 @@ type freedView struct {
 type phrase struct{ Language, Name, Text string }
 
 // refusedView is the data of refused.html.
-type refusedView struct{ Name, Back, Title, Text string }
+type refusedView struct {
+	Name, Back, Title, Text string
+	Choose                  *choice
+}
 
 // planPage serves the page with a plan and the button that carries it out.
 func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
@@ -82,16 +90,12 @@ func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
 	now := d.config.Now()
 	v := planView{
 		User: plan.User, Name: text.Visible(plan.User), Site: plan.Site, Back: userURL(plan.User, plan.Site), Plan: plan.Plan,
-		OnlyRefused: !slices.ContainsFunc(plan.Ends, func(s answer.Slot) bool { return s.HoldsSlot }), Chooses: who.role == admin,
+		OnlyRefused: !slices.ContainsFunc(plan.Ends, func(s answer.Slot) bool { return s.HoldsSlot }),
 	}
 	v.Button = "End " + text.Count(len(plan.Ends), sessionNoun(v.OnlyRefused))
 	v.Works = worksText(plan.plan.WorksAt, plan.at, now, v.OnlyRefused)
 	v.Ends, v.Keeps = linesOf(plan.plan.Ending(), now), linesOf(plan.plan.Staying(), now)
-	for keep := range len(plan.plan.Sessions) {
-		if keep > 0 {
-			v.Choices = append(v.Choices, keep)
-		}
-	}
+	v.Choose = newChoice(who, plan.User, plan.Site, len(plan.plan.Sessions))
 	d.render(w, "plan.html", v, http.StatusOK)
 }
 
@@ -160,8 +164,28 @@ func (d *Desk) refusedPage(w http.ResponseWriter, r *http.Request, user, site st
 	}
 	if known, ok := sessions.ParseUser(user); ok {
 		v.Name, v.Back = text.Visible(known.String()), userURL(known.String(), site)
+		if why.reason == nothingToEnd {
+			v.Choose = newChoice(operatorOf(r), known.String(), site, usualLimit)
+		}
 	}
 	d.render(w, "refused.html", v, why.status)
+}
+
+// usualLimit is how many sessions a user has at the limit. It is the number of those to
+// choose from if theirs is not known.
+const usualLimit = 5
+
+// newChoice returns the choice about a number of sessions. The default ends as few as
+// possible.
+func newChoice(who operator, user, site string, sessions int) *choice {
+	if who.role < admin {
+		return nil
+	}
+	c := &choice{User: user, Site: site}
+	for keep := sessions - 1; keep > 0; keep-- {
+		c.Keep = append(c.Keep, keep)
+	}
+	return c
 }
 
 func (d *Desk) render(w http.ResponseWriter, name string, view any, status int) {
