@@ -79,6 +79,7 @@ type Desk struct {
 	config  Config
 	access  *access
 	plans   *plans
+	shown   *executions // on pages
 	metrics *metrics
 	handler http.Handler
 	busy    chan struct{} // has room for the plans and executions in progress
@@ -94,7 +95,7 @@ func New(config Config) (*Desk, error) {
 	}
 	d := &Desk{
 		config: config, access: newAccess(config.WebConfigFile, config.RolesFile, config.Now),
-		plans: newPlans(config.Now), metrics: newMetrics(config.Journal), busy: make(chan struct{}, maxAtOnce),
+		plans: newPlans(config.Now), shown: newExecutions(config.Now), metrics: newMetrics(config.Journal), busy: make(chan struct{}, maxAtOnce),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", http.RedirectHandler("sessions", http.StatusSeeOther))
