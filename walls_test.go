@@ -1,9 +1,11 @@
 package main
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/scanner"
 	"go/token"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -113,4 +115,97 @@ func stringsAndComments(content []byte) map[int]string {
 		default: // code
 		}
 	}
+}
+
+// canEnd lists the packages through which sessions end. Package qlik only defines the
+// request.
+var canEnd = []string{module + "internal/desk", module + "internal/ending", module + "internal/journal", module + "internal/cli", module + "internal/serve"}
+
+// TestExporterPortEndsNothing checks that nothing which the port of the exporter serves can
+// reach the request that ends a session: neither its packages nor anything that they import
+// mention it, and only the file of the desk passes on something that can end sessions.
+func TestExporterPortEndsNothing(t *testing.T) {
+	seen := make(map[string]bool)
+	var visit func(folder string)
+	visit = func(folder string) {
+		if seen[folder] {
+			return
+		}
+		seen[folder] = true
+		for _, path := range sources(t, folder) {
+			file := parse(t, path)
+			if folder != "qlik" {
+				mentionsNoEnd(t, path, file)
+			}
+			for _, spec := range file.Imports {
+				imported, _ := strconv.Unquote(spec.Path.Value)
+				if slices.Contains(canEnd, imported) {
+					t.Errorf("%s imports %s", path, imported)
+				} else if within, ok := strings.CutPrefix(imported, module); ok {
+					visit(within)
+				}
+			}
+		}
+	}
+	visit("internal/server")
+	visit("internal/page")
+	if !seen["qlik"] || !seen["internal/sessions"] {
+		t.Errorf("only %v were seen", seen)
+	}
+	for _, path := range sources(t, "internal/serve") {
+		if filepath.Base(path) == "desk.go" {
+			continue
+		}
+		file := parse(t, path)
+		mentionsNoEnd(t, path, file)
+		for _, spec := range file.Imports {
+			if imported, _ := strconv.Unquote(spec.Path.Value); imported != module+"internal/cli" && imported != module+"internal/desk" && slices.Contains(canEnd, imported) {
+				t.Errorf("%s imports %s", path, imported)
+			}
+		}
+		ast.Inspect(file, func(node ast.Node) bool {
+			selector, _ := node.(*ast.SelectorExpr)
+			if selector == nil {
+				return true
+			}
+			of, _ := selector.X.(*ast.Ident)
+			switch name := selector.Sel.Name; {
+			case of == nil:
+			case of.Name == "site" && name != "Exporter" && name != "Page":
+				t.Errorf("%s: site.%s can end sessions", path, name)
+			case of.Name == "desk" && name != "Check":
+				t.Errorf("%s: desk.%s belongs into desk.go", path, name)
+			}
+			return true
+		})
+	}
+}
+
+func parse(t *testing.T, path string) *ast.File {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// mentionsNoEnd checks that code can neither call nor require what ends sessions. Package
+// reflect and templates call methods by their names.
+func mentionsNoEnd(t *testing.T, path string, file *ast.File) {
+	t.Helper()
+	forbidden := []string{"EndSession", "MethodDelete", "deskSites"}
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.Ident:
+			if slices.Contains(forbidden, node.Name) {
+				t.Errorf("%s mentions %s", path, node.Name)
+			}
+		case *ast.BasicLit:
+			if node.Kind == token.STRING && (strings.Contains(node.Value, "EndSession") || strings.Contains(node.Value, http.MethodDelete)) {
+				t.Errorf("%s mentions %s", path, node.Value)
+			}
+		}
+		return true
+	})
 }

@@ -31,16 +31,16 @@ func newExecutions(now func() time.Time) *executions {
 	return &executions{now: now, known: make(map[string]*execution)}
 }
 
-// once runs an execution, unless one with this key is running or has run. It returns the
-// result of that one then. What was refused may run again.
-func (e *executions) once(ctx context.Context, key string, run func(context.Context) (*freedView, *refusal)) (*freedView, *refusal) {
+// once runs an execution, unless one with this key is running or has run. Then it returns the
+// result of that one, and again is true. What was refused may run again.
+func (e *executions) once(ctx context.Context, key string, run func(context.Context) (*freedView, *refusal)) (_ *freedView, again bool, _ *refusal) {
 	x := &execution{ended: make(chan struct{}), why: tooBusy()}
 	if before := e.add(key, x); before != nil {
 		select {
 		case <-before.ended:
-			return before.view, before.why
+			return before.view, true, before.why
 		case <-ctx.Done():
-			return nil, tooBusy()
+			return nil, true, tooBusy()
 		}
 	}
 	defer close(x.ended)
@@ -50,7 +50,7 @@ func (e *executions) once(ctx context.Context, key string, run func(context.Cont
 	if x.at = e.now(); x.why != nil {
 		delete(e.known, key)
 	}
-	return x.view, x.why
+	return x.view, false, x.why
 }
 
 // add adds an execution, or returns the one with this key.

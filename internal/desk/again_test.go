@@ -23,7 +23,7 @@ func TestOnce(t *testing.T) {
 		var both sync.WaitGroup
 		for range 2 {
 			both.Go(func() {
-				if view, err := all.once(t.Context(), "plan", carryOut); err != nil || view.Verdict != "1 session ended." {
+				if view, _, err := all.once(t.Context(), "plan", carryOut); err != nil || view.Verdict != "1 session ended." {
 					t.Errorf("got %v and the error %v", view, err)
 				}
 			})
@@ -32,15 +32,15 @@ func TestOnce(t *testing.T) {
 		if runs != 1 {
 			t.Errorf("it ran %d times", runs)
 		}
-		if _, _ = all.once(t.Context(), "plan", carryOut); runs != 1 {
+		if _, again, _ := all.once(t.Context(), "plan", carryOut); runs != 1 || !again {
 			t.Error("it ran again when the page was loaded again")
 		}
 		time.Sleep(shownAgain + time.Second)
-		if _, _ = all.once(t.Context(), "plan", carryOut); runs != 2 || len(all.known) != 1 {
+		if _, again, _ := all.once(t.Context(), "plan", carryOut); again || runs != 2 || len(all.known) != 1 {
 			t.Errorf("an old result is still known: %d runs", runs)
 		}
 		why = &refusal{http.StatusForbidden, planExpired, "The plan has expired. Make a new one."}
-		_, err := all.once(t.Context(), "refused", carryOut)
+		_, _, err := all.once(t.Context(), "refused", carryOut)
 		if err == nil || err.reason != planExpired || len(all.known) != 1 {
 			t.Errorf("got the error %v, and %d known results", err, len(all.known))
 		}

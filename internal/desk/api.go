@@ -2,6 +2,7 @@ package desk
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -27,10 +28,30 @@ func decode(r *http.Request, into any) *refusal {
 	}
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
-	if decoder.Decode(into) != nil || decoder.Decode(new(any)) != io.EOF {
-		return &refusal{http.StatusBadRequest, badRequest, "The body is not one JSON object with the documented fields."}
+	const text = "The body is not one JSON object with the documented fields."
+	if err := decoder.Decode(into); err != nil {
+		return unreadable(err, text)
+	}
+	if err := decoder.Decode(new(any)); err != io.EOF {
+		return unreadable(err, text)
 	}
 	return nil
+}
+
+// readForm reads the body of a request of a page.
+func readForm(r *http.Request) *refusal {
+	if err := r.ParseForm(); err != nil {
+		return unreadable(err, "The body is not a form.")
+	}
+	return nil
+}
+
+// unreadable is the refusal of a body that cannot be read.
+func unreadable(err error, text string) *refusal {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return &refusal{http.StatusRequestEntityTooLarge, badRequest, "The body is too long."}
+	}
+	return &refusal{http.StatusBadRequest, badRequest, text}
 }
 
 // servePlan serves POST /api/plan.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,11 +85,14 @@ type Desk struct {
 	handler http.Handler
 	busy    chan struct{} // has room for the plans and executions in progress
 
+	closing context.Context //nolint:containedctx // of all plans and executions
+	cancel  context.CancelFunc
+
 	mu       sync.Mutex // guards notReady
 	notReady string     // the reason that was logged last; "" while the desk is ready
 }
 
-// New returns the desk. Its files must have passed Check.
+// New returns the desk. Its files must have passed Check. The caller must Close it.
 func New(config Config) (*Desk, error) {
 	if config.Now == nil {
 		config.Now = time.Now
@@ -98,7 +102,10 @@ func New(config Config) (*Desk, error) {
 		plans: newPlans(config.Now), shown: newExecutions(config.Now), metrics: newMetrics(config.Journal), busy: make(chan struct{}, maxAtOnce),
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", http.RedirectHandler("sessions", http.StatusSeeOther))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "sessions") // relative, so that it works behind any reverse proxy
+		w.WriteHeader(http.StatusSeeOther)
+	})
 	mux.Handle("GET /sessions", config.Pages)
 	mux.Handle("GET /sessions/", config.Pages)
 	mux.Handle("GET /api/users", config.Pages)
@@ -108,16 +115,27 @@ func New(config Config) (*Desk, error) {
 	mux.HandleFunc("POST /sessions/plan", d.planPage)
 	mux.HandleFunc("POST /sessions/free", d.freePage)
 	origins := http.NewCrossOriginProtection()
-	if config.ExternalURL != nil {
-		if err := origins.AddTrustedOrigin(config.ExternalURL.Scheme + "://" + config.ExternalURL.Host); err != nil {
+	// Who controls the network controls every page without TLS.
+	if external := config.ExternalURL; external != nil && external.Scheme == "https" {
+		if err := origins.AddTrustedOrigin("https://" + strings.ToLower(strings.TrimSuffix(external.Host, ":443"))); err != nil {
 			return nil, err
 		}
 	}
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, &refusal{http.StatusForbidden, foreignOrigin, "The request comes from a page of another origin."})
 	}))
+	d.closing, d.cancel = context.WithCancel(context.Background()) //nolint:forbidigo // Close cancels it
 	d.handler = headers(d.ready(d.identified(origins.Handler(mux))))
 	return d, nil
+}
+
+// Close cancels the plans and executions in progress and waits for them, so that the journal
+// has their results. Later ones are refused.
+func (d *Desk) Close() {
+	d.cancel()
+	for range cap(d.busy) {
+		d.busy <- struct{}{}
+	}
 }
 
 // ServeHTTP implements http.Handler.
@@ -134,7 +152,7 @@ func (d *Desk) ready(next http.Handler) http.Handler {
 		}
 		d.logReady(err)
 		if err != nil {
-			d.fail(w, r, &refusal{http.StatusServiceUnavailable, notReady, "The desk does not work now. The log of the exporter says why."})
+			d.fail(w, r, &refusal{http.StatusServiceUnavailable, notReady, "The desk does not work now; the log of the exporter says why."})
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), filesKey{}, files)))
@@ -172,11 +190,12 @@ func (d *Desk) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		files, _ := r.Context().Value(filesKey{}).(*files)
 		who := d.access.operator(r, files)
+		r = r.WithContext(context.WithValue(r.Context(), operatorKey{}, who))
 		if who.role == nobody {
-			d.fail(w, r, &refusal{http.StatusForbidden, noRole, "You have no role on this desk. Ask its administrator for one."})
+			d.fail(w, r, &refusal{http.StatusForbidden, noRole, "You have no role on this desk; its administrator can give you one."})
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), operatorKey{}, who)))
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -220,12 +239,19 @@ func (d *Desk) site(name string) (site Site, named string, done func(), err *ref
 	return site, name, done, nil
 }
 
-// begin waits until the operator's plan or execution may begin.
-func (d *Desk) begin(ctx context.Context) (done func(), err error) {
+// begin waits until a plan or an execution may begin. Its context also ends with the desk.
+func (d *Desk) begin(ctx context.Context) (_ context.Context, done func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(d.closing, cancel)
+	end := func() {
+		stop()
+		cancel()
+	}
 	select {
 	case d.busy <- struct{}{}:
-		return func() { <-d.busy }, nil
+		return ctx, func() { end(); <-d.busy }, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		end()
+		return nil, nil, ctx.Err()
 	}
 }

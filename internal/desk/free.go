@@ -82,7 +82,7 @@ func (d *Desk) plan(ctx context.Context, who operator, a *ask) (*planned, *refus
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, planTimeout)
 	defer cancel()
-	done, err := d.begin(ctx)
+	ctx, done, err := d.begin(ctx)
 	if err != nil {
 		return nil, tooBusy()
 	}
@@ -107,7 +107,7 @@ func (d *Desk) plan(ctx context.Context, who operator, a *ask) (*planned, *refus
 }
 
 func tooBusy() *refusal {
-	return &refusal{http.StatusServiceUnavailable, notReady, "The desk is busy. Try again in a few seconds."}
+	return &refusal{http.StatusServiceUnavailable, notReady, "The desk is busy; try again in a few seconds."}
 }
 
 // chooses reports whether the operator chooses what ends.
@@ -145,7 +145,7 @@ func refusePlan(plan *ending.Plan, row *sessions.Row, snapshot *headroom.Snapsho
 	case len(plan.Sessions) == 0:
 		return nothing("%s has no sessions.", name)
 	case plan.Unlicensed != "":
-		return nothing("Nothing to end: %s", plan.Unlicensed.Advice())
+		return nothing("Nothing to end: Qlik refused %s because of a missing license, and ending sessions does not help.", name)
 	case !plan.Wait.IsZero():
 		return nothing("Nothing to end: a slot becomes free by itself by %s, and ending a session would bring none sooner.", text.Coming(plan.Wait, snapshot.Time))
 	case !a.chooses() && row.EffectiveHeadroom > 1:
@@ -213,7 +213,7 @@ func (d *Desk) free(ctx context.Context, who operator, plan, ticket, address str
 	// The client may leave. What has begun must be recorded.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freeTimeout)
 	defer cancel()
-	done, busy := d.begin(ctx)
+	ctx, done, busy := d.begin(ctx)
 	if busy != nil {
 		return nil, tooBusy()
 	}
@@ -261,7 +261,7 @@ func (d *Desk) refuseFree(err error) *refusal {
 		return &refusal{http.StatusConflict, incomplete, "Nothing was ended, because no node of the site answers."}
 	}
 	_ = level.Error(d.config.Logger).Log("msg", "The desk could not end sessions", "err", err)
-	return &refusal{http.StatusServiceUnavailable, notRecorded, "Nothing was ended, because it could not be recorded. The log of the exporter says why."}
+	return &refusal{http.StatusServiceUnavailable, notRecorded, "Nothing was ended, because it could not be recorded; the log of the exporter says why."}
 }
 
 // refuseNothing returns the refusal if nothing could be ended because of the state of the site.

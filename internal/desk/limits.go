@@ -52,7 +52,7 @@ func left(recent []journal.Recent, operator, site, user string) (n int, limit st
 // limitReached is the refusal if more sessions would end than may end now.
 func limitReached(n int, limit string) *refusal {
 	return &refusal{http.StatusConflict, overLimit, fmt.Sprintf(
-		"The desk ends at most %s within an hour; %s may end now. An administrator can use the command sessions end.", limit, more(n))}
+		"The desk ends at most %s within an hour, and %s may end now; an administrator can use the command sessions end.", limit, more(n))}
 }
 
 func more(n int) string {

@@ -68,6 +68,10 @@ type refusedView struct {
 
 // planPage serves the page with a plan and the button that carries it out.
 func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
+	if err := readForm(r); err != nil {
+		d.refusedPage(w, r, "", "", err)
+		return
+	}
 	a := &ask{User: r.PostFormValue("user"), Site: r.PostFormValue("site")}
 	switch keep := r.PostFormValue("keep"); keep {
 	case "":
@@ -101,8 +105,12 @@ func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
 
 // freePage carries out a plan and serves the page about it.
 func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
+	if err := readForm(r); err != nil {
+		d.refusedPage(w, r, "", "", err)
+		return
+	}
 	who, plan := operatorOf(r), r.PostFormValue("plan")
-	v, err := d.shown.once(r.Context(), who.name+"\n"+plan, func(ctx context.Context) (*freedView, *refusal) {
+	v, again, err := d.shown.once(r.Context(), who.name+"\n"+plan, func(ctx context.Context) (*freedView, *refusal) {
 		freed, err := d.free(ctx, who, plan, r.PostFormValue("ticket"), addressOf(r))
 		if err != nil {
 			return nil, err
@@ -113,9 +121,13 @@ func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
 		d.refusedPage(w, r, r.PostFormValue("user"), r.PostFormValue("site"), err)
 		return
 	}
-	again := *v
-	again.Works = worksText(v.works, v.read, d.config.Now(), v.waits)
-	d.render(w, "freed.html", again, http.StatusOK)
+	shown, status := *v, http.StatusOK
+	shown.Works = worksText(v.works, v.read, d.config.Now(), v.waits)
+	if again { // nothing more was ended
+		d.count(r, errPlanUsed)
+		status = errPlanUsed.status
+	}
+	d.render(w, "freed.html", shown, status)
 }
 
 func newFreedView(freed *freed, now time.Time) *freedView {

@@ -22,6 +22,8 @@ const (
 	maxPlans = 1000
 )
 
+var errPlanUsed = &refusal{http.StatusForbidden, planUsed, "The plan was used already; make a new one."}
+
 // promise is what the text of a plan says. It has no session ids.
 type promise struct {
 	ID       string            `json:"id"`
@@ -78,18 +80,18 @@ func (p *plans) take(text, operator string) (waiting, *refusal) {
 	signature, wrong := base64.RawURLEncoding.DecodeString(second)
 	var of promise
 	if err != nil || wrong != nil || !hmac.Equal(signature, p.sign(payload)) || json.Unmarshal(payload, &of) != nil {
-		return waiting{}, &refusal{http.StatusForbidden, planInvalid, "The plan is not one of this desk, or older than its start. Make a new one."}
+		return waiting{}, &refusal{http.StatusForbidden, planInvalid, "The plan is not one of this desk, or it is older than the last start; make a new one."}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known, found := p.known[of.ID]
 	switch {
 	case of.Operator != operator:
-		return waiting{}, &refusal{http.StatusForbidden, planOfAnother, "The plan is that of another operator. Make a new one."}
+		return waiting{}, &refusal{http.StatusForbidden, planOfAnother, "The plan is that of another operator; make a new one."}
 	case !p.now().Before(of.Expires):
-		return waiting{}, &refusal{http.StatusForbidden, planExpired, "The plan has expired. Make a new one."}
+		return waiting{}, &refusal{http.StatusForbidden, planExpired, "The plan has expired; make a new one."}
 	case !found:
-		return waiting{}, &refusal{http.StatusForbidden, planUsed, "The plan was used already. Make a new one."}
+		return waiting{}, errPlanUsed
 	}
 	delete(p.known, of.ID)
 	return known, nil

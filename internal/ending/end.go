@@ -163,6 +163,8 @@ func (p *Plan) stillEnds(planned *PlannedSession, again *Plan, i int, now *headr
 		return StaysNeverEnded
 	case planned.Refused && current.HoldsSlot && !p.selection.all():
 		return StaysGranted
+	case planned.Refused && !current.Refused && !p.selection.all():
+		return StaysUndecided // Qlik may have granted it a slot
 	case planned.Refused:
 		return ""
 	case p.selection.Whole && !now.Complete():
@@ -173,6 +175,10 @@ func (p *Plan) stillEnds(planned *PlannedSession, again *Plan, i int, now *headr
 		return StaysIdleUnknown
 	case current.LastActivity.After(planned.LastActivity):
 		return StaysUsed
+	case p.selection.Rule == Careful && !now.IdleKnown(IdleTime):
+		return StaysIdleDoubtful
+	case p.selection.Rule == Chosen && current.Stays == StaysRecent:
+		return StaysRecent // sessions to keep have ended
 	case p.selection.Rule != Chosen && !slices.ContainsFunc(again.Sessions, isMoreRecent):
 		return StaysRecent // the sessions that were active later have ended
 	default:

@@ -29,7 +29,7 @@ func (e *Exporter) openDesk(set *sites.Set, responses *server.Responses, logger 
 	if err != nil {
 		return nil, nil, &config.Error{Flag: "desk.journal-file", Err: err}
 	}
-	closeDesk = func() {
+	closeJournal := func() {
 		if err := record.Close(); err != nil {
 			_ = level.Error(logger).Log("msg", "Closing the journal failed", "err", err)
 		}
@@ -42,8 +42,12 @@ func (e *Exporter) openDesk(set *sites.Set, responses *server.Responses, logger 
 		Journal: record, ExternalURL: e.Flags.ExternalURL, Sites: deskSites{set}, Pages: page.New(pages), Logger: logger,
 	})
 	if err != nil {
-		closeDesk()
+		closeJournal()
 		return nil, nil, named(err)
+	}
+	closeDesk = func() {
+		opened.Close()
+		closeJournal()
 	}
 	return &server.Desk{Handler: opened, Web: flags.Web(), Metrics: opened}, closeDesk, nil
 }

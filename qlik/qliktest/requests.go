@@ -12,6 +12,8 @@ import (
 type Requests struct {
 	// SessionLists are requests for session lists. OtherProxy are all other requests to proxies.
 	SessionLists, OtherProxy int
+	// Deletes are requests with the method DELETE to any service.
+	Deletes int
 	// Repository are requests to repositories, by path in lower case, such as "/qrs/about".
 	Repository map[string]int
 	// ProxyConnections and RepositoryConnections are accepted connections. Each starts with a TLS handshake.
@@ -19,7 +21,7 @@ type Requests struct {
 }
 
 type requestCounts struct {
-	sessionLists, otherProxy                atomic.Int64
+	sessionLists, otherProxy, deletes       atomic.Int64
 	proxyConnections, repositoryConnections atomic.Int64
 
 	mu         sync.Mutex
@@ -27,6 +29,7 @@ type requestCounts struct {
 }
 
 func (c *requestCounts) countProxy(r *http.Request) {
+	c.countMethod(r)
 	path, found := parseProxyPath(r.URL.EscapedPath())
 	if found && r.Method == http.MethodGet && path.isList() {
 		c.sessionLists.Add(1)
@@ -35,7 +38,14 @@ func (c *requestCounts) countProxy(r *http.Request) {
 	c.otherProxy.Add(1)
 }
 
+func (c *requestCounts) countMethod(r *http.Request) {
+	if r.Method == http.MethodDelete {
+		c.deletes.Add(1)
+	}
+}
+
 func (c *requestCounts) countRepository(r *http.Request) {
+	c.countMethod(r)
 	path := strings.ToLower(r.URL.Path)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,6 +61,7 @@ func (s *Site) Requests() Requests {
 	r := Requests{
 		SessionLists:          int(c.sessionLists.Load()),
 		OtherProxy:            int(c.otherProxy.Load()),
+		Deletes:               int(c.deletes.Load()),
 		ProxyConnections:      int(c.proxyConnections.Load()),
 		RepositoryConnections: int(c.repositoryConnections.Load()),
 		Repository:            map[string]int{},
