@@ -64,10 +64,13 @@ func (p *plans) add(of promise, plan *ending.Plan) (signed string, expires time.
 	for _, session := range plan.Ending() {
 		of.Sessions = append(of.Sessions, session.ID.Key())
 	}
+	kept := *plan
+	kept.Sessions = plan.Ending() // nobody needs the ids of the others
+	time.AfterFunc(planTime, p.forgetExpired)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forget(maxPlans - 1)
-	p.known[of.ID] = waiting{of, plan}
+	p.known[of.ID] = waiting{of, &kept}
 	p.order = append(p.order, of.ID)
 	payload, _ := json.Marshal(of) // texts and numbers cannot fail
 	return encode(payload) + "." + encode(p.sign(payload)), of.Expires
@@ -95,6 +98,13 @@ func (p *plans) take(text, operator string) (waiting, *refusal) {
 	}
 	delete(p.known, of.ID)
 	return known, nil
+}
+
+// forgetExpired forgets expired plans, so that no session id stays in memory for longer.
+func (p *plans) forgetExpired() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(maxPlans)
 }
 
 // forget forgets expired plans, and the oldest of more than a number. The caller holds the

@@ -72,15 +72,24 @@ func Open(config Config) (_ *Journal, err error) {
 	return j, nil
 }
 
+// CheckFolder returns an error if there is no folder for a journal.
+func CheckFolder(path string) error {
+	folder := filepath.Dir(path)
+	if info, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the folder %s does not exist: create it, and let only the account of the exporter write to it", folder)
+	} else if err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", folder)
+	}
+	return nil
+}
+
 // lock locks a file beside the journal. A lock of the journal itself would keep others
 // from reading it on Windows.
 func lock(path string) (*flock.Flock, error) {
-	folder := filepath.Dir(path)
-	if info, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the folder %s does not exist: create it, and let only the account of the exporter write to it", folder)
-	} else if err == nil && !info.IsDir() {
-		return nil, fmt.Errorf("%s is not a folder", folder)
+	if err := CheckFolder(path); err != nil {
+		return nil, err
 	}
+	folder := filepath.Dir(path)
 	l := flock.New(path + ".lock")
 	locked, err := l.TryLock()
 	switch {
