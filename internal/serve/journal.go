@@ -27,11 +27,8 @@ type deskJournal struct {
 	closed bool
 }
 
-// openJournal opens a journal. It returns an error if the path is wrong.
+// openJournal opens a journal. It returns an error if the exporter may not write there.
 func openJournal(config journal.Config) (*deskJournal, error) {
-	if err := journal.CheckFolder(config.Path); err != nil {
-		return nil, err
-	}
 	j := &deskJournal{config: config}
 	if err := j.open(); errors.Is(err, fs.ErrPermission) {
 		return nil, err

@@ -14,15 +14,11 @@ import (
 )
 
 // TestJournalLater checks that the desk records nothing, and works again by itself, if its
-// journal cannot be opened at the start. A wrong path is an error at once.
+// journal cannot be opened at the start.
 func TestJournalLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		config := journal.Config{Path: filepath.Join(dir, "missing", "desk.jsonl"), Logger: log.NewNopLogger()}
-		if _, err := openJournal(config); err == nil || !strings.Contains(err.Error(), "missing") {
-			t.Errorf("a folder that does not exist: %v", err)
-		}
-		config.Path = filepath.Join(dir, "desk.jsonl")
+		config := journal.Config{Path: filepath.Join(dir, "desk.jsonl"), Logger: log.NewNopLogger()}
 		if err := os.WriteFile(config.Path, []byte("a file of another program\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
