@@ -170,10 +170,13 @@ func (b *tab) withoutScripts(t *testing.T) {
 	b.do(t, "switching JavaScript off", command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
 }
 
+// colors chooses light or dark colors. Nothing moves from one to the other, so that no check
+// sees a color in between.
 func (b *tab) colors(t *testing.T, scheme string) {
 	t.Helper()
-	b.do(t, "choosing colors", command(emulation.SetEmulatedMedia,
-		emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
+	b.do(t, "choosing colors", command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
+	}))
 }
 
 // allowClipboard lets the page read the clipboard. Users would have to allow
