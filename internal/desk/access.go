@@ -1,10 +1,12 @@
 package desk
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -138,8 +140,13 @@ func loadRoles(path string) (map[string]role, error) {
 		Helpdesk []string `yaml:"helpdesk"`
 		Admin    []string `yaml:"admin"`
 	}
-	if err := yaml.UnmarshalStrict(content, &lists); err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	decoder.SetStrict(true)
+	if err := decoder.Decode(&lists); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: %s", path, strings.Join(strings.Fields(err.Error()), " "))
+	}
+	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: has several documents; write one without ---", path)
 	}
 	roles := make(map[string]role)
 	for of, names := range map[role][]string{viewer: lists.Viewer, helpdesk: lists.Helpdesk, admin: lists.Admin} {

@@ -87,6 +87,7 @@ type Desk struct {
 
 	closing context.Context //nolint:containedctx // of all plans and executions
 	cancel  context.CancelFunc
+	closed  sync.Once
 
 	mu       sync.Mutex // guards notReady
 	notReady string     // the reason that was logged last; "" while the desk is ready
@@ -132,10 +133,12 @@ func New(config Config) (*Desk, error) {
 // Close cancels the plans and executions in progress and waits for them, so that the journal
 // has their results. Later ones are refused.
 func (d *Desk) Close() {
-	d.cancel()
-	for range cap(d.busy) {
-		d.busy <- struct{}{}
-	}
+	d.closed.Do(func() {
+		d.cancel()
+		for range cap(d.busy) {
+			d.busy <- struct{}{}
+		}
+	})
 }
 
 // ServeHTTP implements http.Handler.

@@ -87,6 +87,16 @@ func TestEnd(t *testing.T) {
 			"0 left: a node does not answer, 5 ended",
 		},
 		{
+			"rows unknown", careful,
+			func(s *qliktest.Site, _ func(int) string) { s.SetRepositoryFault("qlik1", qliktest.ServerError) },
+			"0 left: its last activity is unknown, 5 left: the data is not sufficient for a decision",
+		},
+		{
+			"kept ones gone", choose(4),
+			func(s *qliktest.Site, id func(int) string) { s.Logout(id(2)) },
+			"0 left: it is one of the most recently active sessions, 5 ended",
+		},
+		{
 			"its node fails", careful,
 			func(s *qliktest.Site, _ func(int) string) { s.SetProxyFault("qlik1", qliktest.ServerError) },
 			"0 left: a node does not answer, 5 left: a node does not answer",

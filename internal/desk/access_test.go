@@ -1,0 +1,105 @@
+package desk
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestRoles checks which files of roles are accepted, and that the error of another one names
+// the file and the mistake in one line.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, content, want string }{
+		{"all", "viewer: [user:vera]\nhelpdesk: [user:kim, 'cert:Service Desk']\nadmin: [user:ada]\n", "cert:Service Desk=helpdesk user:ada=admin user:kim=helpdesk user:vera=viewer"},
+		{"one", "helpdesk:\n- user:kim\n", "user:kim=helpdesk"},
+		{"a byte order mark and Windows lines", "\ufeffhelpdesk:\r\n- user:kim\r\n", "user:kim=helpdesk"},
+		{"a colon in the name", "helpdesk: ['user:a:b']\n", "user:a:b=helpdesk"},
+		{"a password and a certificate", "viewer: [user:kim]\nadmin: [cert:kim]\n", "cert:kim=admin user:kim=viewer"},
+		{"empty", "", "error: names nobody"},
+		{"only comments", "# helpdesk: [user:kim]\n", "error: names nobody"},
+		{"empty lists", "viewer: []\nhelpdesk:\nadmin: []\n", "error: names nobody"},
+		{"an unknown role", "helpdesk: [user:kim]\nroot: [user:eve]\n", "error: field root not found"},
+		{"a role in capitals", "Admin: [user:kim]\n", "error: field Admin not found"},
+		{"a role twice", "admin: [user:kim]\nadmin: [user:eve]\n", "error: already set"},
+		{"two roles", "viewer: [user:kim]\nadmin: [user:kim]\n", "error: two roles"},
+		{"a name twice", "admin: [user:kim, user:kim]\n", "error: two roles"},
+		{"no kind", "admin: [kim]\n", "error: write user:NAME"},
+		{"another kind", "admin: [group:desk]\n", "error: write user:NAME"},
+		{"a kind in capitals", "admin: [User:kim]\n", "error: write user:NAME"},
+		{"no name", "admin: ['user:']\n", "error: write user:NAME"},
+		{"everybody", "admin: ['*']\n", "error: write user:NAME"},
+		{"a map", "admin: {user: kim}\n", "error: cannot unmarshal"},
+		{"a text", "user:kim is admin", "error: cannot unmarshal"},
+		{"broken", "admin: [user:kim\n", "error: yaml"},
+		{"two documents", "viewer: [user:kim]\n---\nadmin: [user:kim]\n", "error: several documents"},
+	} {
+		path := write(t, "roles.yml", test.content)
+		roles, err := loadRoles(path)
+		var got []string
+		for _, name := range slices.Sorted(maps.Keys(roles)) {
+			got = append(got, name+"="+roles[name].String())
+		}
+		mistake, wrong := strings.CutPrefix(test.want, "error: ")
+		switch {
+		case wrong && (err == nil || !strings.Contains(err.Error(), mistake) || !strings.HasPrefix(err.Error(), path) || strings.Contains(err.Error(), "\n")):
+			t.Errorf("%s: got %v, %v", test.name, got, err)
+		case !wrong && (err != nil || strings.Join(got, " ") != test.want):
+			t.Errorf("%s: got %v, %v", test.name, got, err)
+		}
+	}
+	if _, err := loadRoles(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a missing file is accepted")
+	}
+}
+
+// TestWebConfig checks which files of exporter-toolkit protect the desk.
+func TestWebConfig(t *testing.T) {
+	t.Parallel()
+	const (
+		secure = "tls_server_config: {cert_file: cert.pem, key_file: key.pem"
+		users  = "basic_auth_users: {kim: $2a$04$secret}\n"
+		verify = ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem}\n"
+	)
+	roles := write(t, "roles.yml", "helpdesk: [user:kim]\n")
+	for _, test := range []struct{ name, content, wrong string }{
+		{"users", secure + "}\n" + users, ""},
+		{"certificates", secure + verify, ""},
+		{"both", secure + verify + users, ""},
+		{"empty", "", "requires TLS"},
+		{"no TLS", users, "requires TLS"},
+		{"no authentication", secure + "}\n", "requires authentication"},
+		{"no users", secure + "}\nbasic_auth_users: {}\n", "requires authentication"},
+		{"requested", secure + ", client_auth_type: RequestClientCert}\n", "requires authentication"},
+		{"any", secure + ", client_auth_type: RequireAnyClientCert}\n", "requires authentication"},
+		{"if given", secure + ", client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.pem}\n", "requires authentication"},
+		{"in small letters", secure + ", client_auth_type: requireandverifyclientcert}\n", "requires authentication"},
+		{"an unknown key", secure + "}\n" + users + "auth: none\n", "not a valid file"},
+		{"broken", secure + "\n" + users, "not a valid file"},
+	} {
+		err := Check(write(t, "web.yml", test.content), roles)
+		wrong, isFlag := errors.AsType[*FlagError](err)
+		switch {
+		case test.wrong == "" && err != nil, test.wrong != "" && (!isFlag || wrong.Flag != webConfigFlag || !strings.Contains(err.Error(), test.wrong)):
+			t.Errorf("%s: %v", test.name, err)
+		case err != nil && strings.Contains(err.Error(), "secret"):
+			t.Errorf("%s: the error contains a hash: %v", test.name, err)
+		}
+	}
+	if err := Check(write(t, "web.yml", secure+"}\n"+users), write(t, "roles.yml", "")); err == nil || !strings.HasPrefix(err.Error(), "--"+rolesFlag) {
+		t.Errorf("no roles: %v", err)
+	}
+}
