@@ -161,7 +161,7 @@ func refusePlan(plan *ending.Plan, row *sessions.Row, snapshot *headroom.Snapsho
 	case a.chooses():
 		return nothing("Nothing to end: %s has %s.", name, text.Count(len(plan.Sessions), "session"))
 	default:
-		return nothing("Nothing may end: no session of %s but the last active one has been idle for five minutes.", name)
+		return nothing("Nothing may end: apart from the last active one, no session of %s has been idle for five minutes.", name)
 	}
 }
 
