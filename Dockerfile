@@ -25,8 +25,9 @@ RUN V=github.com/prometheus/common/version && \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -o /qlik_exporter -ldflags "-s -w \
       -X $V.Version=${VERSION#v} -X $V.Revision=$REVISION -X $V.Branch=$BRANCH -X $V.BuildDate=$DATE" .
 
-# For the demo, which writes its certificates to a temporary folder.
-RUN mkdir -p /root-of-image && mkdir -m 1777 /root-of-image/tmp
+# The demo writes its certificates to a temporary folder. The desk writes its journal to
+# the other folder: mount a volume there. A new volume takes over the permissions.
+RUN mkdir -p /root-of-image/var/lib && mkdir -m 1777 /root-of-image/tmp /root-of-image/var/lib/qlik_exporter
 
 # The image contains only the program: no shell, no package manager, and no CA
 # certificates, because the program trusts only the root.pem of the Qlik Sense site.

@@ -12,8 +12,6 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kingpin/v2"
-
-	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
 // documents returns all documents about the program, including the forms and
@@ -79,7 +77,7 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 	delete(texts, "CHANGELOG.md") // names things that no longer exist
 
 	t.Run("flags", func(t *testing.T) {
-		everyMatch(t, texts, `--((?:no-)?(?:qlik|user-labels|collector|config|web|log|timeout|audit-log|keep|all|idle-for|dry-run|yes|force|at-least|output|runbook-url|dashboard-url|sessions-url|reached-severity|days|service)(?:[.-][a-z-]+)*)\b`, 100,
+		everyMatch(t, texts, `--((?:no-)?(?:qlik|user-labels|collector|config|web|log|timeout|audit-log|desk|keep|all|idle-for|dry-run|yes|force|at-least|output|runbook-url|dashboard-url|sessions-url|reached-severity|days|service)(?:[.-][a-z-]+)*)\b`, 100,
 			func(_, flag string) string {
 				if flags[flag] || flag == "qlik" || flag == "no-collector" { // --qlik.*, --[no-]collector.NAME
 					return ""
@@ -91,7 +89,7 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 			})
 	})
 	t.Run("commands", func(t *testing.T) {
-		everyMatch(t, texts, `(?m)(?:^ *|[`+"`$>\"]|C:.*\\\\"+`)qlik_exporter(?:\.exe)? ((?:serve|demo|check|sessions|assets|service|help)?(?: (?:history|list|end|install|start|stop|uninstall))?)(?:[^a-z]|$)`, 20,
+		everyMatch(t, texts, `(?m)(?:^ *|[`+"`$>\"]|C:.*\\\\"+`)qlik_exporter(?:\.exe)? ((?:serve|demo|check|sessions|assets|service|desk|help)?(?: (?:history|list|end|verify|install|start|stop|uninstall))?)(?:[^a-z]|$)`, 20,
 			func(_, command string) string {
 				if command == "" || command == "help" || commands[command] || slices.ContainsFunc(slices.Collect(maps.Keys(commands)), func(c string) bool { return strings.HasPrefix(c, command+" ") }) {
 					return ""
@@ -191,8 +189,7 @@ func knownMetrics(t *testing.T) map[string]bool {
 			known[match[1]] = true
 		}
 	}
-	_, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
-	for name := range scrape(t, startExporter(t, flags...)) {
+	for name := range everyMetric(t) {
 		known[name] = true
 	}
 	return known

@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kingpin/v2"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
@@ -102,10 +104,41 @@ func TestMetricReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
-	for name := range scrape(t, startExporter(t, flags...)) {
+	for name := range everyMetric(t) {
 		if strings.HasPrefix(name, "qlik_") && !strings.Contains(string(reference), "| `"+name+"` |") {
 			t.Errorf("docs/metrics.md has no row for %s", name)
 		}
+	}
+}
+
+// everyMetric scrapes an exporter with a password and a desk, which have metrics of their own.
+func everyMetric(t *testing.T) map[string]*dto.MetricFamily {
+	t.Helper()
+	_, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
+	web := filepath.Join(t.TempDir(), "web.yml")
+	if err := os.WriteFile(web, []byte("basic_auth_users: {prometheus: "+webHash+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flags = append(append(flags, "--web.config.file="+web), deskFlags(t, strings.TrimPrefix(flags[0], "--qlik.cert-dir="))...)
+	return scrape(t, strings.Replace(startExporter(t, flags...), "://", "://prometheus:"+webPassword+"@", 1))
+}
+
+// deskFlags returns the flags of a desk with the certificate of the site, whose help desk is
+// user:prometheus.
+func deskFlags(t *testing.T, certificates string) []string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"desk.yml": "tls_server_config: {cert_file: " + strconv.Quote(filepath.Join(certificates, "client.pem")) +
+			", key_file: " + strconv.Quote(filepath.Join(certificates, "client_key.pem")) + "}\nbasic_auth_users: {prometheus: " + webHash + "}\n",
+		"roles.yml": "helpdesk: [\"user:prometheus\"]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return []string{
+		"--desk.listen-address=" + freeAddress(t), "--desk.web.config.file=" + filepath.Join(dir, "desk.yml"),
+		"--desk.roles-file=" + filepath.Join(dir, "roles.yml"), "--desk.journal-file=" + filepath.Join(dir, "desk.jsonl"),
 	}
 }

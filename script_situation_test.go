@@ -80,6 +80,8 @@ func scriptSituation(ts *testscript.TestScript, neg bool, args []string) {
 		switch name, value, _ := strings.Cut(arg, "="); name {
 		case "qmc":
 			config.QMC = map[string]qliktest.QMC{"session": qliktest.QMCOwnSession, "row": qliktest.QMCSecondRow}[value]
+		case "activity":
+			config.Activity = map[string]qliktest.Activity{"start": qliktest.ActivityAtStart}[value]
 		case "services":
 			config.ServiceUser = value
 		case "monitoring":

@@ -38,6 +38,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 	if err := os.WriteFile(slowPassword, []byte("basic_auth_users: {anna: "+strings.Replace(webHash, "$04$", "$14$", 1)+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	withoutDesk := []wrong{{"/nowhere", "has no effect without --desk.listen-address, which turns the desk on"}}
 	onOff := []wrong{{"maybe", `must be true or false, not "maybe"`}}
 	return map[string][]wrong{
 		"qlik.host":                       {{"https://qlik1", `"https://qlik1": write HOST or HOST:PORT`}, {"qlik1:0", `"qlik1:0": write HOST or HOST:PORT`}, {"qlik1,qlik2", "qlik1,qlik2: contains several values; repeat the flag, or give one value per line"}, {"qlik1\u200b", `"qlik1\u200b": write HOST`}},
@@ -74,6 +75,11 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"web.listen-address":              {{"localhost", `"localhost": must be HOST:PORT or :PORT`}, {"127.0.0.1:70000", `"127.0.0.1:70000": must be HOST:PORT or :PORT`}, {"vsock://:x", `"vsock://:x": must be HOST:PORT or :PORT`}, {":9986,:9987", ":9986,:9987: contains several values"}},
 		"web.config.file":                 {{"/nowhere", "open /nowhere: no such file or directory"}, {webConfig, "field cert_fil not found"}, {slowPassword, slowPassword + `: the password of "anna" has bcrypt cost 14; a check would take about 1s; make it again with cost 10 to 12`}},
 		"web.systemd-socket":              {{"maybe", `strconv.ParseBool: parsing "maybe": invalid syntax`}},
+		"desk.listen-address":             {{"localhost", `"localhost": must be HOST:PORT or :PORT`}, {":9987", "is missing; the desk does not start without it"}},
+		"desk.web.config.file":            withoutDesk,
+		"desk.roles-file":                 withoutDesk,
+		"desk.journal-file":               withoutDesk,
+		"desk.stop-file":                  withoutDesk,
 		"timeout-offset":                  {{"-1s", "must be at least 0s, not -1s"}},
 		"log.level":                       {{"loud", `must be one of debug, info, warn, error, not "loud"`}},
 		"log.format":                      {{"xml", `must be one of logfmt, json, not "xml"`}},
@@ -83,6 +89,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 // elsewhere maps invalid values to the setting that the error names instead.
 var elsewhere = map[wrong]string{
 	{"hashed", "is missing; hashed labels require a file with the key for hashing"}: "user-labels.key-file",
+	{":9987", "is missing; the desk does not start without it"}:                     "desk.web.config.file",
 }
 
 // TestWrongSettings checks that serve, all other commands, --config.check, and a reload reject an

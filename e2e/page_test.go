@@ -28,16 +28,25 @@ const seenWithin = 20 * time.Second
 // tab is a tab of a real browser.
 type tab struct{ ctx context.Context }
 
+// intended reports whether a test intends what the browser reports as an error: an exporter
+// that is gone, and a page of the desk that refuses.
+func intended(message *chromedp.ConsoleMessage) bool {
+	refused := strings.Contains(message.Text, "the server responded with a status of 4")
+	return strings.Contains(message.Text, "ERR_CONNECTION_REFUSED") ||
+		refused && (strings.HasSuffix(message.URL, "/sessions/plan") || strings.HasSuffix(message.URL, "/sessions/free"))
+}
+
 // openBrowser starts a browser that ends with the test. The test fails if the
 // browser reports a problem: a script error, or a request of the page that was
 // refused.
-func openBrowser(t *testing.T) *tab {
+func openBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *tab {
 	t.Helper()
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Fatalf("%v; see the top of main_test.go for what these tests need", err)
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium))
+	options = append(options, more...)
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium's sandbox does not work for root
 	}
@@ -56,8 +65,7 @@ func openBrowser(t *testing.T) *tab {
 			if err != nil {
 				return // the browser ends
 			}
-			gone := strings.Contains(message.Text, "ERR_CONNECTION_REFUSED") // intended by a test
-			if message.IsException() || message.Type == chromedp.ConsoleError && !gone {
+			if message.IsException() || message.Type == chromedp.ConsoleError && !intended(&message) {
 				t.Errorf("Chromium: %s", message)
 			}
 		}
@@ -151,10 +159,24 @@ func (b *tab) size(t *testing.T, width, height int64) {
 	b.do(t, "making the window another size", chromedp.EmulateViewport(width, height))
 }
 
+// phone makes the window that of a phone with a touch screen.
+func (b *tab) phone(t *testing.T) {
+	t.Helper()
+	b.do(t, "emulating a phone", chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch))
+}
+
+func (b *tab) withoutScripts(t *testing.T) {
+	t.Helper()
+	b.do(t, "switching JavaScript off", command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+}
+
+// colors chooses light or dark colors. Nothing moves from one to the other, so that no check
+// sees a color in between.
 func (b *tab) colors(t *testing.T, scheme string) {
 	t.Helper()
-	b.do(t, "choosing colors", command(emulation.SetEmulatedMedia,
-		emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
+	b.do(t, "choosing colors", command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
+	}))
 }
 
 // allowClipboard lets the page read the clipboard. Users would have to allow
@@ -367,7 +389,7 @@ func TestPage(t *testing.T) { //nolint:tparallel // its parts follow each other
 	})
 	t.Run("without JavaScript", func(t *testing.T) {
 		b := openBrowser(t)
-		b.do(t, "switching JavaScript off", command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+		b.withoutScripts(t)
 		b.open(t, s.url("/sessions"))
 		b.expect(t, "the number of rows", rows, "7")
 		dead := b.text(t, `document.querySelectorAll("#pause:not([hidden]), .copy:not([hidden])").length`)

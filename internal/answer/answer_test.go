@@ -62,7 +62,7 @@ func TestIdleWords(t *testing.T) {
 		why, say string
 	}{
 		{0, "2 sessions have no recorded activity in the last ten minutes. How often this site records activity is not known yet, so a session may be in use although it looks idle.", "seem not to be in use"},
-		{10 * time.Minute, "2 sessions have no recorded activity in the last ten minutes. This site records activity only about every 10 min, so a session may be in use although it looks idle.", "seem not to be in use"},
+		{10 * time.Minute, "2 sessions have no recorded activity in the last ten minutes. On this site, 10 min can pass before activity is recorded, so a session may be in use although it looks idle.", "seem not to be in use"},
 		{5 * time.Minute, "2 sessions have not been used for ten minutes or more.", "are not in use"},
 	} {
 		q := &Question{User: qlik.NewUser("LAB", "anna"), Now: noon}

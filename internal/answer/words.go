@@ -322,8 +322,12 @@ func (q *Question) because(a *Answer, facts *headroom.Facts, row *sessions.Row, 
 			tell:   logInAt(at),
 		}
 	case headroom.CauseProgram:
+		why := "New sessions start again and again and are not used afterwards: by a program that does not keep its cookie, or a browser that is closed and opened again."
+		if !facts.IdleKnown() {
+			why += " " + activityDoubt(facts.ActivityInterval)
+		}
 		return words{
-			why:    "New sessions start again and again and are not used afterwards: by a program that does not keep its cookie, or a browser that is closed and opened again.",
+			why:    why,
 			advice: "Ask whether a program logs in as this user. It must keep its session cookie, or log out when it is done. A person logs out before closing the browser.",
 			tell: tell("New sessions start with your account again and again and are not used afterwards. Does a program use your account? Or do you close the browser without logging out?",
 				"De nouvelles sessions démarrent sans cesse avec votre compte et ne sont pas utilisées ensuite. Un programme utilise-t-il votre compte ? Ou fermez-vous le navigateur sans vous déconnecter ?",
@@ -476,7 +480,7 @@ func activityDoubt(interval time.Duration) string {
 	if interval == 0 {
 		return "How often this site records activity is not known yet, so a session may be in use although it looks idle."
 	}
-	return fmt.Sprintf("This site records activity only about every %s, so a session may be in use although it looks idle.", text.Duration(interval))
+	return fmt.Sprintf("On this site, %s can pass before activity is recorded, so a session may be in use although it looks idle.", text.Duration(interval))
 }
 
 func capital(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }

@@ -22,7 +22,7 @@ const (
 // advisers find properties of the site that cost its users sessions. They are in
 // the order of the report.
 var advisers = []func(*site) []string{
-	licensedAccounts, sharedPrefixes, longTimeouts, usersOnSeveralNodes, otherLimit, capacityEnd, licenseEnd,
+	licensedAccounts, sharedPrefixes, longTimeouts, lateActivity, usersOnSeveralNodes, otherLimit, capacityEnd, licenseEnd,
 }
 
 // licensedAccounts finds service accounts that hold a license. Their sessions count
@@ -95,6 +95,30 @@ func longTimeouts(s *site) []string {
 		}
 	}
 	return advice
+}
+
+// lateActivity finds sessions that were used later than their usage rows record, because
+// they would have timed out otherwise. How often activity is recorded cannot be told from one
+// look at the site.
+func lateActivity(s *site) []string {
+	if s.usage == nil {
+		return nil
+	}
+	snapshot, _ := headroom.New(headroom.Config{Limit: s.SessionLimit}).Observe(headroom.Round{Asked: s.asked, Heard: s.Qlik.Now(), Links: s.results, Usage: s.usage})
+	usage, late, longest := snapshot.Usage(), 0, time.Duration(0)
+	for i := range snapshot.Sessions {
+		session := &snapshot.Sessions[i]
+		if row := usage[session.ID]; row.UsedLater {
+			late++
+			longest = max(longest, snapshot.Time.Sub(row.LastActivity)-session.Link.InactivityTimeout)
+		}
+	}
+	if late == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("usage rows record the activity of %d of %s late, by at least %s, unless a clock is wrong: a session that looks idle may be in use; "+
+		"the running exporter measures how often activity is recorded, in qlik_usage_activity_interval_seconds",
+		late, text.Count(len(snapshot.Sessions), "session"), text.Duration(longest))}
 }
 
 // endedWith returns how many sessions end now if the proxies of a virtual proxy restart,

@@ -136,3 +136,23 @@ func TestServiceAccounts(t *testing.T) {
 		}
 	})
 }
+
+// TestLateActivity finds the session of an open dashboard, which usage rows do not record.
+func TestLateActivity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		site, config := start(t, twoNodes())
+		login(t, site, "anna", "laptop", "", "qlik1")
+		dashboard := site.Sessions()[0].ID
+		for _, want := range []string{"", "usage rows record the activity of 1 of 2 sessions late, by at least 10 min, unless a clock is wrong: a session that looks idle may be in use; " +
+			"the running exporter measures how often activity is recorded, in qlik_usage_activity_interval_seconds"} {
+			time.Sleep(20 * time.Minute)
+			if !site.KeepAlive(dashboard) {
+				t.Fatal("the session has ended")
+			}
+			login(t, site, "anna", "phone", "", "qlik1")
+			if got := strings.Join(run(t, config).Advice, "\n"); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+	})
+}

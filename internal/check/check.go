@@ -8,6 +8,7 @@ package check
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
@@ -97,6 +98,8 @@ type site struct {
 	states   []qlik.ServiceState   // states of all services (repository.go)
 	links    []qlik.Link           // configured links or links read (repository.go)
 	results  []headroom.LinkResult // sessions of the links (links.go)
+	asked    time.Time             // when the links were asked for them (links.go)
+	usage    *headroom.Usage       // nil while unknown (licenses.go)
 	licenses *qlik.Licenses        // nil while unknown (licenses.go)
 	accounts []*account            // service accounts, named or found (accounts.go)
 	reloads  *int                  // of the monitoring apps in the last day; nil while unknown (reloads.go)

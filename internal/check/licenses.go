@@ -10,6 +10,7 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 func wantedLicenses(s *site) string {
@@ -91,10 +92,12 @@ func (s *site) licenseValidity() string {
 // readUsageRows compares the number of usage rows with the number of sessions, and finds the
 // users who work on analyzer capacity.
 func (s *site) readUsageRows(ctx context.Context) ([]Result, error) {
+	asked := s.Qlik.Now()
 	rows, err := s.client.On(s.repository.address).UsageRows(ctx, s.licenses)
 	if err != nil {
 		return nil, err
 	}
+	s.usage = headroom.NewUsage(rows, asked, s.Qlik.Now())
 	s.onCapacity = make(map[qlik.User]bool)
 	for i := range rows {
 		if rows[i].License == qlik.LicenseAnalyzerCapacity && rows[i].User != (qlik.User{}) {

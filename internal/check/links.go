@@ -38,7 +38,7 @@ func (s *site) tryProxies(ctx context.Context) ([]Result, error) {
 		flag = "qlik.proxy"
 	}
 	byAddress := make(map[string][]*headroom.LinkResult)
-	s.results = make([]headroom.LinkResult, len(s.links))
+	s.results, s.asked = make([]headroom.LinkResult, len(s.links)), s.Qlik.Now()
 	var unread []Result
 	for i, link := range s.links {
 		s.results[i].Link = link

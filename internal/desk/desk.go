@@ -62,9 +62,10 @@ type Site struct {
 
 // Journal records what ends.
 type Journal interface {
-	// Begin records an intent if allow, with the endings of the last hour, returns nil.
+	// Begin records what is about to end, unless allow returns an error. Nothing may end
+	// before it returns.
 	Begin(intent journal.Intent, allow func([]journal.Recent) error) (id string, err error)
-	// Finish records the result of an intent.
+	// Finish records what happened.
 	Finish(id string, result journal.Result) error
 	// Check returns an error if nothing could be recorded now.
 	Check() error
@@ -79,6 +80,7 @@ type Desk struct {
 	config  Config
 	access  *access
 	plans   *plans
+	shown   *executions // on pages
 	metrics *metrics
 	handler http.Handler
 	busy    chan struct{} // has room for the plans and executions in progress
@@ -98,7 +100,7 @@ func New(config Config) (*Desk, error) {
 	}
 	d := &Desk{
 		config: config, access: newAccess(config.WebConfigFile, config.RolesFile, config.Now),
-		plans: newPlans(config.Now), metrics: newMetrics(config.Journal), busy: make(chan struct{}, maxAtOnce),
+		plans: newPlans(config.Now), shown: newExecutions(config.Now), metrics: newMetrics(config.Journal), busy: make(chan struct{}, maxAtOnce),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

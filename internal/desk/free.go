@@ -161,7 +161,7 @@ func refusePlan(plan *ending.Plan, row *sessions.Row, snapshot *headroom.Snapsho
 	case a.chooses():
 		return nothing("Nothing to end: %s has %s.", name, text.Count(len(plan.Sessions), "session"))
 	default:
-		return nothing("Nothing may end: no session of %s but the last active one has been idle for five minutes.", name)
+		return nothing("Nothing may end: apart from the last active one, no session of %s has been idle for five minutes.", name)
 	}
 }
 
@@ -311,10 +311,20 @@ func newFreed(of *waiting, outcome *ending.Outcome, now time.Time) *freed {
 		return slots
 	}
 	f.Ended, f.Gone, f.Left, f.Failed = list(ending.Ended), list(ending.AlreadyGone), list(ending.LeftAlone), list(ending.Failed)
-	freesSlot := slices.ContainsFunc(f.Ended, func(s endedSlot) bool { return s.HoldsSlot })
-	f.Say = answer.Freed(freesSlot, outcome.Windows(), outcome.WorksAt(), now)
+	f.Say = answer.Freed(f.freesSlot(), f.waits(), outcome.Windows(), outcome.WorksAt(), now)
 	return f
 }
+
+// freesSlot reports whether a session with a slot has ended.
+func (f *freed) freesSlot() bool { return slices.ContainsFunc(f.Ended, endedSlot.heldSlot) }
+
+// waits reports whether no slot was freed, so that the user gets one only by logging out, or
+// when a session times out.
+func (f *freed) waits() bool {
+	return !f.freesSlot() && !slices.ContainsFunc(f.Gone, endedSlot.heldSlot)
+}
+
+func (s endedSlot) heldSlot() bool { return s.HoldsSlot }
 
 func slotsOf(all []ending.PlannedSession) []answer.Slot {
 	slots := []answer.Slot{}

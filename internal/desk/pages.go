@@ -2,6 +2,7 @@ package desk
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"html/template"
 	"net/http"
@@ -30,8 +31,13 @@ type planView struct {
 	Ends, Keeps      []lineView
 	Works            string // when a new window works
 	OnlyRefused      bool   // no slot becomes free
-	Chooses          bool   // the operator may choose what ends
-	Choices          []int  // numbers of sessions to keep
+	Choose           *choice
+}
+
+// choice is what an operator chooses from who may choose what ends; nil for others.
+type choice struct {
+	User, Site string
+	Keep       []int // numbers of sessions to keep; the first one is the default
 }
 
 // lineView is a session.
@@ -40,17 +46,25 @@ type lineView struct{ Place, Node, Text, Why string }
 // freedView is the data of freed.html.
 type freedView struct {
 	Name, Back, Verdict string
-	Works               string
-	Windows             []string // virtual proxies of the windows that go on
+	Done                bool     // a slot becomes free
+	Works               string   // as of now, when the page is shown
+	GoesOn              string   // how many windows do
+	Windows             []string // their virtual proxies
 	Ended, Other        []lineView
 	Phrases             []phrase
+
+	works, read time.Time
+	waits       bool
 }
 
 // phrase is a sentence for the user on the phone.
 type phrase struct{ Language, Name, Text string }
 
 // refusedView is the data of refused.html.
-type refusedView struct{ Name, Back, Text string }
+type refusedView struct {
+	Name, Back, Title, Text string
+	Choose                  *choice
+}
 
 // planPage serves the page with a plan and the button that carries it out.
 func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
@@ -80,15 +94,12 @@ func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
 	now := d.config.Now()
 	v := planView{
 		User: plan.User, Name: text.Visible(plan.User), Site: plan.Site, Back: userURL(plan.User, plan.Site), Plan: plan.Plan,
-		Button: "End " + text.Count(len(plan.Ends), "session"), Works: worksText(plan.plan.WorksAt, plan.at, now), Chooses: who.role == admin,
+		OnlyRefused: !slices.ContainsFunc(plan.Ends, func(s answer.Slot) bool { return s.HoldsSlot }),
 	}
-	v.OnlyRefused = !slices.ContainsFunc(plan.Ends, func(s answer.Slot) bool { return s.HoldsSlot })
+	v.Button = "End " + text.Count(len(plan.Ends), sessionNoun(v.OnlyRefused))
+	v.Works = worksText(plan.plan.WorksAt, plan.at, now, v.OnlyRefused)
 	v.Ends, v.Keeps = linesOf(plan.plan.Ending(), now), linesOf(plan.plan.Staying(), now)
-	for keep := range len(plan.plan.Sessions) {
-		if keep > 0 {
-			v.Choices = append(v.Choices, keep)
-		}
-	}
+	v.Choose = newChoice(who, plan.User, plan.Site, len(plan.plan.Sessions))
 	d.render(w, "plan.html", v, http.StatusOK)
 }
 
@@ -98,17 +109,44 @@ func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
 		d.refusedPage(w, r, "", "", err)
 		return
 	}
-	freed, err := d.free(r.Context(), operatorOf(r), r.PostFormValue("plan"), r.PostFormValue("ticket"), addressOf(r))
+	who, plan := operatorOf(r), r.PostFormValue("plan")
+	v, again, err := d.shown.once(r.Context(), who.name+"\n"+plan, func(ctx context.Context) (*freedView, *refusal) {
+		freed, err := d.free(ctx, who, plan, r.PostFormValue("ticket"), addressOf(r))
+		if err != nil {
+			return nil, err
+		}
+		return newFreedView(freed, d.config.Now()), nil
+	})
 	if err != nil {
 		d.refusedPage(w, r, r.PostFormValue("user"), r.PostFormValue("site"), err)
 		return
 	}
-	now, outcome := d.config.Now(), freed.outcome
-	v := freedView{
-		Name: text.Visible(freed.User), Back: userURL(freed.User, freed.Site),
-		Verdict: text.Count(len(freed.Ended), "session") + " ended.", Works: worksText(outcome.WorksAt(), outcome.After.Time, now),
-		Windows: visible(outcome.Windows()),
+	shown, status := *v, http.StatusOK
+	shown.Works = worksText(v.works, v.read, d.config.Now(), v.waits)
+	if again { // nothing more was ended
+		d.count(r, errPlanUsed)
+		status = errPlanUsed.status
+	}
+	d.render(w, "freed.html", shown, status)
+}
+
+func newFreedView(freed *freed, now time.Time) *freedView {
+	outcome := freed.outcome
+	windows := outcome.Windows()
+	v := &freedView{
+		Name: text.Visible(freed.User), Back: userURL(freed.User, freed.Site), Done: freed.freesSlot(), Verdict: "Nothing was ended.",
+		GoesOn: text.Count(len(windows), "window") + " keep working", Windows: visible(windows),
 		Phrases: []phrase{{answer.English, "English", freed.Say[answer.English]}, {answer.French, "français", freed.Say[answer.French]}, {answer.German, "Deutsch", freed.Say[answer.German]}},
+		works:   outcome.WorksAt(), read: outcome.After.Time, waits: freed.waits(),
+	}
+	if len(freed.Ended) > 0 {
+		v.Verdict = text.Count(len(freed.Ended), sessionNoun(!v.Done)) + " ended."
+	}
+	if v.waits && v.works.After(v.read) {
+		v.Verdict += " No slot became free."
+	}
+	if len(windows) == 1 {
+		v.GoesOn = "1 window keeps working"
 	}
 	for _, result := range outcome.Results {
 		lines := linesOf([]ending.PlannedSession{result.PlannedSession}, now)
@@ -126,17 +164,40 @@ func (d *Desk) freePage(w http.ResponseWriter, r *http.Request) {
 		}
 		v.Other = append(v.Other, lines...)
 	}
-	d.render(w, "freed.html", v, http.StatusOK)
+	return v
 }
 
 // refusedPage serves the page about a refusal, which leads back to the user.
 func (d *Desk) refusedPage(w http.ResponseWriter, r *http.Request, user, site string, why *refusal) {
 	d.count(r, why)
-	v := refusedView{Text: why.text, Back: "../sessions"}
+	v := refusedView{Title: "Nothing was ended", Text: why.text}
+	if why.reason == planUsed {
+		v.Title = "Nothing more was ended" // the page about it is no longer known
+	}
 	if known, ok := sessions.ParseUser(user); ok {
 		v.Name, v.Back = text.Visible(known.String()), userURL(known.String(), site)
+		if why.reason == nothingToEnd {
+			v.Choose = newChoice(operatorOf(r), known.String(), site, usualLimit)
+		}
 	}
 	d.render(w, "refused.html", v, why.status)
+}
+
+// usualLimit is how many sessions a user has at the limit. It is the number of those to
+// choose from if theirs is not known.
+const usualLimit = 5
+
+// newChoice returns the choice about a number of sessions. The default ends as few as
+// possible.
+func newChoice(who operator, user, site string, sessions int) *choice {
+	if who.role < admin {
+		return nil
+	}
+	c := &choice{User: user, Site: site}
+	for keep := sessions - 1; keep > 0; keep-- {
+		c.Keep = append(c.Keep, keep)
+	}
+	return c
 }
 
 func (d *Desk) render(w http.ResponseWriter, name string, view any, status int) {
@@ -159,16 +220,28 @@ func userURL(user, site string) string {
 	return "user?" + values.Encode()
 }
 
-// worksText says when a new window works.
-func worksText(works, read, now time.Time) string {
+// worksText says when a new window works. It does by itself if no slot was freed for it.
+func worksText(works, read, now time.Time, byItself bool) string {
 	switch {
 	case works.IsZero():
 		return "It is unknown when a new window works."
 	case !works.After(read):
 		return "A new window works now."
-	default:
-		return "A new window works from " + text.Coming(works, now) + " on."
 	}
+	// As in the sentence for the phone, the time is rounded up to a minute.
+	at := works.In(now.Location()).Add(59*time.Second).Format("15:04 MST") + " (" + text.In(works, now) + ")."
+	if byItself {
+		return "One becomes free by itself by " + at
+	}
+	return "A new window works from " + at
+}
+
+// sessionNoun is what a session is called that ends.
+func sessionNoun(refused bool) string {
+	if refused {
+		return "refused session"
+	}
+	return "session"
 }
 
 func linesOf(all []ending.PlannedSession, now time.Time) []lineView {

@@ -22,6 +22,8 @@ const (
 	maxPlans = 1000
 )
 
+var errPlanUsed = &refusal{http.StatusForbidden, planUsed, "The plan was used already; make a new one."}
+
 // promise is what the text of a plan says. It has no session ids.
 type promise struct {
 	ID       string            `json:"id"`
@@ -62,10 +64,13 @@ func (p *plans) add(of promise, plan *ending.Plan) (signed string, expires time.
 	for _, session := range plan.Ending() {
 		of.Sessions = append(of.Sessions, session.ID.Key())
 	}
+	kept := *plan
+	kept.Sessions = plan.Ending() // nobody needs the ids of the others
+	time.AfterFunc(planTime, p.forgetExpired)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forget(maxPlans - 1)
-	p.known[of.ID] = waiting{of, plan}
+	p.known[of.ID] = waiting{of, &kept}
 	p.order = append(p.order, of.ID)
 	payload, _ := json.Marshal(of) // texts and numbers cannot fail
 	text := encode(payload)
@@ -89,10 +94,17 @@ func (p *plans) take(text, operator string) (waiting, *refusal) {
 	case !p.now().Before(of.Expires):
 		return waiting{}, &refusal{http.StatusForbidden, planExpired, "The plan has expired; make a new one."}
 	case !found:
-		return waiting{}, &refusal{http.StatusForbidden, planUsed, "The plan was used already; make a new one."}
+		return waiting{}, errPlanUsed
 	}
 	delete(p.known, of.ID)
 	return known, nil
+}
+
+// forgetExpired forgets expired plans, so that no session id stays in memory for longer.
+func (p *plans) forgetExpired() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(maxPlans)
 }
 
 // forget forgets expired plans, and the oldest of more than a number. The caller holds the

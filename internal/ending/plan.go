@@ -207,7 +207,11 @@ func (p *Plan) choose(selection *Selection, now time.Time) error {
 		if !session.LastActivity.IsZero() {
 			known++
 		}
-		if session.Stays = selection.excludes(&session.UserSession, now); !session.Ends() {
+		session.Stays = selection.excludes(&session.UserSession, now)
+		if session.Ends() && selection.Keep > 0 && session.Slot.UsedLater {
+			session.Stays = StaysIdleDoubtful // it may be the most recently active one
+		}
+		if !session.Ends() {
 			staying++
 		}
 	}

@@ -2,6 +2,7 @@ package ending_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -28,11 +29,13 @@ type listed struct {
 }
 
 // snapshotWith returns a snapshot of sessions. The id of a session is its index.
-func snapshotWith(all []listed) *headroom.Snapshot {
+func snapshotWith(all []listed) *headroom.Snapshot { return snapshotWithTimeout(0, all) }
+
+func snapshotWithTimeout(timeout time.Duration, all []listed) *headroom.Snapshot {
 	round := headroom.Round{Asked: sessionstest.Noon, Heard: sessionstest.Noon}
 	var rows []qlik.UsageRow
 	for i, s := range all {
-		link := qlik.Link{VirtualProxy: s.virtualProxy, Node: s.node}
+		link := qlik.Link{VirtualProxy: s.virtualProxy, Node: s.node, InactivityTimeout: timeout}
 		at := slices.IndexFunc(round.Links, func(l headroom.LinkResult) bool { return l.VirtualProxy == link.VirtualProxy && l.Node == link.Node })
 		if at < 0 {
 			at = len(round.Links)
@@ -185,6 +188,31 @@ func TestUnlicensed(t *testing.T) {
 		plan := ending.NewPlan(row, snapshot, ending.Selection{Rule: rule}, nil)
 		if len(plan.Ending()) != ends || (plan.Unlicensed != "") != (ends == 0) {
 			t.Errorf("rule %d: %d sessions end, %q", rule, len(plan.Ending()), plan.Unlicensed)
+		}
+	}
+}
+
+// TestUsedLater checks that a session that outlived its timeout, and so was used later than
+// recorded, only ends if all sessions of a place end.
+func TestUsedLater(t *testing.T) {
+	snapshot := snapshotWithTimeout(30*time.Minute, []listed{{"/", "qlik1", time.Minute}, {"/", "qlik1", 20 * time.Minute}, {"/", "qlik1", time.Hour}})
+	row := sessions.RowOf(anna, snapshot)
+	for _, test := range []struct {
+		selection ending.Selection
+		ends      string
+	}{
+		{ending.Selection{}, "[1]"},
+		{ending.Selection{Rule: ending.Careful}, "[]"}, // it is unknown how often activity is recorded
+		{ending.Selection{Rule: ending.Chosen, Keep: 1}, "[1]"},
+		{ending.Selection{Rule: ending.Chosen, IdleFor: 10 * time.Minute}, "[1]"},
+		{ending.Selection{Rule: ending.Chosen}, "[0 1 2]"},
+	} {
+		ends := []string{}
+		for _, session := range ending.NewPlan(row, snapshot, test.selection, nil).Ending() {
+			ends = append(ends, string(session.ID))
+		}
+		if got := fmt.Sprint(ends); got != test.ends {
+			t.Errorf("%+v: ends %s, want %s", test.selection, got, test.ends)
 		}
 	}
 }

@@ -72,15 +72,24 @@ func Open(config Config) (_ *Journal, err error) {
 	return j, nil
 }
 
+// CheckFolder returns an error if there is no folder for a journal.
+func CheckFolder(path string) error {
+	folder := filepath.Dir(path)
+	if info, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the folder %s does not exist: create it, and let only the account of the exporter write to it", folder)
+	} else if err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", folder)
+	}
+	return nil
+}
+
 // lock locks a file beside the journal. A lock of the journal itself would keep others
 // from reading it on Windows.
 func lock(path string) (*flock.Flock, error) {
-	folder := filepath.Dir(path)
-	if info, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the folder %s does not exist: create it, and let only the account of the exporter write to it", folder)
-	} else if err == nil && !info.IsDir() {
-		return nil, fmt.Errorf("%s is not a folder", folder)
+	if err := CheckFolder(path); err != nil {
+		return nil, err
 	}
+	folder := filepath.Dir(path)
 	l := flock.New(path + ".lock")
 	locked, err := l.TryLock()
 	switch {
@@ -181,7 +190,7 @@ func (j *Journal) rotate(now time.Time) error {
 	} else {
 		_ = level.Info(j.config.Logger).Log("msg", "Journal renamed", "file", target)
 	}
-	return j.repair()
+	return j.ready()
 }
 
 // load reads the file and, if necessary, its predecessors, and settles what is open.
@@ -231,7 +240,7 @@ func (j *Journal) settle(incomplete *torn, open map[string]OpenIntent) error {
 	}
 	if incomplete != nil {
 		_ = level.Warn(j.config.Logger).Log("msg", "The last line of the journal is incomplete, as after a power failure; a line of kind torn replaces it",
-			"file", j.config.Path, "bytes", incomplete.Bytes)
+			"file", j.config.Path, "bytes", incomplete.Bytes, "text", incomplete.Text[:min(len(incomplete.Text), 1000)])
 		lines = append(lines, &line{Kind: kindTorn, Torn: incomplete})
 	}
 	for _, id := range slices.Sorted(maps.Keys(open)) {

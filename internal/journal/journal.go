@@ -213,8 +213,33 @@ func (j *Journal) ready() error {
 	if err := j.locate(); err != nil {
 		return err
 	}
-	if j.broken != nil || j.file == nil {
-		if err := j.repair(); err != nil {
+	if j.broken == nil && j.file != nil && len(j.waiting) == 0 {
+		return nil
+	}
+	err := j.repair()
+	if j.broken != nil && err == nil {
+		_ = level.Info(j.config.Logger).Log("msg", "The journal can be written again", "file", j.config.Path)
+	}
+	j.broken, j.tried = err, j.now()
+	return err
+}
+
+// repair opens the file if necessary, removes what a failed write has left, writes what
+// is waiting, and tests if there is room for an intent.
+func (j *Journal) repair() error {
+	if j.file == nil {
+		if err := j.openFile(); err != nil {
+			return err
+		}
+	}
+	failed := j.broken != nil
+	if failed {
+		if err := j.file.Truncate(j.size); err != nil {
+			return err
+		}
+	}
+	if j.size == 0 {
+		if err := j.write(&line{Kind: kindBegin, At: j.now(), Open: slices.Sorted(maps.Keys(j.open))}); err != nil {
 			return err
 		}
 	}
@@ -226,34 +251,10 @@ func (j *Journal) ready() error {
 		j.waiting = j.waiting[1:]
 		delete(j.open, l.ID)
 	}
-	return nil
-}
-
-// repair removes what a failed write has left, begins the file if that is missing, and
-// tests if there is room for a line.
-func (j *Journal) repair() error {
-	err := func() error {
-		if j.file == nil {
-			if err := j.openFile(); err != nil {
-				return err
-			}
-		}
-		if err := j.file.Truncate(j.size); err != nil {
-			return err
-		}
-		if j.size == 0 {
-			return j.write(&line{Kind: kindBegin, At: j.now(), Open: slices.Sorted(maps.Keys(j.open))})
-		}
-		if j.broken == nil {
-			return nil
-		}
-		return j.probe()
-	}()
-	if j.broken != nil && err == nil {
-		_ = level.Info(j.config.Logger).Log("msg", "The journal can be written again", "file", j.config.Path)
+	if !failed {
+		return nil
 	}
-	j.broken, j.tried = err, j.now()
-	return err
+	return j.probe()
 }
 
 // probe writes and removes as many bytes as an intent usually has.

@@ -53,7 +53,7 @@ func TestKill(t *testing.T) {
 		t.Skip("Windows releases the locks of a killed process later")
 	}
 	path := filepath.Join(t.TempDir(), "journal")
-	const kills = 40
+	const kills = 32
 	for range kills {
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), childJournal+"="+path)

@@ -26,7 +26,7 @@ func written(tb testing.TB, endings int) [][]byte {
 	}
 	add(line{Kind: kindBegin})
 	for i := range endings {
-		intent := anna(i + 1)
+		intent := anna(i%5 + 1)
 		add(line{Kind: kindIntent, ID: fmt.Sprint("id", i), Intent: &intent})
 		add(line{Kind: kindResult, ID: fmt.Sprint("id", i), Result: &Result{Ended: i}})
 	}
@@ -70,6 +70,10 @@ func TestVerify(t *testing.T) {
 			l[3][0] = 'x'
 			return l
 		}, "line 4: not a line of a journal; line 5: a result without an intent"},
+		"unreadable and removed": {func(l [][]byte) [][]byte {
+			l[1][0] = 'x'
+			return slices.Delete(l, 4, 5)
+		}, "line 2: not a line of a journal; line 3: a result without an intent; line 5: missing before it: 1 line"},
 		"unreadable last line": {func(l [][]byte) [][]byte {
 			l[6][0] = 'x'
 			return l

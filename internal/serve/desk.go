@@ -22,10 +22,10 @@ func (e *Exporter) openDesk(set *sites.Set, responses *server.Responses, logger 
 		return nil, func() {}, nil
 	}
 	logger = log.With(logger, "component", "desk")
-	if err := named(desk.Check(flags.WebConfigFile, flags.RolesFile)); err != nil {
+	if err := checkDesk(flags); err != nil {
 		return nil, nil, err
 	}
-	record, err := journal.Open(journal.Config{Path: flags.JournalFile, Logger: logger})
+	record, err := openJournal(journal.Config{Path: flags.JournalFile, Logger: logger})
 	if err != nil {
 		return nil, nil, &config.Error{Flag: "desk.journal-file", Err: err}
 	}
@@ -50,6 +50,17 @@ func (e *Exporter) openDesk(set *sites.Set, responses *server.Responses, logger 
 		closeJournal()
 	}
 	return &server.Desk{Handler: opened, Web: flags.Web(), Metrics: opened}, closeDesk, nil
+}
+
+// checkDesk returns an error if the desk must not start with its files.
+func checkDesk(flags *config.Desk) error {
+	if err := desk.Check(flags.WebConfigFile, flags.RolesFile); err != nil {
+		return named(err)
+	}
+	if err := journal.CheckFolder(flags.JournalFile); err != nil {
+		return &config.Error{Flag: "desk.journal-file", Err: err}
+	}
+	return nil
 }
 
 // named returns an error of the desk about a flag as it was given.

@@ -19,7 +19,6 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/cli"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/demo"
-	"github.com/qlik-exporter/qlik_exporter/internal/desk"
 	"github.com/qlik-exporter/qlik_exporter/internal/logging"
 	"github.com/qlik-exporter/qlik_exporter/internal/page"
 	"github.com/qlik-exporter/qlik_exporter/internal/server"
@@ -83,7 +82,7 @@ func Check(flags *config.Flags, stdout io.Writer) error {
 		return err
 	}
 	if flags.Desk.ListenAddress != "" {
-		if err := named(desk.Check(flags.Desk.WebConfigFile, flags.Desk.RolesFile)); err != nil {
+		if err := checkDesk(&flags.Desk); err != nil {
 			return err
 		}
 	}

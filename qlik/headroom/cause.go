@@ -330,6 +330,9 @@ func (f *Facts) MayCool() (n int) {
 
 // program judges sessions that start again and again and are not used.
 func (f *Facts) program() Judgment {
+	if f.ActivityInterval > 0 && !f.IdleKnown() {
+		return Judgment{} // a session may have been used without a trace
+	}
 	var first, last, lastGranted time.Time
 	starts, granted := 0, 0
 	for i := range f.Starts {

@@ -175,7 +175,7 @@ func (o *observation) factsOf(number int32, notSticky map[string]bool) *Facts {
 		case live && last.IsZero(), s.ended && s.known && s.refused:
 			begun.Refused = true
 		case live:
-			begun.Used = new(last.Sub(s.at) > unusedTime)
+			begun.Used = new(last.Sub(s.at) > unusedTime || o.usedLater(last, o.after.sessions[s.session].link))
 		case s.ended && s.known:
 			begun.Used = new(s.used)
 		}

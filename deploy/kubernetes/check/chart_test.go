@@ -75,6 +75,7 @@ var variants = map[string][]string{
 	"one-site":       {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 	"several-sites":  {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 	"authentication": {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
+	"desk":           {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 	"no-operator":    {"ConfigMap", "Deployment", "Service"},
 	"openshift":      {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 }
@@ -88,6 +89,7 @@ type manifests struct {
 	configuration *corev1.ConfigMap
 	dashboards    map[string]string // content by file name
 	networkPolicy *networkingv1.NetworkPolicy
+	journal       *corev1.PersistentVolumeClaim
 	monitor       *monitoringv1.ServiceMonitor
 	rules         *monitoringv1.PrometheusRule
 	kinds         []string // sorted, dashboards counted at the end
@@ -140,6 +142,8 @@ func (m *manifests) add(t *testing.T, object runtime.Object) (kind string) {
 		m.service = object
 	case *networkingv1.NetworkPolicy:
 		m.networkPolicy = object
+	case *corev1.PersistentVolumeClaim:
+		m.journal = object
 	case *monitoringv1.ServiceMonitor:
 		m.monitor = object
 	case *monitoringv1.PrometheusRule:
@@ -208,6 +212,9 @@ func checkPod(t *testing.T, m *manifests) {
 		}
 		if config := volume.ConfigMap; config != nil && config.Name != m.configuration.Name {
 			t.Errorf("volume %s uses the ConfigMap %s, which does not exist", volume.Name, config.Name)
+		}
+		if claim := volume.PersistentVolumeClaim; claim != nil && (m.journal == nil || claim.ClaimName != m.journal.Name) {
+			t.Errorf("volume %s uses the claim %s, which does not exist", volume.Name, claim.ClaimName)
 		}
 	}
 	for _, mount := range pod.Spec.Containers[0].VolumeMounts {
@@ -331,6 +338,49 @@ func TestOpenShift(t *testing.T) {
 	}
 }
 
+// TestDesk checks that a desk is reachable, that its journal outlives pods and releases, and
+// that no two pods write it.
+func TestDesk(t *testing.T) {
+	t.Parallel()
+	m := render(t, "--values="+valuesFile("desk"))
+	if got := m.deployment.Spec.Strategy.Type; got != appsv1.RecreateDeploymentStrategyType {
+		t.Errorf("the strategy is %q, so a new pod starts while the old one writes the journal", got)
+	}
+	port := m.service.Spec.Ports[1]
+	if port.Port != 9987 || port.TargetPort.String() != "desk" {
+		t.Errorf("the port of the Service is %v", port)
+	}
+	if c := m.deployment.Spec.Template.Spec.Containers[0].Ports[1]; c.Name != "desk" || !strings.Contains(m.configuration.Data["flags"], "--desk.listen-address=:"+strconv.Itoa(int(c.ContainerPort))+"\n") {
+		t.Errorf("the port of the pod is %v, the flags are\n%s", c, m.configuration.Data["flags"])
+	}
+	rule := m.networkPolicy.Spec.Ingress[1]
+	if rule.Ports[0].Port.String() != "desk" || len(rule.From) != 1 || rule.From[0].IPBlock.CIDR != "10.0.0.0/8" {
+		t.Errorf("NetworkPolicy lets through %v", rule)
+	}
+	if len(m.networkPolicy.Spec.Ingress[0].Ports) != 1 {
+		t.Error("who may scrape may reach the desk")
+	}
+	claim := m.journal
+	if size := claim.Spec.Resources.Requests.Storage().String(); size != "2Gi" || *claim.Spec.StorageClassName != "retained" {
+		t.Errorf("the claim is %v", claim.Spec)
+	}
+	if claim.Annotations["helm.sh/resource-policy"] != "keep" {
+		t.Error("Helm deletes the journal")
+	}
+	own := render(t, "--values="+valuesFile("desk"), "--set=desk.journal.existingClaim=evidence")
+	if own.journal != nil || !slices.ContainsFunc(own.deployment.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool {
+		return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == "evidence"
+	}) {
+		t.Error("the existing claim is not used")
+	}
+	for set, want := range map[string]string{"replicas=2": "replicas=1", "desk.secret=": "desk.secret"} {
+		output, err := runHelm("template", "qlik", chart, "--values="+valuesFile("desk"), "--set", set)
+		if err == nil || !bytes.Contains(output, []byte(want)) {
+			t.Errorf("%s: %v\n%s", set, err, output)
+		}
+	}
+}
+
 // The chart installs the same assets that the exporter writes with the same
 // settings.
 func TestAssets(t *testing.T) {
@@ -396,6 +446,9 @@ func TestRefusedValues(t *testing.T) {
 		{"sites.a b.certificatesSecret=x", "a b"},
 		{"log.level=verbose", "level"},
 		{"web.configSecret=Not_A_Name", "configSecret"},
+		{"desk.enabled=true", "desk.secret"},
+		{"desk.roles=x", "'roles'"},
+		{"desk.journal.size=much", "size"},
 		{"serviceMonitor.scheme=tcp", "scheme"},
 		{"prometheusRule.reachedSeverity=page", "reachedSeverity"},
 		{"prometheusRule.thresholds.manyShare=5", "manyShare"},

@@ -43,6 +43,9 @@ func TestExporterRuns(t *testing.T) {
 			if m.monitor != nil {
 				p.checkEndpoints(t, m.monitor)
 			}
+			if m.journal != nil {
+				p.checkDesk(t)
+			}
 		})
 	}
 }
@@ -51,6 +54,7 @@ func TestExporterRuns(t *testing.T) {
 type pod struct {
 	container     corev1.Container
 	address       string // host:port
+	desk          string // host:port of the desk, if it is enabled
 	log           *bytes.Buffer
 	scheme        string
 	authenticated bool
@@ -90,7 +94,10 @@ func startPod(t *testing.T, m *manifests) *pod {
 		"passphrase": "not needed", "key": "sixteen bytes or more",
 		"web-config.yml": webConfig(t), "tls.pem": certificate, "tls_key.pem": key,
 	}
-	ofConfiguration := strings.NewReplacer("/etc/qlik_exporter", root+"/etc/qlik_exporter", "--web.listen-address=:9986", "--web.listen-address="+p.address)
+	secrets["desk.yml"], secrets["roles.yml"] = secrets["web-config.yml"], "helpdesk: [\"user:prometheus\"]\n"
+	p.desk = freeAddress(t)
+	ofConfiguration := strings.NewReplacer("/etc/qlik_exporter", root+"/etc/qlik_exporter", "/var/lib/qlik_exporter", root+"/var/lib/qlik_exporter",
+		"--web.listen-address=:9986", "--web.listen-address="+p.address, "--desk.listen-address=:9987", "--desk.listen-address="+p.desk)
 	paths := make(map[string]string)
 	for _, mount := range p.container.VolumeMounts {
 		if mount.SubPath != "" { // a single file of the ConfigMap
@@ -113,6 +120,14 @@ func startPod(t *testing.T, m *manifests) *pod {
 					}
 					write(filepath.Join(paths[volume.Name], item.Path), secrets[item.Key])
 				}
+			}
+		case volume.Secret != nil && volume.Name == "desk":
+			for _, name := range []string{"desk.yml", "roles.yml", "tls.pem", "tls_key.pem"} {
+				write(filepath.Join(paths[volume.Name], name), secrets[name])
+			}
+		case volume.PersistentVolumeClaim != nil:
+			if err := os.MkdirAll(filepath.Join(root, paths[volume.Name]), 0o700); err != nil {
+				t.Fatal(err)
 			}
 		case volume.Secret != nil:
 			p.scheme, p.authenticated = "https", true
@@ -205,7 +220,23 @@ func (p *pod) checkProbes(t *testing.T) {
 // get returns the status and the body of a response, or status 0 if there is
 // none.
 func (p *pod) get(path string, user string) (status int, body string) {
-	request, err := http.NewRequest(http.MethodGet, p.scheme+"://"+p.address+path, http.NoBody)
+	return get(p.scheme+"://"+p.address+path, user)
+}
+
+// checkDesk checks that the desk works with the files of its Secret and the volume of its
+// journal, and only with a password.
+func (p *pod) checkDesk(t *testing.T) {
+	t.Helper()
+	if status, body := get("https://"+p.desk+"/api/users?q=a", "prometheus"); status != http.StatusOK {
+		t.Errorf("the desk answers %d %s", status, body)
+	}
+	if status, _ := get("https://"+p.desk+"/api/users?q=a", ""); status != http.StatusUnauthorized {
+		t.Errorf("the desk answers %d without a password", status)
+	}
+}
+
+func get(address, user string) (status int, body string) {
+	request, err := http.NewRequest(http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return 0, err.Error()
 	}
