@@ -89,19 +89,29 @@ func TestPlansAreForgotten(t *testing.T) {
 			return ending.PlannedSession{UserSession: sessions.UserSession{Session: qlik.Session{ID: qlik.SessionID(id)}}, Stays: stays}
 		}
 		p.add(promise{}, &ending.Plan{Sessions: []ending.PlannedSession{session("a", ""), session("b", ending.StaysRecent)}})
-		for _, known := range p.known {
-			if len(known.plan.Sessions) != 1 || known.plan.Sessions[0].ID != "a" {
-				t.Errorf("%d sessions are kept", len(known.plan.Sessions))
+		waiting := func() []*ending.Plan {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			var plans []*ending.Plan
+			for _, known := range p.known {
+				plans = append(plans, known.plan)
 			}
+			if len(p.order) != len(plans) {
+				t.Errorf("%d plans, %d in order", len(plans), len(p.order))
+			}
+			return plans
+		}
+		if plans := waiting(); len(plans) != 1 || len(plans[0].Sessions) != 1 || plans[0].Sessions[0].ID != "a" {
+			t.Errorf("%+v are kept", plans)
 		}
 		time.Sleep(planTime - time.Second)
 		synctest.Wait()
-		if len(p.known) != 1 {
+		if len(waiting()) != 1 {
 			t.Error("the plan was forgotten too early")
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if len(p.known) != 0 || len(p.order) != 0 {
+		if len(waiting()) != 0 {
 			t.Error("the plan is still known")
 		}
 	})
