@@ -23,6 +23,7 @@ type deskOf struct {
 
 	journal        string // file
 	exporter, desk string // URLs
+	args           []string
 	client         http.Client
 	signal         func(os.Signal)
 	wait           func() error
@@ -43,38 +44,48 @@ func startDesk(t *testing.T, f *faulty) *deskOf {
 	}
 	exporterAddress, deskAddress := freeAddress(t), freeAddress(t)
 	d := &deskOf{T: t, journal: filepath.Join(dir, "journal"), exporter: "http://" + exporterAddress, desk: "https://" + deskAddress, log: new(shared)}
-	exporter := command(t, append(f.flags,
+	d.args = append(f.flags,
 		"--web.listen-address="+exporterAddress, "--web.enable-pprof",
 		"--desk.listen-address="+deskAddress, "--desk.journal-file="+d.journal, "--desk.stop-file="+filepath.Join(dir, "stop"),
 		"--desk.roles-file="+file("roles.yml", "helpdesk: [user:kim]\nadmin: [user:ada]\n"),
 		"--desk.web.config.file="+file("desk.yml", fmt.Sprintf("tls_server_config: {cert_file: %q, key_file: %q}\nbasic_auth_users: {kim: %[3]s, ada: %[3]s}\n",
 			filepath.Join(certificates, "client.pem"), filepath.Join(certificates, "client_key.pem"), webHash)),
-	)...)
+	)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}}
+	d.client = http.Client{Transport: transport, Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		if t.Failed() {
+			t.Logf("log of the exporter:\n%s", d.log)
+		}
+	})
+	d.start()
+	return d
+}
+
+// start starts the process, also again after its end.
+func (d *deskOf) start() {
+	d.Helper()
+	exporter := command(d, d.args...)
 	exporter.Stderr = d.log
 	if err := exporter.Start(); err != nil {
-		t.Fatal(err)
+		d.Fatal(err)
 	}
 	d.signal = func(s os.Signal) {
 		if err := exporter.Process.Signal(s); err != nil {
-			t.Error(err)
+			d.Error(err)
 		}
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- exporter.Wait() }()
 	d.wait = func() error { err := <-ended; ended <- err; return err }
-	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}}
-	d.client = http.Client{Transport: transport, Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	t.Cleanup(func() {
-		transport.CloseIdleConnections()
+	wait := d.wait
+	d.Cleanup(func() {
 		_ = exporter.Process.Kill()
-		_ = d.wait()
-		if t.Failed() {
-			t.Logf("log of the exporter:\n%s", d.log)
-		}
+		_ = wait()
 	})
-	awaitListener(t, exporterAddress)
-	awaitListener(t, deskAddress)
-	return d
+	awaitListener(d, strings.TrimPrefix(d.exporter, "http://"))
+	awaitListener(d, strings.TrimPrefix(d.desk, "https://"))
 }
 
 // send sends a request. A user sends the password.
@@ -98,10 +109,10 @@ func (d *deskOf) send(method, url, user, body string) (status int, text string, 
 	return response.StatusCode, string(content), err
 }
 
-// plan makes a plan that ends all sessions of anna.
-func (d *deskOf) plan() string {
+// plan makes a plan that ends all sessions of a user.
+func (d *deskOf) plan(id string) string {
 	d.Helper()
-	status, text, err := d.send(http.MethodPost, d.desk+"/api/plan", "ada", `{"user":"ACME\\anna","all":true}`)
+	status, text, err := d.send(http.MethodPost, d.desk+"/api/plan", "ada", fmt.Sprintf(`{"user":"ACME\\%s","all":true}`, id))
 	var plan struct{ Plan string }
 	if err != nil || status != http.StatusOK || json.Unmarshal([]byte(text), &plan) != nil {
 		d.Fatal(status, text, err)
@@ -146,7 +157,7 @@ func TestDeskWantsThePassword(t *testing.T) {
 			}
 		}
 	}
-	plan := d.plan()
+	plan := d.plan("anna")
 	body := fmt.Sprintf(`{"plan":%q}`, plan)
 	for _, path := range append(deskEndpoints, everyEndpoint...) {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
@@ -200,7 +211,7 @@ func TestDeskStopsInTheMiddle(t *testing.T) {
 	t.Parallel()
 	f := newFaulty(t)
 	d := startDesk(t, f)
-	plan := d.plan()
+	plan := d.plan("anna")
 	for _, node := range []string{"qlik1", "qlik2"} {
 		f.SetProxyLatency(node, 500*time.Millisecond)
 	}
@@ -233,4 +244,60 @@ func TestDeskStopsInTheMiddle(t *testing.T) {
 	if report := d.verify(); len(report.Open) > 0 || report.Torn > 0 {
 		t.Errorf("%+v", report)
 	}
+}
+
+// TestDeskKilled kills the exporter at any moment of an execution. The journal has an intent
+// for everything that ended, and the next start settles what is open.
+func TestDeskKilled(t *testing.T) {
+	t.Parallel()
+	f := newFaulty(t)
+	d := startDesk(t, f)
+	ended, whole := 0, 0
+	for round := range 10 {
+		user := fmt.Sprint("user", round)
+		for device := range 3 {
+			if _, err := f.Login("ACME", user, fmt.Sprint(device), "", "qlik1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		plan := d.plan(user)
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			_, _, _ = d.send(http.MethodPost, d.desk+"/api/free", "ada", fmt.Sprintf(`{"plan":%q}`, plan))
+		}()
+		for i := 0; f.Requests().Deletes < ended+round%4 && i < 100_000; i++ { // none, one, two, or all of its sessions
+			time.Sleep(100 * time.Microsecond)
+		}
+		d.signal(syscall.SIGKILL)
+		_ = d.wait() // with the signal
+		<-answered
+		left := 0
+		for _, session := range f.Sessions() {
+			if session.UserID == user {
+				left++
+			}
+		}
+		content, err := os.ReadFile(d.journal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left < 3 && !strings.Contains(string(content), `"user":"ACME\\`+user+`","sessions":3`) {
+			t.Errorf("%d sessions of %s ended without an intent", 3-left, user)
+		}
+		if left == 0 {
+			whole++
+		}
+		ended = f.Requests().Deletes
+		d.start()
+	}
+	d.signal(syscall.SIGTERM)
+	if err := d.wait(); err != nil {
+		t.Error(err)
+	}
+	report := d.verify()
+	if len(report.Open) > 0 || report.Torn > 0 || report.Unknown == 0 || whole == 0 {
+		t.Errorf("%d requests to end a session, %d executions ended all of them: %+v", ended, whole, report)
+	}
+	t.Logf("%d requests to end a session, %d intents settled as unknown", ended, report.Unknown)
 }
