@@ -46,10 +46,10 @@ func startDesk(t *testing.T, f *faulty) *deskOf {
 	exporterAddress, deskAddress := freeAddress(t), freeAddress(t)
 	d := &deskOf{T: t, journal: filepath.Join(dir, "journal"), exporter: "http://" + exporterAddress, desk: "https://" + deskAddress, log: new(shared)}
 	d.args = slices.Concat(f.flags, []string{
-		"--web.listen-address="+exporterAddress, "--web.enable-pprof",
-		"--desk.listen-address="+deskAddress, "--desk.journal-file="+d.journal, "--desk.stop-file="+filepath.Join(dir, "stop"),
-		"--desk.roles-file="+file("roles.yml", "helpdesk: [user:kim]\nadmin: [user:ada]\n"),
-		"--desk.web.config.file="+file("desk.yml", fmt.Sprintf("tls_server_config: {cert_file: %q, key_file: %q}\nbasic_auth_users: {kim: %[3]s, ada: %[3]s}\n",
+		"--web.listen-address=" + exporterAddress, "--web.enable-pprof",
+		"--desk.listen-address=" + deskAddress, "--desk.journal-file=" + d.journal, "--desk.stop-file=" + filepath.Join(dir, "stop"),
+		"--desk.roles-file=" + file("roles.yml", "helpdesk: [user:kim]\nadmin: [user:ada]\n"),
+		"--desk.web.config.file=" + file("desk.yml", fmt.Sprintf("tls_server_config: {cert_file: %q, key_file: %q}\nbasic_auth_users: {kim: %[3]s, ada: %[3]s}\n",
 			filepath.Join(certificates, "client.pem"), filepath.Join(certificates, "client_key.pem"), webHash)),
 	})
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}}
