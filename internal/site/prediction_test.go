@@ -193,6 +193,8 @@ func (w *world) scrape() {
 		w.exporter.Refresh()
 		w.refreshed = now
 	}
+	// A snapshot waits for the rows only briefly, which is too short on a busy machine.
+	<-w.exporter.repository.refreshUsage()
 	timeout := 10 * time.Second
 	ctx, cancel := context.WithTimeout(w.t.Context(), timeout)
 	defer cancel()
