@@ -23,7 +23,7 @@ func (d *deskOf) room(more uint64) {
 	}
 	limit := unix.Rlimit{Cur: more, Max: math.MaxUint64}
 	if more < math.MaxUint64 {
-		limit.Cur += uint64(info.Size()) //nolint:gosec // positive
+		limit.Cur += uint64(info.Size())
 	}
 	if err := unix.Prlimit(d.pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
 		d.Skip("cannot limit the size of files:", err)

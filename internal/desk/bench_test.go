@@ -330,9 +330,9 @@ func (b *bench) work() {
 		for _, id := range ids {
 			b.server.Touch(id)
 		}
-		b.site.Site.ReadNow(b.Context())
+		b.site.ReadNow(b.Context())
 	}
-	if snapshot := b.site.Site.ReadNow(b.Context()); !snapshot.IdleKnown(5 * time.Minute) {
+	if snapshot := b.site.ReadNow(b.Context()); !snapshot.IdleKnown(5 * time.Minute) {
 		b.Fatalf("activity is recorded each %s", snapshot.ActivityInterval)
 	}
 	for _, id := range ids {

@@ -7,7 +7,8 @@ import (
 	"net/http"
 	"os"
 
-	"github.com/qlik-exporter/qlik_exporter/internal/journal")
+	"github.com/qlik-exporter/qlik_exporter/internal/journal"
+)
 
 // The largest numbers of sessions that the desk ends within an hour.
 const (
