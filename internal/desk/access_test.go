@@ -2,12 +2,18 @@ package desk
 
 import (
 	"errors"
+	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
 func write(t *testing.T, name, content string) string {
@@ -102,4 +108,44 @@ func TestWebConfig(t *testing.T) {
 	if err := Check(write(t, "web.yml", secure+"}\n"+users), write(t, "roles.yml", "")); err == nil || !strings.HasPrefix(err.Error(), "--"+rolesFlag) {
 		t.Errorf("no roles: %v", err)
 	}
+}
+
+// TestPasswordIsCheckedAgain checks that a name counts only with its password, although
+// exporter-toolkit may have let the request pass, and only while the file has this password.
+func TestPasswordIsCheckedAgain(t *testing.T) {
+	t.Parallel()
+	hashOf := func(password string) []byte {
+		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hash
+	}
+	const form = "tls_server_config: {cert_file: desk.crt, key_file: desk.key}\nbasic_auth_users: {kim: %s, ada: %s}\n"
+	web := write(t, "web.yml", fmt.Sprintf(form, hashOf("of kim"), hashOf("of ada")))
+	a := newAccess(web, write(t, "roles.yml", "helpdesk: [user:kim]\nadmin: [user:ada]\n"), time.Now)
+	check := func(user, password string, want role) {
+		t.Helper()
+		files, err := a.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.SetBasicAuth(user, password)
+		if who := a.operator(r, files); who.role != want || (who.name != "") != (want != nobody) {
+			t.Errorf("%s with the password %q is %q, %s; want %s", user, password, who.name, who.role, want)
+		}
+	}
+	for range 2 { // the second time, right passwords are known
+		check("kim", "of kim", helpdesk)
+		check("ada", "of ada", admin)
+		check("ada", "of kim", nobody)
+		check("kim", "", nobody)
+		check("lee", "of kim", nobody)
+	}
+	if err := os.WriteFile(web, fmt.Appendf(nil, form, hashOf("another"), hashOf("of ada")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check("kim", "of kim", nobody)
+	check("kim", "another", helpdesk)
 }
