@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/desk"
+	"github.com/qlik-exporter/qlik_exporter/internal/journal"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -98,6 +100,35 @@ func TestLimitOfEverySpelling(t *testing.T) {
 	b.clock.Advance(time.Hour)
 	if status, text := b.post("kim", "/api/plan", fmt.Sprintf(`{"user":%q}`, u)); status == http.StatusConflict {
 		t.Errorf("an hour later: %d %s", status, text)
+	}
+}
+
+// TestNearLimit checks that a plan of the help desk ends no more than the limit still allows,
+// first what frees a slot, and that an administrator does not get less than was chosen.
+func TestNearLimit(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, passwords(t))
+	u := b.open(1)[0]
+	id, err := b.journal.Begin(journal.Intent{By: desk.By, Operator: "user:lee", User: u.String(), Sessions: 2}, nil)
+	if err == nil {
+		err = b.journal.Finish(id, journal.Result{Ended: 2})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, text := b.post("ada", "/api/plan", "{"+userField(u)+`,"all":true}`); status != http.StatusConflict || !strings.Contains(text, "only 1 more may end") {
+		t.Errorf("of an administrator: %d %s", status, text)
+	} else {
+		checkSentence(t, errorIn(text))
+	}
+	if status, text := b.carryOut("kim", b.makePlan("kim", userField(u))); status != http.StatusOK {
+		t.Errorf("%d %s", status, text)
+	}
+	if left := b.listed(); left[u.idle] || !left[u.refused] || !left[u.used] {
+		t.Errorf("%v are left of %+v", left, *u)
+	}
+	if status, text := b.post("kim", "/api/plan", "{"+userField(u)+"}"); status == http.StatusOK {
+		t.Errorf("at the limit: %d %s", status, text)
 	}
 }
 
