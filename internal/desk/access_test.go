@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-kit/log"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/journal"
 )
 
 func write(t *testing.T, name, content string) string {
@@ -148,4 +152,43 @@ func TestPasswordIsCheckedAgain(t *testing.T) {
 	}
 	check("kim", "of kim", nobody)
 	check("kim", "another", helpdesk)
+}
+
+// TestTrustedOrigin checks that the origin of --web.external-url is trusted only with https.
+func TestTrustedOrigin(t *testing.T) {
+	t.Parallel()
+	hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Open(journal.Config{Path: filepath.Join(t.TempDir(), "journal")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	config := Config{
+		WebConfigFile: write(t, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: desk.crt, key_file: desk.key}\nbasic_auth_users: {kim: %s}\n", hash)),
+		RolesFile:     write(t, "roles.yml", "helpdesk: [user:kim]\n"), Journal: j, Pages: http.NotFoundHandler(), Logger: log.NewNopLogger(),
+	}
+	for external, trusted := range map[string]bool{
+		"https://desk.example": true, "https://Desk.Example:443/qlik/": true, "http://desk.example": false, "https://desk.example:8443": false, "https://other.example": false,
+	} {
+		if config.ExternalURL, err = url.Parse(external); err != nil {
+			t.Fatal(err)
+		}
+		d, err := New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodPost, "https://qlik1:9987/sessions/free", http.NoBody)
+		r.Header.Set("Origin", "https://desk.example")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.SetBasicAuth("kim", "right")
+		answer := httptest.NewRecorder()
+		d.ServeHTTP(answer, r)
+		if refused := strings.Contains(answer.Body.String(), "another origin"); refused == trusted {
+			t.Errorf("with %s: %d %s", external, answer.Code, answer.Body)
+		}
+		d.Close()
+	}
 }
