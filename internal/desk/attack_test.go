@@ -132,6 +132,44 @@ func TestNearLimit(t *testing.T) {
 	}
 }
 
+// TestHelpDeskIsCareful checks that the help desk ends nothing that may be in use: neither a
+// session that was used a short time ago, nor one that looks idle on a site of which it is
+// unknown how often it records activity, nor one of a user with free slots. An administrator
+// may end more.
+func TestHelpDeskIsCareful(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, passwords(t))
+	plan := func(operator, user, more string, want int, says string) {
+		t.Helper()
+		status, text := b.post(operator, "/api/plan", fmt.Sprintf(`{"user":"LAB\\%s"%s}`, user, more))
+		if status != want || !strings.Contains(text, says) {
+			t.Errorf("%s for %s%s: %d, want %d, %q: %s", operator, user, more, status, want, says, text)
+		}
+	}
+	b.login("anna0", "1", "", "qlik1")
+	b.clock.Advance(4 * time.Minute)
+	b.login("anna0", "2", "sales", "qlik2")
+	plan("kim", "anna0", "", http.StatusUnprocessableEntity, "has been idle for five minutes")
+	plan("ada", "anna0", "", http.StatusUnprocessableEntity, "has been idle for five minutes")
+	plan("ada", "anna0", `,"keep":1`, http.StatusOK, "")
+	b.clock.Advance(time.Minute)
+	plan("kim", "anna0", "", http.StatusOK, "")
+	b.login("bert", "1", "", "qlik1") // without a license, a session takes no slot
+	plan("kim", "bert", "", http.StatusUnprocessableEntity, "2 slots are free")
+
+	b.clock.Advance(25 * time.Hour) // a measurement counts for a day
+	b.login("anna1", "1", "", "qlik1")
+	b.clock.Advance(10 * time.Minute)
+	b.login("anna1", "2", "sales", "qlik2")
+	plan("kim", "anna1", "", http.StatusUnprocessableEntity, "not known closely enough")
+	plan("ada", "anna1", `,"keep":1`, http.StatusOK, "")
+	b.login("anna1", "3", "", "qlik2")
+	plan("kim", "anna1", "", http.StatusOK, `"state":"refused"`)
+	if deletes := b.server.Requests().Deletes; deletes > 0 {
+		t.Errorf("%d sessions ended", deletes)
+	}
+}
+
 // TestBecameServiceAccount checks that a plan for a user who has become a service account
 // ends nothing, whoever made it.
 func TestBecameServiceAccount(t *testing.T) {
