@@ -26,6 +26,7 @@ type deskOf struct {
 	exporter, desk string // URLs
 	args           []string
 	client         http.Client
+	pid            int
 	signal         func(os.Signal)
 	wait           func() error
 	log            *shared
@@ -72,6 +73,7 @@ func (d *deskOf) start() {
 	if err := exporter.Start(); err != nil {
 		d.Fatal(err)
 	}
+	d.pid = exporter.Process.Pid
 	d.signal = func(s os.Signal) {
 		if err := exporter.Process.Signal(s); err != nil {
 			d.Error(err)
@@ -121,7 +123,19 @@ func (d *deskOf) plan(id string) string {
 	return plan.Plan
 }
 
-// verify reads the journal after the end of the process.
+// awaitIntent waits until the journal has an intent.
+func (d *deskOf) awaitIntent() {
+	d.Helper()
+	for range 6000 {
+		if content, _ := os.ReadFile(d.journal); strings.Contains(string(content), `"intent"`) {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	d.Fatal("no intent")
+}
+
+// verify reads the journal, usually after the end of the process.
 func (d *deskOf) verify() journal.Report {
 	d.Helper()
 	file, err := os.Open(d.journal)
@@ -221,15 +235,7 @@ func TestDeskStopsInTheMiddle(t *testing.T) {
 		defer close(ended)
 		_, _, _ = d.send(http.MethodPost, d.desk+"/api/free", "ada", fmt.Sprintf(`{"plan":%q}`, plan))
 	}()
-	for i := range 6000 {
-		if content, _ := os.ReadFile(d.journal); strings.Contains(string(content), `"intent"`) {
-			break
-		}
-		if i == 5999 {
-			t.Fatal("no intent")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	d.awaitIntent()
 	for _, node := range []string{"qlik1", "qlik2"} {
 		f.SetProxyFault(node, qliktest.Hanging)
 	}

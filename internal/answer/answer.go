@@ -97,8 +97,8 @@ func (a *Answer) describe(facts *headroom.Facts, status *headroom.UserStatus) {
 		a.Limit, a.EffectiveHeadroom = facts.Limit, max(status.EffectiveHeadroom, 0)
 		a.SlotsTaken = min(max(facts.Limit-status.EffectiveHeadroom, 0), max(facts.Limit, status.LicensedSessions))
 	}
-	a.Sessions, a.License, a.NextSlotAt = status.Sessions, status.License, known(status.NextSlot)
-	a.Cause, a.Certainty, a.Since = status.Judgment.Cause, status.Judgment.Certainty, known(status.Judgment.Since)
+	a.Sessions, a.License, a.NextSlotAt = status.Sessions, status.License, Known(status.NextSlot)
+	a.Cause, a.Certainty, a.Since = status.Judgment.Cause, status.Judgment.Certainty, Known(status.Judgment.Since)
 	for _, refusal := range facts.Refusals {
 		a.Refused = append(a.Refused, Refusal{refusal.At.UTC(), refusal.Reason})
 	}
@@ -127,13 +127,13 @@ func NewSlot(slot *headroom.Slot, limited, needsNone bool) Slot {
 	}
 	return Slot{
 		VirtualProxy: text.Visible(slot.VirtualProxy), Node: text.Visible(slot.Node),
-		FirstSeen: known(slot.FirstSeen), LastActive: known(last), FreesAt: known(slot.FreesAt),
+		FirstSeen: Known(slot.FirstSeen), LastActive: Known(last), FreesAt: Known(slot.FreesAt),
 		HoldsSlot: holds, State: state,
 	}
 }
 
-// known returns nil for the zero time.
-func known(t time.Time) *time.Time {
+// Known returns nil for the zero time.
+func Known(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}

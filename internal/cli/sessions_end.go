@@ -34,7 +34,7 @@ type EndOptions struct {
 
 func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
 	end.Flag("all", "End all sessions.").NoEnvar().BoolVar(&c.all)
-	config.Number(end.Flag("keep", "End all sessions but this number, most recently active first. With other flags that choose sessions, the default is 1.").
+	config.Number(end.Flag("keep", "Keep this number of sessions, the most recently active ones, and end all others. The default counts only with another flag that chooses sessions.").
 		Default("1").NoEnvar().IsSetByUser(&c.keepIsSet), &c.end.Keep, 0)
 	config.Duration(end.Flag("idle-for", "End only sessions without activity for at least this time, such as 30m.").NoEnvar(), &c.end.IdleFor)
 	end.Flag("dry-run", "Show which sessions would end, but end none.").NoEnvar().BoolVar(&c.end.DryRun)

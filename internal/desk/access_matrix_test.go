@@ -273,6 +273,30 @@ func TestAccessByCertificate(t *testing.T) {
 	}
 }
 
+// TestPasswordBesideCertificate checks that only the name of the password counts if the file
+// requires both.
+func TestPasswordBesideCertificate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"+passwords(t))
+	ada := b.authority.issue("ada")
+	client, u := b.clientWith(&ada), b.open(1)[0]
+	for _, test := range []struct {
+		user, more string
+		status     int
+	}{
+		{"", "", http.StatusUnauthorized},
+		{"vera", "", http.StatusForbidden},
+		{"noa", "", http.StatusForbidden},
+		{"kim", `,"all":true`, http.StatusForbidden},
+		{"kim", "", http.StatusOK},
+	} {
+		q := &request{method: http.MethodPost, url: b.deskURL + "/api/plan", body: fmt.Sprintf(`{"user":%q%s}`, u, test.more), user: test.user, password: password}
+		if status, _, text := b.send(client, q); status != test.status {
+			t.Errorf("%q with the certificate of an administrator: %d, want %d: %s", test.user, status, test.status, text)
+		}
+	}
+}
+
 // TestFilesChangeWhileRunning checks that a desk whose files no longer protect it refuses
 // everything, with every identity, until they do again.
 func TestFilesChangeWhileRunning(t *testing.T) {

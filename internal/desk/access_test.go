@@ -2,12 +2,22 @@ package desk
 
 import (
 	"errors"
+	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/journal"
 )
 
 func write(t *testing.T, name, content string) string {
@@ -101,5 +111,84 @@ func TestWebConfig(t *testing.T) {
 	}
 	if err := Check(write(t, "web.yml", secure+"}\n"+users), write(t, "roles.yml", "")); err == nil || !strings.HasPrefix(err.Error(), "--"+rolesFlag) {
 		t.Errorf("no roles: %v", err)
+	}
+}
+
+// TestPasswordIsCheckedAgain checks that a name counts only with its password, although
+// exporter-toolkit may have let the request pass, and only while the file has this password.
+func TestPasswordIsCheckedAgain(t *testing.T) {
+	t.Parallel()
+	hashOf := func(password string) []byte {
+		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hash
+	}
+	const form = "tls_server_config: {cert_file: desk.crt, key_file: desk.key}\nbasic_auth_users: {kim: %s, ada: %s}\n"
+	web := write(t, "web.yml", fmt.Sprintf(form, hashOf("of kim"), hashOf("of ada")))
+	a := newAccess(web, write(t, "roles.yml", "helpdesk: [user:kim]\nadmin: [user:ada]\n"), time.Now)
+	check := func(user, password string, want role) {
+		t.Helper()
+		files, err := a.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.SetBasicAuth(user, password)
+		if who := a.operator(r, files); who.role != want || (who.name != "") != (want != nobody) {
+			t.Errorf("%s with the password %q is %q, %s; want %s", user, password, who.name, who.role, want)
+		}
+	}
+	for range 2 { // the second time, right passwords are known
+		check("kim", "of kim", helpdesk)
+		check("ada", "of ada", admin)
+		check("ada", "of kim", nobody)
+		check("kim", "", nobody)
+		check("lee", "of kim", nobody)
+	}
+	if err := os.WriteFile(web, fmt.Appendf(nil, form, hashOf("another"), hashOf("of ada")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check("kim", "of kim", nobody)
+	check("kim", "another", helpdesk)
+}
+
+// TestTrustedOrigin checks that the origin of --web.external-url is trusted only with https.
+func TestTrustedOrigin(t *testing.T) {
+	t.Parallel()
+	hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Open(journal.Config{Path: filepath.Join(t.TempDir(), "journal")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	config := Config{
+		WebConfigFile: write(t, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: desk.crt, key_file: desk.key}\nbasic_auth_users: {kim: %s}\n", hash)),
+		RolesFile:     write(t, "roles.yml", "helpdesk: [user:kim]\n"), Journal: j, Pages: http.NotFoundHandler(), Logger: log.NewNopLogger(),
+	}
+	for external, trusted := range map[string]bool{
+		"https://desk.example": true, "https://Desk.Example:443/qlik/": true, "http://desk.example": false, "https://desk.example:8443": false, "https://other.example": false,
+	} {
+		if config.ExternalURL, err = url.Parse(external); err != nil {
+			t.Fatal(err)
+		}
+		d, err := New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodPost, "https://qlik1:9987/sessions/free", http.NoBody)
+		r.Header.Set("Origin", "https://desk.example")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.SetBasicAuth("kim", "right")
+		answer := httptest.NewRecorder()
+		d.ServeHTTP(answer, r)
+		if refused := strings.Contains(answer.Body.String(), "another origin"); refused == trusted {
+			t.Errorf("with %s: %d %s", external, answer.Code, answer.Body)
+		}
+		d.Close()
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/desk"
+	"github.com/qlik-exporter/qlik_exporter/internal/journal"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -98,6 +100,73 @@ func TestLimitOfEverySpelling(t *testing.T) {
 	b.clock.Advance(time.Hour)
 	if status, text := b.post("kim", "/api/plan", fmt.Sprintf(`{"user":%q}`, u)); status == http.StatusConflict {
 		t.Errorf("an hour later: %d %s", status, text)
+	}
+}
+
+// TestNearLimit checks that a plan of the help desk ends no more than the limit still allows,
+// first what frees a slot, and that an administrator does not get less than was chosen.
+func TestNearLimit(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, passwords(t))
+	u := b.open(1)[0]
+	id, err := b.journal.Begin(journal.Intent{By: desk.By, Operator: "user:lee", User: u.String(), Sessions: 2}, nil)
+	if err == nil {
+		err = b.journal.Finish(id, journal.Result{Ended: 2})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, text := b.post("ada", "/api/plan", "{"+userField(u)+`,"all":true}`); status != http.StatusConflict || !strings.Contains(text, "only 1 more may end") {
+		t.Errorf("of an administrator: %d %s", status, text)
+	} else {
+		checkSentence(t, errorIn(text))
+	}
+	if status, text := b.carryOut("kim", b.makePlan("kim", userField(u))); status != http.StatusOK {
+		t.Errorf("%d %s", status, text)
+	}
+	if left := b.listed(); left[u.idle] || !left[u.refused] || !left[u.used] {
+		t.Errorf("%v are left of %+v", left, *u)
+	}
+	if status, text := b.post("kim", "/api/plan", "{"+userField(u)+"}"); status == http.StatusOK {
+		t.Errorf("at the limit: %d %s", status, text)
+	}
+}
+
+// TestHelpDeskIsCareful checks that the help desk ends nothing that may be in use: neither a
+// session that was used a short time ago, nor one that looks idle on a site of which it is
+// unknown how often it records activity, nor one of a user with free slots. An administrator
+// may end more.
+func TestHelpDeskIsCareful(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, passwords(t))
+	plan := func(operator, user, more string, want int, says string) {
+		t.Helper()
+		status, text := b.post(operator, "/api/plan", fmt.Sprintf(`{"user":"LAB\\%s"%s}`, user, more))
+		if status != want || !strings.Contains(text, says) {
+			t.Errorf("%s for %s%s: %d, want %d, %q: %s", operator, user, more, status, want, says, text)
+		}
+	}
+	b.login("anna0", "1", "", "qlik1")
+	b.clock.Advance(4 * time.Minute)
+	b.login("anna0", "2", "sales", "qlik2")
+	plan("kim", "anna0", "", http.StatusUnprocessableEntity, "has been idle for five minutes")
+	plan("ada", "anna0", "", http.StatusUnprocessableEntity, "has been idle for five minutes")
+	plan("ada", "anna0", `,"keep":1`, http.StatusOK, "")
+	b.clock.Advance(time.Minute)
+	plan("kim", "anna0", "", http.StatusOK, "")
+	b.login("bert", "1", "", "qlik1") // without a license, a session takes no slot
+	plan("kim", "bert", "", http.StatusUnprocessableEntity, "2 slots are free")
+
+	b.clock.Advance(25 * time.Hour) // a measurement counts for a day
+	b.login("anna1", "1", "", "qlik1")
+	b.clock.Advance(10 * time.Minute)
+	b.login("anna1", "2", "sales", "qlik2")
+	plan("kim", "anna1", "", http.StatusUnprocessableEntity, "not known closely enough")
+	plan("ada", "anna1", `,"keep":1`, http.StatusOK, "")
+	b.login("anna1", "3", "", "qlik2")
+	plan("kim", "anna1", "", http.StatusOK, `"state":"refused"`)
+	if deletes := b.server.Requests().Deletes; deletes > 0 {
+		t.Errorf("%d sessions ended", deletes)
 	}
 }
 

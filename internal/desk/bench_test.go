@@ -82,13 +82,12 @@ type bench struct {
 }
 
 // benchSite is a site whose service accounts a test can change. A test can make something
-// happen before the next reading of the site, or while a session ends.
+// happen while a session ends.
 type benchSite struct {
 	*site.Site
 
 	mu       sync.Mutex
 	accounts []qlik.User
-	reading  func()
 	ending   func(ctx context.Context)
 }
 
@@ -98,17 +97,6 @@ func (s *benchSite) Use(name string) (_ desk.Site, done func(), found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return desk.Site{Site: s, ServiceAccounts: slices.Clone(s.accounts)}, func() {}, name == ""
-}
-
-func (s *benchSite) ReadNow(ctx context.Context) *headroom.Snapshot {
-	s.mu.Lock()
-	happens := s.reading
-	s.reading = nil
-	s.mu.Unlock()
-	if happens != nil {
-		happens()
-	}
-	return s.Site.ReadNow(ctx)
 }
 
 func (s *benchSite) EndSession(ctx context.Context, snapshot *headroom.Snapshot, id qlik.SessionID) (bool, error) {
@@ -342,9 +330,9 @@ func (b *bench) work() {
 		for _, id := range ids {
 			b.server.Touch(id)
 		}
-		b.site.Site.ReadNow(b.Context())
+		b.site.ReadNow(b.Context())
 	}
-	if snapshot := b.site.Site.ReadNow(b.Context()); !snapshot.IdleKnown(5 * time.Minute) {
+	if snapshot := b.site.ReadNow(b.Context()); !snapshot.IdleKnown(5 * time.Minute) {
 		b.Fatalf("activity is recorded each %s", snapshot.ActivityInterval)
 	}
 	for _, id := range ids {

@@ -101,7 +101,7 @@ func (d *Desk) plan(ctx context.Context, who operator, a *ask) (*planned, *refus
 		return nil, limitReached(n, limit)
 	}
 	plan.EndAtMost(n)
-	view := &planned{User: user.String(), Site: name, Ends: slotsOf(plan.Ending()), Keeps: slotsOf(plan.Staying()), WorksAt: known(plan.WorksAt), plan: plan, at: snapshot.Time}
+	view := &planned{User: user.String(), Site: name, Ends: slotsOf(plan.Ending()), Keeps: slotsOf(plan.Staying()), WorksAt: answer.Known(plan.WorksAt), plan: plan, at: snapshot.Time}
 	view.Plan, view.Expires = d.plans.add(promise{Operator: who.name, Site: name, User: user.String(), Ticket: a.Ticket}, plan)
 	return view, nil
 }
@@ -139,7 +139,7 @@ func refusePlan(plan *ending.Plan, row *sessions.Row, snapshot *headroom.Snapsho
 	}
 	switch {
 	case plan.NeverEnded != "":
-		return &refusal{http.StatusUnprocessableEntity, neverEnded, fmt.Sprintf("%s is %s, and such sessions are never ended.", name, plan.NeverEnded)}
+		return &refusal{http.StatusUnprocessableEntity, neverEnded, fmt.Sprintf("The sessions of %s (%s) are never ended.", name, plan.NeverEnded)}
 	case len(plan.Sessions) == 0 && !snapshot.Complete():
 		return missingNode()
 	case len(plan.Sessions) == 0:
@@ -198,7 +198,15 @@ func (d *Desk) free(ctx context.Context, who operator, plan, ticket, address str
 	if err := d.stopped(); err != nil {
 		return nil, err
 	}
-	known, err := d.plans.take(plan, who.name)
+	// The client may leave. What has begun must be recorded.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freeTimeout)
+	defer cancel()
+	ctx, done, busy := d.begin(ctx)
+	if busy != nil {
+		return nil, tooBusy()
+	}
+	defer done()
+	known, err := d.plans.take(plan, who.name) // a plan that had to wait in vain is not used
 	if err != nil {
 		return nil, err
 	}
@@ -210,14 +218,6 @@ func (d *Desk) free(ctx context.Context, who operator, plan, ticket, address str
 		return nil, err
 	}
 	defer release()
-	// The client may leave. What has begun must be recorded.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freeTimeout)
-	defer cancel()
-	ctx, done, busy := d.begin(ctx)
-	if busy != nil {
-		return nil, tooBusy()
-	}
-	defer done()
 	id := ""
 	outcome, failure := ending.End(ctx, site, known.plan, site.ServiceAccounts, func(ends []ending.PlannedSession) (err error) {
 		id, err = d.record(who, address, &known, ends)
@@ -260,6 +260,9 @@ func (d *Desk) refuseFree(err error) *refusal {
 	if errors.Is(err, ending.ErrUnknown) {
 		return &refusal{http.StatusConflict, incomplete, "Nothing was ended, because no node of the site answers."}
 	}
+	if errors.Is(err, context.Canceled) {
+		return &refusal{http.StatusServiceUnavailable, notReady, "Nothing was ended, because the exporter is stopping."}
+	}
 	_ = level.Error(d.config.Logger).Log("msg", "The desk could not end sessions", "err", err)
 	return &refusal{http.StatusServiceUnavailable, notRecorded, "Nothing was ended, because it could not be recorded; the log of the exporter says why."}
 }
@@ -287,7 +290,7 @@ func (d *Desk) finish(who operator, of *waiting, id string, outcome *ending.Outc
 	count := func(fate ending.Fate) int { return len(outcome.Of(fate)) }
 	result := journal.Result{Ended: count(ending.Ended), AlreadyGone: count(ending.AlreadyGone), LeftAlone: count(ending.LeftAlone), Failed: count(ending.Failed)}
 	d.metrics.ended.WithLabelValues(who.role.String()).Add(float64(result.Ended))
-	_ = level.Info(d.config.Logger).Log("msg", "The desk ended sessions", "by", text.Visible(who.name), "role", who.role, "ticket", text.Visible(of.Ticket),
+	_ = level.Info(d.config.Logger).Log("msg", "The desk carried out a plan", "by", text.Visible(who.name), "role", who.role, "ticket", text.Visible(of.Ticket),
 		"site", of.Site, "user", text.Visible(of.User), "ended", result.Ended, "already_gone", result.AlreadyGone, "left_alone", result.LeftAlone, "failed", result.Failed)
 	if id == "" {
 		return // nothing ended
@@ -298,7 +301,7 @@ func (d *Desk) finish(who operator, of *waiting, id string, outcome *ending.Outc
 }
 
 func newFreed(of *waiting, outcome *ending.Outcome, now time.Time) *freed {
-	f := &freed{User: of.User, Site: of.Site, WorksAt: known(outcome.WorksAt()), outcome: outcome}
+	f := &freed{User: of.User, Site: of.Site, WorksAt: answer.Known(outcome.WorksAt()), outcome: outcome}
 	list := func(fate ending.Fate) []endedSlot {
 		slots := []endedSlot{}
 		for _, r := range outcome.Of(fate) {
@@ -338,13 +341,4 @@ func slotOf(s *ending.PlannedSession) answer.Slot {
 	slot := s.Slot
 	slot.VirtualProxy, slot.Node = s.Link.VirtualProxy, s.Link.Node
 	return answer.NewSlot(&slot, true, !s.Refused)
-}
-
-// known returns nil for the zero time.
-func known(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
 }

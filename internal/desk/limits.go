@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/journal"
-	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 // The largest numbers of sessions that the desk ends within an hour.
@@ -41,11 +40,11 @@ func left(recent []journal.Recent, operator, site, user string) (n int, limit st
 	}
 	switch n = max(min(ofUser, ofOperator, ofSite), 0); n {
 	case max(ofUser, 0):
-		return n, fmt.Sprintf("%d of one user", maxOfUser)
+		return n, fmt.Sprintf("%d sessions of one user", maxOfUser)
 	case max(ofOperator, 0):
-		return n, fmt.Sprintf("%d by one operator", maxOfOperator)
+		return n, fmt.Sprintf("%d sessions by one operator", maxOfOperator)
 	default:
-		return n, fmt.Sprintf("%d of one site", maxOfSite)
+		return n, fmt.Sprintf("%d sessions of one site", maxOfSite)
 	}
 }
 
@@ -59,7 +58,7 @@ func more(n int) string {
 	if n == 0 {
 		return "no more"
 	}
-	return text.Count(n, "more session")
+	return fmt.Sprintf("only %d more", n)
 }
 
 // stopped returns a refusal while the stop file exists. If that is unknown, it counts as

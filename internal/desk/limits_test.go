@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -105,5 +106,22 @@ func TestStopFile(t *testing.T) {
 		if got := d.stopped(); (got != nil) != stops {
 			t.Errorf("%.80s: %v", path, got)
 		}
+	}
+}
+
+// TestStopFileAtLast checks that nothing begins to end if the stop file appears while an
+// execution reads the site.
+func TestStopFileAtLast(t *testing.T) {
+	t.Parallel()
+	j, err := journal.Open(journal.Config{Path: filepath.Join(t.TempDir(), "journal")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	d := &Desk{config: Config{StopFile: write(t, "stop", ""), Journal: j}}
+	before := j.Entries()
+	_, err = d.record(operator{"user:kim", helpdesk}, "", new(waiting), nil)
+	if why, ok := errors.AsType[*refusal](err); !ok || why.reason != stopFile || j.Entries() != before {
+		t.Errorf("%v, %d lines were written", err, j.Entries()-before)
 	}
 }

@@ -1,10 +1,14 @@
 package desk
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/go-kit/log"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/ending"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
@@ -115,4 +119,34 @@ func TestPlansAreForgotten(t *testing.T) {
 			t.Error("the plan is still known")
 		}
 	})
+}
+
+// TestNothingBegins checks that a plan is not used up by an execution that could not begin,
+// and what an operator reads about one that ended nothing.
+func TestNothingBegins(t *testing.T) {
+	t.Parallel()
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	d := &Desk{config: Config{Logger: log.NewNopLogger()}, plans: newPlans(time.Now), closing: stopped} // without room in busy
+	plan, _ := d.plans.add(promise{Operator: "user:kim"}, new(ending.Plan))
+	if _, err := d.free(t.Context(), operator{"user:kim", helpdesk}, plan, "", ""); err == nil || err.reason != notReady {
+		t.Errorf("without room: %v", err)
+	}
+	if _, err := d.plans.take(plan, "user:kim"); err != nil {
+		t.Errorf("the plan cannot be carried out later: %v", err)
+	}
+	for _, test := range []struct {
+		err  error
+		want reason
+	}{
+		{ending.ErrUnknown, incomplete},
+		{fmt.Errorf("reading: %w", context.Canceled), notReady},
+		{errors.New("no space left on device"), notRecorded},
+		{tooBusy(), notReady},
+		{missingNode(), incomplete},
+	} {
+		if why := d.refuseFree(test.err); why.reason != test.want {
+			t.Errorf("%v: %s, want %s", test.err, why.reason, test.want)
+		}
+	}
 }

@@ -23,8 +23,9 @@ import (
 type meanwhile struct {
 	*site.Site
 
-	happens func()
-	failing qlik.SessionID // cannot be ended
+	happens  func()
+	failing  qlik.SessionID // cannot be ended
+	doubtful bool           // how often activity is recorded is no longer known
 }
 
 func (m *meanwhile) ReadNow(ctx context.Context) *headroom.Snapshot {
@@ -32,7 +33,11 @@ func (m *meanwhile) ReadNow(ctx context.Context) *headroom.Snapshot {
 		m.happens()
 		m.happens = nil
 	}
-	return m.Site.ReadNow(ctx)
+	snapshot := m.Site.ReadNow(ctx)
+	if m.doubtful {
+		snapshot.ActivityInterval = 0
+	}
+	return snapshot
 }
 
 func (m *meanwhile) EndSession(ctx context.Context, snapshot *headroom.Snapshot, id qlik.SessionID) (bool, error) {
@@ -160,6 +165,35 @@ func TestEnd(t *testing.T) {
 					t.Error("a session of another user ended")
 				}
 			})
+		})
+	}
+}
+
+// TestDoubtfulMeanwhile checks that a careful plan leaves alone what looks idle if it is no
+// longer known how often the site records activity, and that a gentle one does not.
+func TestDoubtfulMeanwhile(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[ending.Rule]ending.Reason{ending.Careful: ending.StaysIdleDoubtful, ending.Gentle: ""} {
+		synctest.Test(t, func(t *testing.T) {
+			server, opened := sessionstest.Start(t, nil)
+			at := &meanwhile{Site: opened}
+			for device := range 5 {
+				sessionstest.Login(t, server, "anna", fmt.Sprint(device), "", "qlik1")
+				time.Sleep(2 * time.Minute)
+			}
+			sessionstest.Work(t, server, func() { at.ReadNow(t.Context()) })
+			snapshot := at.ReadNow(t.Context())
+			plan := ending.NewPlan(sessions.RowOf(anna, snapshot), snapshot, ending.Selection{Rule: rule}, nil)
+			at.doubtful = true
+			outcome, err := ending.End(t.Context(), at, plan, nil, func([]ending.PlannedSession) error { return nil })
+			if err != nil || len(outcome.Results) == 0 {
+				t.Fatalf("%+v, %v", outcome, err)
+			}
+			for _, r := range outcome.Results {
+				if r.Left != want {
+					t.Errorf("rule %d: %q, want %q", rule, r.Left, want)
+				}
+			}
 		})
 	}
 }

@@ -225,6 +225,7 @@ func (j *Journal) load() error {
 		last = before
 	}
 	j.number, j.hash, j.size = last.Last, last.Hash, current.size
+	j.entries.Store(int64(j.number))
 	for id := range last.open {
 		j.open[id] = false
 	}

@@ -18,6 +18,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-kit/log"
@@ -47,7 +48,7 @@ type Intent struct {
 	Role     string  `json:"role,omitempty"`
 	Address  string  `json:"address,omitempty"` // of the client
 	Ticket   string  `json:"ticket,omitempty"`  // optional
-	Site     string  `json:"site,omitempty"`    // empty if there is only one
+	Site     string  `json:"site,omitempty"`    // empty if flags describe the only site
 	User     string  `json:"user"`              // as DIRECTORY\id
 	Sessions int     `json:"sessions"`          // number of sessions that may end
 	Places   []Place `json:"places,omitempty"`  // one for each of them
@@ -82,8 +83,9 @@ type Config struct {
 
 // Journal writes a journal. Its methods may be called concurrently.
 type Journal struct {
-	config Config
-	lock   *flock.Flock
+	config  Config
+	lock    *flock.Flock
+	entries atomic.Int64 // number, for those who must not wait for the disk
 
 	mu     sync.Mutex // guards everything below
 	closed bool
@@ -111,8 +113,9 @@ var (
 // Begin writes an intent and returns its id. After Begin has returned, the intent is on
 // disk. Before anything is written, allow is called with the endings of the last hour,
 // oldest first. No other intent is written meanwhile, so concurrent calls cannot exceed
-// a limit together. A nil allow allows everything. If allow returns an error, Begin returns it unchanged and writes
-// nothing. After any other error, too, nothing may be ended.
+// a limit together. A nil allow allows everything. If allow returns an error, Begin
+// returns it unchanged and writes nothing. After any other error, too, nothing may be
+// ended.
 func (j *Journal) Begin(intent Intent, allow func([]Recent) error) (id string, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -175,11 +178,15 @@ func (j *Journal) Check() error {
 	return j.ready()
 }
 
-// Entries returns the number of lines of the chain, including those of earlier files.
-func (j *Journal) Entries() int {
+// Entries returns the number of lines of the chain, including those of earlier files. It
+// does not wait for a disk that does not respond, because every scrape calls it.
+func (j *Journal) Entries() int { return int(j.entries.Load()) }
+
+// Recent returns the endings of the last hour, oldest first.
+func (j *Journal) Recent() []Recent {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.number
+	return j.recent.since(j.now().Add(-recently))
 }
 
 // Close writes what is waiting and releases the journal to other processes.
@@ -291,6 +298,7 @@ func (j *Journal) write(l *line) error {
 	}
 	j.size += int64(len(encoded))
 	j.number, j.hash = l.Number, hash(encoded[:len(encoded)-1])
+	j.entries.Store(int64(j.number))
 	_ = level.Info(j.config.Logger).Log("msg", "Journal written", "entries", j.number, "hash", j.hash)
 	return nil
 }

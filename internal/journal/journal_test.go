@@ -39,6 +39,7 @@ type bench struct {
 type disk struct {
 	room    atomic.Int64 // bytes until it is full, or -1
 	syncs   error
+	syncing func() // called before a sync
 	opening error
 }
 
@@ -56,7 +57,12 @@ func (f faulty) WriteAt(p []byte, at int64) (int, error) {
 	return n, errors.Join(err, syscall.ENOSPC)
 }
 
-func (f faulty) Sync() error { return errors.Join(f.disk.syncs, f.file.Sync()) }
+func (f faulty) Sync() error {
+	if f.disk.syncing != nil {
+		f.disk.syncing()
+	}
+	return errors.Join(f.disk.syncs, f.file.Sync())
+}
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
@@ -376,6 +382,38 @@ func TestFailedSync(t *testing.T) {
 	b.close() // writes what is waiting
 	if report := b.report(); report.Entries != 3 || len(report.Open) != 0 {
 		t.Errorf("the report is %+v", report)
+	}
+}
+
+// TestEntriesDoNotWait checks that a disk that does not respond does not delay a scrape.
+func TestEntriesDoNotWait(t *testing.T) {
+	b := newBench(t)
+	before := b.Entries()
+	syncing, responds := make(chan struct{}), make(chan struct{})
+	b.disk.syncing = func() {
+		close(syncing)
+		<-responds
+	}
+	began := make(chan error, 1)
+	go func() {
+		_, err := b.Begin(anna(1), nil)
+		began <- err
+	}()
+	<-syncing
+	b.disk.syncing = nil
+	entries := make(chan int, 1)
+	go func() { entries <- b.Entries() }()
+	select {
+	case n := <-entries:
+		if n != before {
+			t.Errorf("%d entries before the line is on disk, want %d", n, before)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for the disk")
+	}
+	close(responds)
+	if err := <-began; err != nil || b.Entries() != before+1 {
+		t.Errorf("%v, %d entries", err, b.Entries())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -20,10 +21,11 @@ const reopenAfter = 5 * time.Second
 type deskJournal struct {
 	config journal.Config
 
-	mu     sync.Mutex // guards the fields below
-	opened *journal.Journal
-	err    error     // of the last attempt
-	tried  time.Time // when that was
+	opened atomic.Pointer[journal.Journal] // nil until it could be opened
+
+	mu     sync.Mutex // guards the fields below, and is held while opened changes
+	err    error      // of the last attempt
+	tried  time.Time  // when that was
 	closed bool
 }
 
@@ -38,35 +40,36 @@ func openJournal(config journal.Config) (*deskJournal, error) {
 
 // open opens the journal unless it is open. The caller holds the mutex or the only reference.
 func (j *deskJournal) open() error {
-	if j.opened != nil {
+	if j.opened.Load() != nil {
 		return nil
 	}
 	if j.closed || !j.tried.IsZero() && time.Since(j.tried) < reopenAfter {
 		return j.err
 	}
-	j.opened, j.err = journal.Open(j.config)
-	j.tried = time.Now()
-	if j.err != nil {
-		_ = level.Error(j.config.Logger).Log("msg", "The desk does not work, because its journal cannot be opened", "err", j.err)
+	opened, err := journal.Open(j.config)
+	j.err, j.tried = err, time.Now()
+	if err == nil {
+		j.opened.Store(opened)
+	} else {
+		_ = level.Error(j.config.Logger).Log("msg", "The desk does not work, because its journal cannot be opened", "err", err)
 	}
-	return j.err
+	return err
 }
 
 func (j *deskJournal) get() (*journal.Journal, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	err := j.open()
-	return j.opened, err
+	return j.opened.Load(), err
 }
 
 // Check implements desk.Journal.
 func (j *deskJournal) Check() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if err := j.open(); err != nil {
+	opened, err := j.get()
+	if err != nil {
 		return err
 	}
-	return j.opened.Check()
+	return opened.Check()
 }
 
 // Begin implements desk.Journal.
@@ -95,9 +98,10 @@ func (j *deskJournal) Recent() []journal.Recent {
 	return nil
 }
 
-// Entries implements desk.Journal.
+// Entries implements desk.Journal. Every scrape calls it, so it neither opens the journal
+// nor waits for somebody who does.
 func (j *deskJournal) Entries() int {
-	if opened, err := j.get(); err == nil {
+	if opened := j.opened.Load(); opened != nil {
 		return opened.Entries()
 	}
 	return 0
@@ -108,8 +112,8 @@ func (j *deskJournal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.closed, j.err = true, errors.New("the journal is closed")
-	if j.opened == nil {
-		return nil
+	if opened := j.opened.Load(); opened != nil {
+		return opened.Close()
 	}
-	return j.opened.Close()
+	return nil
 }

@@ -54,3 +54,22 @@ func TestJournalLater(t *testing.T) {
 		}
 	})
 }
+
+// TestScrapeDoesNotWaitForJournal checks that a scrape does not wait for a journal that is
+// being opened.
+func TestScrapeDoesNotWaitForJournal(t *testing.T) {
+	t.Parallel()
+	j := new(deskJournal)
+	j.mu.Lock() // as while the file is read
+	entries := make(chan int, 1)
+	go func() { entries <- j.Entries() }()
+	select {
+	case n := <-entries:
+		if n != 0 {
+			t.Errorf("%d entries", n)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits")
+	}
+	j.mu.Unlock()
+}

@@ -12,7 +12,7 @@ const (
 	maxQueryValue  = 256      // bytes of a name or a value in the query
 	maxQuery       = 4 << 10  // bytes of the whole query
 	maxHeaderBytes = 64 << 10 // bytes of the header; net/http reads a few more
-	maxBodyBytes   = 64 << 10 // bytes of a body; only /debug/pprof/symbol reads one
+	maxBodyBytes   = 64 << 10 // bytes of a body; the desk and /debug/pprof/symbol read one
 	maxStreams     = 8        // concurrent requests of an HTTP/2 connection
 )
 

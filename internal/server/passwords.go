@@ -27,7 +27,7 @@ type passwords struct {
 	failed *failedLogins
 	seed   maphash.Seed
 
-	mu      sync.Mutex
+	mu      sync.Mutex          // guards the fields below, and the handlers of servers in configure
 	known   map[uint64]struct{} // hashes of the headers with passwords that were right
 	clients map[string]struct{} // with such a password
 }
