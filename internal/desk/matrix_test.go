@@ -133,6 +133,10 @@ func TestMatrix(t *testing.T) {
 	const atOnce = 8
 	ended := 0
 	all := cells()
+	if testing.Short() { // with the race detector, all of them take most of a minute
+		n := 0
+		all = slices.DeleteFunc(all, func(cell) bool { n++; return n%7 != 0 })
+	}
 	for i, batch := range slices.Collect(slices.Chunk(all, atOnce)) {
 		if i%10 == 9 { // a measurement counts for a day
 			b.work()

@@ -57,9 +57,6 @@ func TestWarmUp(t *testing.T) {
 	if few := users[1] + users[2]; few < people*9/10 || users[4]+users[5] > 0 {
 		t.Errorf("users by sessions: %v", users)
 	}
-	if took > 3*time.Second {
-		t.Errorf("three hours took %v", took)
-	}
 }
 
 func TestHurriedPeople(t *testing.T) {
