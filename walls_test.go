@@ -30,6 +30,7 @@ var walls = map[string][]string{
 	"internal/sessions":     {"net/http", "github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "collector", module + "internal/page", module + "internal/site"},
 	"internal/ending":       {"net", "os", "github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "collector", module + "internal/site", module + "internal/page", module + "internal/cli"},
 	"internal/journal":      {"net", "github.com/prometheus", "github.com/alecthomas", module + "collector", module + "internal/config", module + "internal/cli", module + "internal/server", module + "internal/page", module + "qlik"},
+	"internal/desk":         {"github.com/alecthomas", module + "collector", module + "internal/site", module + "internal/sites", module + "internal/server", module + "internal/cli"},
 	"internal/licenses":     {"net", "os", "github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "collector", module + "internal"},
 	"internal/page":         {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/site", module + "internal/config", module + "internal/cli", module + "internal/server"},
 	"internal/check":        {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/config"},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v2"
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/qlik/textfile"
 )
 
@@ -26,16 +28,6 @@ const (
 	webConfigFlag = "desk.web.config.file"
 	rolesFlag     = "desk.roles-file"
 )
-
-// FlagError is an error about the value of a flag.
-type FlagError struct {
-	Flag string // without dashes
-	Err  error
-}
-
-func (e *FlagError) Error() string { return "--" + e.Flag + ": " + e.Err.Error() }
-
-func (e *FlagError) Unwrap() error { return e.Err }
 
 // role is what an operator may do. A greater role includes the smaller ones.
 type role int
@@ -79,7 +71,8 @@ type files struct {
 	roles map[string]role // by the name of the operator
 }
 
-// Check returns an error if the desk must not start with its files. It is a *FlagError.
+// Check returns an error if the desk must not start with its files. It is a
+// *config.Error.
 func Check(webConfigFile, rolesFile string) error {
 	_, err := newAccess(webConfigFile, rolesFile, time.Now).load()
 	return err
@@ -96,11 +89,11 @@ func (a *access) read(r *http.Request) (*files, error) {
 func (a *access) load() (*files, error) {
 	settings, err := loadWebConfig(a.webConfigFile)
 	if err != nil {
-		return nil, &FlagError{webConfigFlag, err}
+		return nil, &config.Error{Flag: webConfigFlag, Err: err}
 	}
 	roles, err := loadRoles(a.rolesFile)
 	if err != nil {
-		return nil, &FlagError{rolesFlag, err}
+		return nil, &config.Error{Flag: rolesFlag, Err: err}
 	}
 	return &files{settings, roles}, nil
 }
@@ -129,6 +122,13 @@ func loadWebConfig(path string) (web.Config, error) {
 // requireCertificate is the client_auth_type that requires a verified certificate.
 const requireCertificate = "RequireAndVerifyClientCert"
 
+// roleForm is how to write an operator in the file of roles.
+const roleForm = "write user:NAME or cert:COMMON NAME"
+
+// severalNames matches a name that contains the start of another one. A common name may
+// contain a comma.
+var severalNames = regexp.MustCompile(`[,;\s](user|cert):`)
+
 // loadRoles reads a file of roles: a list of operators for each role.
 func loadRoles(path string) (map[string]role, error) {
 	content, err := textfile.Read(path)
@@ -143,7 +143,11 @@ func loadRoles(path string) (map[string]role, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	decoder.SetStrict(true)
 	if err := decoder.Decode(&lists); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %s", path, strings.Join(strings.Fields(err.Error()), " "))
+		hint := ""
+		if strings.Contains(err.Error(), "into string") { // - user: NAME
+			hint = "; " + roleForm + ", without a blank after the colon"
+		}
+		return nil, fmt.Errorf("%s: %s%s", path, strings.Join(strings.Fields(err.Error()), " "), hint)
 	}
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: has several documents; write one without ---", path)
@@ -153,8 +157,10 @@ func loadRoles(path string) (map[string]role, error) {
 		for _, name := range names {
 			kind, who, _ := strings.Cut(name, ":")
 			switch {
-			case who == "" || kind != "user" && kind != "cert":
-				return nil, fmt.Errorf("%s: %q: write user:NAME or cert:COMMON NAME", path, name)
+			case who == "", who != strings.TrimSpace(who), kind != "user" && kind != "cert":
+				return nil, fmt.Errorf("%s: %q: %s", path, name, roleForm)
+			case severalNames.MatchString(who):
+				return nil, fmt.Errorf("%s: %q: contains several names; write each as an element of the list", path, name)
 			case roles[name] != nobody:
 				return nil, fmt.Errorf("%s: %q has two roles; a greater role includes the smaller ones", path, name)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/go-kit/log"
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/journal"
 )
 
@@ -52,6 +53,11 @@ func TestRoles(t *testing.T) {
 		{"a kind in capitals", "admin: [User:kim]\n", "error: write user:NAME"},
 		{"no name", "admin: ['user:']\n", "error: write user:NAME"},
 		{"everybody", "admin: ['*']\n", "error: write user:NAME"},
+		{"a blank before the name", "admin: ['user: kim']\n", "error: write user:NAME"},
+		{"a blank that makes a map", "admin:\n- user: kim\n", "error: into string; write user:NAME or cert:COMMON NAME, without a blank after the colon"},
+		{"several names", "admin: ['user:kim,user:ada']\n", "error: contains several names"},
+		{"several names with a blank", "admin: ['user:kim cert:ada']\n", "error: contains several names"},
+		{"a comma in a common name", "admin: ['cert:Berg, Anna']\n", "cert:Berg, Anna=admin"},
 		{"a map", "admin: {user: kim}\n", "error: cannot unmarshal"},
 		{"a text", "user:kim is admin", "error: cannot unmarshal"},
 		{"broken", "admin: [user:kim\n", "error: yaml"},
@@ -101,7 +107,7 @@ func TestWebConfig(t *testing.T) {
 		{"broken", secure + "\n" + users, "not a valid file"},
 	} {
 		err := Check(write(t, "web.yml", test.content), roles)
-		wrong, isFlag := errors.AsType[*FlagError](err)
+		wrong, isFlag := errors.AsType[*config.Error](err)
 		switch {
 		case test.wrong == "" && err != nil, test.wrong != "" && (!isFlag || wrong.Flag != webConfigFlag || !strings.Contains(err.Error(), test.wrong)):
 			t.Errorf("%s: %v", test.name, err)

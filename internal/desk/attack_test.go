@@ -171,7 +171,7 @@ func TestHelpDeskIsCareful(t *testing.T) {
 }
 
 // TestBecameServiceAccount checks that a plan for a user who has become a service account
-// ends nothing, whoever made it.
+// ends nothing, for any operator.
 func TestBecameServiceAccount(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, passwords(t))
@@ -316,7 +316,7 @@ func TestClientLeaves(t *testing.T) {
 		s.ending = func(context.Context) {
 			leave()
 			<-gone
-			time.Sleep(10 * time.Millisecond) // the server notices that the client is gone
+			time.Sleep(10 * time.Millisecond) // a context of the client would have ended by now
 		}
 	})
 	begin := b.journalSize()

@@ -21,6 +21,7 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/internal/ending"
 	"github.com/qlik-exporter/qlik_exporter/internal/journal"
+	"github.com/qlik-exporter/qlik_exporter/internal/page"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
@@ -126,7 +127,7 @@ func New(config Config) (*Desk, error) {
 		d.fail(w, r, &refusal{http.StatusForbidden, foreignOrigin, "The request comes from a page of another origin."})
 	}))
 	d.closing, d.cancel = context.WithCancel(context.Background()) //nolint:forbidigo // Close cancels it
-	d.handler = headers(d.ready(d.identified(origins.Handler(mux))))
+	d.handler = page.Protected(d.ready(d.identified(origins.Handler(mux))))
 	return d, nil
 }
 
@@ -209,20 +210,6 @@ func operatorOf(r *http.Request) operator {
 
 // MayFree reports whether the operator of a request to the desk may free slots.
 func MayFree(r *http.Request) bool { return operatorOf(r).role >= helpdesk }
-
-// headers sets the security headers. The pages replace the policy by their own.
-func headers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Cache-Control", "no-store")
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "+
-			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-		header.Set("Cross-Origin-Resource-Policy", "same-origin")
-		next.ServeHTTP(w, r)
-	})
-}
 
 // site returns the site with a name. With a single site, the name may be left out.
 func (d *Desk) site(name string) (site Site, named string, done func(), err *refusal) {

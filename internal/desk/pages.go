@@ -24,6 +24,8 @@ var templates = template.Must(template.ParseFS(pageFiles, "*.html"))
 
 // planView is the data of plan.html. Its texts are safe to show.
 type planView struct {
+	Head             string // title of the window
+	What             string // what the plan does
 	User, Name, Site string
 	Back             string // URL of the page of the user
 	Plan             string
@@ -41,17 +43,20 @@ type choice struct {
 }
 
 // lineView is a session.
-type lineView struct{ Place, Node, Text, Why string }
+type lineView struct {
+	Place, Node, Text string
+	Ends              bool // or has ended
+}
 
 // freedView is the data of freed.html.
 type freedView struct {
-	Name, Back, Verdict string
-	Done                bool     // a slot becomes free
-	Works               string   // as of now, when the page is shown
-	GoesOn              string   // how many windows do
-	Windows             []string // their virtual proxies
-	Ended, Other        []lineView
-	Phrases             []phrase
+	Head, Name, Back, Verdict string
+	Done                      bool     // a slot becomes free
+	Works                     string   // as of now, when the page is shown
+	GoesOn                    string   // how many windows do
+	Windows                   []string // their virtual proxies
+	Ended, Other              []lineView
+	Phrases                   []phrase
 
 	works, read time.Time
 	waits       bool
@@ -62,8 +67,8 @@ type phrase struct{ Language, Name, Text string }
 
 // refusedView is the data of refused.html.
 type refusedView struct {
-	Name, Back, Title, Text string
-	Choose                  *choice
+	Head, Name, Back, Title, Text string
+	Choose                        *choice
 }
 
 // planPage serves the page with a plan and the button that carries it out.
@@ -96,6 +101,11 @@ func (d *Desk) planPage(w http.ResponseWriter, r *http.Request) {
 		User: plan.User, Name: text.Visible(plan.User), Site: plan.Site, Back: userURL(plan.User, plan.Site), Plan: plan.Plan,
 		OnlyRefused: !slices.ContainsFunc(plan.Ends, func(s answer.Slot) bool { return s.HoldsSlot }),
 	}
+	v.What = "Free a slot for"
+	if v.OnlyRefused {
+		v.What = "End refused sessions of"
+	}
+	v.Head = v.What + " " + v.Name
 	v.Button = "End " + text.Count(len(plan.Ends), sessionNoun(v.OnlyRefused))
 	v.Works = worksText(plan.plan.WorksAt, plan.at, now, v.OnlyRefused)
 	v.Ends, v.Keeps = linesOf(plan.plan.Ending(), now), linesOf(plan.plan.Staying(), now)
@@ -149,21 +159,23 @@ func newFreedView(freed *freed, now time.Time) *freedView {
 		v.GoesOn = "1 window keeps working"
 	}
 	for _, result := range outcome.Results {
-		lines := linesOf([]ending.PlannedSession{result.PlannedSession}, now)
-		lines[0].Why = ""
-		switch result.Fate {
-		case ending.Ended:
-			v.Ended = append(v.Ended, lines...)
+		line := linesOf([]ending.PlannedSession{result.PlannedSession}, now)[0]
+		if result.Fate == ending.Ended {
+			v.Ended = append(v.Ended, line)
 			continue
-		case ending.AlreadyGone:
-			lines[0].Why = "had already ended"
-		case ending.LeftAlone:
-			lines[0].Why = "left alone: " + string(result.Left)
-		case ending.Failed:
-			lines[0].Why = "failed: " + text.Visible(result.Err.Error())
 		}
-		v.Other = append(v.Other, lines...)
+		line.Ends = false
+		switch result.Fate {
+		case ending.AlreadyGone:
+			line.Text = "had already ended"
+		case ending.LeftAlone:
+			line.Text = "left alone: " + string(result.Left)
+		default:
+			line.Text = "failed: " + text.Visible(result.Err.Error())
+		}
+		v.Other = append(v.Other, line)
 	}
+	v.Head = v.Verdict + " " + v.Name
 	return v
 }
 
@@ -180,6 +192,7 @@ func (d *Desk) refusedPage(w http.ResponseWriter, r *http.Request, user, site st
 			v.Choose = newChoice(operatorOf(r), known.String(), site, usualLimit)
 		}
 	}
+	v.Head = v.Title
 	d.render(w, "refused.html", v, why.status)
 }
 
@@ -248,7 +261,7 @@ func linesOf(all []ending.PlannedSession, now time.Time) []lineView {
 	var lines []lineView
 	for i := range all {
 		s := &all[i]
-		line := lineView{Place: text.Visible(s.Link.VirtualProxy), Node: text.Visible(s.Link.Node), Why: string(s.Stays)}
+		line := lineView{Place: text.Visible(s.Link.VirtualProxy), Node: text.Visible(s.Link.Node), Ends: s.Ends()}
 		switch {
 		case s.Refused:
 			line.Text = "refused, holds no slot"
@@ -256,6 +269,9 @@ func linesOf(all []ending.PlannedSession, now time.Time) []lineView {
 			line.Text = "last activity unknown"
 		default:
 			line.Text = "last used " + text.Duration(max(now.Sub(s.LastActivity), 0)) + " ago"
+		}
+		if !s.Ends() {
+			line.Text += "; " + string(s.Stays)
 		}
 		lines = append(lines, line)
 	}

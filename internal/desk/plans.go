@@ -65,7 +65,7 @@ func (p *plans) add(of promise, plan *ending.Plan) (signed string, expires time.
 		of.Sessions = append(of.Sessions, session.ID.Key())
 	}
 	kept := *plan
-	kept.Sessions = plan.Ending() // nobody needs the ids of the others
+	kept.Sessions = plan.Ending() // the ids of the others are not needed
 	time.AfterFunc(planTime, p.forgetExpired)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,8 +1,6 @@
 package serve
 
 import (
-	"errors"
-
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
@@ -43,7 +41,7 @@ func (e *Exporter) openDesk(set *sites.Set, responses *server.Responses, logger 
 	})
 	if err != nil {
 		closeJournal()
-		return nil, nil, named(err)
+		return nil, nil, err
 	}
 	closeDesk = func() {
 		opened.Close()
@@ -55,20 +53,12 @@ func (e *Exporter) openDesk(set *sites.Set, responses *server.Responses, logger 
 // checkDesk returns an error if the desk must not start with its files.
 func checkDesk(flags *config.Desk) error {
 	if err := desk.Check(flags.WebConfigFile, flags.RolesFile); err != nil {
-		return named(err)
+		return err
 	}
 	if err := journal.CheckFolder(flags.JournalFile); err != nil {
 		return &config.Error{Flag: "desk.journal-file", Err: err}
 	}
 	return nil
-}
-
-// named returns an error of the desk about a flag as it was given.
-func named(err error) error {
-	if wrong, ok := errors.AsType[*desk.FlagError](err); ok {
-		return &config.Error{Flag: wrong.Flag, Err: wrong.Err}
-	}
-	return err
 }
 
 // deskSites adapts the sites to the interface of the desk.
