@@ -129,8 +129,8 @@ type Slot struct {
 	Restart    bool      // its session ended with a restart of its proxy
 }
 
-// taken reports whether the slot counts against the limit.
-func (s *Slot) taken() bool { return s.State != SlotRefused }
+// Taken reports whether the slot counts against the limit.
+func (s *Slot) Taken() bool { return s.State != SlotRefused }
 
 // live reports whether the session of the slot exists.
 func (s *Slot) live() bool { return s.Ended.IsZero() && s.State != SlotLeftover }
@@ -429,7 +429,7 @@ func (f *Facts) windows() Judgment {
 		}
 		switch {
 		case s.LastActive.IsZero():
-			unknown = unknown || s.taken()
+			unknown = unknown || s.Taken()
 		case s.State == SlotIdle:
 			idle = append(idle, s.LastActive)
 		case s.State == SlotActive:
@@ -438,7 +438,7 @@ func (f *Facts) windows() Judgment {
 		if s.Started.IsZero() {
 			unseen++
 		}
-		if s.taken() {
+		if s.Taken() {
 			held++
 		}
 		if node, again := nodes[s.VirtualProxy]; again && node != s.Node && f.NotSticky[s.VirtualProxy] {

@@ -43,7 +43,7 @@ func (o *observation) countSlotsAtLimit(user *UserStatus, slots []Slot) {
 		return
 	}
 	for i := range slots {
-		if name := slots[i].VirtualProxy; name != "" && slots[i].taken() {
+		if name := slots[i].VirtualProxy; name != "" && slots[i].Taken() {
 			o.slotsAtLimit[name]++
 		}
 	}
@@ -90,6 +90,23 @@ func (s *Snapshot) Facts(user qlik.User) *Facts {
 	facts := map[int32]*Facts{number: nil}
 	s.observed.gather(facts)
 	return facts[number]
+}
+
+// FactsOf returns what is known of some users, in one pass through all sessions. Users that
+// the snapshot does not list are left out.
+func (s *Snapshot) FactsOf(users []qlik.User) map[qlik.User]*Facts {
+	numbered := make(map[int32]*Facts, len(users))
+	for _, user := range users {
+		if s.Has(user) {
+			numbered[s.observed.number[user]] = nil
+		}
+	}
+	s.observed.gather(numbered)
+	facts := make(map[qlik.User]*Facts, len(numbered))
+	for number, f := range numbered {
+		facts[s.observed.people[number]] = f
+	}
+	return facts
 }
 
 // gather fills in the facts of the users with these numbers, all of them in one pass

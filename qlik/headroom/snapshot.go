@@ -149,6 +149,29 @@ func (s *Snapshot) UsageReadAt() time.Time {
 	return s.usage.readAt
 }
 
+// UsageAskedAt returns when the usage rows of the snapshot were asked for. It returns the
+// zero time if they are unknown.
+func (s *Snapshot) UsageAskedAt() time.Time {
+	if s.usage == nil {
+		return time.Time{}
+	}
+	return s.usage.askedAt
+}
+
+// RecordedUntil returns until when the usage rows tell of activity: until they were asked
+// for, but no later than the newest activity of anybody. By that time, the clock of the
+// repository had certainly come so far, so idle times that end then do not grow if the
+// clock of the exporter jumps ahead. It returns the zero time if the rows are unknown.
+func (s *Snapshot) RecordedUntil() time.Time {
+	if s.usage == nil {
+		return time.Time{}
+	}
+	if s.usage.written.Before(s.usage.askedAt) {
+		return s.usage.written
+	}
+	return s.usage.askedAt
+}
+
 // Usage returns the usage rows of the snapshot's sessions. If UsageKnown and
 // UsagePlausible, a session without a row holds no slot. Otherwise the result is nil.
 // Usage joins rows and sessions on each call, because few callers need it.
