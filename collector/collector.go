@@ -93,6 +93,7 @@ type Config struct {
 	ServiceAccounts []qlik.User      // their licenses are exported
 	Lifetimes       *SessionDuration // observed lifetimes of sessions; nil for none
 	Denials         *Denials         // refused logins; required if that collector is enabled
+	Guard           func() GuardCounts // what the guard did; nil without a guard
 	// Ran is called with the outcome of each run of a collector. It may be nil.
 	Ran func(collector string, err error)
 }
@@ -105,6 +106,7 @@ func configErrorf(field, format string, args ...any) error {
 type Exporter struct {
 	site       Site
 	users      *userSelection
+	always     []Collector // cannot be disabled
 	names      []string
 	collectors []Collector
 	ran        func(collector string, err error)
@@ -118,7 +120,10 @@ func NewExporter(site Site, config Config) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exporter{site: site, users: users, ran: config.Ran}
+	e := &Exporter{site: site, users: users, ran: config.Ran, always: []Collector{siteCollector{}}}
+	if config.Guard != nil {
+		e.always = append(e.always, guardCollector{config.Guard})
+	}
 	if e.ran == nil {
 		e.ran = func(string, error) {}
 	}

@@ -182,6 +182,12 @@ func config(change func(*collector.UsersConfig)) collector.Config {
 		Users:           collector.UsersConfig{MinSessions: 1, MaxUsers: 1000},
 		ServiceAccounts: []qlik.User{qlik.NewUser("APPS", "robot")},
 		Lifetimes:       collector.NewSessionDuration(),
+		Guard: func() collector.GuardCounts {
+			return collector.GuardCounts{
+				Mode: "dry-run", Ended: 7, HeldBack: map[string]uint64{"in_use": 3, "incomplete": 0},
+				DryRun: &collector.DryRunCounts{Returned: 1, Prevented: map[string]uint64{"at_limit": 5, "always": 4}},
+			}
+		},
 		Denials: collector.NewDenials(map[string]collector.AuditLog{
 			"QLIK1": auditLog{Up: true, LastRead: day("2026-03-01")}, "elsewhere": auditLog{},
 		}),

@@ -116,8 +116,10 @@ func (w *waiting) leave(mine *held) {
 func (e *Exporter) gather(v *view) ([]*dto.MetricFamily, error) {
 	v.users, v.dropped = e.users.rows(v.snapshot.Users)
 	w := newWriter()
-	if err := update(siteCollector{}, v, w); err != nil {
-		w.failed.Append(err)
+	for _, c := range e.always {
+		if err := update(c, v, w); err != nil {
+			w.failed.Append(err)
+		}
 	}
 	for i, c := range e.collectors {
 		start := time.Now()
