@@ -1,11 +1,8 @@
 package desk
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"os"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/journal"
 )
@@ -61,13 +58,9 @@ func more(n int) string {
 	return fmt.Sprintf("only %d more", n)
 }
 
-// stopped returns a refusal while the stop file exists. If that is unknown, it counts as
-// existing.
+// stopped returns a refusal while the stop file exists.
 func (d *Desk) stopped() *refusal {
-	if d.config.StopFile == "" {
-		return nil
-	}
-	if _, err := os.Stat(d.config.StopFile); errors.Is(err, fs.ErrNotExist) {
+	if !journal.Stopped(d.config.StopFile) {
 		return nil
 	}
 	return &refusal{http.StatusConflict, stopFile, "An administrator has stopped the desk for now: the stop file exists."}

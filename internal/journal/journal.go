@@ -43,7 +43,7 @@ type Place struct {
 
 // Intent describes sessions that are about to end.
 type Intent struct {
-	By       string  `json:"by"`                 // "desk" or "guard"
+	By       string  `json:"by"`                 // "desk", "guard", or "guard-dry-run"
 	Operator string  `json:"operator,omitempty"` // empty for the guard
 	Role     string  `json:"role,omitempty"`
 	Address  string  `json:"address,omitempty"` // of the client
@@ -52,6 +52,8 @@ type Intent struct {
 	User     string  `json:"user"`              // as DIRECTORY\id
 	Sessions int     `json:"sessions"`          // number of sessions that may end
 	Places   []Place `json:"places,omitempty"`  // one for each of them
+	// IdleSeconds is how long the session had not been used, of an intent of the guard.
+	IdleSeconds int `json:"idle_seconds,omitempty"`
 }
 
 // Result counts what became of the sessions of an intent.
