@@ -1,0 +1,162 @@
+package guard
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
+)
+
+// Reason is why the guard does nothing for a user with one slot left.
+type Reason string
+
+// The reasons. Those of the first group hold the guard back on the whole site.
+const (
+	StopFile        Reason = "stop_file"        // an administrator has stopped the guard
+	ClockJumped     Reason = "clock"            // the clock of the exporter jumped, so idle times are unknown
+	Incomplete      Reason = "incomplete"       // a node does not answer, so sessions are unknown
+	RowsUnknown     Reason = "rows_unknown"     // the usage rows could not be read, or are old
+	RowsImplausible Reason = "rows_implausible" // the usage rows do not reflect the sessions
+	ActivityUnknown Reason = "activity_unknown" // it is not known yet how often the usage rows record activity
+	ActivityRare    Reason = "activity_rare"    // the usage rows record activity too rarely for the idle time
+
+	NeverEnded   Reason = "never_ended"   // sessions of this user are never ended
+	InUse        Reason = "in_use"        // no session has certainly been idle long enough
+	VirtualProxy Reason = "virtual_proxy" // the idle sessions are on virtual proxies that are not allowed
+	UserLimit    Reason = "user_limit"    // enough sessions of the user ended within the hour
+	SiteLimit    Reason = "site_limit"    // enough sessions of the site ended within the hour
+	Changed      Reason = "changed"       // the second read shows something else
+	NotRecorded  Reason = "not_recorded"  // the journal cannot be written
+	Failed       Reason = "failed"        // Qlik did not end the session
+)
+
+var reasons = []Reason{
+	StopFile, ClockJumped, Incomplete, RowsUnknown, RowsImplausible, ActivityUnknown, ActivityRare,
+	NeverEnded, InUse, VirtualProxy, UserLimit, SiteLimit, Changed, NotRecorded, Failed,
+}
+
+// watchTime is how long the guard watches a site before it ends anything, unless all
+// inactivity timeouts are shorter. A session that lives on although the usage rows say that
+// it should have timed out shows only then that the rows do not tell everything.
+const watchTime = time.Hour
+
+// choice is the session that the guard ends for a user.
+type choice struct {
+	user    qlik.User
+	session qlik.Session
+	last    time.Time     // last activity
+	idle    time.Duration // for which it certainly was not used
+}
+
+// rules decide what may end. They know only what a snapshot tells.
+type rules struct {
+	idle            time.Duration
+	places          sessions.PlaceFilter
+	serviceAccounts []qlik.User
+}
+
+// hold returns why nothing on the site may end by what a snapshot tells, or "".
+func (r *rules) hold(s *headroom.Snapshot) Reason {
+	switch {
+	case !s.Complete():
+		return Incomplete
+	case !s.UsageKnown || s.RecordedUntil().IsZero():
+		return RowsUnknown
+	case !s.UsagePlausible:
+		return RowsImplausible
+	case s.ActivityInterval == 0, s.Tracking.Since.IsZero(), s.Time.Sub(s.Tracking.Since) < watched(s):
+		return ActivityUnknown
+	case !s.IdleKnown(r.idle):
+		return ActivityRare
+	default:
+		return ""
+	}
+}
+
+// watched returns how long the site must have been watched.
+func watched(s *headroom.Snapshot) time.Duration {
+	longest := time.Duration(0)
+	for i := range s.Links {
+		longest = max(longest, s.Links[i].InactivityTimeout)
+	}
+	if longest == 0 {
+		return watchTime // unknown
+	}
+	return min(longest, watchTime)
+}
+
+// choose returns the session to end of a user with one slot left, or why there is none.
+// Sessions that are gone do not count.
+func (r *rules) choose(user *headroom.UserStatus, facts *headroom.Facts, listed map[qlik.SessionKey]qlik.Session, gone map[qlik.SessionKey]gone, s *headroom.Snapshot) (choice, Reason) {
+	if sessions.NeverEnded(&sessions.Row{UserStatus: *user}, r.serviceAccounts) != "" || facts.ServiceAccount >= headroom.RunsServices {
+		return choice{}, NeverEnded
+	}
+	isGone := func(key qlik.SessionKey) bool { _, is := gone[key]; return is }
+	var best choice
+	recent, elsewhere := time.Time{}, false
+	live := facts.Slots[:0:0]
+	for _, slot := range facts.Slots {
+		if _, is := listed[slot.Session]; is && !isGone(slot.Session) {
+			live = append(live, slot)
+			if slot.LastActive.After(recent) {
+				recent = slot.LastActive
+			}
+		}
+	}
+	for i := range live {
+		slot := &live[i]
+		idle := idleFor(slot, s)
+		switch {
+		case idle < r.idle, !slot.LastActive.Before(recent):
+		case !r.places.Matches(slot.VirtualProxy, slot.Node):
+			elsewhere = true
+		case best.last.IsZero() || slot.LastActive.Before(best.last):
+			best = choice{user.User, listed[slot.Session], slot.LastActive, idle}
+		}
+	}
+	switch {
+	case !best.last.IsZero():
+		return best, ""
+	case elsewhere:
+		return choice{}, VirtualProxy
+	default:
+		return choice{}, InUse
+	}
+}
+
+// idleFor returns for how long a session with a slot was certainly not used, or 0. It counts
+// from its last activity, but no earlier than the exporter has seen it, until the usage rows
+// were asked for. So neither a wrong time in a row nor one of a clock that jumped makes a
+// session look idle for longer than the exporter has watched it.
+func idleFor(slot *headroom.Slot, s *headroom.Snapshot) time.Duration {
+	if slot.State != headroom.SlotActive && slot.State != headroom.SlotIdle ||
+		slot.UsedLater || slot.LastActive.IsZero() || slot.FirstSeen.IsZero() {
+		return 0
+	}
+	since := slot.LastActive
+	if slot.FirstSeen.After(since) {
+		since = slot.FirstSeen
+	}
+	return s.RecordedUntil().Sub(since)
+}
+
+// listedSessions returns the sessions of users by their keys.
+func listedSessions(s *headroom.Snapshot, users map[qlik.User]*headroom.Facts) map[qlik.SessionKey]qlik.Session {
+	listed := make(map[qlik.SessionKey]qlik.Session)
+	for i := range s.Sessions {
+		if session := &s.Sessions[i]; users[session.User] != nil {
+			listed[session.ID.Key()] = *session
+		}
+	}
+	return listed
+}
+
+// longestIdleFirst sorts choices.
+func longestIdleFirst(choices []choice) {
+	slices.SortFunc(choices, func(a, b choice) int {
+		return cmp.Or(cmp.Compare(b.idle, a.idle), a.user.Compare(b.user))
+	})
+}

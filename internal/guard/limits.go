@@ -1,0 +1,44 @@
+package guard
+
+import (
+	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/journal"
+)
+
+// The largest numbers of sessions that the guard ends within an hour.
+const (
+	limitedFor = time.Hour
+	maxOfUser  = 10
+	maxOfSite  = 60 // or one for every two users with sessions, if that is more
+)
+
+// notAllowed is a reason as the error of a journal.
+type notAllowed Reason
+
+// Error implements error.
+func (n notAllowed) Error() string { return "the guard may not end the session: " + string(n) }
+
+// limitReached returns the limit that allows no more sessions to end, or "". It counts what
+// the guard has ended, or may have ended, within the hour.
+func limitReached(recent []journal.Recent, next *journal.Intent, usersWithSessions int) Reason {
+	ofUser, ofSite := 0, 0
+	for i := range recent {
+		r := &recent[i]
+		if r.By != next.By || r.Site != next.Site {
+			continue
+		}
+		ofSite += r.Sessions
+		if r.User == next.User {
+			ofUser += r.Sessions
+		}
+	}
+	switch {
+	case ofUser+next.Sessions > maxOfUser:
+		return UserLimit
+	case ofSite+next.Sessions > max(maxOfSite, usersWithSessions/2):
+		return SiteLimit
+	default:
+		return ""
+	}
+}
