@@ -39,6 +39,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		t.Fatal(err)
 	}
 	withoutDesk := []wrong{{"/nowhere", "has no effect without --desk.listen-address, which turns the desk on"}}
+	withoutDeskAndGuard := []wrong{{"/nowhere", withoutDesk[0].words + ", or --guard, which turns the guard on"}}
 	onOff := []wrong{{"maybe", `must be true or false, not "maybe"`}}
 	return map[string][]wrong{
 		"qlik.host":                       {{"https://qlik1", `"https://qlik1": write HOST or HOST:PORT`}, {"qlik1:0", `"qlik1:0": write HOST or HOST:PORT`}, {"qlik1,qlik2", "qlik1,qlik2: contains several values; repeat the flag, or give one value per line"}, {"qlik1\u200b", `"qlik1\u200b": write HOST`}},
@@ -65,6 +66,9 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"collector.sessions.min-sessions": {{"0", "must be at least 1, not 0"}},
 		"collector.sessions.max-users":    {{"0", "must be at least 1, not 0"}},
 		"collector.sessions.exclude-user": {{"(", "error parsing regexp: missing closing ): `(`"}, {`ACME\svc`, `ACME\svc: matches no user, because it matches no backslash and no slash`}},
+		"guard":                           {{"true", `must be one of off, dry-run, on, not "true"`}, {"yes", `must be one of off, dry-run, on, not "yes"`}, {"on", "is missing; the guard ends sessions only on the virtual proxies that it names"}},
+		"guard.idle":                      {{"4m59s", "must be at least 5m, not 4m59s"}, {"10", `must be a duration such as 90s or 5m, not "10"`}, {"25h", "must be at most 24h, not 25h"}},
+		"guard.virtual-proxy":             {{"/sales", "has no effect, because the guard is off"}, {"", "must not be empty"}, {"/,/sales", "/,/sales: contains several values"}, {"C:/Git/sales", "C:/Git/sales: is not the prefix of a virtual proxy"}, {"../../qrs/about", `"../../qrs/about" is not a prefix; write it as the QMC shows it`}},
 		"config.file":                     {{"/nowhere", "open /nowhere: no such file or directory"}},
 		"web.telemetry-path":              {{"metrics", `must start with a slash, not "metrics"`}, {"/m{", `"/m{" is not a plain path; use a path such as /metrics`}, {"/sd", `"/sd" is reserved; use a path such as /metrics`}, {"/probe", "is reserved"}, {"/config", "is reserved"}, {"/sessions", "is reserved"}, {"/sessions/page.js", "is reserved"}, {"/-/ready", "is reserved"}, {"/debug/pprof/x", "is reserved"}},
 		"web.external-url":                {{"monitoring.example", `"monitoring.example": must be a URL such as https://monitoring.example/qlik`}, {"https://a/?b", `"https://a/?b": must be a URL`}, {"https://a/../b", `"https://a/../b": "/../b" is not a plain path`}, {"https://a/metrics", `"https://a/metrics": has the same path as the metrics`}, {"https://a/sessions", `"https://a/sessions": "/sessions" is reserved`}, {"https://u:secret@a", "must be a URL such as https://monitoring.example/qlik"}, {"http://a:99999", `"http://a:99999": must be a URL`}},
@@ -78,8 +82,8 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"desk.listen-address":             {{"localhost", `"localhost": must be HOST:PORT or :PORT`}, {":9987", "is missing; the desk does not start without it"}},
 		"desk.web.config.file":            withoutDesk,
 		"desk.roles-file":                 withoutDesk,
-		"desk.journal-file":               withoutDesk,
-		"desk.stop-file":                  withoutDesk,
+		"desk.journal-file":               withoutDeskAndGuard,
+		"desk.stop-file":                  withoutDeskAndGuard,
 		"timeout-offset":                  {{"-1s", "must be at least 0s, not -1s"}},
 		"log.level":                       {{"loud", `must be one of debug, info, warn, error, not "loud"`}},
 		"log.format":                      {{"xml", `must be one of logfmt, json, not "xml"`}},
@@ -88,8 +92,100 @@ func wrongValues(t *testing.T) map[string][]wrong {
 
 // elsewhere maps invalid values to the setting that the error names instead.
 var elsewhere = map[wrong]string{
-	{"hashed", "is missing; hashed labels require a file with the key for hashing"}: "user-labels.key-file",
-	{":9987", "is missing; the desk does not start without it"}:                     "desk.web.config.file",
+	{"hashed", "is missing; hashed labels require a file with the key for hashing"}:         "user-labels.key-file",
+	{":9987", "is missing; the desk does not start without it"}:                             "desk.web.config.file",
+	{"on", "is missing; the guard ends sessions only on the virtual proxies that it names"}: "guard.virtual-proxy",
+}
+
+// TestGuardSettings checks which settings the guard needs, and that it shares the journal and
+// the stop file of the desk.
+func TestGuardSettings(t *testing.T) {
+	_, siteFlags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
+	keys := keysOfFlags(t)
+	dir := t.TempDir()
+	journal, stop := "--desk.journal-file="+filepath.Join(dir, "desk.jsonl"), "--desk.stop-file="+filepath.Join(dir, "stop")
+	noJournal := "on requires --desk.journal-file, the file in which the guard records what it ends"
+	noDesk := "has no effect without --desk.listen-address"
+	for _, test := range []struct {
+		flags   []string // of the site
+		program []string
+		place   string // of the error; "" if all is well
+		words   string
+	}{
+		{[]string{"--guard=dry-run"}, nil, "", ""},
+		{[]string{"--guard=dry-run", "--guard.virtual-proxy=sales/", "--guard.virtual-proxy=/sales"}, []string{journal, stop}, "", ""},
+		{[]string{"--guard=on", "--guard.virtual-proxy=/"}, []string{journal}, "", ""},
+		{[]string{"--guard=on", "--guard.virtual-proxy=/"}, []string{stop}, "guard", noJournal},
+		{[]string{"--guard=on"}, []string{journal}, "guard.virtual-proxy", "is missing"},
+		{[]string{"--guard=off", "--guard.virtual-proxy=/", "--guard.idle=5m"}, []string{journal, stop}, "", ""}, // turned off
+		{nil, []string{journal}, "desk.journal-file", noDesk},
+		{nil, []string{stop}, "desk.stop-file", noDesk},
+		{[]string{"--guard=dry-run"}, []string{"--desk.roles-file=roles.yml"}, "desk.roles-file", noDesk},
+	} {
+		flags := slices.Concat(siteFlags, test.flags)
+		for _, args := range [][]string{
+			slices.Concat(flags, test.program),
+			append([]string{"--config.file=" + siteFile(t, flags, keys)}, test.program...),
+		} {
+			inFile := strings.HasPrefix(args[0], "--config.file=")
+			place, words := "--"+test.place+": ", test.words
+			switch key := keys[test.place]; {
+			case inFile && key != "":
+				place = ": sites.emea." + key + ": "
+			case inFile && len(test.flags) == 0: // a reload may turn a guard on
+				place, words = "", ""
+			}
+			var out bytes.Buffer
+			status := run(t.Context(), append([]string{"--config.check"}, args...), &out, &out)
+			if test.place == "" || words == "" {
+				if status != 0 {
+					t.Errorf("%s: %s", args, &out)
+				}
+			} else if status != 1 || !strings.Contains(out.String(), place+words) {
+				t.Errorf("%s: exit status %d, want %s%s\n%s", args, status, place, words, &out)
+			}
+		}
+	}
+	on := append(slices.Clone(siteFlags), "--guard=on", "--guard.virtual-proxy=/")
+	t.Run("other commands", func(t *testing.T) {
+		for _, args := range [][]string{on, {"--config.file=" + siteFile(t, on, keys)}} {
+			for _, command := range []string{"check", "sessions"} {
+				var out bytes.Buffer
+				if status := run(t.Context(), append([]string{command, "--log.level=error"}, args...), &out, &out); status != 0 {
+					t.Errorf("%s %s: exit status %d\n%s", command, args, status, &out)
+				}
+			}
+		}
+	})
+	t.Run("check of the flags file", func(t *testing.T) {
+		before := flagsFile
+		t.Cleanup(func() { flagsFile = before })
+		path := filepath.Join(dir, "flags")
+		flagsFile = func() string { return path }
+		for _, test := range []struct {
+			lines []string
+			words string
+		}{{on, fmt.Sprintf("--guard (@%s, line %d): %s", path, slices.Index(on, "--guard=on")+1, noJournal)}, {append(slices.Clone(on), journal), ""}} {
+			if err := os.WriteFile(path, []byte(strings.Join(test.lines, "\n")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			if status := run(t.Context(), []string{"check"}, &out, &out); status == 0 != (test.words == "") || !strings.Contains(out.String(), test.words) {
+				t.Errorf("exit status %d, want %q\n%s", status, test.words, &out)
+			}
+			out.Reset()
+			if status := run(t.Context(), []string{"sessions"}, &out, &out); status != 0 {
+				t.Errorf("sessions: exit status %d\n%s", status, &out)
+			}
+		}
+	})
+	t.Run("reload", func(t *testing.T) {
+		content, err := os.ReadFile(siteFile(t, on, keys))
+		if err != nil {
+			t.Fatal(err)
+		}
+		serveFile(t, siteFlags)(t, content, "guard", noJournal)
+	})
 }
 
 // TestWrongSettings checks that serve, all other commands, --config.check, and a reload reject an

@@ -132,6 +132,17 @@ func TestDesk(t *testing.T) {
 	})
 }
 
+// TestGuard checks that each package suggests a dry run of the guard, and turns none on.
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"systemd/flags", "windows/flags.txt", "compose/desk.yaml"} {
+		modes := regexp.MustCompile(`(?m)^(.*)--guard=(.*?)\r?$`).FindAllStringSubmatch(string(read(t, file)), -1)
+		if len(modes) != 1 || !strings.HasPrefix(strings.TrimSpace(modes[0][1]), "#") || modes[0][2] != "dry-run" {
+			t.Errorf("%s has the guards %q", file, modes)
+		}
+	}
+}
+
 // TestExampleOfRoles checks that the desk accepts the file of roles once its comments are
 // removed, and refuses it before.
 func TestExampleOfRoles(t *testing.T) {

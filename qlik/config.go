@@ -70,8 +70,8 @@ func (c Config) withDefaults() (Config, error) {
 		return Config{}, err
 	}
 	for _, prefix := range c.VirtualProxies {
-		if !isPrefix(prefix) {
-			return Config{}, configErrorf("VirtualProxies", "%q is not a prefix; write it as the QMC shows it", prefix)
+		if _, err := ParseVirtualProxy(prefix); err != nil {
+			return Config{}, configErrorf("VirtualProxies", "%w", err)
 		}
 	}
 	switch {

@@ -3,6 +3,7 @@ package qlik
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"path"
@@ -98,6 +99,15 @@ func isPrefix(text string) bool {
 // isHost reports whether a text is a host name or an IP address, without a port.
 func isHost(text string) bool {
 	return isName(text) && (hostName.MatchString(text) || net.ParseIP(text) != nil)
+}
+
+// ParseVirtualProxy returns the name that a virtual proxy has in links. The text is its
+// prefix as in the QMC, with or without slashes at its ends; / is the default virtual proxy.
+func ParseVirtualProxy(text string) (string, error) {
+	if !isPrefix(text) {
+		return "", fmt.Errorf("%q is not a prefix; write it as the QMC shows it", text)
+	}
+	return virtualProxyName(text), nil
 }
 
 func newLink(host, port, prefix string) Link {

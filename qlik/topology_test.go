@@ -177,7 +177,11 @@ func TestPrefixes(t *testing.T) {
 		if got := isPrefix(text); got != want {
 			t.Errorf("%.40q: got %t", text, got)
 		}
-		if link := newLink("qlik1", proxyPort, text); want && (!strings.HasPrefix(link.path(), "/qps/") || !strings.HasSuffix(link.path(), "/session")) {
+		link := newLink("qlik1", proxyPort, text)
+		if name, err := ParseVirtualProxy(text); want && name != link.VirtualProxy || want != (err == nil) {
+			t.Errorf("%.40q: the name is %s, %v", text, name, err)
+		}
+		if want && (!strings.HasPrefix(link.path(), "/qps/") || !strings.HasSuffix(link.path(), "/session")) {
 			t.Errorf("%.40q has the path %s", text, link.path())
 		}
 		_, err := NewClient(Config{Hosts: []string{"qlik1"}, CertDir: "certs", VirtualProxies: []string{text}})

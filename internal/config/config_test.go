@@ -39,10 +39,14 @@ sites:
     node_address: [qlik3.emea.example=10.0.0.3:14243]
     audit_log: ['qlik1.emea.example=logs/*_AuditSecurity_Repository.txt']
     collector: {licenses: false}
+    guard: on
+    guard_idle: 15m
+    guard_virtual_proxy: [sales/, /hr]
   apac:
     <<: *emea
     host: [qlik1.apac.example]
     cert_dir: `+elsewhere+`
+    guard: "off"
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +62,9 @@ sites:
 	for i := range emea.Collectors {
 		emea.Collectors[i].Enabled = emea.Collectors[i].Enabled && emea.Collectors[i].Name != "licenses"
 	}
+	emea.Guard, emea.GuardIdle, emea.GuardVirtualProxy = GuardOn, 15*time.Minute, []string{"/sales", "/hr"}
 	apac := emea
+	apac.Guard = GuardOff // with the other settings of the guard
 	apac.Name = "apac"
 	apac.Host = []string{"qlik1.apac.example"}
 	apac.CertDir = elsewhere
@@ -166,6 +172,7 @@ func TestFormatIsLoadable(t *testing.T) {
 	site.Host = []string{"qlik1"}
 	site.CertDir = filepath.Join(dir, "certificates")
 	site.ServiceAccount = []qlik.User{qlik.NewUser("ACME", "svc")}
+	site.Guard, site.GuardVirtualProxy = GuardOn, []string{"/", "/sales"}
 	content, err := Format([]Site{site})
 	if err != nil {
 		t.Fatal(err)
@@ -210,6 +217,12 @@ func TestBadFile(t *testing.T) {
 		{head + "    audit_log: [qlik1]\n", "5: sites.emea.audit_log: qlik1: must be NODE=GLOB"},
 		{head + "    audit_log: [a=b, a=c]\n", "5: sites.emea.audit_log: a is given twice"},
 		{head + "    audit_log: ['a=[']\n", "5: sites.emea.audit_log: "},
+		{head + "    guard: true\n", `5: sites.emea.guard: must be one of off, dry-run, on, not "true"`},
+		{head + "    guard: on\n", "2: sites.emea.guard_virtual_proxy: is missing; the guard ends sessions only on the virtual proxies that it names"},
+		{head + "    guard: \"on\"\n    guard_virtual_proxy: []\n", "6: sites.emea.guard_virtual_proxy: is missing"},
+		{head + "    guard_virtual_proxy: /sales\n", "5: sites.emea.guard_virtual_proxy: has no effect, because the guard is off"},
+		{head + "    guard: dry-run\n    guard_idle: 1m\n", "6: sites.emea.guard_idle: must be at least 5m, not 1m"},
+		{"sites:\n  emea:\n    proxy: qlik1\n    virtual_proxy: /\n    cert_dir: c\n    guard: dry-run\n", "6: sites.emea.guard: dry-run requires a host with a repository"},
 		{head + "    user_labels: hashed\n", "2: sites.emea.user_labels_key_file: is missing"},
 		{head + "    user_labels: hashed\n    user_labels_key_file: nokey\n", "6: sites.emea.user_labels_key_file: open "},
 		{head + "    collector: [licenses]\n", "5: sites.emea.collector: must be a mapping"},
@@ -368,7 +381,7 @@ func TestDocumentation(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
 		"sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    session_limit: 4\n    cooling_time: 90s\n    collector: {licenses: false}\n",
-		"sites: {a: &a {host: [x]}, b: {<<: *a, timeout: 5s}}\n", "sites: []\n", "- a\n", "sites:\n  a: {hots: 1}\n", "\t", "a: b: c", "%YAML 3\n---\n", "&a [*a]",
+		"sites: {a: &a {host: [x]}, b: {<<: *a, timeout: 5s}}\n", "sites: {a: {host: x, cert_dir: c, guard: off, guard_virtual_proxy: [/, sales/]}}\n", "sites: []\n", "- a\n", "sites:\n  a: {hots: 1}\n", "\t", "a: b: c", "%YAML 3\n---\n", "&a [*a]",
 		"sites: {~: {host: [x]}, a: {~: 1}}", "sites: {a: {\"x\\ny\": 1, \"\\e[31m\": 2}}", "sites:\n  a: &x\n    <<: {host: [q], cert_dir: c}\n  b: *x\n",
 	} {
 		f.Add([]byte(seed))

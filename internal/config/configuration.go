@@ -26,13 +26,20 @@ type origin interface {
 	prefix(site, flag string) string
 	// name returns the name of a setting for use within a sentence.
 	name(site, flag string) string
+	// given reports whether a setting of a site has a value there, even the default.
+	given(site, flag string) bool
 }
 
 // validate checks all sites.
 func (c *Configuration) validate() error {
 	for i := range c.Sites {
-		if err := c.Sites[i].validate(); err != nil {
-			return c.Explain(c.Sites[i].Name, err)
+		site := &c.Sites[i]
+		err := site.validate()
+		if err == nil {
+			err = site.validateGuard(c.from().given(site.Name, "guard"))
+		}
+		if err != nil {
+			return c.Explain(site.Name, err)
 		}
 	}
 	return nil

@@ -69,6 +69,12 @@ func (f *file) name(site, flag string) string {
 	return fmt.Sprintf("%s (%s:%d)", keys, f.path, line)
 }
 
+func (f *file) given(site, flag string) bool {
+	known := Default()
+	i := slices.IndexFunc(known.settings(), func(row setting) bool { return row.flag == flag })
+	return i >= 0 && f.lines[site][known.settings()[i].key] > 0
+}
+
 var siteName = regexp.MustCompile(`^[\w.-]+$`)
 
 func (f *file) parse(content []byte) error {

@@ -68,6 +68,7 @@ type Flags struct {
 	Now func() time.Time
 
 	skipWeb bool // the file of --web.config.file is not read, see Add
+	runs    bool // the command starts the exporter, or tests all with which it would start
 
 	app   *kingpin.Application
 	site  Site // the only one, without a configuration file
@@ -147,7 +148,8 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 		}
 		return "", fmt.Errorf("%w, try --help", f.Explain(f.nameFlag(parsed, err)))
 	}
-	if err := f.validate(parsed); err != nil {
+	f.runs = f.runs || command == "serve" || command == "demo" || command == "service install"
+	if err := f.validate(); err != nil {
 		return "", f.Explain(err)
 	}
 	return command, nil
@@ -277,14 +279,17 @@ func givenTo(parsed *kingpin.ParseContext, name string) []string {
 	return values
 }
 
-// flagNames are the names of flags for errors. If the value of a flag comes from the
-// environment or from an argument file, its name includes the variable or the place.
+// flagNames are the names of the given flags for errors. If the value of a flag comes from
+// the environment or from an argument file, its name includes the variable or the place.
 type flagNames map[string]string
 
 func givenFlags(app *kingpin.Application, parsed *kingpin.ParseContext) flagNames {
 	names := make(flagNames)
 	for _, flag := range flagsOf(app, parsed) {
-		if flag.Envar != "" && os.Getenv(flag.Envar) != "" && len(givenTo(parsed, flag.Name)) == 0 {
+		switch {
+		case len(givenTo(parsed, flag.Name)) > 0:
+			names[flag.Name] = "--" + flag.Name
+		case flag.Envar != "" && os.Getenv(flag.Envar) != "":
 			names[flag.Name] = "--" + flag.Name + " (" + flag.Envar + ")"
 		}
 	}
@@ -305,8 +310,10 @@ func (n flagNames) name(_, flag string) string {
 	return "--" + flag
 }
 
+func (n flagNames) given(_, flag string) bool { return n[flag] != "" }
+
 // validate checks combinations of settings, and the settings of exporter-toolkit.
-func (f *Flags) validate(parsed *kingpin.ParseContext) error {
+func (f *Flags) validate() error {
 	if f.ConfigFile == "" {
 		if f.Lifecycle {
 			return errorf("web.enable-lifecycle", "requires --config.file; there is nothing else to reload")
@@ -314,7 +321,7 @@ func (f *Flags) validate(parsed *kingpin.ParseContext) error {
 	} else {
 		// Ignoring them silently could expose user names that should be hidden.
 		for _, row := range f.site.settings() {
-			if len(givenTo(parsed, row.flag)) > 0 || f.names[row.flag] != "" {
+			if f.names.given("", row.flag) {
 				return errorf(row.flag, "cannot be combined with --config.file; set it in the file instead")
 			}
 		}
@@ -336,26 +343,34 @@ func (f *Flags) validate(parsed *kingpin.ParseContext) error {
 	if err := webConfig("web.config.file", *f.Web.WebConfigFile); err != nil {
 		return err
 	}
-	return f.Desk.validate()
+	// A reload of the file may turn a guard on. Whoever turns it off need not remove its
+	// other settings.
+	return f.Desk.validate(f.ConfigFile != "" || f.names.given("", "guard"))
 }
 
-// validate checks that a desk has all that protects it. The desk checks the files.
-func (d *Desk) validate() error {
-	required := []struct{ flag, value string }{
-		{"desk.web.config.file", d.WebConfigFile}, {"desk.roles-file", d.RolesFile}, {"desk.journal-file", d.JournalFile},
-	}
-	for _, setting := range required {
+// validate checks that a desk has all that protects it. The desk checks the files. The
+// argument tells whether there may be a guard, which shares the journal and the stop file.
+func (d *Desk) validate(guard bool) error {
+	for _, setting := range []struct {
+		flag, value      string
+		required, shared bool
+	}{
+		{"desk.web.config.file", d.WebConfigFile, true, false},
+		{"desk.roles-file", d.RolesFile, true, false},
+		{"desk.journal-file", d.JournalFile, true, true},
+		{"desk.stop-file", d.StopFile, false, true},
+	} {
 		switch {
-		case d.ListenAddress != "" && setting.value == "":
+		case d.ListenAddress != "" && setting.value == "" && setting.required:
 			return errorf(setting.flag, "is missing; the desk does not start without it")
-		case d.ListenAddress == "" && setting.value != "":
+		case d.ListenAddress != "", setting.value == "", setting.shared && guard:
+		case setting.shared:
+			return errorf(setting.flag, "has no effect without --desk.listen-address, which turns the desk on, or --guard, which turns the guard on")
+		default:
 			return errorf(setting.flag, "has no effect without --desk.listen-address, which turns the desk on")
 		}
 	}
 	if d.ListenAddress == "" {
-		if d.StopFile != "" {
-			return errorf("desk.stop-file", "has no effect without --desk.listen-address, which turns the desk on")
-		}
 		return nil
 	}
 	return webConfig("desk.web.config.file", d.WebConfigFile)
@@ -391,6 +406,9 @@ func listenAddress(text string) error {
 func (f *Flags) Load() (*Configuration, error) {
 	if f.ConfigFile != "" {
 		c, err := load(f.ConfigFile)
+		if err == nil {
+			err = f.requireJournal(c)
+		}
 		return c, f.Explain(err)
 	}
 	site, names := f.site, maps.Clone(f.names)
@@ -401,20 +419,34 @@ func (f *Flags) Load() (*Configuration, error) {
 			names[row.flag] = "--" + row.flag + " (found on this machine)"
 		}
 	}
-	c := &Configuration{Sites: []Site{site}, Found: found, origin: names}
+	return f.checked(&Configuration{Sites: []Site{site}, Found: found, origin: names})
+}
+
+// checked returns a configuration of flags if it is valid.
+func (f *Flags) checked(c *Configuration) (*Configuration, error) {
 	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	if err := f.requireJournal(c); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
+// requireJournal checks that a guard that is on has a journal. Commands that only use the
+// configuration of the exporter need none.
+func (f *Flags) requireJournal(c *Configuration) error {
+	for i := range c.Sites {
+		if site := &c.Sites[i]; f.runs && site.Guard == GuardOn && f.Desk.JournalFile == "" {
+			return c.Explain(site.Name, errorf("guard", "on requires --desk.journal-file, the file in which the guard records what it ends"))
+		}
+	}
+	return nil
+}
+
 // Only checks the settings of a single site and returns its configuration.
 func (f *Flags) Only(site Site) (*Configuration, error) {
-	c := &Configuration{Sites: []Site{site}, origin: f.names}
-	if err := c.validate(); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return f.checked(&Configuration{Sites: []Site{site}, origin: f.names})
 }
 
 // Site returns the settings of the only site from the flags. Each one was checked,

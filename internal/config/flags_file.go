@@ -78,6 +78,7 @@ func (f *Flags) Add(args []string, file string, uses func(command string) bool, 
 	maps.Copy(places, f.Places)
 	f.Places = places
 	f.skipWeb = places["web.config.file"] != "" && !all
+	f.runs = all
 	if len(flags) > 0 {
 		_, _ = fmt.Fprintf(out, "Using the flags in %s.\n", file)
 	}

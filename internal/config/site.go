@@ -39,12 +39,22 @@ type Site struct {
 	MinSessions       int
 	MaxUsers          int
 	ExcludeUser       []string
+	Guard             string
+	GuardIdle         time.Duration
+	GuardVirtualProxy []string    // as in qlik.Link; may be empty unless the guard is on
 	Collectors        []Collector // all of them
 
 	// LocalLogs is the folder of all logs of Qlik Sense if this machine is a node of the
 	// site, otherwise "". It is no setting; UseLocalNode finds it.
 	LocalLogs string
 }
+
+// Modes of the guard.
+const (
+	GuardOff    = "off"
+	GuardDryRun = "dry-run"
+	GuardOn     = "on"
+)
 
 // Collector is the setting that enables a collector.
 type Collector struct {
@@ -65,6 +75,8 @@ func Default() Site {
 		UserLabels:   collector.UserLabelsPlain,
 		MinSessions:  1,
 		MaxUsers:     20_000,
+		Guard:        GuardOff,
+		GuardIdle:    10 * time.Minute,
 	}
 	for _, c := range collector.All() {
 		site.Collectors = append(site.Collectors, Collector{c.Name, c.Default, c.Help})
@@ -216,6 +228,20 @@ func (s *Site) validate() error {
 	}
 	_, err = collector.NewExporter(nil, metrics)
 	return named(err)
+}
+
+// validateGuard checks the settings of the guard. The argument tells whether its mode is
+// given: whoever turns the guard off need not remove its other settings.
+func (s *Site) validateGuard(given bool) error {
+	switch {
+	case s.Guard == GuardOff && len(s.GuardVirtualProxy) > 0 && !given:
+		return errorf("guard.virtual-proxy", "has no effect, because the guard is off")
+	case s.Guard == GuardOn && len(s.GuardVirtualProxy) == 0:
+		return errorf("guard.virtual-proxy", "is missing; the guard ends sessions only on the virtual proxies that it names")
+	case s.Guard != GuardOff && len(s.Host) == 0:
+		return errorf("guard", "%s requires a host with a repository, where Qlik records when sessions were used", s.Guard)
+	}
+	return nil
 }
 
 // repeated returns the first name that occurs twice, ignoring case, or "".

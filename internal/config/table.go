@@ -33,12 +33,14 @@ type setting struct {
 	path func(text string, change func(path string) string) string
 }
 
-// Limits of settings that are far beyond what Qlik Sense needs. There is a series for
-// each headroom up to the session limit, and sums of longer times would overflow.
+// Limits of settings. The highest values are far beyond what Qlik Sense needs: there is a
+// series for each headroom up to the session limit, and sums of longer times would overflow.
 const (
 	maxSessionLimit = 1000
 	maxCoolingTime  = 24 * time.Hour
 	maxTimeout      = time.Hour
+	minGuardIdle    = 5 * time.Minute // a shorter time ends windows in which somebody reads
+	maxGuardIdle    = 24 * time.Hour
 )
 
 // settings is the table of the settings of a site.
@@ -121,6 +123,18 @@ func (s *Site) settings() []setting {
 			key: "exclude_user", flag: "collector.sessions.exclude-user", value: list(&s.ExcludeUser, expression, plainly), field: "ExcludeUsers", people: true,
 			help: `Anchored regular expression on DIRECTORY/id, or on DIRECTORY\id. Users that match it have no series. Repeatable.`,
 		},
+		{
+			key: "guard", flag: "guard", value: choice(&s.Guard, GuardOff, GuardDryRun, GuardOn),
+			help: "Guard, which ends the longest idle session of a user with one slot left: off, dry-run (it ends nothing and counts what it would have ended), or on.",
+		},
+		{
+			key: "guard_idle", flag: "guard.idle", value: durationBetween(&s.GuardIdle, minGuardIdle, maxGuardIdle),
+			help: "Time without activity after which the guard may end a session; at least 5m.",
+		},
+		{
+			key: "guard_virtual_proxy", flag: "guard.virtual-proxy", value: listOfOne(&s.GuardVirtualProxy, virtualProxyName, plainly),
+			help: "Prefix of a virtual proxy on which the guard may end sessions; / is the default virtual proxy. Required if the guard is on. The dry run without it counts all virtual proxies. Repeatable.",
+		},
 	}
 	for i := range s.Collectors {
 		c := &s.Collectors[i]
@@ -181,11 +195,11 @@ func (p *Program) settings() []setting {
 		},
 		{
 			flag: "desk.journal-file", value: filePath(&p.Desk.JournalFile), path: wholePath,
-			help: "File in which the desk records what it ends, before it ends it.",
+			help: "File in which the desk and the guard record what they end, before they end it.",
 		},
 		{
 			flag: "desk.stop-file", value: filePath(&p.Desk.StopFile), path: wholePath,
-			help: "While this file exists, the desk ends nothing.",
+			help: "While this file exists, the desk and the guard end nothing.",
 		},
 		{
 			flag: "timeout-offset", value: scalar(&p.TimeoutOffset, durationFromZero, showDuration),

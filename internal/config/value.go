@@ -223,6 +223,20 @@ func positiveDuration(to *time.Duration, maximum time.Duration) value {
 	}, showDuration)
 }
 
+// durationBetween returns a value for durations from minimum to maximum.
+func durationBetween(to *time.Duration, minimum, maximum time.Duration) value {
+	return scalar(to, func(text string) (time.Duration, error) {
+		d, err := duration(text)
+		switch {
+		case err == nil && d < minimum:
+			return 0, fmt.Errorf("must be at least %s, not %s", showDuration(minimum), text)
+		case err == nil && d > maximum:
+			return 0, fmt.Errorf("must be at most %s, not %s", showDuration(maximum), text)
+		}
+		return d, err
+	}, showDuration)
+}
+
 func durationFromZero(text string) (time.Duration, error) {
 	d, err := duration(text)
 	if err == nil && d < 0 {
@@ -277,6 +291,15 @@ func virtualProxy(text string) (string, error) {
 		return "", fmt.Errorf("%s: is not the prefix of a virtual proxy; write a prefix such as / or /sales", text)
 	}
 	return text, nil
+}
+
+// virtualProxyName accepts a prefix as virtualProxy and the client do, and returns the name
+// that the virtual proxy has in the links of the site.
+func virtualProxyName(text string) (string, error) {
+	if _, err := virtualProxy(text); err != nil {
+		return "", err
+	}
+	return qlik.ParseVirtualProxy(text)
 }
 
 func showUser(user qlik.User) string {

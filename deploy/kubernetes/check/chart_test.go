@@ -76,6 +76,7 @@ var variants = map[string][]string{
 	"several-sites":  {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 	"authentication": {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 	"desk":           {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
+	"guard":          {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 	"no-operator":    {"ConfigMap", "Deployment", "Service"},
 	"openshift":      {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
 }
@@ -210,7 +211,7 @@ func checkPod(t *testing.T, m *manifests) {
 		for _, fault := range namevalidation.IsDNS1123Label(volume.Name) {
 			t.Errorf("volume %s: %s", volume.Name, fault)
 		}
-		if config := volume.ConfigMap; config != nil && config.Name != m.configuration.Name {
+		if config := volume.ConfigMap; config != nil && config.Name != m.configuration.Name && (config.Optional == nil || !*config.Optional) {
 			t.Errorf("volume %s uses the ConfigMap %s, which does not exist", volume.Name, config.Name)
 		}
 		if claim := volume.PersistentVolumeClaim; claim != nil && (m.journal == nil || claim.ClaimName != m.journal.Name) {
@@ -375,6 +376,57 @@ func TestDesk(t *testing.T) {
 	}
 	for set, want := range map[string]string{"replicas=2": "replicas=1", "desk.secret=": "desk.secret"} {
 		output, err := runHelm("template", "qlik", chart, "--values="+valuesFile("desk"), "--set", set)
+		if err == nil || !bytes.Contains(output, []byte(want)) {
+			t.Errorf("%s: %v\n%s", set, err, output)
+		}
+	}
+}
+
+// TestGuard checks that a guard that is on has a journal and a stop file of its own, and that
+// the chart refuses what the exporter would refuse, or what it cannot see.
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	m := render(t, "--values="+valuesFile("guard"))
+	if got := m.deployment.Spec.Strategy.Type; got != appsv1.RecreateDeploymentStrategyType {
+		t.Errorf("the strategy is %q, so a new pod starts while the old one writes the journal", got)
+	}
+	flags, sites := m.configuration.Data["flags"], m.configuration.Data["sites.yml"]
+	if strings.Contains(flags, "--desk.listen-address") || len(m.service.Spec.Ports) != 1 || len(m.networkPolicy.Spec.Ingress) != 1 {
+		t.Errorf("the guard opens a desk:\n%s", flags)
+	}
+	if !strings.Contains(sites, "guard: \"on\"\n") || !strings.Contains(sites, "guard: \"off\"\n") {
+		t.Errorf("the modes of the guard are not those of the values:\n%s", sites)
+	}
+	for flag, volume := range map[string]string{"--desk.journal-file=": "journal", "--desk.stop-file=": "stop"} {
+		_, path, _ := strings.Cut(flags, flag)
+		path, _, _ = strings.Cut(path, "\n")
+		mounts := m.deployment.Spec.Template.Spec.Containers[0].VolumeMounts
+		if i := slices.IndexFunc(mounts, func(mount corev1.VolumeMount) bool { return mount.Name == volume }); i < 0 || filepath.Dir(path) != mounts[i].MountPath {
+			t.Errorf("%s%s is not in the volume %s", flag, path, volume)
+		}
+	}
+	for variant, set := range map[string]string{
+		"dry run":          "sites.production.settings.guard=dry-run",
+		"off":              "sites.production.settings.guard=off",
+		"off, no quotes":   "sites.production.settings.guard=false",
+		"dry run, 2 times": "sites.production.settings.guard=dry-run,replicas=2",
+	} {
+		if without := render(t, "--values="+valuesFile("guard"), "--set", set); without.journal != nil || strings.Contains(without.configuration.Data["flags"], "--desk.") {
+			t.Errorf("%s: there is a journal although nothing ends", variant)
+		}
+	}
+	both := render(t, "--values="+valuesFile("guard"), "--set=desk.enabled=true,desk.secret=qlik-desk")
+	if flags := both.configuration.Data["flags"]; strings.Count(flags, "--desk.stop-file=/etc/qlik_exporter/desk/stop\n") != 1 || strings.Count(flags, "--desk.journal-file=") != 1 {
+		t.Errorf("with a desk, the flags are\n%s", flags)
+	}
+	checkPod(t, both)
+	for set, want := range map[string]string{
+		"replicas=2":                           "the guard needs replicas=1",
+		"sites.production.settings.guard=true": `sites.production.settings.guard is true; write "on" in quotes`,
+		"sites.test.settings.guard=on":         "sites.test.settings.guard_virtual_proxy is empty",
+		"sites.production.settings.guard=yes":  "guard",
+	} {
+		output, err := runHelm("template", "qlik", chart, "--values="+valuesFile("guard"), "--set", set)
 		if err == nil || !bytes.Contains(output, []byte(want)) {
 			t.Errorf("%s: %v\n%s", set, err, output)
 		}

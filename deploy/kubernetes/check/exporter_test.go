@@ -43,7 +43,7 @@ func TestExporterRuns(t *testing.T) {
 			if m.monitor != nil {
 				p.checkEndpoints(t, m.monitor)
 			}
-			if m.journal != nil {
+			if strings.Contains(m.configuration.Data["flags"], "--desk.listen-address") {
 				p.checkDesk(t)
 			}
 		})
@@ -108,7 +108,7 @@ func startPod(t *testing.T, m *manifests) *pod {
 	}
 	for _, volume := range m.deployment.Spec.Template.Spec.Volumes {
 		switch {
-		case volume.ConfigMap != nil && paths[volume.Name] != "":
+		case volume.ConfigMap != nil && volume.ConfigMap.Name == m.configuration.Name && paths[volume.Name] != "":
 			for name, content := range m.configuration.Data {
 				write(filepath.Join(paths[volume.Name], name), ofConfiguration.Replace(content))
 			}

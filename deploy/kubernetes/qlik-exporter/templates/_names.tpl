@@ -33,3 +33,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 {{- end }}
+
+{{/* Names of the sites whose guard is on. Other values of the setting are refused elsewhere. */}}
+{{- define "qlik-exporter.guards" -}}
+{{- $names := list -}}
+{{- if not .Values.demo -}}
+{{- range $name, $site := .Values.sites -}}
+{{- if eq (toString $site.settings.guard) "on" -}}
+{{- $names = append $names $name -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{ $names | sortAlpha | join ", " }}
+{{- end }}
+
+{{/* Not empty if the exporter writes a journal. */}}
+{{- define "qlik-exporter.journal" -}}
+{{- if or .Values.desk.enabled (include "qlik-exporter.guards" .) -}}
+true
+{{- end -}}
+{{- end }}
