@@ -240,6 +240,8 @@ func (s *Site) validateGuard(given bool) error {
 		return errorf("guard.virtual-proxy", "is missing; the guard ends sessions only on the virtual proxies that it names")
 	case s.Guard != GuardOff && len(s.Host) == 0:
 		return errorf("guard", "%s requires a host with a repository, where Qlik records when sessions were used", s.Guard)
+	case s.Guard != GuardOff && !s.Enabled("licenses"):
+		return errorf("guard", "%s requires the collector licenses, which reads when sessions were used", s.Guard)
 	}
 	return nil
 }

@@ -72,8 +72,6 @@ type Journal interface {
 	Check() error
 	// Recent returns the endings of the last hour.
 	Recent() []journal.Recent
-	// Entries returns the number of lines.
-	Entries() int
 }
 
 // Desk ends sessions for the operators that its files name.
@@ -101,7 +99,7 @@ func New(config Config) (*Desk, error) {
 	}
 	d := &Desk{
 		config: config, access: newAccess(config.WebConfigFile, config.RolesFile, config.Now),
-		plans: newPlans(config.Now), shown: newExecutions(config.Now), metrics: newMetrics(config.Journal), busy: make(chan struct{}, maxAtOnce),
+		plans: newPlans(config.Now), shown: newExecutions(config.Now), metrics: newMetrics(), busy: make(chan struct{}, maxAtOnce),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

@@ -35,7 +35,12 @@ func (e *Exporter) Serve(ctx context.Context, streams cli.Streams) error {
 
 func (e *Exporter) serveSites(ctx context.Context, load func() (*config.Configuration, error), stderr io.Writer) error {
 	logger, slogger := logging.New(stderr, e.Flags.LogLevel, e.Flags.LogFormat)
-	set, err := sites.Open(load, logger) //nolint:contextcheck // sites outlive ctx, so that the last scrapes return correct numbers
+	record, closeJournal, err := e.journal(logger)
+	if err != nil {
+		return err
+	}
+	defer closeJournal()
+	set, err := sites.Open(load, e.guarding(record), logger) //nolint:contextcheck // sites outlive ctx, so that the last scrapes return correct numbers
 	if err != nil {
 		return err
 	}
@@ -45,7 +50,7 @@ func (e *Exporter) serveSites(ctx context.Context, load func() (*config.Configur
 		defer reloadOnHangup(set)() //nolint:contextcheck // as above
 	}
 	responses := server.NewResponses()
-	second, closeDesk, err := e.openDesk(set, responses, logger)
+	second, closeDesk, err := e.openDesk(set, record, responses, logger)
 	if err != nil {
 		return err
 	}
@@ -63,6 +68,7 @@ func (e *Exporter) serveSites(ctx context.Context, load func() (*config.Configur
 		Lifecycle:     e.Flags.Lifecycle,
 		Web:           e.Flags.Web,
 		Desk:          second,
+		Metrics:       record.metrics(),
 		Logger:        logger,
 		Slog:          slogger,
 	})
@@ -81,10 +87,11 @@ func Check(flags *config.Flags, stdout io.Writer) error {
 	if err := sites.Check(configuration); err != nil {
 		return err
 	}
-	if flags.Desk.ListenAddress != "" {
-		if err := checkDesk(&flags.Desk); err != nil {
-			return err
-		}
+	if err := checkJournal(&flags.Desk); err != nil {
+		return err
+	}
+	if err := checkDesk(&flags.Desk); err != nil {
+		return err
 	}
 	_, err = fmt.Fprintln(stdout, "The configuration is valid.")
 	return err

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,17 +42,18 @@ const (
 // Config configures the server.
 type Config struct {
 	Sites         Sites
-	Sessions      http.Handler    // of /sessions and the paths below it, and of /api/users
-	Responses     *Responses      // shared with Sessions
-	TelemetryPath string          // --web.telemetry-path
-	ExternalURL   *url.URL        // --web.external-url; nil for none
-	TimeoutOffset time.Duration   // --timeout-offset
-	Connections   int             // --web.max-connections
-	Pprof         bool            // --web.enable-pprof
-	CommandLine   []string        // shown by a profile
-	Lifecycle     bool            // --web.enable-lifecycle
-	Web           *web.FlagConfig // listen addresses, TLS, authentication
-	Desk          *Desk           // nil for none
+	Sessions      http.Handler           // of /sessions and the paths below it, and of /api/users
+	Responses     *Responses             // shared with Sessions
+	TelemetryPath string                 // --web.telemetry-path
+	ExternalURL   *url.URL               // --web.external-url; nil for none
+	TimeoutOffset time.Duration          // --timeout-offset
+	Connections   int                    // --web.max-connections
+	Pprof         bool                   // --web.enable-pprof
+	CommandLine   []string               // shown by a profile
+	Lifecycle     bool                   // --web.enable-lifecycle
+	Web           *web.FlagConfig        // listen addresses, TLS, authentication
+	Desk          *Desk                  // nil for none
+	Metrics       []prometheus.Collector // more about the exporter itself
 	Logger        log.Logger
 	Slog          *slog.Logger // the same log, for exporter-toolkit
 }
@@ -112,7 +114,7 @@ func listeners(config Config) ([]listener, error) {
 		Name: "qlik_desk_failed_logins_total",
 		Help: "Requests to the desk with a wrong password since the exporter started.",
 	})
-	var counters []prometheus.Collector
+	counters := slices.Clone(config.Metrics)
 	if *config.Web.WebConfigFile != "" {
 		counters = append(counters, exporterFailed)
 	}

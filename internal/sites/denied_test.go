@@ -18,7 +18,7 @@ import (
 // list that was read before it.
 func TestDenied(t *testing.T) {
 	_, settings := simulated(t, "paris")
-	site, err := open(settings, log.NewNopLogger())
+	site, err := open(settings, Guarding{}, log.NewNopLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestRecall(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	site, err := open(settings, log.NewNopLogger())
+	site, err := open(settings, Guarding{}, log.NewNopLogger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func FuzzAnswer(f *testing.F) {
 	server, settings := simulated(f, "emea")
 	set, err := Open(func() (*config.Configuration, error) {
 		return &config.Configuration{Sites: []config.Site{settings}}, nil
-	}, log.NewNopLogger())
+	}, Guarding{}, log.NewNopLogger())
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -30,10 +30,10 @@ type Set struct {
 
 // Open starts the sites of a configuration. It calls load now and at each Reload. An
 // error names the setting to change. The caller must Close the set.
-func Open(load func() (*config.Configuration, error), logger log.Logger) (*Set, error) {
+func Open(load func() (*config.Configuration, error), guarding Guarding, logger log.Logger) (*Set, error) {
 	s := &Set{
 		load:   load,
-		open:   open,
+		open:   func(settings config.Site, logger log.Logger) (*Site, error) { return open(settings, guarding, logger) },
 		logger: logger,
 		successful: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "qlik_exporter", Subsystem: "config", Name: "last_reload_successful",
@@ -54,7 +54,7 @@ func Open(load func() (*config.Configuration, error), logger log.Logger) (*Set, 
 // error that Open would return, and sends no requests.
 func Check(configuration *config.Configuration) error {
 	for _, settings := range configuration.Sites {
-		site, err := open(settings, log.NewNopLogger())
+		site, err := open(settings, Guarding{}, log.NewNopLogger())
 		if err != nil {
 			return configuration.Explain(settings.Name, err)
 		}

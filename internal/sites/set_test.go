@@ -53,7 +53,7 @@ func (f *file) load() (*config.Configuration, error) {
 
 func serve(t *testing.T, f *file) *Set {
 	t.Helper()
-	set, err := Open(f.load, log.NewNopLogger())
+	set, err := Open(f.load, Guarding{}, log.NewNopLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestRefusedReload(t *testing.T) {
 	if err := set.Reload(); err != nil || testutil.ToFloat64(set.successful) != 1 {
 		t.Errorf("mended: %v, %v", err, testutil.ToFloat64(set.successful))
 	}
-	if _, err := Open((&file{sites: []config.Site{emea, missing}}).load, log.NewNopLogger()); err == nil {
+	if _, err := Open((&file{sites: []config.Site{emea, missing}}).load, Guarding{}, log.NewNopLogger()); err == nil {
 		t.Error("started with a broken configuration")
 	}
 }
@@ -205,7 +205,7 @@ func TestRefusedReloadClosesWhatItOpened(t *testing.T) {
 	set := serve(t, f)
 	var opened []*Site
 	set.open = func(settings config.Site, logger log.Logger) (*Site, error) {
-		site, err := open(settings, logger)
+		site, err := open(settings, Guarding{}, logger)
 		if err == nil {
 			opened = append(opened, site)
 			t.Cleanup(site.close)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
+	"github.com/qlik-exporter/qlik_exporter/internal/guard"
 	"github.com/qlik-exporter/qlik_exporter/internal/page"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -31,6 +32,7 @@ type Site struct {
 
 	followers []*auditlog.Follower
 	denials   *collector.Denials
+	guard     *guard.Guard // nil if it is off
 	logger    log.Logger
 	key       []byte // for hashing users; nil if there is none
 
@@ -41,7 +43,7 @@ type Site struct {
 
 // open creates everything that a site needs, but starts nothing. An error names the
 // setting to change.
-func open(settings config.Site, logger log.Logger) (*Site, error) {
+func open(settings config.Site, guarding Guarding, logger log.Logger) (*Site, error) {
 	if settings.Name != "" {
 		logger = log.With(logger, "site", settings.Name)
 	}
@@ -71,7 +73,11 @@ func open(settings config.Site, logger log.Logger) (*Site, error) {
 	}
 	metrics.Ran = s.Client.CollectorRan
 	s.Recent = page.NewRecent(s.Client)
-	if s.Exporter, err = collector.NewExporter(s.Recent, metrics); err != nil {
+	var scraped collector.Site = s.Recent
+	if s.guard = newGuard(s, guarding); s.guard != nil {
+		scraped, metrics.Guard = scrapes{s.Recent, s.guard}, s.guard.Counts
+	}
+	if s.Exporter, err = collector.NewExporter(scraped, metrics); err != nil {
 		s.Client.Close()
 		return nil, err
 	}
@@ -83,6 +89,9 @@ func (s *Site) start() {
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background()) //nolint:forbidigo // close cancels it
 	s.background.Go(func() { s.Client.Run(ctx) })
+	if s.guard != nil {
+		s.background.Go(func() { s.guard.Run(ctx, s) })
+	}
 	if !s.Config.Enabled("denials") {
 		return
 	}

@@ -32,7 +32,7 @@ func TestJournalLater(t *testing.T) {
 		if _, err := j.Begin(journal.Intent{}, nil); err == nil {
 			t.Error("it records although the file is foreign")
 		}
-		if j.Entries() != 0 || j.Recent() != nil || j.Finish("id", journal.Result{}) == nil {
+		if j.lines() != 0 || j.Recent() != nil || j.Finish("id", journal.Result{}) == nil {
 			t.Error("it knows something of a foreign file")
 		}
 		if err := os.Remove(config.Path); err != nil {
@@ -46,8 +46,8 @@ func TestJournalLater(t *testing.T) {
 			t.Errorf("without the foreign file: %v", err)
 		}
 		id, err := j.Begin(journal.Intent{Sessions: 1}, nil)
-		if err != nil || j.Finish(id, journal.Result{Ended: 1}) != nil || j.Entries() != 3 || len(j.Recent()) != 1 {
-			t.Errorf("%v, %d entries, %v", err, j.Entries(), j.Recent())
+		if err != nil || j.Finish(id, journal.Result{Ended: 1}) != nil || j.lines() != 3 || len(j.Recent()) != 1 {
+			t.Errorf("%v, %d entries, %v", err, j.lines(), j.Recent())
 		}
 		if err := j.Close(); err != nil || j.Check() == nil {
 			t.Errorf("closed: %v", err)
@@ -59,10 +59,10 @@ func TestJournalLater(t *testing.T) {
 // being opened.
 func TestScrapeDoesNotWaitForJournal(t *testing.T) {
 	t.Parallel()
-	j := new(deskJournal)
+	j := new(sharedJournal)
 	j.mu.Lock() // as while the file is read
 	entries := make(chan int, 1)
-	go func() { entries <- j.Entries() }()
+	go func() { entries <- j.lines() }()
 	select {
 	case n := <-entries:
 		if n != 0 {
