@@ -90,9 +90,9 @@ func All() []Available {
 type Config struct {
 	Enabled         map[string]bool // by collector name; absent means the default
 	Users           UsersConfig
-	ServiceAccounts []qlik.User      // their licenses are exported
-	Lifetimes       *SessionDuration // observed lifetimes of sessions; nil for none
-	Denials         *Denials         // refused logins; required if that collector is enabled
+	ServiceAccounts []qlik.User        // their licenses are exported
+	Lifetimes       *SessionDuration   // observed lifetimes of sessions; nil for none
+	Denials         *Denials           // refused logins; required if that collector is enabled
 	Guard           func() GuardCounts // what the guard did; nil without a guard
 	// Ran is called with the outcome of each run of a collector. It may be nil.
 	Ran func(collector string, err error)

@@ -223,7 +223,7 @@ func TestBadFile(t *testing.T) {
 		{head + "    guard_virtual_proxy: /sales\n", "5: sites.emea.guard_virtual_proxy: has no effect, because the guard is off"},
 		{head + "    guard: dry-run\n    guard_idle: 1m\n", "6: sites.emea.guard_idle: must be at least 5m, not 1m"},
 		{"sites:\n  emea:\n    proxy: qlik1\n    virtual_proxy: /\n    cert_dir: c\n    guard: dry-run\n", "6: sites.emea.guard: dry-run requires a host with a repository"},
-		{"sites:\n  emea:\n    host: qlik1\n    cert_dir: c\n    guard: dry-run\n    collector.licenses: false\n", "5: sites.emea.guard: dry-run requires the collector licenses"},
+		{"sites:\n  emea:\n    host: qlik1\n    cert_dir: c\n    guard: dry-run\n    collector:\n      licenses: false\n", "5: sites.emea.guard: dry-run requires the collector licenses"},
 		{head + "    user_labels: hashed\n", "2: sites.emea.user_labels_key_file: is missing"},
 		{head + "    user_labels: hashed\n    user_labels_key_file: nokey\n", "6: sites.emea.user_labels_key_file: open "},
 		{head + "    collector: [licenses]\n", "5: sites.emea.collector: must be a mapping"},

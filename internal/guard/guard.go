@@ -331,14 +331,14 @@ func (g *Guard) endOne(ctx context.Context, chosen *choice, snapshot *headroom.S
 	intent := g.intent(chosen, By)
 	id, err := g.config.Journal.Begin(intent, func(recent []journal.Recent) error {
 		if journal.Stopped(g.config.StopFile) {
-			return notAllowed(StopFile)
+			return heldBackError(StopFile)
 		}
 		if why := limitReached(recent, &intent, users); why != "" {
-			return notAllowed(why)
+			return heldBackError(why)
 		}
 		return ctx.Err() // the read is too old, or the exporter is stopping
 	})
-	switch why, isReason := errors.AsType[notAllowed](err); {
+	switch why, isReason := errors.AsType[heldBackError](err); {
 	case isReason:
 		return Reason(why)
 	case ctx.Err() != nil && err != nil:

@@ -13,11 +13,11 @@ const (
 	maxOfSite  = 60 // or one for every two users with sessions, if that is more
 )
 
-// notAllowed is a reason as the error of a journal.
-type notAllowed Reason
+// heldBackError is a reason why a session does not end, as the error of a journal.
+type heldBackError Reason
 
 // Error implements error.
-func (n notAllowed) Error() string { return "the guard may not end the session: " + string(n) }
+func (n heldBackError) Error() string { return "the guard may not end the session: " + string(n) }
 
 // limitReached returns the limit that allows no more sessions to end, or "". It counts what
 // the guard has ended, or may have ended, within the hour.
