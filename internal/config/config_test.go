@@ -38,7 +38,7 @@ sites:
     cooling_time: 90s
     node_address: [qlik3.emea.example=10.0.0.3:14243]
     audit_log: ['qlik1.emea.example=logs/*_AuditSecurity_Repository.txt']
-    collector: {licenses: false}
+    collector: {services: false}
     guard: on
     guard_idle: 15m
     guard_virtual_proxy: [sales/, /hr]
@@ -60,7 +60,7 @@ sites:
 	emea.NodeAddress = []NodeAddress{{"qlik3.emea.example", qlik.NodeAddress{Host: "10.0.0.3", Port: "14243"}}}
 	emea.AuditLog = []AuditLog{{"qlik1.emea.example", filepath.Join(dir, "logs", "*_AuditSecurity_Repository.txt")}}
 	for i := range emea.Collectors {
-		emea.Collectors[i].Enabled = emea.Collectors[i].Enabled && emea.Collectors[i].Name != "licenses"
+		emea.Collectors[i].Enabled = emea.Collectors[i].Enabled && emea.Collectors[i].Name != "services"
 	}
 	emea.Guard, emea.GuardIdle, emea.GuardVirtualProxy = GuardOn, 15*time.Minute, []string{"/sales", "/hr"}
 	apac := emea
@@ -381,7 +381,7 @@ func TestDocumentation(t *testing.T) {
 // error of one line.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
-		"sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    session_limit: 4\n    cooling_time: 90s\n    collector: {licenses: false}\n",
+		"sites:\n  emea:\n    host: [qlik1]\n    cert_dir: c\n    session_limit: 4\n    cooling_time: 90s\n    collector: {services: false}\n",
 		"sites: {a: &a {host: [x]}, b: {<<: *a, timeout: 5s}}\n", "sites: {a: {host: x, cert_dir: c, guard: off, guard_virtual_proxy: [/, sales/]}}\n", "sites: []\n", "- a\n", "sites:\n  a: {hots: 1}\n", "\t", "a: b: c", "%YAML 3\n---\n", "&a [*a]",
 		"sites: {~: {host: [x]}, a: {~: 1}}", "sites: {a: {\"x\\ny\": 1, \"\\e[31m\": 2}}", "sites:\n  a: &x\n    <<: {host: [q], cert_dir: c}\n  b: *x\n",
 	} {
