@@ -24,4 +24,5 @@
 // Config.InMemory.
 //
 // Company and People simulate a company at work. The demo of the exporter uses them.
+// Office simulates people who reach the limit by windows that they forget.
 package qliktest

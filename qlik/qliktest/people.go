@@ -417,12 +417,12 @@ func (p *People) visit(prefix string, now time.Time) {
 
 // between returns a uniformly distributed duration between two durations.
 func (p *People) between(least, most time.Duration) time.Duration {
-	return least + time.Duration(p.random.Float64()*float64(most-least))
+	return between(p.random, least, most)
 }
 
 // about returns a random duration with a mean: mostly shorter, sometimes much longer.
 func (p *People) about(mean time.Duration) time.Duration {
-	return time.Duration(min(p.random.ExpFloat64(), 4) * float64(mean))
+	return about(p.random, mean)
 }
 
 // plan schedules an action of a person.

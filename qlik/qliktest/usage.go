@@ -72,7 +72,8 @@ type UsageRow struct {
 	// Directory and UserID are spelled as in the repository.
 	Directory, UserID string
 	License           License
-	LatestActivity    time.Time
+	// Started is when the license check granted the slot.
+	Started, LatestActivity time.Time
 }
 
 // AllUsageRows returns the usage rows of all users, for each license oldest first. The license check counts them, so
@@ -88,7 +89,7 @@ func (s *Site) AllUsageRows() []UsageRow {
 	all := make([]UsageRow, 0, n)
 	for _, license := range licenses {
 		for row := range values[*usageRow](s.usage[license]) {
-			all = append(all, UsageRow{row.sessionID, row.account.Directory, row.account.ID, license, row.latest(now)})
+			all = append(all, UsageRow{row.sessionID, row.account.Directory, row.account.ID, license, row.started, row.latest(now)})
 		}
 	}
 	return all
