@@ -38,10 +38,9 @@ type worker struct {
 // window is a window of a worker. There is at most one for each place.
 type window struct {
 	place
-	session   string
-	granted   bool
-	lastUsed  time.Time
-	refusedAt time.Time // time of the last refusal; zero for none
+	session  string
+	granted  bool
+	lastUsed time.Time
 }
 
 // stay is the intention to use a place for a while.
@@ -63,14 +62,14 @@ type stay struct {
 	gaveUp  bool
 }
 
-// Behavior of the people of an Office. With these values, one in 25 logins is refused: of 400 people on a working day, about 156 of 3,730.
+// Behavior of the people of an Office. With these values, one in 25 logins is refused: of 400 people on a working day, about 158 of 3,710.
 const (
 	officeOpens  = 8 * time.Hour
 	officeCloses = 18 * time.Hour
 
 	fewestPlaces, mostPlaces    = 5, 8
-	leastSwitches, mostSwitches = 0.2, 0.93
-	leastAway, mostAway         = 80 * time.Minute, 155 * time.Minute
+	leastSwitches, mostSwitches = 0.22, 0.95
+	leastAway, mostAway         = 80 * time.Minute, 170 * time.Minute
 	meanStay                    = 4 * time.Minute
 	leastPause, mostPause       = time.Minute, 4 * time.Minute // between two uses of a window
 	leaveWindows                = 0.95                         // do not log out
@@ -82,9 +81,6 @@ const (
 	returnsToLast               = 0.5 // after doing something else
 	placesGetRarer              = 0.5
 )
-
-// sameRefusedLogin is the time within which a login that is tried again in the same window is the same refused login.
-const sameRefusedLogin = 2 * time.Minute
 
 // NewOffice simulates the people with a license in the configuration of a site, except administrators and the service account of a
 // Company. They start on the day of the site's clock, at its time.
@@ -126,11 +122,11 @@ func (o *Office) Advance(clock *Clock, until time.Time) {
 // Next returns the time of the next action.
 func (o *Office) Next() (at time.Time, ok bool) { return o.agenda.next() }
 
-// Logins returns the number of logins: windows that were opened without a session to return to. A login that is tried again in the same
-// window within two minutes is the same one.
+// Logins returns the number of logins: windows that were opened without a session to return to.
 func (o *Office) Logins() int { return o.logins }
 
-// Refused returns the number of the logins that were refused, also if a later attempt was granted.
+// Refused returns the number of logins that were refused. A login that is tried again in the same window is the same one, as long as its
+// refused session exists.
 func (o *Office) Refused() int { return o.refused }
 
 // settle chooses how a person works.
@@ -241,13 +237,11 @@ func (o *Office) open(s *stay, now time.Time) {
 		s.giveUp(nil) // no node serves this virtual proxy now
 		return
 	}
-	returned := before != nil && before.session == session.ID && before.granted
-	again := before != nil && !before.refusedAt.IsZero() && now.Sub(before.refusedAt) <= sameRefusedLogin
-	if !returned && !again {
+	if before == nil || before.session != session.ID {
 		o.logins++
-	}
-	if !session.Granted && !again {
-		o.refused++
+		if !session.Granted {
+			o.refused++
+		}
 	}
 	w := &window{place: s.where, session: session.ID, granted: session.Granted, lastUsed: now}
 	s.who.windows = slices.DeleteFunc(s.who.windows, func(w *window) bool { return w.place == s.where })
@@ -256,7 +250,6 @@ func (o *Office) open(s *stay, now time.Time) {
 		s.window = w
 		return
 	}
-	w.refusedAt = now
 	if s.attempt >= len(s.retries) || !now.Add(s.retries[s.attempt]).Before(s.until) {
 		s.giveUp(s.who.recent())
 		return
