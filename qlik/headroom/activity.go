@@ -10,16 +10,23 @@ import (
 )
 
 // The last activity in a usage row tells how long a session has been idle only if Qlik
-// records activity soon. How often it does is unknown (docs/qlik.md, "Usage rows"), so it is
-// measured, in two ways:
-//   - How the recorded activity of a session advances, while it is in use. The interval is
-//     no longer than the shortest step of a session: see pace.
+// records activity soon. How soon it does is unknown (docs/qlik.md, "Usage rows"), so it is
+// measured, in four ways:
+//   - How the recorded activity of a session advances, while it is in use. Activity is
+//     recorded no more rarely than in the shortest step of a session: see pace.
+//   - A row that shows an activity which the rows read before did not show, although it is
+//     older than they are, was written late. Lag and step add up: if all activity is written
+//     once in five minutes, a session can be used for five minutes, and look as idle as it
+//     was at the write before.
 //   - A session that is still listed although its recorded activity is older than the
 //     inactivity timeout was used later than recorded. The interval is no shorter than that.
+//   - A row whose activity goes back shows that a clock was set back, or the database
+//     restored. Its session looked idle all the time that it went back.
 //
-// Steps are differences of times of one clock. The second one compares the clock of the
+// Steps are differences of times of one clock. The others compare the clock of the
 // repository with that of the exporter, as each idle time does: if they differ, idle times
-// are wrong, and the interval shows it.
+// are wrong, and the interval shows it. If the repository is ahead, sessions look less idle
+// than they are, which is harmless.
 const (
 	// measuredSessions is the minimum number of sessions with a step.
 	measuredSessions = 10
@@ -30,6 +37,9 @@ const (
 	// timeoutSlack is how long after its timeout a session may still be listed: the proxy
 	// looks for them only from time to time, and clocks differ a little.
 	timeoutSlack = 2 * time.Minute
+	// lagSlack is the lag that does not count. Clocks of servers in a domain differ by
+	// seconds, and Qlik may take a second to write, while idle times are minutes.
+	lagSlack = 30 * time.Second
 )
 
 // pace is how the recorded activity of a session advances. Times are in Unix seconds, so
@@ -75,7 +85,9 @@ type activity struct {
 	interval time.Duration // 0 if unknown
 	ended    []endedStep   // of ended sessions, oldest first
 	late     []lateness    // longest of each of the last hours, oldest first
-	rowsRead time.Time     // when rows were last known
+	lag      []lateness    // the same for activity that was written late
+	usage    *Usage        // rows that were last known
+	rowsRead time.Time     // when they were known
 	// readSince is since when rows have been known without an interruption; zero if they
 	// have been from the first round.
 	readSince time.Time
@@ -87,7 +99,8 @@ type endedStep struct {
 	step uint32
 }
 
-// lateness is how much later than recorded a session was used at least.
+// lateness is how much later than recorded a session was used at least, or how much later
+// than it happened an activity was recorded at least.
 type lateness struct {
 	at time.Time
 	by time.Duration
@@ -100,6 +113,7 @@ func (o *observation) trackActivity() {
 	past := func(at time.Time) bool { return o.now.Sub(at) > measuredFor || at.After(o.now) }
 	now.ended = slices.DeleteFunc(slices.Clone(now.ended), func(e endedStep) bool { return past(e.at) })
 	now.late = slices.DeleteFunc(slices.Clone(now.late), func(l lateness) bool { return past(l.at) })
+	now.lag = slices.DeleteFunc(slices.Clone(now.lag), func(l lateness) bool { return past(l.at) })
 	counted := o.counted()
 	slices.SortFunc(o.endedSteps, func(a, b sessionStep) int { return cmp.Compare(a.session, b.session) }) // the map had no order
 	for _, e := range o.endedSteps {
@@ -116,10 +130,19 @@ func (o *observation) trackActivity() {
 			now.readSince = o.now
 		}
 		now.rowsRead = o.now
-		now.addLateness(o.now, o.lateness(counted, now.readSince))
+		late := o.lateness(counted, now.readSince)
+		if o.round.Usage != o.before.usage {
+			lag, back := o.compareRows(counted, now.readSince)
+			now.lag = addLongest(now.lag, o.now, lag)
+			late = max(late, back)
+		}
+		now.late = addLongest(now.late, o.now, late)
 		if o.round.Usage != o.before.usage {
 			now.interval = now.measure(o.after.sessions, counted)
 		}
+	}
+	if o.rows != nil {
+		now.usage = o.round.Usage
 	}
 	o.after.activity = now
 }
@@ -184,12 +207,7 @@ func (o *observation) lateness(counted func(user int32) bool, readSince time.Tim
 		if !o.usedLater(row.LastActivity, session.link) || unixSeconds(row.LastActivity) < session.pace.activity || !counted(session.user) {
 			continue // another row of the session may show a later activity
 		}
-		last := row.LastActivity
-		for _, since := range []time.Time{readSince, session.link.since} {
-			if since.After(last) {
-				last = since
-			}
-		}
+		last := latestOf(row.LastActivity, readSince, session.link.since)
 		if late := usage.outlived(last, o.round.Asked, session.link.timeout); late > timeoutSlack {
 			longest = max(longest, late.Truncate(time.Second))
 		}
@@ -197,21 +215,159 @@ func (o *observation) lateness(counted func(user int32) bool, readSince time.Tim
 	return longest
 }
 
-// addLateness keeps the longest one of each hour.
-func (a *activity) addLateness(now time.Time, by time.Duration) {
-	last := len(a.late) - 1
+// addLongest keeps the longest one of each hour.
+func addLongest(late []lateness, now time.Time, by time.Duration) []lateness {
+	last := len(late) - 1
 	switch {
 	case by == 0:
-	case last < 0 || !a.late[last].at.Truncate(time.Hour).Equal(now.Truncate(time.Hour)):
-		a.late = append(a.late, lateness{now, by})
-	case by >= a.late[last].by:
-		a.late[last] = lateness{now, by}
+	case last < 0 || !sameHour(late[last].at, now):
+		return append(late, lateness{now, by})
+	case by >= late[last].by:
+		late[last] = lateness{now, by}
+	}
+	return late
+}
+
+func sameHour(a, b time.Time) bool { return a.Truncate(time.Hour).Equal(b.Truncate(time.Hour)) }
+
+func longest(late []lateness) (by time.Duration) {
+	for _, l := range late {
+		by = max(by, l.by)
+	}
+	return by
+}
+
+// doubts finds the sessions of which the rows are compared with the rows read before,
+// because their activity is late or goes back. There are few of them in most rounds.
+type doubts struct {
+	sessions map[qlik.SessionKey]bool // whether the row is the first one of the session
+	late     uint32                   // an activity before this time is late in a row that was read before
+}
+
+func (o *observation) newDoubts() doubts {
+	d := doubts{sessions: make(map[qlik.SessionKey]bool)}
+	if o.before.usage == nil {
+		return d // nothing tells since when an activity has been in the rows
+	}
+	known := lagSlack
+	if lag := o.before.activity.lag; len(lag) > 0 && sameHour(lag[len(lag)-1].at, o.now) {
+		known = max(known, lag[len(lag)-1].by) // only a longer one counts
+	}
+	d.late = unixSeconds(o.before.usage.askedAt.Add(-known))
+	return d
+}
+
+// look looks at a row of a session. before is the latest activity of the session that was
+// known before the row.
+func (d *doubts) look(row *qlik.UsageRow, session *trackedSession, before uint32) {
+	at := unixSeconds(row.LastActivity)
+	switch {
+	case at == before, at == 0:
+	case before == 0:
+		if session.closeStart && at < unixSeconds(session.firstSeen.Add(-closeRounds-lagSlack)) {
+			d.sessions[row.Session] = true
+		}
+	case at < before, at < d.late:
+		d.sessions[row.Session] = d.sessions[row.Session]
 	}
 }
 
-// measure returns the interval: the median of the shortest steps of the sessions, and no
-// less than a session was used later than recorded. Without enough steps, it is known only
-// that a session looked idle that was not.
+// compareRows compares the rows of doubtful sessions with the rows read before. It returns
+// by how much activity was written late at least, and how old the activity is that went
+// back; of several, the longest time. A row of another license, or one of two rows that has
+// disappeared, says nothing.
+func (o *observation) compareRows(counted func(user int32) bool, readSince time.Time) (lag, back time.Duration) {
+	last := o.before.activity.usage
+	if len(o.doubts.sessions) == 0 {
+		return 0, 0
+	}
+	rows, before := o.round.Usage.rowsOf(o.doubts.sessions), last.rowsOf(o.doubts.sessions)
+	latest := make(map[qlik.SessionKey]time.Time, len(o.doubts.sessions))
+	for key, row := range rows {
+		if row.latest.After(latest[key.session]) {
+			latest[key.session] = row.latest
+		}
+	}
+	for key, row := range rows {
+		session, was := o.after.sessions[key.session], before[key]
+		known := !was.latest.IsZero() && was.rows == row.rows
+		switch {
+		case row.latest.IsZero():
+		case !known && o.doubts.sessions[key.session] && o.firstListed(key.session) && counted(session.user):
+			lag = max(lag, session.firstSeen.Add(-closeRounds).Sub(row.latest)) // it seems older than its session
+		case !known:
+		case row.latest.After(was.latest) && o.couldRecord(key.session) && counted(session.user):
+			lag = max(lag, last.askedAt.Sub(latestOf(row.latest, readSince, session.link.since)))
+		case row.latest.Before(was.latest) && unixSeconds(latest[key.session]) < session.pace.activity:
+			// Clocks are the same for all users.
+			back = max(back, o.round.Usage.askedAt.Sub(latest[key.session]))
+			session.pace.activity = unixSeconds(latest[key.session])
+			o.after.sessions[key.session] = session
+		}
+	}
+	if lag <= lagSlack {
+		lag = 0
+	}
+	return lag.Truncate(time.Second), back.Truncate(time.Second)
+}
+
+// firstListed reports whether a session was not listed before, as far as is known.
+func (o *observation) firstListed(id qlik.SessionKey) bool {
+	_, ended := o.before.ended[id]
+	return !ended
+}
+
+// couldRecord reports whether nothing is known that kept an activity of a session from being
+// in the rows of the round before: these rows were known, and its link answered in both
+// rounds.
+func (o *observation) couldRecord(id qlik.SessionKey) bool {
+	before, known := o.before.sessions[id]
+	return known && o.before.usage != nil && before.link.current && o.after.sessions[id].link.current
+}
+
+func latestOf(latest time.Time, others ...time.Time) time.Time {
+	for _, other := range others {
+		if other.After(latest) {
+			latest = other
+		}
+	}
+	return latest
+}
+
+// rowKey identifies a usage row in several reads, as far as rows differ: see sameRows.
+type rowKey struct {
+	session qlik.SessionKey
+	license string
+	started int64 // in Unix nanoseconds
+}
+
+// sameRows are the usage rows with the same key, mostly one.
+type sameRows struct {
+	rows   int
+	latest time.Time // activity
+}
+
+// rowsOf returns the rows of sessions.
+func (u *Usage) rowsOf(sessions map[qlik.SessionKey]bool) map[rowKey]sameRows {
+	rows := make(map[rowKey]sameRows, len(sessions))
+	if u == nil {
+		return rows
+	}
+	for i := range u.rows {
+		row := &u.rows[i]
+		if _, wanted := sessions[row.Session]; !wanted {
+			continue
+		}
+		key := rowKey{row.Session, row.License, row.Started.UnixNano()}
+		same := rows[key]
+		rows[key] = sameRows{same.rows + 1, latestOf(same.latest, row.LastActivity)}
+	}
+	return rows
+}
+
+// measure returns the interval: the median of the shortest steps of the sessions and the
+// longest lag together, and no less than a session was used later than recorded. Without
+// enough steps, it is known only that a session looked idle that was not.
 func (a *activity) measure(sessions map[qlik.SessionKey]trackedSession, counted func(user int32) bool) time.Duration {
 	steps := make([]uint32, 0, len(a.ended))
 	for _, e := range a.ended {
@@ -222,22 +378,19 @@ func (a *activity) measure(sessions map[qlik.SessionKey]trackedSession, counted 
 			steps = append(steps, session.pace.step)
 		}
 	}
-	interval := time.Duration(0)
-	for _, l := range a.late {
-		interval = max(interval, l.by)
-	}
+	late, lag := longest(a.late), longest(a.lag)
 	if len(steps) < measuredSessions {
-		if interval < IdleTime {
+		if late = max(late, lag); late < IdleTime {
 			return 0
 		}
-		return interval
+		return late
 	}
 	slices.Sort(steps)
-	return max(interval, time.Duration(steps[len(steps)/2])*time.Second)
+	return max(late, time.Duration(steps[len(steps)/2])*time.Second+lag)
 }
 
 // IdleKnown reports whether sessions that look idle for a time are certainly not in use, as
-// far as it was measured: activity is recorded at least twice in that time.
+// far as it was measured: it takes at most half of that time until activity is in the rows.
 func (s *Snapshot) IdleKnown(idle time.Duration) bool { return idleKnown(s.ActivityInterval, idle) }
 
 func idleKnown(interval, idle time.Duration) bool { return interval > 0 && interval <= idle/2 }

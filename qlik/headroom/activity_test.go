@@ -25,7 +25,7 @@ func TestActivityInterval(t *testing.T) {
 		{qliktest.ActivityAtOnce, false, time.Minute, 150 * time.Second, true},
 		{qliktest.ActivityEvery5Minutes, false, 300 * time.Second, 420 * time.Second, false},
 		{qliktest.ActivityEvery10Minutes, false, 600 * time.Second, 780 * time.Second, false},
-		{qliktest.ActivityInBatches, false, 300 * time.Second, 300 * time.Second, true},
+		{qliktest.ActivityInBatches, false, 500 * time.Second, 600 * time.Second, false},
 		{qliktest.ActivityAtStart, false, time.Hour, 3 * time.Hour, false},
 		{qliktest.ActivityAtOnce, true, time.Hour, 3 * time.Hour, false},
 	} {
@@ -72,11 +72,14 @@ type office struct {
 	people  *qliktest.People
 	watcher string // user who only watches a dashboard
 	opened  time.Time
+
+	recorded func(at time.Time) time.Time // by the clock of the repository
+	down     bool                         // the repository does not answer
 }
 
 func newOffice(t *testing.T, kind qliktest.Activity) *office {
 	t.Helper()
-	w := &office{scenario: newScenario(t), clock: qliktest.NewClock(morning), watcher: "watcher", opened: morning}
+	w := &office{scenario: newScenario(t), clock: qliktest.NewClock(morning), watcher: "watcher", opened: morning, recorded: rightly}
 	config := qliktest.Company(60)
 	config.Users = append(config.Users, qliktest.User{Directory: qliktest.CompanyDirectory, ID: w.watcher, License: qliktest.Analyzer, Away: true})
 	config.InMemory, config.Now, config.Activity = true, w.clock.Now, kind
@@ -112,11 +115,108 @@ func (w *office) scrape(after time.Duration) {
 	for i, each := range kept {
 		rows[i] = qlik.UsageRow{
 			Session: qlik.SessionID(each.SessionID).Key(), User: qlik.NewUser(each.Directory, each.UserID),
-			License: licenseNames[each.License], LastActivity: each.LatestActivity,
+			License: licenseNames[each.License], LastActivity: w.recorded(each.LatestActivity),
 		}
 	}
 	w.usage = NewUsage(rows, w.now, w.now)
+	w.forget(w.down)
 	w.observe()
+}
+
+// The clocks of the repository.
+func rightly(at time.Time) time.Time { return at }
+
+func off(by time.Duration) func(time.Time) time.Time {
+	return func(at time.Time) time.Time { return at.Add(by) }
+}
+
+// setBack is a clock that was right, or ahead by an hour, until it was set back by an hour.
+func setBack(when time.Time, ahead time.Duration) func(time.Time) time.Time {
+	return func(at time.Time) time.Time {
+		if !at.Before(when) {
+			at = at.Add(-time.Hour)
+		}
+		return at.Add(ahead)
+	}
+}
+
+// TestIdleIsNotInUse observes a working day in which idle times are wrong for different
+// reasons. Whenever the snapshot says that idle times of ten minutes tell, no session that
+// looks idle for ten minutes was used in the last five.
+func TestIdleIsNotInUse(t *testing.T) {
+	t.Parallel()
+	const idle, noon = 10 * time.Minute, 4 * time.Hour // noon is after the morning
+	day := 10 * time.Hour
+	if raceDetector {
+		day = noon + 30*time.Minute
+	}
+	never := func(*office, time.Duration) {}
+	restart := func(w *office, now time.Duration) {
+		if now == noon {
+			w.state = newScenario(t).state
+		}
+	}
+	outage := func(w *office, now time.Duration) { w.down = now >= noon && now < noon+20*time.Minute }
+	for _, test := range []struct {
+		name        string
+		kind        qliktest.Activity
+		clock       func(time.Time) time.Time
+		happens     func(w *office, now time.Duration)
+		least, most time.Duration // of the interval in the end
+		lag         bool          // activity is recorded late in the end
+	}{
+		{"at once", qliktest.ActivityAtOnce, rightly, never, time.Minute, 150 * time.Second, false},
+		{"in batches", qliktest.ActivityInBatches, rightly, never, 9 * time.Minute, 10 * time.Minute, true},
+		{"in batches, after a restart of the exporter", qliktest.ActivityInBatches, rightly, restart, 8 * time.Minute, 10 * time.Minute, true},
+		{"after a restart of the exporter", qliktest.ActivityAtOnce, rightly, restart, time.Minute, 150 * time.Second, false},
+		{"after an outage", qliktest.ActivityAtOnce, rightly, outage, time.Minute, 150 * time.Second, false},
+		{"in batches, after an outage", qliktest.ActivityInBatches, rightly, outage, 9 * time.Minute, 10 * time.Minute, true},
+		{"behind", qliktest.ActivityAtOnce, off(-3 * time.Minute), never, 4 * time.Minute, 330 * time.Second, true},
+		{"ahead", qliktest.ActivityAtOnce, off(time.Hour), never, time.Minute, 150 * time.Second, false},
+		{"in batches, ahead", qliktest.ActivityInBatches, off(time.Hour), never, 5 * time.Minute, 5 * time.Minute, false},
+		{"set back", qliktest.ActivityAtOnce, setBack(morning.Add(noon), 0), never, time.Hour, 65 * time.Minute, true},
+		{"in batches, set back", qliktest.ActivityInBatches, setBack(morning.Add(noon), 0), never, time.Hour, 75 * time.Minute, true},
+		{"set right", qliktest.ActivityAtOnce, setBack(morning.Add(noon), time.Hour), never, time.Minute, 150 * time.Second, false},
+		{"set back, and a restart of the exporter", qliktest.ActivityAtOnce, setBack(morning.Add(noon), 0), restart, time.Hour, 65 * time.Minute, true},
+		{"set back in an outage", qliktest.ActivityAtOnce, setBack(morning.Add(noon+10*time.Minute), 0), outage, time.Hour, 90 * time.Minute, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newOffice(t, test.kind)
+			w.recorded = test.clock
+			for now := time.Duration(0); now < day; now += 15 * time.Second {
+				test.happens(w, now)
+				w.scrape(15 * time.Second)
+				if w.snapshot.IdleKnown(idle) {
+					w.checkIdle(idle)
+				}
+			}
+			if got := w.snapshot.ActivityInterval; got < test.least || got > test.most {
+				t.Errorf("the interval is %s, want between %s and %s", got, test.least, test.most)
+			}
+			if got := longest(w.state.activity.lag); (got > 0) != test.lag {
+				t.Errorf("activity is recorded late by %s", got)
+			}
+		})
+	}
+}
+
+// checkIdle checks that no session that looks idle for a time was used in the last five
+// minutes.
+func (w *office) checkIdle(idle time.Duration) {
+	w.t.Helper()
+	usage := w.snapshot.Usage()
+	for _, each := range w.site.Sessions() {
+		used := w.now.Sub(each.LastActivity)
+		shown, known := usage[qlik.SessionID(each.ID)]
+		if !known || shown.LastActivity.IsZero() || used > 5*time.Minute || each.UserID == qliktest.CompanyServiceAccount {
+			continue
+		}
+		if looks := w.now.Sub(shown.LastActivity); looks >= idle {
+			w.t.Fatalf("%s: a session of %s looks idle for %s, and was used %s ago; the interval is %s",
+				w.now.Format(time.TimeOnly), each.UserID, looks, used, w.snapshot.ActivityInterval)
+		}
+	}
 }
 
 // checkOpenDashboard checks that the session of an open dashboard is not idle from when it

@@ -33,6 +33,7 @@ type observation struct {
 	status []int32 // indexes in users by number; -1 if users does not contain the user
 	live   []int   // numbers of usage rows with a known session, by index in users
 
+	doubts       doubts
 	endedSteps   []sessionStep                 // of sessions that ended since the round before
 	starts       map[qlik.User][]start         // seen closely in this round
 	endedClose   map[qlik.SessionKey]time.Time // last activity of ended sessions with a start that was seen closely

@@ -15,11 +15,13 @@ func (o *observation) assignRows() {
 		return
 	}
 	usage := o.round.Usage
+	o.doubts = o.newDoubts()
 	o.rows = make([]rowOwner, len(usage.rows))
 	for i := range usage.rows {
 		row, owner := &usage.rows[i], rowOwner{user: -1}
 		if session, live := o.after.sessions[row.Session]; live {
 			owner = rowOwner{user: session.user, live: true}
+			o.doubts.look(row, &session, session.pace.activity)
 			if session.pace.note(row.LastActivity, usage.readAt) || !session.granted {
 				session.granted = true
 				o.after.sessions[row.Session] = session

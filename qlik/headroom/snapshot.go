@@ -26,8 +26,8 @@ type Snapshot struct {
 	UsagePlausible bool           // the usage rows reflect the sessions
 	Services       []qlik.ServiceState
 
-	// ActivityInterval is how often the usage rows record the activity of sessions in use,
-	// as was measured; 0 if unknown. See IdleKnown.
+	// ActivityInterval is how long it may take until the activity of sessions in use is in
+	// the usage rows, as was measured; 0 if unknown. See IdleKnown.
 	ActivityInterval time.Duration
 
 	Refusals qlik.Refusals // refused logins of the last day
