@@ -340,6 +340,142 @@ func TestLateness(t *testing.T) {
 	}
 }
 
+// TestDoubts checks which rows show that activity is recorded late, or went back: eleven
+// users act every minute, and a session on n2 has other rows.
+func TestDoubts(t *testing.T) {
+	t.Parallel()
+	const minute = time.Minute
+	type rows []qlik.UsageRow
+	at := func(d time.Duration) qlik.UsageRow { return row("late1", "", qlik.LicenseAnalyzer, morning.Add(d)) }
+	granted := func(row qlik.UsageRow, d time.Duration) qlik.UsageRow {
+		row.Started = morning.Add(d)
+		return row
+	}
+	licensed := func(row qlik.UsageRow) qlik.UsageRow {
+		row.License = qlik.LicenseLogin
+		return row
+	}
+	// then returns other rows from the tenth minute.
+	then := func(first, after rows) func(time.Duration) rows {
+		return func(now time.Duration) rows {
+			if now < 10*minute {
+				return first
+			}
+			return after
+		}
+	}
+	unknown := func(of func(now time.Duration) bool) func(*scenario, time.Duration) {
+		return func(s *scenario, now time.Duration) { s.forget(of(now)) }
+	}
+	failing := func(of func(now time.Duration) bool) func(*scenario, time.Duration) {
+		return func(s *scenario, now time.Duration) { s.fail("n2/", of(now)) }
+	}
+	between := func(first, last time.Duration) func(time.Duration) bool {
+		return func(now time.Duration) bool { return now >= first*minute && now <= last*minute }
+	}
+	for _, test := range []struct {
+		name      string
+		rows      func(now time.Duration) rows
+		happens   func(s *scenario, now time.Duration)
+		after     time.Duration // since the morning
+		lag, back time.Duration
+	}{
+		{"at once", func(now time.Duration) rows { return rows{at(now)} }, nil, 12 * minute, 0, 0},
+		{"ahead", func(now time.Duration) rows { return rows{at(now + time.Hour)} }, nil, 12 * minute, 0, 0},
+		{"within the slack", func(now time.Duration) rows { return rows{at(now - minute - lagSlack)} }, nil, 12 * minute, 0, 0},
+		{"beyond the slack", func(now time.Duration) rows { return rows{at(now - minute - lagSlack - time.Second)} }, nil, 12 * minute, lagSlack + time.Second, 0},
+		{"in batches", func(now time.Duration) rows { return rows{at(now.Truncate(5*minute) - 4*minute)} }, nil, 12 * minute, 3 * minute, 0},
+		{"the longest", func(now time.Duration) rows { return rows{at(now/2 - time.Hour)} }, nil, 30 * minute, 74 * minute, 0},
+		{"does not advance", then(rows{at(0)}, rows{at(0)}), nil, 12 * minute, 0, 0},
+
+		{"the first row is old", then(nil, rows{at(-20 * minute)}), nil, 12 * minute, 0, 0},
+		{"another row is older", then(rows{at(2 * minute)}, rows{at(2 * minute), licensed(at(1 * minute))}), nil, 12 * minute, 0, 0},
+		{"another row of the same kind is later", then(rows{at(2 * minute)}, rows{at(2 * minute), at(4 * minute)}), nil, 12 * minute, 0, 0},
+		{"a row of another license is later", then(rows{at(2 * minute)}, rows{at(2 * minute), licensed(at(4 * minute))}), nil, 12 * minute, 0, 0},
+		{"a row granted later is later", then(rows{granted(at(2*minute), 0)}, rows{granted(at(4*minute), minute)}), nil, 12 * minute, 0, 0},
+		{"the first activity of a row", then(rows{{Session: at(0).Session}}, rows{at(4 * minute)}), nil, 12 * minute, 0, 0},
+		{
+			"the row is older than the session", then(nil, rows{at(-20 * minute)}),
+			func(s *scenario, now time.Duration) { s.open(now >= 9*minute) }, 12 * minute, 28 * minute, 0,
+		},
+		{
+			"the row is a little older than the session", then(nil, rows{at(7*minute + 30*time.Second)}),
+			func(s *scenario, now time.Duration) { s.open(now >= 9*minute) }, 12 * minute, 0, 0,
+		},
+		{
+			"the session was not listed for a moment", then(rows{at(2 * minute)}, rows{at(2 * minute)}),
+			func(s *scenario, now time.Duration) { s.open(now != 8*minute) }, 12 * minute, 0, 0,
+		},
+
+		{"in a round without rows", then(rows{at(2 * minute)}, rows{at(4 * minute)}), unknown(between(10, 10)), 12 * minute, 0, 0},
+		{"a technical user", then(rows{at(2 * minute)}, rows{at(4 * minute)}), func(s *scenario, _ time.Duration) { s.own("robot") }, 12 * minute, 0, 0},
+		{"a service account", then(rows{at(2 * minute)}, rows{at(4 * minute)}), func(s *scenario, _ time.Duration) { s.own("service") }, 12 * minute, 0, 0},
+		{"when the node answers again", then(rows{at(2 * minute)}, rows{at(4 * minute)}), failing(between(9, 9)), 12 * minute, 0, 0},
+		{"while the node does not answer", then(rows{at(2 * minute)}, rows{at(4 * minute)}), failing(between(10, 12)), 12 * minute, 0, 0},
+		{"after an outage of the node", then(rows{at(0)}, rows{at(4 * minute)}), failing(between(2, 8)), 12 * minute, 0, 0},
+		{"after an outage of the repository", then(rows{at(0)}, rows{at(4 * minute)}), unknown(between(2, 8)), 12 * minute, 0, 0},
+		{"long after an outage of the repository", then(rows{at(0)}, rows{at(6 * minute)}), unknown(between(2, 5)), 12 * minute, 3 * minute, 0},
+		{"a day later", then(rows{at(2 * minute)}, rows{at(4 * minute)}), nil, 24 * time.Hour, 5 * minute, 0},
+		{"more than a day later", then(rows{at(2 * minute)}, rows{at(4 * minute)}), nil, 24*time.Hour + 11*minute, 0, 0},
+
+		{"goes back", then(rows{at(8 * minute)}, rows{at(2 * minute)}), nil, 12 * minute, 0, 8 * minute},
+		{"goes back, and is recorded late", func(now time.Duration) rows {
+			if now < 10*minute {
+				return rows{at(now)}
+			}
+			return rows{at(now - 20*minute)}
+		}, nil, 12 * minute, 19 * minute, 20 * minute},
+		{"goes back into the future", then(rows{at(2 * time.Hour)}, rows{at(time.Hour)}), nil, 12 * minute, 0, 0},
+		{"of a technical user goes back", then(rows{at(8 * minute)}, rows{at(2 * minute)}), func(s *scenario, _ time.Duration) { s.own("robot") }, 12 * minute, 0, 8 * minute},
+		{"both rows go back", then(rows{at(7 * minute), licensed(at(8 * minute))}, rows{at(2 * minute), licensed(at(3 * minute))}), nil, 12 * minute, 0, 7 * minute},
+		{"the older row goes back", then(rows{at(7 * minute), licensed(at(8 * minute))}, rows{at(2 * minute), licensed(at(8 * minute))}), nil, 12 * minute, 0, 0},
+		{"goes back in an outage", then(rows{at(8 * minute)}, rows{at(2 * minute)}), unknown(between(9, 20)), 22 * minute, 0, 19 * minute},
+		{"a row of another license disappears", then(rows{at(8 * minute), licensed(at(2 * minute))}, rows{licensed(at(2 * minute))}), nil, 12 * minute, 0, 0},
+		{"a row granted later disappears", then(rows{granted(at(8*minute), 3*minute), granted(at(2*minute), 0)}, rows{granted(at(2*minute), 0)}), nil, 12 * minute, 0, 0},
+		{"a row of the same kind disappears", then(rows{at(8 * minute), at(2 * minute)}, rows{at(2 * minute)}), nil, 12 * minute, 0, 0},
+		{"the activity disappears", then(rows{at(8 * minute)}, rows{{Session: at(0).Session, License: qlik.LicenseAnalyzer}}), nil, 12 * minute, 0, 0},
+		{"a day after it went back", then(rows{at(8 * minute)}, rows{at(2 * minute)}), nil, 24*time.Hour + 11*minute, 0, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScenario(t, "n1/", "n2/")
+			s.state.limits.serviceAccounts[lab("service")] = true
+			var busy []string
+			for i := range measuredSessions + 1 {
+				busy = append(busy, fmt.Sprint(strings.Repeat("a", i+1), 1))
+			}
+			s.login("n1/", busy...)
+			s.own("late")
+			for now := time.Duration(0); now <= test.after; now += minute {
+				s.now = morning.Add(now)
+				s.rows(busy...)
+				s.usage = NewUsage(append(s.usage.rows, test.rows(now)...), s.now, s.now)
+				if test.happens != nil {
+					test.happens(s, now)
+				}
+				s.observe()
+			}
+			s.expect("lag", longest(s.state.activity.lag), test.lag)
+			s.expect("lateness", longest(s.state.activity.late), test.back)
+			s.expect("interval", s.snapshot.ActivityInterval, max(test.back, minute+test.lag))
+		})
+	}
+}
+
+// own gives the session late1 on n2 to a user.
+func (s *scenario) own(user string) {
+	link := s.link("n2/")
+	link.Sessions = []qlik.Session{session("late1", "LAB", user, &link.Link)}
+}
+
+// open lists the session late1, or does not.
+func (s *scenario) open(is bool) {
+	s.own("late")
+	if !is {
+		s.link("n2/").Sessions = nil
+	}
+}
+
 func (s *scenario) fail(link string, down bool) {
 	s.link(link).Err = nil
 	if down {
