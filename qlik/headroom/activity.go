@@ -293,7 +293,7 @@ func (o *observation) compareRows(counted func(user int32) bool, readSince time.
 		known := !was.latest.IsZero() && was.rows == row.rows
 		switch {
 		case row.latest.IsZero():
-		case !known && o.doubts.sessions[key.session] && o.firstListed(key.session) && counted(session.user):
+		case !known && o.doubts.sessions[key.session] && counted(session.user):
 			lag = max(lag, session.firstSeen.Add(-closeRounds).Sub(row.latest)) // it seems older than its session
 		case !known:
 		case row.latest.After(was.latest) && o.couldRecord(key.session) && counted(session.user):
@@ -305,16 +305,7 @@ func (o *observation) compareRows(counted func(user int32) bool, readSince time.
 			o.after.sessions[key.session] = session
 		}
 	}
-	if lag <= lagSlack {
-		lag = 0
-	}
 	return lag.Truncate(time.Second), back.Truncate(time.Second)
-}
-
-// firstListed reports whether a session was not listed before, as far as is known.
-func (o *observation) firstListed(id qlik.SessionKey) bool {
-	_, ended := o.before.ended[id]
-	return !ended
 }
 
 // couldRecord reports whether nothing is known that kept an activity of a session from being

@@ -309,6 +309,7 @@ func TestLateness(t *testing.T) {
 		{"long after an outage of the repository", 0, "late", func(s *scenario, now time.Duration) { s.forget(now > 10*minute && now < 40*minute) }, 90 * minute, 20 * minute},
 		{"after a shorter timeout", 0, "late", func(s *scenario, now time.Duration) { s.shorten(now >= 25*minute) }, 35 * minute, minute},
 		{"long after a shorter timeout", 0, "late", func(s *scenario, now time.Duration) { s.shorten(now >= 25*minute) }, 70 * minute, 5 * minute},
+		{"after its activity went back", 0, "late", func(s *scenario, now time.Duration) { s.useLate(now < 10*minute) }, 45 * minute, 15 * minute},
 		{"a day later", 0, "late", func(s *scenario, now time.Duration) { s.leave(now == 60*minute) }, 24*time.Hour + 30*minute, 29 * minute},
 		{"two days later", 0, "late", func(s *scenario, now time.Duration) { s.leave(now == 60*minute) }, 26 * time.Hour, minute},
 	} {
@@ -416,6 +417,16 @@ func TestDoubts(t *testing.T) {
 		{"after an outage of the repository", then(rows{at(0)}, rows{at(4 * minute)}), unknown(between(2, 8)), 12 * minute, 0, 0},
 		{"long after an outage of the repository", then(rows{at(0)}, rows{at(6 * minute)}), unknown(between(2, 5)), 12 * minute, 3 * minute, 0},
 		{"a day later", then(rows{at(2 * minute)}, rows{at(4 * minute)}), nil, 24 * time.Hour, 5 * minute, 0},
+		{"a shorter one later", func(now time.Duration) rows {
+			switch {
+			case now < 10*minute:
+				return rows{at(0)}
+			case now < 70*minute:
+				return rows{at(minute)}
+			default:
+				return rows{at(64 * minute)}
+			}
+		}, nil, 24*time.Hour + 11*minute, 5 * minute, 0},
 		{"more than a day later", then(rows{at(2 * minute)}, rows{at(4 * minute)}), nil, 24*time.Hour + 11*minute, 0, 0},
 
 		{"goes back", then(rows{at(8 * minute)}, rows{at(2 * minute)}), nil, 12 * minute, 0, 8 * minute},
@@ -431,6 +442,7 @@ func TestDoubts(t *testing.T) {
 		{"the older row goes back", then(rows{at(7 * minute), licensed(at(8 * minute))}, rows{at(2 * minute), licensed(at(8 * minute))}), nil, 12 * minute, 0, 0},
 		{"goes back in an outage", then(rows{at(8 * minute)}, rows{at(2 * minute)}), unknown(between(9, 20)), 22 * minute, 0, 19 * minute},
 		{"a row of another license disappears", then(rows{at(8 * minute), licensed(at(2 * minute))}, rows{licensed(at(2 * minute))}), nil, 12 * minute, 0, 0},
+		{"a row of another license comes instead", then(rows{at(8 * minute)}, rows{licensed(at(2 * minute))}), nil, 12 * minute, 0, 0},
 		{"a row granted later disappears", then(rows{granted(at(8*minute), 3*minute), granted(at(2*minute), 0)}, rows{granted(at(2*minute), 0)}), nil, 12 * minute, 0, 0},
 		{"a row of the same kind disappears", then(rows{at(8 * minute), at(2 * minute)}, rows{at(2 * minute)}), nil, 12 * minute, 0, 0},
 		{"the activity disappears", then(rows{at(8 * minute)}, rows{{Session: at(0).Session, License: qlik.LicenseAnalyzer}}), nil, 12 * minute, 0, 0},
@@ -494,6 +506,13 @@ func (s *scenario) forget(down bool) {
 func (s *scenario) shorten(short bool) {
 	if !short {
 		s.link("n2/").InactivityTimeout += 10 * time.Minute
+	}
+}
+
+// useLate lets the last row show an activity five minutes after the morning.
+func (s *scenario) useLate(shown bool) {
+	if shown {
+		s.usage.rows[len(s.usage.rows)-1].LastActivity = morning.Add(5 * time.Minute)
 	}
 }
 
