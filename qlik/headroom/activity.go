@@ -290,16 +290,14 @@ func (o *observation) compareRows(counted func(user int32) bool, readSince time.
 	}
 	for key, row := range rows {
 		session, was := o.after.sessions[key.session], before[key]
+		known := !was.latest.IsZero() && was.rows == row.rows
 		switch {
 		case row.latest.IsZero():
-		case was.latest.IsZero() || was.rows != row.rows:
-			if o.doubts.sessions[key.session] && o.before.ended[key.session] == (endedSession{}) && counted(session.user) {
-				lag = max(lag, session.firstSeen.Add(-closeRounds).Sub(row.latest))
-			}
-		case row.latest.After(was.latest):
-			if o.before.usage != nil && o.couldRecord(key.session) && counted(session.user) {
-				lag = max(lag, last.askedAt.Sub(latestOf(row.latest, readSince, session.link.since)))
-			}
+		case !known && o.doubts.sessions[key.session] && counted(session.user):
+			lag = max(lag, session.firstSeen.Add(-closeRounds).Sub(row.latest)) // it seems older than its session
+		case !known:
+		case row.latest.After(was.latest) && o.couldRecord(key.session) && counted(session.user):
+			lag = max(lag, last.askedAt.Sub(latestOf(row.latest, readSince, session.link.since)))
 		case row.latest.Before(was.latest) && unixSeconds(latest[key.session]) < session.pace.activity:
 			// Clocks are the same for all users.
 			back = max(back, o.round.Usage.askedAt.Sub(latest[key.session]))
@@ -307,17 +305,15 @@ func (o *observation) compareRows(counted func(user int32) bool, readSince time.
 			o.after.sessions[key.session] = session
 		}
 	}
-	if lag <= lagSlack {
-		lag = 0
-	}
 	return lag.Truncate(time.Second), back.Truncate(time.Second)
 }
 
-// couldRecord reports whether the link of a session answered in this round and in the round
-// before.
+// couldRecord reports whether nothing is known that kept an activity of a session from being
+// in the rows of the round before: these rows were known, and its link answered in both
+// rounds.
 func (o *observation) couldRecord(id qlik.SessionKey) bool {
 	before, known := o.before.sessions[id]
-	return known && before.link.current && o.after.sessions[id].link.current
+	return known && o.before.usage != nil && before.link.current && o.after.sessions[id].link.current
 }
 
 func latestOf(latest time.Time, others ...time.Time) time.Time {
