@@ -26,9 +26,9 @@ type Office struct {
 type worker struct {
 	User
 	random *rand.Rand
-	places []place // the most frequent one first
-	// switches is the chance to open another place at once when a visit ends. Otherwise the person does something else for a while, about
-	// away long.
+	places []place // in the order of use
+	// switches is the chance to go on to the next place when a visit ends. Otherwise the person does something else for a while, about away
+	// long. Most people rarely go on, and a few do so most of the time: these reach the limit.
 	switches float64
 	away     time.Duration
 
@@ -62,24 +62,24 @@ type stay struct {
 	gaveUp  bool
 }
 
-// Behavior of the people of an Office. With these values, one in 25 logins is refused: of 400 people on a working day, about 158 of 3,710.
+// Behavior of the people of an Office. With these values, one in 32 logins is refused: of 400 people on a working day, about 120 of 3,800.
 const (
 	officeOpens  = 8 * time.Hour
 	officeCloses = 18 * time.Hour
 
-	fewestPlaces, mostPlaces    = 5, 8
-	leastSwitches, mostSwitches = 0.22, 0.95
-	leastAway, mostAway         = 80 * time.Minute, 170 * time.Minute
-	meanStay                    = 4 * time.Minute
+	fewestPlaces, mostPlaces    = 6, 8
+	leastSwitches, mostSwitches = 0.2, 0.9
+	leastAway, mostAway         = 45 * time.Minute, 80 * time.Minute
+	leastStay, mostStay         = 4 * time.Minute, 6 * time.Minute
 	leastPause, mostPause       = time.Minute, 4 * time.Minute // between two uses of a window
-	leaveWindows                = 0.95                         // do not log out
+	fewSwitchOften              = 9
+	leaveWindows                = 0.95 // do not log out
 	worksOnWeekend              = 0.02
 	absent                      = 0.1
 	fewestRetries, mostRetries  = 1, 3
 	leastRetry, mostRetry       = 10 * time.Second, 80 * time.Second
 	usesOpenWindow              = 0.6
 	returnsToLast               = 0.5 // after doing something else
-	placesGetRarer              = 0.5
 )
 
 // NewOffice simulates the people with a license in the configuration of a site, except administrators and the service account of a
@@ -138,7 +138,7 @@ func (w *worker) settle(prefixes []string) {
 			w.places = append(w.places, where)
 		}
 	}
-	w.switches = leastSwitches + w.random.Float64()*(mostSwitches-leastSwitches)
+	w.switches = leastSwitches + math.Pow(w.random.Float64(), fewSwitchOften)*(mostSwitches-leastSwitches)
 	w.away = between(w.random, leastAway, mostAway)
 }
 
@@ -174,9 +174,8 @@ func (w *worker) day(midnight time.Time) []*stay {
 		if !goesOn {
 			at = at.Add(about(w.random, w.away))
 		}
-		other := w.otherPlace(last)
 		if returns := w.random.Float64() < returnsToLast; goesOn || !returns {
-			last = other
+			last = (last + 1) % len(w.places)
 		}
 	}
 	return stays
@@ -184,7 +183,7 @@ func (w *worker) day(midnight time.Time) []*stay {
 
 // stay draws a stay in a place.
 func (w *worker) stay(where place, from, end time.Time) *stay {
-	s := &stay{who: w, where: where, from: from, until: from.Add(30*time.Second + about(w.random, meanStay))}
+	s := &stay{who: w, where: where, from: from, until: from.Add(between(w.random, leastStay, mostStay))}
 	if s.until.After(end) {
 		s.until = end
 	}
@@ -197,27 +196,6 @@ func (w *worker) stay(where place, from, end time.Time) *stay {
 	}
 	s.instead = w.random.Float64() < usesOpenWindow
 	return s
-}
-
-// otherPlace draws one of the other places.
-func (w *worker) otherPlace(last int) int {
-	weight := func(i int) float64 {
-		if i == last {
-			return 0
-		}
-		return math.Pow(float64(i+1), -placesGetRarer)
-	}
-	sum := 0.0
-	for i := range w.places {
-		sum += weight(i)
-	}
-	left := w.random.Float64() * sum
-	for i := range w.places {
-		if left -= weight(i); left < 0 {
-			return i
-		}
-	}
-	return 0
 }
 
 // begin begins a stay.
