@@ -77,7 +77,7 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 	delete(texts, "CHANGELOG.md") // names things that no longer exist
 
 	t.Run("flags", func(t *testing.T) {
-		everyMatch(t, texts, `--((?:no-)?(?:qlik|user-labels|collector|config|web|log|timeout|audit-log|desk|keep|all|idle-for|dry-run|yes|force|at-least|output|runbook-url|dashboard-url|sessions-url|reached-severity|days|service)(?:[.-][a-z-]+)*)\b`, 100,
+		everyMatch(t, texts, `--((?:no-)?(?:qlik|user-labels|collector|config|web|log|timeout|audit-log|desk|guard|keep|all|idle-for|dry-run|yes|force|at-least|output|runbook-url|dashboard-url|sessions-url|reached-severity|days|service)(?:[.-][a-z-]+)*)\b`, 100,
 			func(_, flag string) string {
 				if flags[flag] || flag == "qlik" || flag == "no-collector" { // --qlik.*, --[no-]collector.NAME
 					return ""

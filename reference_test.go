@@ -142,3 +142,32 @@ func deskFlags(t *testing.T, certificates string) []string {
 		"--desk.roles-file=" + filepath.Join(dir, "roles.yml"), "--desk.journal-file=" + filepath.Join(dir, "desk.jsonl"),
 	}
 }
+
+// TestGuardReference checks that docs/guard.md explains every value of the labels of the
+// guard's metrics.
+func TestGuardReference(t *testing.T) {
+	reference, err := os.ReadFile(filepath.Join("docs", "guard.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, flags := startSite(t, qliktest.Config{Nodes: []qliktest.Node{{Name: "qlik1"}}})
+	found := 0
+	for name, family := range scrape(t, startExporter(t, append(flags, "--guard=dry-run")...)) {
+		if !strings.HasPrefix(name, "qlik_guard_") {
+			continue
+		}
+		if !strings.Contains(string(reference), "| `"+name) {
+			t.Errorf("docs/guard.md has no row for %s", name)
+		}
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if found++; !strings.Contains(string(reference), "`"+label.GetValue()+"`") {
+					t.Errorf("docs/guard.md does not explain %s=%q of %s", label.GetName(), label.GetValue(), name)
+				}
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("%d labels", found)
+	}
+}
