@@ -27,7 +27,7 @@ var (
 		"Slots on the virtual proxy of users without effective headroom: what leads to refused logins. If the usage rows are unknown, each session counts as a slot.",
 		"virtual_proxy")
 	usageActivityIntervalDesc = gaugeDesc("qlik_usage_activity_interval_seconds",
-		"How often the repository's usage rows record the activity of sessions in use, as measured on this site. A session that seems idle for less than twice this time may be in use. Absent until ten sessions have shown it, or one has shown that it is long.")
+		"How long it may take until activity is in the repository's usage rows, as measured on this site. A session that seems idle for less than twice this time may be in use. Absent until ten sessions have shown it, or one has shown that it is long.")
 
 	userSessionsDesc = gaugeDesc("qlik_user_sessions",
 		"Sessions of the user on the virtual proxy, summed over all nodes, as listed by the proxies in this scrape.",

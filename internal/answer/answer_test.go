@@ -61,7 +61,7 @@ func TestIdleWords(t *testing.T) {
 		interval time.Duration
 		why, say string
 	}{
-		{0, "2 sessions have no recorded activity in the last ten minutes. How often this site records activity is not known yet, so a session may be in use although it looks idle.", "seem not to be in use"},
+		{0, "2 sessions have no recorded activity in the last ten minutes. How soon this site records activity is not known yet, so a session may be in use although it looks idle.", "seem not to be in use"},
 		{10 * time.Minute, "2 sessions have no recorded activity in the last ten minutes. On this site, 10 min can pass before activity is recorded, so a session may be in use although it looks idle.", "seem not to be in use"},
 		{5 * time.Minute, "2 sessions have not been used for ten minutes or more.", "are not in use"},
 	} {

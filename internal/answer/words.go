@@ -478,7 +478,7 @@ func leftover(others bool) map[string]string {
 // records activity, or 0 if that is unknown.
 func activityDoubt(interval time.Duration) string {
 	if interval == 0 {
-		return "How often this site records activity is not known yet, so a session may be in use although it looks idle."
+		return "How soon this site records activity is not known yet, so a session may be in use although it looks idle."
 	}
 	return fmt.Sprintf("On this site, %s can pass before activity is recorded, so a session may be in use although it looks idle.", text.Duration(interval))
 }

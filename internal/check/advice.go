@@ -98,7 +98,7 @@ func longTimeouts(s *site) []string {
 }
 
 // lateActivity finds sessions that were used later than their usage rows record, because
-// they would have timed out otherwise. How often activity is recorded cannot be told from one
+// they would have timed out otherwise. How soon activity is recorded cannot be told from one
 // look at the site.
 func lateActivity(s *site) []string {
 	if s.usage == nil {
@@ -117,7 +117,7 @@ func lateActivity(s *site) []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("usage rows record the activity of %d of %s late, by at least %s, unless a clock is wrong: a session that looks idle may be in use; "+
-		"the running exporter measures how often activity is recorded, in qlik_usage_activity_interval_seconds",
+		"the running exporter measures how soon activity is recorded, in qlik_usage_activity_interval_seconds",
 		late, text.Count(len(snapshot.Sessions), "session"), text.Duration(longest))}
 }
 

@@ -144,7 +144,7 @@ func TestLateActivity(t *testing.T) {
 		login(t, site, "anna", "laptop", "", "qlik1")
 		dashboard := site.Sessions()[0].ID
 		for _, want := range []string{"", "usage rows record the activity of 1 of 2 sessions late, by at least 10 min, unless a clock is wrong: a session that looks idle may be in use; " +
-			"the running exporter measures how often activity is recorded, in qlik_usage_activity_interval_seconds"} {
+			"the running exporter measures how soon activity is recorded, in qlik_usage_activity_interval_seconds"} {
 			time.Sleep(20 * time.Minute)
 			if !site.KeepAlive(dashboard) {
 				t.Fatal("the session has ended")

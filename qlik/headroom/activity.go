@@ -79,7 +79,7 @@ func unixSeconds(t time.Time) uint32 {
 	return uint32(min(max(t.Unix(), 0), math.MaxUint32))
 }
 
-// activity is how often activity is recorded, as far as it is known. It is immutable, like
+// activity is how soon activity is recorded, as far as it is known. It is immutable, like
 // the State that it belongs to.
 type activity struct {
 	interval time.Duration // 0 if unknown
@@ -268,7 +268,9 @@ func (d *doubts) look(row *qlik.UsageRow, session *trackedSession, before uint32
 			d.sessions[row.Session] = true
 		}
 	case at < before, at < d.late:
-		d.sessions[row.Session] = d.sessions[row.Session]
+		if _, doubtful := d.sessions[row.Session]; !doubtful {
+			d.sessions[row.Session] = false
+		}
 	}
 }
 

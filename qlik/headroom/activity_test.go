@@ -145,11 +145,12 @@ func setBack(when time.Time, ahead time.Duration) func(time.Time) time.Time {
 // looks idle for ten minutes was used in the last five.
 func TestIdleIsNotInUse(t *testing.T) {
 	t.Parallel()
-	const idle, noon = 10 * time.Minute, 4 * time.Hour // noon is after the morning
-	day := 10 * time.Hour
+	const idle = 10 * time.Minute
+	day := 8 * time.Hour
 	if raceDetector {
-		day = noon + 30*time.Minute
+		day /= 4
 	}
+	noon := day / 2 // after the morning
 	never := func(*office, time.Duration) {}
 	restart := func(w *office, now time.Duration) {
 		if now == noon {
@@ -302,9 +303,9 @@ func TestLateness(t *testing.T) {
 		{"a service account", 0, "service", nil, 90 * minute, minute},
 		{"a timeout that is unknown", 0, "late", func(s *scenario, _ time.Duration) { s.link("n2/").InactivityTimeout = 0 }, 90 * minute, minute},
 		{"without a row", 0, "late", func(s *scenario, _ time.Duration) { s.rows() }, 90 * minute, 0},
-		{"its node does not answer", 0, "late", func(s *scenario, now time.Duration) { s.fail("n2/", now > 20*minute) }, 90 * minute, minute},
-		{"after an outage of its node", 0, "late", func(s *scenario, now time.Duration) { s.fail("n2/", now > 10*minute && now < 40*minute) }, 69 * minute, minute},
-		{"long after an outage of its node", 0, "late", func(s *scenario, now time.Duration) { s.fail("n2/", now > 10*minute && now < 40*minute) }, 90 * minute, 20 * minute},
+		{"its node does not answer", 0, "late", func(s *scenario, now time.Duration) { s.fail(now > 20*minute) }, 90 * minute, minute},
+		{"after an outage of its node", 0, "late", func(s *scenario, now time.Duration) { s.fail(now > 10*minute && now < 40*minute) }, 69 * minute, minute},
+		{"long after an outage of its node", 0, "late", func(s *scenario, now time.Duration) { s.fail(now > 10*minute && now < 40*minute) }, 90 * minute, 20 * minute},
 		{"after an outage of the repository", 0, "late", func(s *scenario, now time.Duration) { s.forget(now > 10*minute && now < 40*minute) }, 69 * minute, minute},
 		{"long after an outage of the repository", 0, "late", func(s *scenario, now time.Duration) { s.forget(now > 10*minute && now < 40*minute) }, 90 * minute, 20 * minute},
 		{"after a shorter timeout", 0, "late", func(s *scenario, now time.Duration) { s.shorten(now >= 25*minute) }, 35 * minute, minute},
@@ -369,10 +370,10 @@ func TestDoubts(t *testing.T) {
 		return func(s *scenario, now time.Duration) { s.forget(of(now)) }
 	}
 	failing := func(of func(now time.Duration) bool) func(*scenario, time.Duration) {
-		return func(s *scenario, now time.Duration) { s.fail("n2/", of(now)) }
+		return func(s *scenario, now time.Duration) { s.fail(of(now)) }
 	}
-	between := func(first, last time.Duration) func(time.Duration) bool {
-		return func(now time.Duration) bool { return now >= first*minute && now <= last*minute }
+	between := func(first, last int) func(time.Duration) bool { // in minutes
+		return func(now time.Duration) bool { return int(now/minute) >= first && int(now/minute) <= last }
 	}
 	for _, test := range []struct {
 		name      string
@@ -488,10 +489,11 @@ func (s *scenario) open(is bool) {
 	}
 }
 
-func (s *scenario) fail(link string, down bool) {
-	s.link(link).Err = nil
+// fail sets whether n2 is down.
+func (s *scenario) fail(down bool) {
+	s.link("n2/").Err = nil
 	if down {
-		s.link(link).Err = errDown
+		s.link("n2/").Err = errDown
 	}
 }
 

@@ -290,7 +290,7 @@ func situations() []situation {
 			{"one of them has ended", func(f *Facts) { f.Slots[1] = gone(SlotEnded, 1) }, CauseSeveralWindows},
 			{"a node does not answer", func(f *Facts) { f.Complete = false }, CauseForgottenWindows},
 		}},
-		{"new sessions that look unused, and nobody knows how often activity is recorded", func(f *Facts) {
+		{"new sessions that look unused, and nobody knows how soon activity is recorded", func(f *Facts) {
 			f.Starts, f.ActivityInterval = begun(false, 40, 30, 20, 10), 0
 		}, Judgment{CauseProgram, Likely, ago(40)}, []change{
 			{"only every six minutes", func(f *Facts) { f.ActivityInterval = 6 * time.Minute }, CauseSeveralWindows},
@@ -298,7 +298,7 @@ func situations() []situation {
 		{"two that look idle, on a site that records activity every six minutes", func(f *Facts) {
 			f.Slots[0], f.Slots[1], f.ActivityInterval = idleFor(25), idleFor(12), 6*time.Minute
 		}, Judgment{CauseForgottenWindows, Likely, ago(2)}, nil},
-		{"two that look idle, and nobody knows how often activity is recorded", func(f *Facts) {
+		{"two that look idle, and nobody knows how soon activity is recorded", func(f *Facts) {
 			f.Slots[0], f.Slots[1], f.ActivityInterval = idleFor(25), idleFor(12), 0
 		}, Judgment{CauseForgottenWindows, Likely, ago(2)}, nil},
 		{"a closed browser, then four windows", func(f *Facts) { f.Slots[0] = idleFor(25) }, Judgment{CauseSeveralWindows, Likely, ago(20)}, nil},
