@@ -240,12 +240,19 @@ func longest(late []lateness) (by time.Duration) {
 // doubts finds the sessions of which the rows are compared with the rows read before,
 // because their activity is late or goes back. There are few of them in most rounds.
 type doubts struct {
-	sessions map[qlik.SessionKey]bool // whether the row is the first one of the session
-	late     uint32                   // an activity before this time is late in a row that was read before
+	sessions map[qlik.SessionKey]doubt
+	late     uint32 // an activity before this time is late in a row that was read before
+}
+
+// doubt is why the rows of a session are compared: because its activity is late, or for one
+// of these reasons.
+type doubt struct {
+	first bool   // its first row seems older than the session
+	later uint32 // its latest activity, if a row shows an earlier one; 0 if not
 }
 
 func (o *observation) newDoubts() doubts {
-	d := doubts{sessions: make(map[qlik.SessionKey]bool)}
+	d := doubts{sessions: make(map[qlik.SessionKey]doubt)}
 	if o.before.usage == nil {
 		return d // nothing tells since when an activity has been in the rows
 	}
@@ -265,11 +272,26 @@ func (d *doubts) look(row *qlik.UsageRow, session *trackedSession, before uint32
 	case at == before, at == 0:
 	case before == 0:
 		if session.closeStart && at < unixSeconds(session.firstSeen.Add(-closeRounds-lagSlack)) {
-			d.sessions[row.Session] = true
+			d.sessions[row.Session] = doubt{first: true}
 		}
-	case at < before, at < d.late:
+	case at < before:
 		if _, doubtful := d.sessions[row.Session]; !doubtful {
-			d.sessions[row.Session] = false
+			d.sessions[row.Session] = doubt{later: before}
+		}
+	case at < d.late:
+		d.sessions[row.Session] = doubt{first: d.sessions[row.Session].first}
+	}
+}
+
+// clear removes the sessions of which one row shows an earlier activity, and another does
+// not. Some sessions always have such rows.
+func (d *doubts) clear(rows []qlik.UsageRow) {
+	if len(d.sessions) == 0 {
+		return
+	}
+	for i := range rows {
+		if doubt, is := d.sessions[rows[i].Session]; is && doubt.later > 0 && unixSeconds(rows[i].LastActivity) >= doubt.later {
+			delete(d.sessions, rows[i].Session)
 		}
 	}
 }
@@ -280,6 +302,7 @@ func (d *doubts) look(row *qlik.UsageRow, session *trackedSession, before uint32
 // disappeared, says nothing.
 func (o *observation) compareRows(counted func(user int32) bool, readSince time.Time) (lag, back time.Duration) {
 	last := o.before.activity.usage
+	o.doubts.clear(o.round.Usage.rows)
 	if len(o.doubts.sessions) == 0 {
 		return 0, 0
 	}
@@ -295,7 +318,7 @@ func (o *observation) compareRows(counted func(user int32) bool, readSince time.
 		known := !was.latest.IsZero() && was.rows == row.rows
 		switch {
 		case row.latest.IsZero():
-		case !known && o.doubts.sessions[key.session] && counted(session.user):
+		case !known && o.doubts.sessions[key.session].first && counted(session.user):
 			lag = max(lag, session.firstSeen.Add(-closeRounds).Sub(row.latest)) // it seems older than its session
 		case !known:
 		case row.latest.After(was.latest) && o.couldRecord(key.session) && counted(session.user):
@@ -341,7 +364,7 @@ type sameRows struct {
 }
 
 // rowsOf returns the rows of sessions.
-func (u *Usage) rowsOf(sessions map[qlik.SessionKey]bool) map[rowKey]sameRows {
+func (u *Usage) rowsOf(sessions map[qlik.SessionKey]doubt) map[rowKey]sameRows {
 	rows := make(map[rowKey]sameRows, len(sessions))
 	if u == nil {
 		return rows
