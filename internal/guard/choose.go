@@ -21,7 +21,7 @@ const (
 	RowsUnknown     Reason = "rows_unknown"     // the usage rows could not be read, or are old
 	RowsImplausible Reason = "rows_implausible" // the usage rows do not reflect the sessions
 	ActivityUnknown Reason = "activity_unknown" // it is not known yet how often the usage rows record activity
-	ActivityRare    Reason = "activity_rare"    // the usage rows record activity too rarely for the idle time
+	ActivityRare    Reason = "activity_rare"    // the usage rows record activity too rarely for the idle time, or late
 
 	NeverEnded   Reason = "never_ended"   // sessions of this user are never ended
 	InUse        Reason = "in_use"        // no session has certainly been idle long enough
@@ -69,7 +69,7 @@ func (r *rules) hold(s *headroom.Snapshot) Reason {
 		return RowsImplausible
 	case s.ActivityInterval == 0, s.Tracking.Since.IsZero(), s.Time.Sub(s.Tracking.Since) < watched(s):
 		return ActivityUnknown
-	case !s.IdleKnown(r.idle):
+	case !s.IdleKnown(r.idle), s.ActivityLag > 0:
 		return ActivityRare
 	default:
 		return ""

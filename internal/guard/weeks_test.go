@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -92,6 +93,7 @@ type weekConfig struct {
 	mode     string // "off", "on", or "dry-run"
 	activity qliktest.Activity
 	tail     qliktest.Tail
+	idle     time.Duration // 0 for ten minutes
 }
 
 // runWeek simulates a week.
@@ -99,7 +101,7 @@ func runWeek(t *testing.T, c weekConfig) *week {
 	t.Helper()
 	config := qliktest.Company(*weekPeople)
 	config.Activity, config.Tail, config.Seed = c.activity, c.tail, uint64(c.seed)
-	w := &week{t: t, Site: simulated.Start(t, config, headroom.Config{}), idle: 10 * time.Minute}
+	w := &week{t: t, Site: simulated.Start(t, config, headroom.Config{}), idle: cmp.Or(c.idle, 10*time.Minute)}
 	w.journal = &memoryJournal{now: w.Clock.Now}
 	w.office = qliktest.NewOffice(w.Site.Site, uint64(c.seed))
 	if c.mode != "off" {
@@ -209,14 +211,17 @@ func TestCoarseWeeks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulates days")
 	}
-	for _, activity := range []qliktest.Activity{
-		qliktest.ActivityEvery5Minutes, qliktest.ActivityEvery10Minutes, qliktest.ActivityInBatches, qliktest.ActivityAtStart,
+	for _, test := range []weekConfig{
+		{activity: qliktest.ActivityEvery5Minutes}, {activity: qliktest.ActivityEvery10Minutes}, {activity: qliktest.ActivityAtStart},
+		{activity: qliktest.ActivityInBatches},
+		{activity: qliktest.ActivityInBatches, idle: 25 * time.Minute}, // no idle time is long enough
 	} {
-		t.Run(activity.String(), func(t *testing.T) {
+		t.Run(fmt.Sprint(test.activity, " ", test.idle), func(t *testing.T) {
 			t.Parallel()
 			for seed := 1; seed <= min(*weekSeeds, 3); seed++ {
 				for _, mode := range []string{"on", "dry-run"} {
-					w := runWeek(t, weekConfig{seed: seed, mode: mode, activity: activity})
+					test.seed, test.mode = seed, mode
+					w := runWeek(t, test)
 					why := w.heldBack()
 					t.Logf("seed %d, %s: ended %d, held back %v", seed, mode, w.guard.Counts().Ended, why)
 					if w.ended > 0 || w.guard.Counts().Ended > 0 {

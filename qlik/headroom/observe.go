@@ -46,6 +46,7 @@ func (o *observation) snapshot() *Snapshot {
 		UsageKnown: o.rows != nil, UsagePlausible: o.plausible,
 		Refusals:         o.round.Refusals,
 		ActivityInterval: o.after.activity.interval,
+		ActivityLag:      longest(o.after.activity.lag),
 		SlotsAtLimit:     o.slotsAtLimit,
 		LeftoverRows:     o.leftoverRows,
 		limits:           o.limits,

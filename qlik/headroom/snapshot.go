@@ -29,6 +29,10 @@ type Snapshot struct {
 	// ActivityInterval is how long it may take until the activity of sessions in use is in
 	// the usage rows, as was measured; 0 if unknown. See IdleKnown.
 	ActivityInterval time.Duration
+	// ActivityLag is how late the usage rows showed an activity within the last day, at
+	// least; 0 if all were shown at once. For so long, a session may be in use again although
+	// it looks idle.
+	ActivityLag time.Duration
 
 	Refusals qlik.Refusals // refused logins of the last day
 
