@@ -47,6 +47,7 @@ func (o *observation) snapshot() *Snapshot {
 		Refusals:         o.round.Refusals,
 		ActivityInterval: o.after.activity.interval,
 		SlotsAtLimit:     o.slotsAtLimit,
+		ReclaimableSlots: o.reclaimable,
 		LeftoverRows:     o.leftoverRows,
 		limits:           o.limits,
 		soonest:          fullSecond(o.now.Add(o.coolingTime)),
