@@ -346,6 +346,9 @@ func exported(t *testing.T) series {
 				labels = append(labels, label.GetName())
 			}
 			known.add(name, labels...)
+			if metric.GetHistogram() != nil {
+				known.add(name+"_bucket", append(labels, "le")...)
+			}
 		}
 	}
 	// Metrics of the program itself.

@@ -134,7 +134,7 @@ func company() *site {
 	s.snapshot.Tracking = headroom.Tracking{Since: day("2026-01-01"), Totals: headroom.Totals{
 		Started: map[string]uint64{"/": 20, "/sales": 3}, Ended: map[string]uint64{"/": 10, "/sales": 0}, Restarts: map[string]uint64{"qlik1": 1, "qlik2": 0},
 		Refused: map[string]uint64{"session_limit": 4, "no_license": 0},
-	}}
+	}, ReachedIdle: headroom.ReachedIdle{Count: 3, Last: []time.Duration{20 * time.Minute, 15*time.Minute + time.Second, 0}}}
 	s.snapshot.Services = []qlik.ServiceState{
 		{Node: "qlik1", Service: "Proxy", State: "Running"},
 		{Host: "qlik1", Node: "qlik1", Service: "Repository", State: "Running"},
@@ -166,6 +166,7 @@ func company() *site {
 	s.snapshot.Users[anna].NextSlot = day("2026-03-02")
 	s.snapshot.LeftoverRows = new(1)
 	s.snapshot.ActivityInterval = 90 * time.Second
+	s.snapshot.ReclaimableSlots = map[string]int{"/": 2, "/sales": 0}
 	s.snapshot.SlotsAtLimit = map[string]int{"/": 5, "/sales": 0}
 	s.snapshot.Users[anna].LimitReached, s.snapshot.Users[anna].LastLimitReached = 3, day("2026-03-01")
 	s.snapshot.Users = append(s.snapshot.Users,

@@ -26,6 +26,9 @@ var (
 	slotsAtLimitDesc = gaugeDesc("qlik_slots_at_limit",
 		"Slots on the virtual proxy of users without effective headroom: what leads to refused logins. If the usage rows are unknown, each session counts as a slot.",
 		"virtual_proxy")
+	reclaimableSlotsDesc = gaugeDesc("qlik_reclaimable_slots",
+		"Of the slots on the virtual proxy of users with at most one free slot, those whose sessions have not been used for ten minutes. Absent while the usage rows do not tell how long sessions have been idle.",
+		"virtual_proxy")
 	usageActivityIntervalDesc = gaugeDesc("qlik_usage_activity_interval_seconds",
 		"How long it may take until activity is in the repository's usage rows, as measured on this site. A session that seems idle for less than twice this time may be in use. Absent until ten sessions have shown it, or one has shown that it is long.")
 
@@ -95,10 +98,11 @@ var (
 type sessionsCollector struct {
 	minSessions int
 	lifetimes   *SessionDuration // nil for none
+	reached     *limitReached
 }
 
 func newSessionsCollector(config Config, _ *userSelection) Collector {
-	return &sessionsCollector{minSessions: config.Users.MinSessions, lifetimes: config.Lifetimes}
+	return &sessionsCollector{minSessions: config.Users.MinSessions, lifetimes: config.Lifetimes, reached: newLimitReached()}
 }
 
 var errNoAnswer = errors.New("no virtual proxy responded; the sessions are unknown")
@@ -127,6 +131,9 @@ func (c *sessionsCollector) Update(v *view, w *writer) error {
 	}
 	for virtualProxy, n := range snapshot.SlotsAtLimit {
 		w.write(slotsAtLimitDesc, float64(n), virtualProxy)
+	}
+	for virtualProxy, n := range snapshot.ReclaimableSlots {
+		w.write(reclaimableSlotsDesc, float64(n), virtualProxy)
 	}
 	over, left := snapshot.UsersByHeadroom()
 	for headroom, n := range left {
@@ -189,6 +196,7 @@ func (c *sessionsCollector) writeTracking(tracking *headroom.Tracking, w *writer
 	for _, reason := range qlik.RefusalReasons() {
 		w.write(loginsRefusedDesc, float64(tracking.Refused[string(reason)]), string(reason))
 	}
+	w.writeHistogram(limitReachedIdleDesc, c.reached.add(&tracking.ReachedIdle))
 	if c.lifetimes != nil {
 		w.writeHistogram(sessionDurationDesc, c.lifetimes)
 	}

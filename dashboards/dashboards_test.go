@@ -584,7 +584,7 @@ func knownSeries(t *testing.T) series {
 	// Only Prometheus knows the labels of a recorded series, so all known labels are
 	// allowed. A label that no metric has is still found.
 	known.add("ALERTS", append(known.labels(), "alertname", "alertstate", "severity", "scope")...)
-	labels := append(known.labels(), "certificate")
+	labels := append(known.labels(), "certificate", "timeout")
 	for _, record := range regexp.MustCompile(`(?m)^ +- record: (\S+)$`).FindAllStringSubmatch(string(content), -1) {
 		known.add(record[1], labels...)
 	}

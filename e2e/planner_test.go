@@ -20,7 +20,7 @@ import (
 
 // predictions are the names of records that predict. They follow from other records, so that
 // not all of them are part of a history.
-var predictions = regexp.MustCompile(`:(growth90d|predict\w+|rate28d|weekly_\w+)$|used_up\w*:timestamp$`)
+var predictions = regexp.MustCompile(`:(growth90d|predict\w+|rate28d|weekly_\w+|prevented28d)$|used_up\w*:timestamp$`)
 
 // writePredictions evaluates the rules that predict, over the last day of a history, and
 // writes their results as OpenMetrics. A rule can read what another one records: the
@@ -29,7 +29,10 @@ func writePredictions(t *testing.T, p *server, end time.Time) (file string) {
 	t.Helper()
 	var rules struct {
 		Groups []struct {
-			Rules []struct{ Record, Expr string }
+			Rules []struct {
+				Record, Expr string
+				Labels       model.LabelSet
+			}
 		}
 	}
 	if err := yaml.Unmarshal(readFile(t, rulesFile), &rules); err != nil {
@@ -57,10 +60,12 @@ func writePredictions(t *testing.T, p *server, end time.Time) (file string) {
 			if err != nil || !ok {
 				t.Fatalf("%s: %v; %s", rule.Record, err, expr)
 			}
-			_, _ = fmt.Fprintf(&text, "# TYPE %s gauge\n", rule.Record)
+			if header := fmt.Sprintf("# TYPE %s gauge\n", rule.Record); !strings.Contains(text.String(), header) { // rules of a record follow each other
+				text.WriteString(header)
+			}
 			for _, series := range matrix {
 				delete(series.Metric, model.MetricNameLabel)
-				labels := strings.ReplaceAll(series.Metric.String(), `", `, `",`) // OpenMetrics has no spaces there
+				labels := strings.ReplaceAll(model.LabelSet(series.Metric).Merge(rule.Labels).String(), `", `, `",`) // OpenMetrics has no spaces there
 				for _, sample := range series.Values {
 					_, _ = fmt.Fprintf(&text, "%s%s %v %d\n", rule.Record, labels, float64(sample.Value), sample.Timestamp.Unix())
 				}

@@ -9,7 +9,7 @@ import (
 )
 
 // judgeCauses sets the causes of the users that are near the limit, and of those that were
-// refused lately. It counts the slots of those at the limit.
+// refused lately. It counts the slots of those at the limit, and those that are idle.
 func (o *observation) judgeCauses() {
 	o.slotsAtLimit = make(map[string]int)
 	for i := range o.links {
@@ -30,6 +30,7 @@ func (o *observation) judgeCauses() {
 			o.countSlotsAtLimit(user, facts.Slots)
 		}
 	}
+	o.countIdle(near)
 	o.countLeftover()
 }
 

@@ -23,6 +23,9 @@ const (
 	// maxEndedNames that of the bytes of the names of their users.
 	maxEnded      = 200_000
 	maxEndedNames = 16 << 20
+	// maxReachedIdle is the maximum number of idle times that are kept until somebody counts
+	// them.
+	maxReachedIdle = 1000
 )
 
 // limit deletes the counters of links that no longer exist if there are too many.

@@ -39,6 +39,7 @@ type observation struct {
 	endedClose   map[qlik.SessionKey]time.Time // last activity of ended sessions with a start that was seen closely
 	restarted    map[string]bool               // nodes whose proxy restarted since the round before
 	slotsAtLimit map[string]int                // by virtual proxy
+	reclaimable  map[string]int                // slots by virtual proxy; nil if unknown
 	leftoverRows *int                          // nil if unknown
 
 	plausible, licensesStale bool
@@ -82,6 +83,7 @@ func newObservation(before *State, r *Round) *observation {
 			sessions: make(map[qlik.SessionKey]trackedSession, sessions),
 			ended:    make(map[qlik.SessionKey]endedSession, len(before.ended)),
 			totals:   before.totals.clone(),
+			reached:  before.reached,
 			trust:    before.trust,
 		},
 		listed: make([]qlik.Session, 0, sessions),

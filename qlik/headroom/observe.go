@@ -48,6 +48,7 @@ func (o *observation) snapshot() *Snapshot {
 		ActivityInterval: o.after.activity.interval,
 		ActivityLag:      longest(o.after.activity.lag),
 		SlotsAtLimit:     o.slotsAtLimit,
+		ReclaimableSlots: o.reclaimable,
 		LeftoverRows:     o.leftoverRows,
 		limits:           o.limits,
 		soonest:          fullSecond(o.now.Add(o.coolingTime)),

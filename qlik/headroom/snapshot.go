@@ -39,6 +39,11 @@ type Snapshot struct {
 	// SlotsAtLimit are the slots of users without effective headroom by virtual proxy, 0 for
 	// one without any. Slots on an unknown virtual proxy are left out.
 	SlotsAtLimit map[string]int
+	// ReclaimableSlots are, of the slots of users with at most one free slot, those that were not
+	// used for IdleTime, by virtual proxy, 0 for one without any. It is nil while idle times are
+	// unknown.
+	ReclaimableSlots map[string]int
+
 	LeftoverRows *int // usage rows that are left over, on the whole site; nil if unknown
 
 	observed *observation
@@ -245,7 +250,16 @@ func usersOnSeveralNodes(users []UserStatus) map[string]int {
 type Tracking struct {
 	Totals
 
-	Since time.Time // time of the first round; zero before it
+	Since       time.Time // time of the first round; zero before it
+	ReachedIdle ReachedIdle
+}
+
+// ReachedIdle are the idle times at which users reached the limit: for each time, how long
+// the longest idle of the user's sessions had been idle. Times at which idle times were
+// unknown are left out.
+type ReachedIdle struct {
+	Count uint64          // since the first round
+	Last  []time.Duration // the last of them, at most maxReachedIdle, oldest first
 }
 
 // Totals are event counters.

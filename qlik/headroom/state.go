@@ -67,6 +67,7 @@ type State struct {
 	remembered map[qlik.User]trackedUser
 	refused    refusedLogins
 	totals     Totals
+	reached    ReachedIdle
 	trust      trust
 }
 
@@ -129,5 +130,5 @@ type trust struct {
 
 // tracking returns a copy of the counts.
 func (s *State) tracking() Tracking {
-	return Tracking{Since: s.since, Totals: s.totals.clone()}
+	return Tracking{Since: s.since, Totals: s.totals.clone(), ReachedIdle: s.reached}
 }

@@ -34,9 +34,21 @@ func (h *history) judge(p *person, day int64, sessions []session, refused []refu
 				f.Refusals = append(f.Refusals, qlik.Refusal{At: minuteOf(day, r.minute), Reason: qlik.RefusalReason(refusalReasons[r.reason]), License: f.License})
 			}
 		}
+		if p.limited() && s.effective() <= 1 {
+			at.countIdle(h.proxies, f, s.effective() == 0 && h.reaches(day, k, sessions, today))
+		}
 		s.cause = uint8(1 + slices.Index(causeNames, f.Judge().Cause)) //nolint:gosec // there are maxCauses
 		at.causes[s.cause-1]++
 	}
+}
+
+// reaches reports whether a person without a free slot had one at the step before, and has
+// logged in since.
+func (h *history) reaches(day int64, k int, sessions []session, today *[daySteps]seen) bool {
+	if k == 0 || today[k-1].effective() == 0 || h.at(day, k).down != 0 {
+		return false
+	}
+	return slices.ContainsFunc(sessions, func(s session) bool { return !s.refused && (s.begin+4)/5 == k })
 }
 
 // facts returns what the exporter knows of the sessions and slots of a person.

@@ -104,10 +104,15 @@ type step struct {
 	causes         [maxCauses]uint16 // people by cause, of those near the limit or refused lately
 	started, ended [proxies]uint16
 	atLimit        [proxies]uint16 // slots of users without a free one
-	denied         [2]uint16       // lines of the audit logs, by reason
-	refused        [2]uint16       // refused logins, each once, by reason
-	seats          [2]seats        // by license; with tokens only the first, whose seats bought are tokens
-	loginAccess    uint16          // tokens allocated to login access
+	idle           [proxies]uint16 // idle slots of users with at most one free one
+	// reachedIdle are the times at which users reached the limit, by how long the longest idle
+	// session had been idle, and reachedMinutes is the sum.
+	reachedIdle    [len(idleBounds) + 1]uint16
+	reachedMinutes uint16
+	denied         [2]uint16 // lines of the audit logs, by reason
+	refused        [2]uint16 // refused logins, each once, by reason
+	seats          [2]seats  // by license; with tokens only the first, whose seats bought are tokens
+	loginAccess    uint16    // tokens allocated to login access
 	capacity       minutes
 }
 

@@ -89,7 +89,7 @@ func readHistory(t *testing.T, text string) sampled {
 	t.Helper()
 	history := make(sampled)
 	families := make(map[string]bool)
-	family, series, last := "", "", int64(0)
+	family, series, last := []string(nil), "", int64(0) // names of samples of the family
 	lines := strings.Split(text, "\n")
 	if !strings.HasSuffix(text, "\n# EOF\n") {
 		t.Fatalf("it ends with %q", lines[len(lines)-2:])
@@ -101,8 +101,13 @@ func readHistory(t *testing.T, text string) sampled {
 				t.Fatalf("%s comes twice", name)
 			}
 			families[name] = true
-			if family = name; kind == "counter" {
-				family += "_total"
+			switch kind {
+			case "counter":
+				family = []string{name + "_total"}
+			case "histogram":
+				family = []string{name + "_bucket", name + "_count", name + "_sum"}
+			default:
+				family = []string{name}
 			}
 			continue
 		}
@@ -120,7 +125,7 @@ func readHistory(t *testing.T, text string) sampled {
 		}
 		key := parts[1] + "{" + parts[2] + "}"
 		switch {
-		case parts[1] != family:
+		case !slices.Contains(family, parts[1]):
 			t.Fatalf("in the family %s: %s", family, line)
 		case key != series && history[key] != nil:
 			t.Fatalf("%s comes again after another", key)
@@ -286,6 +291,24 @@ func TestHistoryAddsUp(t *testing.T) {
 	}
 	sameSums(t, "slots at the limit", atLimit, h.sum("qlik_slots_at_limit"))
 	sameSums(t, "slots at the limit as recorded", atLimit, h.sum("virtual_proxy:qlik_slots_at_limit:max"))
+	sameSums(t, "idle slots as recorded", h.sum("qlik_reclaimable_slots"), h.sum("virtual_proxy:qlik_reclaimable_slots:max"))
+	if idle := slices.Max(slices.Collect(maps.Values(h.sum("qlik_reclaimable_slots")))); idle < 2 {
+		t.Errorf("at most %g idle slots", idle)
+	}
+	times := h.sum("qlik_limit_reached_longest_idle_seconds_count")
+	sameSums(t, "times at the limit", times, h.sum("qlik_limit_reached_longest_idle_seconds_bucket", `le="+Inf"`))
+	below := 0.0
+	for _, le := range []string{"60.0", "900.0", "1500.0", "3600.0", "+Inf"} {
+		all := h.sum("qlik_limit_reached_longest_idle_seconds_bucket", `le="`+le+`"`)
+		recorded := h.sum("le:qlik_limit_reached_longest_idle_seconds_bucket:increase1d", `le="`+le+`"`)[last] * (daySteps - 1) / daySteps
+		if increase := all[last] - all[last-daySeconds+stepSeconds]; math.Abs(recorded-increase) > 1e-9 || recorded < below {
+			t.Errorf("le=%s: %g times at the limit in a day, recorded are %g", le, increase, recorded)
+		}
+		below = recorded
+	}
+	if mean := h.sum("qlik_limit_reached_longest_idle_seconds_sum")[last] / times[last]; mean < 60 || mean > 1800 {
+		t.Errorf("the longest idle session has been idle for %g s on average, of %g", mean, times[last])
+	}
 	minutes, reached := 0.0, 0.0
 	for _, value := range h.sum("site:qlik_user_minutes_at_limit:sum1m") {
 		minutes += value

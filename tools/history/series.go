@@ -70,6 +70,7 @@ func (h *history) write(w io.Writer) error {
 	t.site()
 	t.siteRecords()
 	t.refusalRecords()
+	t.reachedRecords()
 	t.causeRecords()
 	t.licenseRecords()
 	t.capacityRecords()
@@ -307,7 +308,8 @@ func (t *text) proxyRecords() {
 	for proxy, links := range t.served {
 		t.series("virtual_proxy:qlik_virtual_proxy_sessions_per_user:ratio7d", labels(proxy), detail, t.usual(links))
 	}
-	t.slotsAtLimit("virtual_proxy:qlik_slots_at_limit:max", t.record(), 0)
+	t.slots("virtual_proxy:qlik_slots_at_limit:max", t.record(), 0, slotsAtLimit)
+	t.slots("virtual_proxy:qlik_reclaimable_slots:max", t.record(), 0, idleSlots)
 	t.family("qlik_node:qlik_virtual_proxy_sessions:sum", "gauge")
 	for node, name := range t.nodes {
 		var links []int
@@ -322,12 +324,15 @@ func (t *text) proxyRecords() {
 	}
 }
 
-// slotsAtLimit writes the slots of users without a free one, by virtual proxy.
-func (t *text) slotsAtLimit(name, labels string, from int) {
+func slotsAtLimit(s *step) *[proxies]uint16 { return &s.atLimit }
+func idleSlots(s *step) *[proxies]uint16    { return &s.idle }
+
+// slots writes slots by virtual proxy.
+func (t *text) slots(name, labels string, from int, of func(s *step) *[proxies]uint16) {
 	t.family(name, "gauge")
 	for proxy, prefix := range t.proxies {
 		t.series(name, fmt.Sprintf("%s,virtual_proxy=%q", labels, prefix), from, func(i int) (float64, bool) {
-			return float64(t.steps[i].atLimit[proxy]), t.up(i) && t.exists(i, proxy)
+			return float64(of(&t.steps[i])[proxy]), t.up(i) && t.exists(i, proxy)
 		})
 	}
 }
@@ -389,7 +394,9 @@ func (t *text) detailedLinks(from int) {
 			})
 		}
 	}
-	t.slotsAtLimit("qlik_slots_at_limit", t.target(), from)
+	t.slots("qlik_slots_at_limit", t.target(), from, slotsAtLimit)
+	t.slots("qlik_reclaimable_slots", t.target(), from, idleSlots)
+	t.detailedReached(from)
 	for _, m := range []struct {
 		name  string
 		value func(s *step) [2]uint16
@@ -413,9 +420,7 @@ var refusalReasons = [2]string{"session_limit", "no_license"}
 
 const noLicense = 1
 
-// refusalRecords writes the refused logins of the last day. The rule takes the increase over
-// a day between the samples of the counter. The first of these is a step later than a day
-// ago, so Prometheus extrapolates by that step.
+// refusalRecords writes the refused logins of the last day.
 func (t *text) refusalRecords() {
 	t.family("reason:qlik_logins_refused:increase1d", "gauge")
 	for number, reason := range refusalReasons {
@@ -423,9 +428,7 @@ func (t *text) refusalRecords() {
 		for i := range t.steps {
 			total[i] = total[max(0, i-1)] + int(t.steps[i].refused[number])
 		}
-		t.series("reason:qlik_logins_refused:increase1d", fmt.Sprintf("reason=%q,%s", reason, t.record()), 1, func(i int) (float64, bool) {
-			return float64(total[i]-total[max(0, i-daySteps+1)]) * daySteps / (daySteps - 1), true
-		})
+		t.series("reason:qlik_logins_refused:increase1d", fmt.Sprintf("reason=%q,%s", reason, t.record()), 1, inDay(func(i int) int { return total[i] }))
 	}
 }
 
