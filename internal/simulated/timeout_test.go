@@ -19,6 +19,7 @@ type past struct {
 	seed   uint64
 	people int
 	days   int
+	change func(config *qliktest.Config) // nil for the usual site
 }
 
 // config is the site of the past with a timeout.
@@ -29,6 +30,9 @@ func (p past) config(timeout time.Duration) qliktest.Config {
 		if v.InactivityTimeout == 0 || v.InactivityTimeout > timeout {
 			v.InactivityTimeout = timeout
 		}
+	}
+	if p.change != nil {
+		p.change(&config)
 	}
 	return config
 }
@@ -84,13 +88,45 @@ func (o observed) prevented(timeout time.Duration) float64 {
 // usual one, because no session is idle for so long.
 func TestShorterTimeout(t *testing.T) {
 	t.Parallel()
-	pasts := []past{{1, 200, 1}, {2, 200, 1}}
+	pasts := []past{{1, 200, 1, nil}, {2, 200, 1, nil}}
+	least := 1.0 / 3 // two days tell less
 	if *weeks {
-		pasts = nil
-		for seed := range uint64(10) {
-			pasts = append(pasts, past{seed, 400, 7})
-		}
+		pasts, least = weeksOf(10, nil), 2.0/3
 	}
+	compareTimeouts(t, pasts, least, 1)
+}
+
+// TestShorterTimeoutElsewhere tells how wrong the estimate is on sites that are not as it
+// assumes.
+func TestShorterTimeoutElsewhere(t *testing.T) {
+	t.Parallel()
+	if !*weeks {
+		t.Skip("takes minutes; run with -weeks")
+	}
+	for name, change := range map[string]func(*qliktest.Config){
+		"every slot cools":                func(c *qliktest.Config) { c.Tail = qliktest.TailAlways },
+		"activity is recorded in batches": func(c *qliktest.Config) { c.Activity = qliktest.ActivityInBatches },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			compareTimeouts(t, weeksOf(3, change), 0.5, 1.5)
+		})
+	}
+}
+
+// weeksOf returns weeks of 400 people.
+func weeksOf(seeds int, change func(*qliktest.Config)) []past {
+	pasts := make([]past, seeds)
+	for i := range pasts {
+		pasts[i] = past{uint64(i), 400, 7, change}
+	}
+	return pasts
+}
+
+// compareTimeouts fails the test if the estimate for all pasts together is not between two
+// shares of the truth.
+func compareTimeouts(t *testing.T, pasts []past, least, most float64) {
+	t.Helper()
 	timeouts := []time.Duration{20 * time.Minute, 15 * time.Minute, 10 * time.Minute}
 	truth, estimate := make([]int, len(timeouts)), make([]float64, len(timeouts))
 	ratios := make([][]float64, len(timeouts))
@@ -108,12 +144,8 @@ func TestShorterTimeout(t *testing.T) {
 	for i, timeout := range timeouts {
 		t.Logf("%s: %d prevented, estimate %.0f, %.0f %%; single pasts %.2f to %.2f", timeout,
 			truth[i], estimate[i], 100*estimate[i]/float64(truth[i]), slices.Min(ratios[i]), slices.Max(ratios[i]))
-		least := 2.0 / 3
-		if !*weeks {
-			least = 1.0 / 3 // two days tell less
-		}
-		if e, all := estimate[i], float64(truth[i]); e > all || e < least*all {
-			t.Errorf("%s: the estimate is %.0f of %d", timeout, e, truth[i])
+		if share := estimate[i] / float64(truth[i]); share > most || share < least {
+			t.Errorf("%s: the estimate is %.0f of %d", timeout, estimate[i], truth[i])
 		}
 	}
 }
