@@ -160,6 +160,20 @@ func checkPlanner(t *testing.T, p *server, end time.Time) {
 	tile := float64(shown("Refused in 7 days").Value)
 	expect(t, refused > 0 && math.Abs(refused-tile) < 1, fmt.Sprintf("%.1f logins were refused in the last seven days", refused), tile)
 
+	// What would a shorter timeout have prevented? The exporter's own metrics tell it, too.
+	increase := func(counter string) float64 {
+		return number(t, p, fmt.Sprintf(`sum(increase(%s[28d]))`, counter), midnight)
+	}
+	inMonth := increase(`qlik_logins_refused_total{site="demo",reason="session_limit"}`)
+	month := float64(shown("What a shorter timeout would have prevented").Value)
+	expect(t, math.Abs(inMonth-month) < 3, fmt.Sprintf("%.1f logins were refused in 28 days", inMonth), month)
+	reached := increase(`qlik_limit_reached_longest_idle_seconds_count{site="demo"}`)
+	for timeout, le := range map[string]string{"20m": "1500.0", "15m": "1200.0", "10m": "900.0"} {
+		want := inMonth * (1 - increase(fmt.Sprintf(`qlik_limit_reached_longest_idle_seconds_bucket{site="demo",le=%q}`, le))/reached)
+		got := number(t, p, fmt.Sprintf(`timeout:qlik_logins_refused:prevented28d{site="demo",timeout=%q}`, timeout), end)
+		expect(t, want > 1 && math.Abs(got-want) < 3, fmt.Sprintf("%.1f of them would not have been with a timeout of %s", want, timeout), got)
+	}
+
 	// Which virtual proxy drives it?
 	driver := shown("Driven by")
 	most := vector(t, p, `topk(1, sum by (virtual_proxy) (sum_over_time(qlik_slots_at_limit{site="demo"}[28d])))`, end)[0]
