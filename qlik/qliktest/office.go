@@ -31,6 +31,7 @@ type worker struct {
 	// long. Most people rarely go on, and a few do so most of the time: these reach the limit.
 	switches float64
 	away     time.Duration
+	pace     time.Duration // mean length of a visit
 
 	windows []*window // windows that were opened and not closed
 }
@@ -62,7 +63,7 @@ type stay struct {
 	gaveUp  bool
 }
 
-// Behavior of the people of an Office. With these values, one in 32 logins is refused: of 400 people on a working day, about 120 of 3,800.
+// Behavior of the people of an Office. With these values, one in 35 logins is refused: of 400 people on a working day, about 113 of 3,900.
 const (
 	officeOpens  = 8 * time.Hour
 	officeCloses = 18 * time.Hour
@@ -70,9 +71,9 @@ const (
 	fewestPlaces, mostPlaces    = 6, 8
 	leastSwitches, mostSwitches = 0.2, 0.9
 	leastAway, mostAway         = 45 * time.Minute, 80 * time.Minute
-	leastStay, mostStay         = 4 * time.Minute, 6 * time.Minute
+	leastStay, mostStay         = 9 * time.Minute / 2, 9 * time.Minute
 	leastPause, mostPause       = time.Minute, 4 * time.Minute // between two uses of a window
-	fewSwitchOften              = 9
+	fewSwitchOften              = 7
 	leaveWindows                = 0.95 // do not log out
 	worksOnWeekend              = 0.02
 	absent                      = 0.1
@@ -140,6 +141,7 @@ func (w *worker) settle(prefixes []string) {
 	}
 	w.switches = leastSwitches + math.Pow(w.random.Float64(), fewSwitchOften)*(mostSwitches-leastSwitches)
 	w.away = between(w.random, leastAway, mostAway)
+	w.pace = between(w.random, leastStay, mostStay)
 }
 
 // planDay plans what everybody does on a day from a time on.
@@ -183,7 +185,7 @@ func (w *worker) day(midnight time.Time) []*stay {
 
 // stay draws a stay in a place.
 func (w *worker) stay(where place, from, end time.Time) *stay {
-	s := &stay{who: w, where: where, from: from, until: from.Add(between(w.random, leastStay, mostStay))}
+	s := &stay{who: w, where: where, from: from, until: from.Add(time.Duration((0.75 + 0.5*w.random.Float64()) * float64(w.pace)))}
 	if s.until.After(end) {
 		s.until = end
 	}
