@@ -212,7 +212,9 @@ func TestCoarseWeeks(t *testing.T) {
 		t.Skip("simulates days")
 	}
 	for _, test := range []weekConfig{
-		{activity: qliktest.ActivityEvery5Minutes}, {activity: qliktest.ActivityEvery10Minutes}, {activity: qliktest.ActivityAtStart},
+		{activity: qliktest.ActivityEvery5Minutes},
+		{activity: qliktest.ActivityEvery10Minutes},
+		{activity: qliktest.ActivityAtStart},
 		{activity: qliktest.ActivityInBatches},
 		{activity: qliktest.ActivityInBatches, idle: 25 * time.Minute}, // no idle time is long enough
 	} {
