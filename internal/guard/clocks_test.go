@@ -163,33 +163,36 @@ func (w *world) ServiceAccounts() []qlik.User { return nil }
 // longer.
 func TestClocks(t *testing.T) {
 	t.Parallel()
-	const hour = time.Hour
 	for _, test := range []struct {
 		name string
-		jump func(w *world)
+		jump func(w *world, by time.Duration)
 	}{
-		{"no jump", func(*world) {}},
-		{"the exporter ahead", func(w *world) { w.exporter += hour }}, // the repository is late
-		{"the exporter back", func(w *world) { w.exporter -= hour }},
-		{"the repository ahead", func(w *world) { w.repository += hour }},
-		{"the repository back", func(w *world) { w.repository -= hour }},
-		{"both ahead", func(w *world) { w.exporter += hour; w.repository += hour }},
-		{"both back", func(w *world) { w.exporter -= hour; w.repository -= hour }},
-		{"both a minute ahead", func(w *world) { w.exporter += time.Minute; w.repository += time.Minute }},
-		{"the machine of the exporter suspended", func(w *world) { w.suspended += hour / 4; w.real += hour / 4 }},
-		{"the exporter ahead and back", func(w *world) {
-			w.exporter += hour
+		{"no jump", func(*world, time.Duration) {}},
+		{"the exporter ahead", func(w *world, by time.Duration) { w.exporter += by }}, // the repository is late
+		{"the exporter back", func(w *world, by time.Duration) { w.exporter -= by }},
+		{"the repository ahead", func(w *world, by time.Duration) { w.repository += by }},
+		{"the repository back", func(w *world, by time.Duration) { w.repository -= by }},
+		{"both ahead", func(w *world, by time.Duration) { w.exporter += by; w.repository += by }},
+		{"both back", func(w *world, by time.Duration) { w.exporter -= by; w.repository -= by }},
+		{"both a minute ahead", func(w *world, by time.Duration) { w.exporter += time.Minute; w.repository += time.Minute }},
+		{"the machine of the exporter suspended", func(w *world, by time.Duration) { w.suspended += by; w.real += by }},
+		{"the exporter ahead and back", func(w *world, by time.Duration) {
+			w.exporter += by
 			w.pass(time.Minute, nil)
-			w.exporter -= hour
+			w.exporter -= by
 		}},
-		{"the repository late for an hour", func(w *world) {
-			w.repository -= hour
+		{"the repository late for a while", func(w *world, by time.Duration) {
+			w.repository -= by
 			w.pass(10*time.Minute, nil)
-			w.repository += hour
+			w.repository += by
 		}},
 	} {
-		for _, between := range []bool{false, true} {
-			t.Run(fmt.Sprint(test.name, ", between the reads ", between), func(t *testing.T) {
+		for i := range 4 {
+			by, between := 15*time.Minute, i%2 == 1
+			if i >= 2 {
+				by = time.Hour
+			}
+			t.Run(fmt.Sprint(test.name, " by ", by, ", between the reads ", between), func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, nil)
 				w.pass(70*time.Minute, nil)
@@ -215,7 +218,7 @@ func TestClocks(t *testing.T) {
 					w.pass(12*time.Minute, func() { w.use(w.of("bert")[2]); use() })
 					w.between = func() {
 						w.between = nil
-						test.jump(w)
+						test.jump(w, by)
 					}
 					w.login("bert")
 					w.pass(time.Minute, use)
@@ -223,7 +226,7 @@ func TestClocks(t *testing.T) {
 						t.Fatal("there was no second read")
 					}
 				} else {
-					test.jump(w)
+					test.jump(w, by)
 				}
 				before := len(w.ended)
 				w.pass(25*time.Minute, use)
