@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,9 +34,19 @@ type world struct {
 
 	windows []*window
 	next    int // number of the next window
-	ended   []string
 	reads   int
 	between func() // before the second read; nil for nothing
+	ending  func() // before a session ends; nil for nothing
+
+	mu    sync.Mutex // guards windows and ended while sessions end
+	ended []ended
+}
+
+// ended is a session that has ended.
+type ended struct {
+	window
+
+	at time.Duration // since the start
 }
 
 // window is a session of a user, with one usage row.
@@ -141,6 +152,11 @@ const clocksMayDiffer = time.Minute
 
 // EndSession implements Site. It checks that the session was not in use.
 func (w *world) EndSession(_ context.Context, _ *headroom.Snapshot, id qlik.SessionID) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ending != nil {
+		w.ending()
+	}
 	for i, each := range w.windows {
 		if each.id != string(id) {
 			continue
@@ -149,7 +165,7 @@ func (w *world) EndSession(_ context.Context, _ *headroom.Snapshot, id qlik.Sess
 			w.t.Errorf("after %s, %s of %s ended, which was used %s ago", w.real, each.id, each.user, idle)
 		}
 		w.windows = slices.Delete(w.windows, i, i+1)
-		w.ended = append(w.ended, each.id)
+		w.ended = append(w.ended, ended{*each, w.real})
 		return true, nil
 	}
 	return false, nil

@@ -39,6 +39,7 @@ type guarded struct {
 	stopFile string
 	busy     []string // sessions of users who act
 	accounts []qlik.User
+	stopRun  func() // stops the guard, and returns when it has stopped
 
 	// What happens around the second reads and the endings; nil for nothing.
 	between, afterRead func(n int) // n counts the second reads from 1
@@ -129,12 +130,16 @@ func start(t *testing.T, change func(*Config), site func(*qliktest.Config, *site
 	}
 	g.guard = New(config)
 	done := make(chan struct{})
-	ctx := t.Context()
+	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer close(done)
 		g.guard.Run(ctx, g)
 	}()
-	t.Cleanup(func() { <-done })
+	g.stopRun = func() {
+		cancel()
+		<-done
+	}
+	t.Cleanup(g.stopRun)
 	for i := range 10 {
 		g.busy = append(g.busy, g.login(fmt.Sprint("busy", i), "desk", ""))
 	}
