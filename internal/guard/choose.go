@@ -64,10 +64,12 @@ func (r *rules) hold(s *headroom.Snapshot) Reason {
 	switch {
 	case !s.Complete():
 		return Incomplete
-	case !s.UsageKnown || s.RecordedUntil().IsZero():
+	case !s.UsageKnown:
 		return RowsUnknown
 	case !s.UsagePlausible:
 		return RowsImplausible
+	case s.RecordedUntil().IsZero(): // no row contains a time
+		return ActivityUnknown
 	case s.ActivityInterval == 0, r.watchedSince.IsZero(), s.Time.Sub(r.watchedSince) < r.watch(s):
 		return ActivityUnknown
 	case !s.IdleKnown(r.idle):

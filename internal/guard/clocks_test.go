@@ -18,9 +18,6 @@ import (
 // noon is the time of all clocks at the start.
 var noon = time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC)
 
-// timeout is the inactivity timeout of the virtual proxy of a world.
-const timeout = 30 * time.Minute
-
 // world is a site with two clocks: that of the exporter and that of the repository. Its
 // snapshots are made by hand.
 type world struct {
@@ -32,6 +29,8 @@ type world struct {
 
 	exporter, repository time.Duration // by which the clocks are ahead
 
+	timeout time.Duration // of the virtual proxy
+	noRows  bool          // the repository does not answer
 	windows []*window
 	next    int // number of the next window
 	reads   int
@@ -55,11 +54,12 @@ type window struct {
 	node     int
 	recorded time.Time     // last activity in the row
 	used     time.Duration // when it was really used
+	open     bool          // an open dashboard: it does not time out
 }
 
 func newWorld(t *testing.T, change func(*Config)) *world {
 	t.Helper()
-	w := &world{t: t, state: headroom.New(headroom.Config{Limit: headroom.DefaultLimit, CoolingTime: headroom.DefaultCoolingTime})}
+	w := &world{t: t, timeout: 30 * time.Minute, state: headroom.New(headroom.Config{Limit: headroom.DefaultLimit, CoolingTime: headroom.DefaultCoolingTime})}
 	config := Config{
 		Idle: 10 * time.Minute, CoolingTime: headroom.DefaultCoolingTime, Logger: log.NewNopLogger(),
 		Journal: &memoryJournal{now: w.now}, Now: w.now, Uptime: func() time.Duration { return w.real - w.suspended },
@@ -105,7 +105,7 @@ func (w *world) of(user string) []*window {
 // pass lets time pass. Windows time out. Twelve users act every thirty seconds, and the guard looks as often.
 func (w *world) pass(d time.Duration, each func()) {
 	for end := w.real + d; w.real < end; w.real += 30 * time.Second {
-		w.windows = slices.DeleteFunc(w.windows, func(each *window) bool { return w.real-each.used > timeout })
+		w.windows = slices.DeleteFunc(w.windows, func(each *window) bool { return w.real-each.used > w.timeout && !each.open })
 		for i := range 12 {
 			for _, busy := range w.of(fmt.Sprint("busy", i)) {
 				w.use(busy)
@@ -122,7 +122,7 @@ func (w *world) observe() *headroom.Snapshot {
 	now := w.now()
 	round := headroom.Round{Asked: now, Heard: now, Licenses: &qlik.Licenses{ReadAt: now, Certain: true, Holders: make(map[qlik.User]qlik.LicenseSet)}}
 	for _, node := range []string{"qlik1", "qlik2"} {
-		round.Links = append(round.Links, headroom.LinkResult{Link: qlik.Link{Node: node, VirtualProxy: "/", InactivityTimeout: timeout}})
+		round.Links = append(round.Links, headroom.LinkResult{Link: qlik.Link{Node: node, VirtualProxy: "/", InactivityTimeout: w.timeout}})
 	}
 	var rows []qlik.UsageRow
 	for _, each := range w.windows {
@@ -131,7 +131,9 @@ func (w *world) observe() *headroom.Snapshot {
 		rows = append(rows, qlik.UsageRow{Session: qlik.SessionID(each.id).Key(), User: user, License: qlik.LicenseAnalyzer, LastActivity: each.recorded, Started: noon})
 		round.Licenses.Holders[user] = qlik.NewLicenseSet(qlik.LicenseAnalyzer)
 	}
-	round.Usage = headroom.NewUsage(rows, now, now)
+	if !w.noRows {
+		round.Usage = headroom.NewUsage(rows, now, now)
+	}
 	snapshot, state := w.state.Observe(round)
 	w.state = state
 	return snapshot

@@ -122,10 +122,14 @@ func TestLimitOfSite(t *testing.T) {
 	}
 }
 
-// crowd watches a site, and then opens four windows of each of a number of users, of whom
-// each uses the last one.
+// crowd watches a site, and then opens windows of a number of users.
 func (w *world) crowd(users int) {
 	w.pass(40*time.Minute, nil)
+	w.crowdNow(users)
+}
+
+// crowdNow opens four windows of each of a number of users.
+func (w *world) crowdNow(users int) {
 	for window := range 4 {
 		for i := range users {
 			w.login(fmt.Sprint("user", i))
