@@ -40,7 +40,7 @@ var reasons = []Reason{
 
 // watchTime is how long the guard watches a site before it ends anything, unless all
 // inactivity timeouts are shorter. A session that lives on although the usage rows say that
-// it should have timed out shows only then that the rows do not tell everything.
+// it should have timed out shows only then that the rows do not tell everything: see watch.
 const watchTime = time.Hour
 
 // choice is the session that the guard ends for a user.
@@ -56,6 +56,7 @@ type rules struct {
 	idle            time.Duration
 	places          sessions.PlaceFilter
 	serviceAccounts []qlik.User
+	watchedSince    time.Time // when plausible usage rows were first seen
 }
 
 // hold returns why nothing on the site may end by what a snapshot tells, or "".
@@ -63,11 +64,13 @@ func (r *rules) hold(s *headroom.Snapshot) Reason {
 	switch {
 	case !s.Complete():
 		return Incomplete
-	case !s.UsageKnown || s.RecordedUntil().IsZero():
+	case !s.UsageKnown:
 		return RowsUnknown
 	case !s.UsagePlausible:
 		return RowsImplausible
-	case s.ActivityInterval == 0, s.Tracking.Since.IsZero(), s.Time.Sub(s.Tracking.Since) < watched(s):
+	case s.RecordedUntil().IsZero(): // no row contains a time
+		return ActivityUnknown
+	case s.ActivityInterval == 0, r.watchedSince.IsZero(), s.Time.Sub(r.watchedSince) < r.watch(s):
 		return ActivityUnknown
 	case !s.IdleKnown(r.idle), s.ActivityLag > 0:
 		return ActivityRare
@@ -76,21 +79,22 @@ func (r *rules) hold(s *headroom.Snapshot) Reason {
 	}
 }
 
-// watched returns how long the site must have been watched.
-func watched(s *headroom.Snapshot) time.Duration {
+// watch returns how long the site must have been watched. A session without recorded activity
+// shows that it is in use only when it has outlived its timeout by half of the idle time.
+func (r *rules) watch(s *headroom.Snapshot) time.Duration {
 	longest := time.Duration(0)
 	for i := range s.Links {
+		if s.Links[i].InactivityTimeout <= 0 {
+			return watchTime // it may be as long as any
+		}
 		longest = max(longest, s.Links[i].InactivityTimeout)
 	}
-	if longest == 0 {
-		return watchTime // unknown
-	}
-	return min(longest, watchTime)
+	return min(longest+r.idle/2, watchTime)
 }
 
 // choose returns the session to end of a user with one slot left, or why there is none.
 // Sessions that are gone do not count.
-func (r *rules) choose(user *headroom.UserStatus, facts *headroom.Facts, listed map[qlik.SessionKey]qlik.Session, gone map[qlik.SessionKey]gone, s *headroom.Snapshot) (choice, Reason) {
+func (r *rules) choose(user *headroom.UserStatus, facts *headroom.Facts, listed map[qlik.SessionKey]listedSession, gone map[qlik.SessionKey]gone, s *headroom.Snapshot) (choice, Reason) {
 	if sessions.NeverEnded(&sessions.Row{UserStatus: *user}, r.serviceAccounts) != "" || facts.ServiceAccount >= headroom.RunsServices {
 		return choice{}, NeverEnded
 	}
@@ -111,10 +115,11 @@ func (r *rules) choose(user *headroom.UserStatus, facts *headroom.Facts, listed 
 		idle := idleFor(slot, s)
 		switch {
 		case idle < r.idle, !slot.LastActive.Before(recent):
-		case !r.places.Matches(slot.VirtualProxy, slot.Node):
+		case listed[slot.Session].elsewhere:
 			elsewhere = true
-		case best.last.IsZero() || slot.LastActive.Before(best.last):
-			best = choice{user.User, listed[slot.Session], slot.LastActive, idle}
+		case best.last.IsZero() || slot.LastActive.Before(best.last) ||
+			slot.LastActive.Equal(best.last) && listed[slot.Session].ID < best.session.ID: // so that both reads choose the same one
+			best = choice{user.User, listed[slot.Session].Session, slot.LastActive, idle}
 		}
 	}
 	switch {
@@ -143,12 +148,29 @@ func idleFor(slot *headroom.Slot, s *headroom.Snapshot) time.Duration {
 	return s.RecordedUntil().Sub(since)
 }
 
+// listedSession is a session that a link lists. It ends on every link that lists it.
+type listedSession struct {
+	qlik.Session
+
+	elsewhere bool // one of the links is not allowed
+}
+
 // listedSessions returns the sessions of users by their keys.
-func listedSessions(s *headroom.Snapshot, users map[qlik.User]*headroom.Facts) map[qlik.SessionKey]qlik.Session {
-	listed := make(map[qlik.SessionKey]qlik.Session)
-	for i := range s.Sessions {
-		if session := &s.Sessions[i]; users[session.User] != nil {
-			listed[session.ID.Key()] = *session
+func (r *rules) listedSessions(s *headroom.Snapshot, users map[qlik.User]*headroom.Facts) map[qlik.SessionKey]listedSession {
+	listed := make(map[qlik.SessionKey]listedSession)
+	for i := range s.Links {
+		link := &s.Links[i]
+		elsewhere := !r.places.Matches(link.VirtualProxy, link.Node)
+		for _, session := range link.Sessions {
+			key := session.ID.Key()
+			before, again := listed[key]
+			switch {
+			case again:
+				session = before.Session
+			case users[session.User] == nil:
+				continue
+			}
+			listed[key] = listedSession{session, elsewhere || before.elsewhere}
 		}
 	}
 	return listed

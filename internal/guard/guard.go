@@ -91,6 +91,7 @@ type Guard struct {
 	// The following fields belong to the goroutine of Run.
 	site     Site
 	clock    clock
+	watched  time.Time // when plausible usage rows were first seen
 	shadows  shadows
 	episodes map[qlik.User]map[Reason]bool // of users with one slot left: the reasons that were counted
 	dryRun   []journal.Recent              // what the dry run would have ended within the hour
@@ -156,6 +157,9 @@ func (g *Guard) look(ctx context.Context, snapshot *headroom.Snapshot) {
 	if !snapshot.Up() {
 		return
 	}
+	if g.watched.IsZero() && snapshot.UsageKnown && snapshot.UsagePlausible {
+		g.watched = snapshot.Time
+	}
 	rules := g.rules()
 	why := g.hold(rules, snapshot)
 	users := g.near(snapshot)
@@ -165,10 +169,10 @@ func (g *Guard) look(ctx context.Context, snapshot *headroom.Snapshot) {
 	}
 	var choices []choice
 	last := make(map[qlik.User]bool) // users with one slot left
-	listed := listedSessions(snapshot, facts)
+	listed := rules.listedSessions(snapshot, facts)
 	for _, user := range users {
 		status, of := snapshot.Of(user), facts[user]
-		if of == nil || g.shadows.left(user, of) != 1 {
+		if !g.hasOneLeft(&status, of) {
 			continue
 		}
 		last[user] = true
@@ -192,12 +196,18 @@ func (g *Guard) look(ctx context.Context, snapshot *headroom.Snapshot) {
 	}
 	longestIdleFirst(choices)
 	if g.config.DryRun {
-		g.pretend(choices, snapshot)
+		g.pretend(ctx, choices, snapshot)
 		return
 	}
 	if choices = g.allowed(choices, snapshot); len(choices) > 0 {
 		g.end(ctx, rules, choices[:min(len(choices), maxPerLook)])
 	}
+}
+
+// hasOneLeft reports whether a user has one slot left without the sessions that are gone. The
+// facts may be nil. Users whom Qlik refuses at any number of sessions, or at none, have none.
+func (g *Guard) hasOneLeft(user *headroom.UserStatus, facts *headroom.Facts) bool {
+	return facts != nil && user.Limited && user.License != qlik.LicenseNone && g.shadows.left(user.User, facts) == 1
 }
 
 // allowed returns the choices that no limit forbids now, so that the site is not read again
@@ -215,7 +225,7 @@ func (g *Guard) allowed(choices []choice, snapshot *headroom.Snapshot) []choice 
 }
 
 func (g *Guard) rules() *rules {
-	return &rules{idle: g.config.Idle, places: g.config.Places, serviceAccounts: g.site.ServiceAccounts()}
+	return &rules{idle: g.config.Idle, places: g.config.Places, serviceAccounts: g.site.ServiceAccounts(), watchedSince: g.watched}
 }
 
 // hold returns why nothing may end now, or "".
@@ -265,10 +275,13 @@ func (g *Guard) end(ctx context.Context, rules *rules, choices []choice) {
 	defer cancel()
 	begun := g.config.Now()
 	snapshot := g.site.ReadNow(ctx)
-	if ctx.Err() != nil {
-		return
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // the exporter is stopping
 	}
 	again, why := g.chooseAgain(rules, choices, snapshot, begun)
+	if ctx.Err() != nil {
+		why = Incomplete // the read took too long
+	}
 	var requests errgroup.Group
 	requests.SetLimit(maxAtOnce)
 	failures := make([]Reason, len(choices))
@@ -312,11 +325,11 @@ func (g *Guard) chooseAgain(rules *rules, before []choice, snapshot *headroom.Sn
 		users = append(users, before[i].user)
 	}
 	facts := snapshot.FactsOf(users)
-	listed := listedSessions(snapshot, facts)
+	listed := rules.listedSessions(snapshot, facts)
 	again := make(map[qlik.User]choice)
 	for user, of := range facts {
 		status := snapshot.Of(user)
-		if g.shadows.left(user, of) != 1 {
+		if !g.hasOneLeft(&status, of) {
 			continue
 		}
 		if chosen, why := rules.choose(&status, of, listed, g.shadows.goneOf(user), snapshot); why == "" {
@@ -369,17 +382,22 @@ func (g *Guard) endOne(ctx context.Context, chosen *choice, snapshot *headroom.S
 	return ""
 }
 
-// pretend notes what would have ended.
-func (g *Guard) pretend(choices []choice, snapshot *headroom.Snapshot) {
+// pretend notes what would have ended: in one look as many sessions as would end in it.
+func (g *Guard) pretend(ctx context.Context, choices []choice, snapshot *headroom.Snapshot) {
+	left := maxPerLook
 	users, now := usersWithSessions(snapshot), g.config.Now()
 	g.dryRun = slices.DeleteFunc(g.dryRun, func(r journal.Recent) bool { return now.Sub(r.At) > limitedFor })
 	for i := range choices {
+		if left == 0 || ctx.Err() != nil {
+			return
+		}
 		chosen := &choices[i]
 		intent := g.intent(chosen, ByDryRun)
 		if why := limitReached(g.dryRun, &intent, users); why != "" {
 			g.heldBack(chosen.user, why)
 			continue
 		}
+		left--
 		g.dryRun = append(g.dryRun, journal.Recent{At: now, By: intent.By, Site: intent.Site, User: intent.User, Sessions: 1})
 		g.shadows.add(chosen, snapshot.Time)
 		g.counts.ended()

@@ -1,12 +1,14 @@
 package guard
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions/sessionstest"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -36,6 +39,71 @@ type guarded struct {
 	stopFile string
 	busy     []string // sessions of users who act
 	accounts []qlik.User
+	stopRun  func() // stops the guard, and returns when it has stopped
+
+	// What happens around the second reads and the endings; nil for nothing.
+	between, afterRead func(n int) // n counts the second reads from 1
+	ending             func(n int) // n counts the endings from 1
+	reads              int
+	checked            bool // endings are checked
+
+	mu      sync.Mutex // guards the fields below
+	endings []time.Time
+}
+
+// ReadNow implements Site.
+func (g *guarded) ReadNow(ctx context.Context) *headroom.Snapshot {
+	g.reads++
+	if g.between != nil {
+		g.between(g.reads)
+	}
+	snapshot := g.Site.ReadNow(ctx)
+	if g.afterRead != nil {
+		g.afterRead(g.reads)
+	}
+	return snapshot
+}
+
+// EndSession implements Site. It checks that the session may end.
+func (g *guarded) EndSession(ctx context.Context, snapshot *headroom.Snapshot, id qlik.SessionID) (bool, error) {
+	g.mu.Lock()
+	g.endings = append(g.endings, time.Now())
+	n := len(g.endings)
+	g.mu.Unlock()
+	if g.ending != nil {
+		g.ending(n)
+	}
+	if g.checked {
+		g.check(string(id))
+	}
+	return g.Site.EndSession(ctx, snapshot, id)
+}
+
+// check checks that a session was not used for ten minutes, that its user has one slot left
+// and used another session later, and that the journal says that it ends.
+func (g *guarded) check(id string) {
+	all := g.server.Sessions()
+	i := slices.IndexFunc(all, func(s qliktest.Session) bool { return s.ID == id })
+	if i < 0 {
+		g.t.Errorf("a session ends that does not exist")
+		return
+	}
+	ended := all[i]
+	if idle := time.Since(ended.LastActivity); idle < 10*time.Minute {
+		g.t.Errorf("a session of %s ends that was used %s ago", ended.UserID, idle)
+	}
+	if rows := g.server.UsageRows(ended.Directory, ended.UserID); rows != 4 {
+		g.t.Errorf("a session of %s ends, who takes %d slots", ended.UserID, rows)
+	}
+	user := qlik.NewUser(ended.Directory, ended.UserID)
+	if !slices.ContainsFunc(all, func(s qliktest.Session) bool {
+		return qlik.NewUser(s.Directory, s.UserID) == user && s.LastActivity.After(ended.LastActivity)
+	}) {
+		g.t.Errorf("the most recent session of %s ends", ended.UserID)
+	}
+	if !slices.ContainsFunc(g.journal.Recent(), func(r journal.Recent) bool { return r.User == user.String() && r.By == By }) {
+		g.t.Errorf("the journal does not say that a session of %s ends", ended.UserID)
+	}
 }
 
 // ServiceAccounts implements Site.
@@ -46,7 +114,7 @@ func (g *guarded) ServiceAccounts() []qlik.User { return g.accounts }
 func start(t *testing.T, change func(*Config), site func(*qliktest.Config, *site.Config)) *guarded {
 	t.Helper()
 	dir := t.TempDir()
-	g := &guarded{t: t, stopFile: filepath.Join(dir, "stop")}
+	g := &guarded{t: t, checked: true, stopFile: filepath.Join(dir, "stop")}
 	g.server, g.Site = sessionstest.Start(t, site)
 	var err error
 	if g.journal, err = journal.Open(journal.Config{Path: filepath.Join(dir, "journal.jsonl"), Logger: log.NewNopLogger()}); err != nil {
@@ -62,16 +130,20 @@ func start(t *testing.T, change func(*Config), site func(*qliktest.Config, *site
 	}
 	g.guard = New(config)
 	done := make(chan struct{})
-	ctx := t.Context()
+	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer close(done)
 		g.guard.Run(ctx, g)
 	}()
-	t.Cleanup(func() { <-done })
+	g.stopRun = func() {
+		cancel()
+		<-done
+	}
+	t.Cleanup(g.stopRun)
 	for i := range 10 {
 		g.busy = append(g.busy, g.login(fmt.Sprint("busy", i), "desk", ""))
 	}
-	g.pass(31 * time.Minute)
+	g.pass(36 * time.Minute)
 	return g
 }
 

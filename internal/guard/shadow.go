@@ -128,6 +128,8 @@ func (s *shadows) forget(of *shadow, facts *headroom.Facts) (returned uint64) {
 		switch {
 		case slot == nil:
 			delete(of.gone, key)
+		case !s.dryRun && slot.State != headroom.SlotActive && slot.State != headroom.SlotIdle:
+			// It has ended, whatever Qlik writes into its row then.
 		case slot.LastActive.After(session.last):
 			delete(of.gone, key)
 			returned++

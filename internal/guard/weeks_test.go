@@ -63,8 +63,10 @@ func (j *memoryJournal) within() []journal.Recent {
 func (j *memoryJournal) Begin(intent journal.Intent, allow func([]journal.Recent) error) (string, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := allow(j.within()); err != nil {
-		return "", err
+	if allow != nil {
+		if err := allow(j.within()); err != nil {
+			return "", err
+		}
 	}
 	j.recent = append(j.recent, journal.Recent{At: j.now(), By: intent.By, Site: intent.Site, User: intent.User, Sessions: intent.Sessions})
 	j.largest = max(j.largest, len(j.recent))

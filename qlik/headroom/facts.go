@@ -252,6 +252,7 @@ func (o *observation) slotOf(session *trackedSession) *Slot {
 // session.
 func (o *observation) addRowSlots(facts map[int32]*Facts, slots map[qlik.SessionKey]*Slot) {
 	seen := make(map[qlik.SessionKey]bool)
+	var more []sessionRow // further slots of sessions
 	var granted time.Time
 	for i, owner := range o.rows {
 		row := &o.round.Usage.rows[i]
@@ -266,19 +267,30 @@ func (o *observation) addRowSlots(facts map[int32]*Facts, slots map[qlik.Session
 		if live && row.Started.After(slot.Granted) {
 			slot.Granted = row.Started
 		}
+		if live && seen[row.Session] {
+			more = append(more, sessionRow{f, slot})
+		}
 		switch {
-		case live && seen[row.Session]: // a second slot of the same session
-			f.Slots = append(f.Slots, *slot)
-		case live:
+		case live && (!seen[row.Session] || row.LastActivity.After(slot.LastActive)):
 			o.use(slot, row.LastActivity, o.after.sessions[row.Session].link)
+		case live: // another row of the session shows a later activity
 		default:
 			f.Slots = append(f.Slots, o.goneSlot(row, owner))
 		}
 		seen[row.Session] = true
 	}
+	for _, m := range more {
+		m.facts.Slots = append(m.facts.Slots, *m.slot) // all slots of a session were last active at the same time
+	}
 	for _, f := range facts {
 		f.LastGranted = granted
 	}
+}
+
+// sessionRow is a usage row of a session that has another one.
+type sessionRow struct {
+	facts *Facts
+	slot  *Slot
 }
 
 // use sets the state of a slot by the last activity of its session.
