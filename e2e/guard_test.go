@@ -45,17 +45,17 @@ func TestGuard(t *testing.T) {
 		}
 		return last
 	}
-	pass(2 * time.Minute)
+	pass(4 * time.Minute)
 	windows := s.logins(t, 4)
 	used = append(used, windows[3])
-	last := pass(7 * time.Minute)
+	last := pass(9 * time.Minute)
 	if got := last.value(`qlik_guard_ended_sessions_total{mode="on"}`); got != "0" {
 		t.Errorf("the guard has ended %s sessions before one was idle for five minutes", got)
 	}
 	if got := last.value(`qlik_guard_held_back_total{reason="activity_unknown"}`); got != "1" {
 		t.Errorf("held back because the site was not watched long enough: %s users", got)
 	}
-	last = pass(7*time.Minute + 45*time.Second)
+	last = pass(9*time.Minute + 45*time.Second)
 	if got := last.value(`qlik_guard_ended_sessions_total{mode="on"}`); got != "1" {
 		t.Errorf("the guard has ended %s sessions, want 1:\n%s", got, s.stderr.String())
 	}
