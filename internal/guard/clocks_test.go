@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -34,8 +35,9 @@ type world struct {
 	windows []*window
 	next    int // number of the next window
 	reads   int
-	between func() // before the second read; nil for nothing
-	ending  func() // before a session ends; nil for nothing
+	between func()    // before the second read; nil for nothing
+	ending  func()    // before a session ends; nil for nothing
+	printed io.Writer // gets the user of each ended session; nil for nothing
 
 	mu    sync.Mutex // guards windows and ended while sessions end
 	ended []ended
@@ -168,6 +170,9 @@ func (w *world) EndSession(_ context.Context, _ *headroom.Snapshot, id qlik.Sess
 		}
 		w.windows = slices.Delete(w.windows, i, i+1)
 		w.ended = append(w.ended, ended{*each, w.real})
+		if w.printed != nil {
+			_, _ = fmt.Fprintln(w.printed, "ended", each.user)
+		}
 		return true, nil
 	}
 	return false, nil
