@@ -22,7 +22,7 @@ var noon = time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC)
 // world is a site with two clocks: that of the exporter and that of the repository. Its
 // snapshots are made by hand.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	guard     *Guard
 	state     *headroom.State
 	real      time.Duration // since the start, whatever the clocks say
@@ -59,7 +59,7 @@ type window struct {
 	open     bool          // an open dashboard: it does not time out
 }
 
-func newWorld(t *testing.T, change func(*Config)) *world {
+func newWorld(t testing.TB, change func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, timeout: 30 * time.Minute, state: headroom.New(headroom.Config{Limit: headroom.DefaultLimit, CoolingTime: headroom.DefaultCoolingTime})}
 	config := Config{
