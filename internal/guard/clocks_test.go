@@ -22,7 +22,7 @@ var noon = time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC)
 // world is a site with two clocks: that of the exporter and that of the repository. Its
 // snapshots are made by hand.
 type world struct {
-	t         testing.TB
+	t         *testing.T
 	guard     *Guard
 	state     *headroom.State
 	real      time.Duration // since the start, whatever the clocks say
@@ -59,7 +59,7 @@ type window struct {
 	open     bool          // an open dashboard: it does not time out
 }
 
-func newWorld(t testing.TB, change func(*Config)) *world {
+func newWorld(t *testing.T, change func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, timeout: 30 * time.Minute, state: headroom.New(headroom.Config{Limit: headroom.DefaultLimit, CoolingTime: headroom.DefaultCoolingTime})}
 	config := Config{
@@ -197,7 +197,7 @@ func TestClocks(t *testing.T) {
 		{"the repository back", func(w *world, by time.Duration) { w.repository -= by }},
 		{"both ahead", func(w *world, by time.Duration) { w.exporter += by; w.repository += by }},
 		{"both back", func(w *world, by time.Duration) { w.exporter -= by; w.repository -= by }},
-		{"both a minute ahead", func(w *world, by time.Duration) { w.exporter += time.Minute; w.repository += time.Minute }},
+		{"both a minute ahead", func(w *world, _ time.Duration) { w.exporter += time.Minute; w.repository += time.Minute }},
 		{"the machine of the exporter suspended", func(w *world, by time.Duration) { w.suspended += by; w.real += by }},
 		{"the exporter ahead and back", func(w *world, by time.Duration) {
 			w.exporter += by

@@ -167,7 +167,7 @@ func (g *guarded) results() string {
 	for text := range strings.Lines(string(content)) {
 		var line struct {
 			Kind                                    string
-			Ended, Already_gone, Left_alone, Failed int //nolint:revive,staticcheck // as in the file
+			Ended, Already_gone, Left_alone, Failed int //nolint:revive // as in the file
 		}
 		if err := json.Unmarshal([]byte(text), &line); err != nil {
 			g.t.Fatal(err)
