@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -34,8 +35,9 @@ type world struct {
 	windows []*window
 	next    int // number of the next window
 	reads   int
-	between func() // before the second read; nil for nothing
-	ending  func() // before a session ends; nil for nothing
+	between func()    // before the second read; nil for nothing
+	ending  func()    // before a session ends; nil for nothing
+	printed io.Writer // gets the user of each ended session; nil for nothing
 
 	mu    sync.Mutex // guards windows and ended while sessions end
 	ended []ended
@@ -168,6 +170,9 @@ func (w *world) EndSession(_ context.Context, _ *headroom.Snapshot, id qlik.Sess
 		}
 		w.windows = slices.Delete(w.windows, i, i+1)
 		w.ended = append(w.ended, ended{*each, w.real})
+		if w.printed != nil {
+			_, _ = fmt.Fprintln(w.printed, "ended", each.user)
+		}
 		return true, nil
 	}
 	return false, nil
@@ -192,7 +197,7 @@ func TestClocks(t *testing.T) {
 		{"the repository back", func(w *world, by time.Duration) { w.repository -= by }},
 		{"both ahead", func(w *world, by time.Duration) { w.exporter += by; w.repository += by }},
 		{"both back", func(w *world, by time.Duration) { w.exporter -= by; w.repository -= by }},
-		{"both a minute ahead", func(w *world, by time.Duration) { w.exporter += time.Minute; w.repository += time.Minute }},
+		{"both a minute ahead", func(w *world, _ time.Duration) { w.exporter += time.Minute; w.repository += time.Minute }},
 		{"the machine of the exporter suspended", func(w *world, by time.Duration) { w.suspended += by; w.real += by }},
 		{"the exporter ahead and back", func(w *world, by time.Duration) {
 			w.exporter += by

@@ -116,8 +116,8 @@ func TestLimitOfSite(t *testing.T) {
 		if counts.Ended != maxOfSite || counts.HeldBack[string(SiteLimit)] != 25 {
 			t.Errorf("dry run %t: %d sessions ended, held back: %v", dryRun, counts.Ended, counts.HeldBack)
 		}
-		if real := len(w.ended); dryRun != (real == 0) {
-			t.Errorf("dry run %t: %d sessions ended really", dryRun, real)
+		if really := len(w.ended); dryRun != (really == 0) {
+			t.Errorf("dry run %t: %d sessions ended really", dryRun, really)
 		}
 	}
 }

@@ -65,6 +65,10 @@ func TestBetweenReads(t *testing.T) {
 			left: "0 1 2 3", heldBack: "in_use 1, incomplete 1",
 		},
 		{
+			name: "the read takes too long", between: func(*scene) { time.Sleep(endTimeout + time.Second) },
+			left: "1 2 3", ended: 1, heldBack: "in_use 1, incomplete 1", results: "1000", longest: 2 * endTimeout, // the next look ends it
+		},
+		{
 			name: "Anna logs in", between: func(s *scene) { s.windows = append(s.windows, s.login("anna", "more", "")) },
 			left: "0 1 2 3 4", heldBack: "changed 1, in_use 1",
 		},
@@ -163,7 +167,7 @@ func (g *guarded) results() string {
 	for text := range strings.Lines(string(content)) {
 		var line struct {
 			Kind                                    string
-			Ended, Already_gone, Left_alone, Failed int //nolint:revive,staticcheck // as in the file
+			Ended, Already_gone, Left_alone, Failed int //nolint:revive // as in the file
 		}
 		if err := json.Unmarshal([]byte(text), &line); err != nil {
 			g.t.Fatal(err)
