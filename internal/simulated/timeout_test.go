@@ -2,6 +2,7 @@ package simulated_test
 
 import (
 	"flag"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -74,7 +75,7 @@ func (p past) observe(t *testing.T) observed {
 const held = 3 * time.Minute
 
 // prevented returns how many refused logins a timeout would have prevented, as the recording
-// rules estimate it.
+// rules estimate it. It is not a number if no idle time is known.
 func (o observed) prevented(timeout time.Duration) float64 {
 	longer := 0
 	for _, idle := range o.idle {
@@ -87,31 +88,31 @@ func (o observed) prevented(timeout time.Duration) float64 {
 
 // TestShorterTimeout runs the same weeks with a shorter timeout, and compares the refused
 // logins that it prevents with the estimate from what is observed with the usual one. The
-// estimate must be careful: in sum not above the truth, and not less than two thirds of it.
+// estimate for all of them together must be between two thirds and eleven tenths of the truth.
 func TestShorterTimeout(t *testing.T) {
 	t.Parallel()
 	pasts := []past{{1, 200, 1, nil}, {2, 200, 1, nil}}
 	if *weeks {
 		pasts = weeksOf(10, nil)
 	}
-	compareTimeouts(t, pasts, 2.0/3, 1)
+	compareTimeouts(t, pasts, 2.0/3, 1.1)
 }
 
-// TestShorterTimeoutElsewhere tells how wrong the estimate is on sites that are not as it
-// assumes.
+// TestShorterTimeoutElsewhere tells how wrong the estimate is where every slot cools.
 func TestShorterTimeoutElsewhere(t *testing.T) {
 	t.Parallel()
 	if !*weeks {
 		t.Skip("takes minutes; run with -weeks")
 	}
-	for name, change := range map[string]func(*qliktest.Config){
-		"every slot cools":                func(c *qliktest.Config) { c.Tail = qliktest.TailAlways },
-		"activity is recorded in batches": func(c *qliktest.Config) { c.Activity = qliktest.ActivityInBatches },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			compareTimeouts(t, weeksOf(3, change), 0.5, 1.5)
-		})
+	compareTimeouts(t, weeksOf(3, func(c *qliktest.Config) { c.Tail = qliktest.TailAlways }), 0.5, 1.5)
+}
+
+// TestNoShorterTimeout checks that there is no estimate where activity is recorded too rarely.
+func TestNoShorterTimeout(t *testing.T) {
+	t.Parallel()
+	seen := past{1, 200, 1, func(c *qliktest.Config) { c.Activity = qliktest.ActivityInBatches }}.observe(t)
+	if seen.refused == 0 || len(seen.idle) > 0 {
+		t.Errorf("%d refused logins, %d idle times", seen.refused, len(seen.idle))
 	}
 }
 
@@ -145,7 +146,7 @@ func compareTimeouts(t *testing.T, pasts []past, least, most float64) {
 	for i, timeout := range timeouts {
 		t.Logf("%s: %d prevented, estimate %.0f, %.0f %%; single pasts %.2f to %.2f", timeout,
 			truth[i], estimate[i], 100*estimate[i]/float64(truth[i]), slices.Min(ratios[i]), slices.Max(ratios[i]))
-		if share := estimate[i] / float64(truth[i]); share > most || share < least {
+		if share := estimate[i] / float64(truth[i]); math.IsNaN(share) || share > most || share < least {
 			t.Errorf("%s: the estimate is %.0f of %d", timeout, estimate[i], truth[i])
 		}
 	}
