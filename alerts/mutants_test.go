@@ -102,7 +102,7 @@ var mutants = []mutant{
 	{"reason:qlik_logins_refused:weekly_high", "[6d23h59m59s:1d]", "[13d23h59m59s:1d]"},
 	{"le:qlik_limit_reached_longest_idle_seconds_bucket:increase1d", "max by", "sum by"},
 	{"timeout:qlik_logins_refused:prevented28d", "[27d23h59m59s:1d]", "[28d:1d]"},
-	{"timeout:qlik_logins_refused:prevented28d", "|1500[.]0", ""},
+	{"timeout:qlik_logins_refused:prevented28d", "|1380[.]0", ""},
 	{"timeout:qlik_logins_refused:prevented28d", "{reason=\"session_limit\"}", ""},
 	{"timeout:qlik_logins_refused:prevented28d", "> 0", ">= 0"},
 	{"site:qlik_license_tokens_used_up:timestamp", "> 0) - 0.5", "> 0) - 0"},

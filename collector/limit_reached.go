@@ -25,8 +25,9 @@ func newLimitReached() *limitReached {
 	return &limitReached{histogram: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: limitReachedIdleDesc.name,
 		Help: limitReachedIdleDesc.help,
-		// Inactivity timeouts that are in use, and each of them plus the cooling time.
-		Buckets:                         []float64{60, 300, 600, 900, 1200, 1500, 1800, 3600},
+		// Inactivity timeouts that are in use, and each of them plus the three minutes of the
+		// rules about shorter timeouts.
+		Buckets:                         []float64{60, 300, 600, 780, 900, 1080, 1200, 1380, 1500, 1680, 1800, 3600},
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  100,
 		NativeHistogramMinResetDuration: time.Hour,

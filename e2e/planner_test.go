@@ -168,7 +168,7 @@ func checkPlanner(t *testing.T, p *server, end time.Time) {
 	month := float64(shown("What a shorter timeout would have prevented").Value)
 	expect(t, math.Abs(inMonth-month) < 3, fmt.Sprintf("%.1f logins were refused in 28 days", inMonth), month)
 	reached := increase(`qlik_limit_reached_longest_idle_seconds_count{site="demo"}`)
-	for timeout, le := range map[string]string{"20m": "1500.0", "15m": "1200.0", "10m": "900.0"} {
+	for timeout, le := range map[string]string{"25m": "1680.0", "20m": "1380.0", "15m": "1080.0", "10m": "780.0"} {
 		want := inMonth * (1 - increase(fmt.Sprintf(`qlik_limit_reached_longest_idle_seconds_bucket{site="demo",le=%q}`, le))/reached)
 		got := number(t, p, fmt.Sprintf(`timeout:qlik_logins_refused:prevented28d{site="demo",timeout=%q}`, timeout), end)
 		expect(t, want > 1 && math.Abs(got-want) < 3, fmt.Sprintf("%.1f of them would not have been with a timeout of %s", want, timeout), got)

@@ -298,7 +298,7 @@ func TestHistoryAddsUp(t *testing.T) {
 	times := h.sum("qlik_limit_reached_longest_idle_seconds_count")
 	sameSums(t, "times at the limit", times, h.sum("qlik_limit_reached_longest_idle_seconds_bucket", `le="+Inf"`))
 	below := 0.0
-	for _, le := range []string{"60.0", "900.0", "1500.0", "3600.0", "+Inf"} {
+	for _, le := range []string{"60.0", "780.0", "1680.0", "3600.0", "+Inf"} {
 		all := h.sum("qlik_limit_reached_longest_idle_seconds_bucket", `le="`+le+`"`)
 		recorded := h.sum("le:qlik_limit_reached_longest_idle_seconds_bucket:increase1d", `le="`+le+`"`)[last] * (daySteps - 1) / daySteps
 		if increase := all[last] - all[last-daySeconds+stepSeconds]; math.Abs(recorded-increase) > 1e-9 || recorded < below {

@@ -10,7 +10,7 @@ import (
 
 // idleBounds are the upper bounds of the buckets of qlik_limit_reached_longest_idle_seconds,
 // in minutes.
-var idleBounds = [...]int{1, 5, 10, 15, 20, 25, 30, 60}
+var idleBounds = [...]int{1, 5, 10, 13, 15, 18, 20, 23, 25, 28, 30, 60}
 
 // countIdle counts the idle slots of a person with at most one free slot at a step, and how
 // long the longest of them has been idle if the person has just reached the limit.
