@@ -28,9 +28,9 @@ const (
 	VirtualProxy Reason = "virtual_proxy" // the idle sessions are on virtual proxies that are not allowed
 	UserLimit    Reason = "user_limit"    // enough sessions of the user ended within the hour
 	SiteLimit    Reason = "site_limit"    // enough sessions of the site ended within the hour
-	Changed      Reason = "changed"       // the second read shows something else
+	Changed      Reason = "changed"       // the second read shows something else, or the desk is ending a session
 	NotRecorded  Reason = "not_recorded"  // the journal cannot be written
-	Failed       Reason = "failed"        // Qlik did not end the session
+	Failed       Reason = "failed"        // the request to end a session failed
 )
 
 var reasons = []Reason{
