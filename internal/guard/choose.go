@@ -28,9 +28,9 @@ const (
 	VirtualProxy Reason = "virtual_proxy" // the idle sessions are on virtual proxies that are not allowed
 	UserLimit    Reason = "user_limit"    // enough sessions of the user ended within the hour
 	SiteLimit    Reason = "site_limit"    // enough sessions of the site ended within the hour
-	Changed      Reason = "changed"       // the second read shows something else
+	Changed      Reason = "changed"       // the second read shows something else, or the desk is ending a session
 	NotRecorded  Reason = "not_recorded"  // the journal cannot be written
-	Failed       Reason = "failed"        // Qlik did not end the session
+	Failed       Reason = "failed"        // the request to end a session failed
 )
 
 var reasons = []Reason{
@@ -98,6 +98,11 @@ func (r *rules) choose(user *headroom.UserStatus, facts *headroom.Facts, listed 
 	if sessions.NeverEnded(&sessions.Row{UserStatus: *user}, r.serviceAccounts) != "" || facts.ServiceAccount >= headroom.RunsServices {
 		return choice{}, NeverEnded
 	}
+	for _, session := range gone {
+		if session.unknown {
+			return choice{}, Failed // its slot may cool, so that the user seems to have one slot left
+		}
+	}
 	isGone := func(key qlik.SessionKey) bool { _, is := gone[key]; return is }
 	var best choice
 	recent, elsewhere := time.Time{}, false
@@ -137,8 +142,7 @@ func (r *rules) choose(user *headroom.UserStatus, facts *headroom.Facts, listed 
 // were asked for. So neither a wrong time in a row nor one of a clock that jumped makes a
 // session look idle for longer than the exporter has watched it.
 func idleFor(slot *headroom.Slot, s *headroom.Snapshot) time.Duration {
-	if slot.State != headroom.SlotActive && slot.State != headroom.SlotIdle ||
-		slot.UsedLater || slot.LastActive.IsZero() || slot.FirstSeen.IsZero() {
+	if !live(slot) || slot.UsedLater || slot.LastActive.IsZero() || slot.FirstSeen.IsZero() {
 		return 0
 	}
 	since := slot.LastActive

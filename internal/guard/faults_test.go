@@ -399,7 +399,7 @@ func TestEndedRow(t *testing.T) {
 	} {
 		user := qlik.NewUser("LAB", "anna")
 		s := shadows{cooling: headroom.DefaultCoolingTime, dryRun: test.dryRun, users: make(map[qlik.User]*shadow)}
-		s.add(&choice{user: user, session: qlik.Session{ID: "1"}, last: noon.Add(-time.Hour)}, noon)
+		s.add(&choice{user: user, session: qlik.Session{ID: "1"}, last: noon.Add(-time.Hour)}, noon, false)
 		facts := &headroom.Facts{Now: noon.Add(time.Minute), EffectiveHeadroom: 1, Slots: []headroom.Slot{
 			{Session: qlik.SessionID("1").Key(), State: test.state, LastActive: noon},
 		}}

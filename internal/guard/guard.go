@@ -294,7 +294,7 @@ func (g *Guard) end(ctx context.Context, rules *rules, choices []choice) {
 			failures[i] = Changed
 		default:
 			requests.Go(func() error {
-				failures[i] = g.endOne(ctx, &now, snapshot, users)
+				failures[i] = g.endOne(ctx, &now, snapshot, users, begun)
 				return nil // the reason is kept
 			})
 		}
@@ -303,8 +303,9 @@ func (g *Guard) end(ctx context.Context, rules *rules, choices []choice) {
 	for i, chosen := range choices {
 		if failures[i] != "" {
 			g.heldBack(chosen.user, failures[i])
-		} else {
-			g.shadows.add(&chosen, snapshot.Time)
+		}
+		if failures[i] == "" || failures[i] == Failed {
+			g.shadows.add(&chosen, g.config.Now(), failures[i] == Failed)
 		}
 	}
 }
@@ -339,8 +340,9 @@ func (g *Guard) chooseAgain(rules *rules, before []choice, snapshot *headroom.Sn
 	return again, ""
 }
 
-// endOne records that a session ends, and ends it. It returns why it did not end, or "".
-func (g *Guard) endOne(ctx context.Context, chosen *choice, snapshot *headroom.Snapshot, users int) Reason {
+// endOne records that a session ends, and ends it. It returns why it did not end, or "". The
+// second read began at begun.
+func (g *Guard) endOne(ctx context.Context, chosen *choice, snapshot *headroom.Snapshot, users int, begun time.Time) Reason {
 	intent := g.intent(chosen, By)
 	id, err := g.config.Journal.Begin(intent, func(recent []journal.Recent) error {
 		if journal.Stopped(g.config.StopFile) {
@@ -348,6 +350,9 @@ func (g *Guard) endOne(ctx context.Context, chosen *choice, snapshot *headroom.S
 		}
 		if why := limitReached(recent, &intent, users); why != "" {
 			return heldBackError(why)
+		}
+		if endedSince(recent, &intent, begun.Add(-lookInterval)) {
+			return heldBackError(Changed)
 		}
 		return ctx.Err() // the read is too old, or the exporter is stopping
 	})
@@ -362,17 +367,20 @@ func (g *Guard) endOne(ctx context.Context, chosen *choice, snapshot *headroom.S
 	}
 	ended, err := g.site.EndSession(ctx, snapshot, chosen.session.ID)
 	var result journal.Result
+	what := "The guard ended an idle session"
 	switch {
 	case err != nil:
 		result.Failed = 1
+		what = "The guard could not end an idle session"
 	case ended:
 		result.Ended = 1
 		g.counts.ended()
 	default:
 		result.AlreadyGone = 1
+		what = "An idle session ended before the guard could end it"
 	}
-	_ = level.Info(g.config.Logger).Log("msg", "The guard ended an idle session", "node", chosen.session.Link.Node, "virtual_proxy", chosen.session.Link.VirtualProxy,
-		"idle", chosen.idle.Round(time.Second), "ended", result.Ended, "already_gone", result.AlreadyGone, "failed", result.Failed, "err", err)
+	_ = level.Info(g.config.Logger).Log("msg", what, "node", chosen.session.Link.Node, "virtual_proxy", chosen.session.Link.VirtualProxy,
+		"idle", chosen.idle.Round(time.Second), "err", err)
 	if err := g.config.Journal.Finish(id, result); err != nil {
 		_ = level.Error(g.config.Logger).Log("msg", "The result of an ending could not be recorded", "err", err)
 	}
@@ -399,7 +407,7 @@ func (g *Guard) pretend(ctx context.Context, choices []choice, snapshot *headroo
 		}
 		left--
 		g.dryRun = append(g.dryRun, journal.Recent{At: now, By: intent.By, Site: intent.Site, User: intent.User, Sessions: 1})
-		g.shadows.add(chosen, snapshot.Time)
+		g.shadows.add(chosen, snapshot.Time, false)
 		g.counts.ended()
 		_ = level.Info(g.config.Logger).Log("msg", "The guard would have ended an idle session", "node", chosen.session.Link.Node,
 			"virtual_proxy", chosen.session.Link.VirtualProxy, "idle", chosen.idle.Round(time.Second))

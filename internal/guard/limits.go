@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"slices"
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/journal"
@@ -41,4 +42,12 @@ func limitReached(recent []journal.Recent, next *journal.Intent, usersWithSessio
 	default:
 		return ""
 	}
+}
+
+// endedSince reports whether a session of the same user has ended since a time, or may have:
+// the desk may have ended it, and the read may not show that yet.
+func endedSince(recent []journal.Recent, next *journal.Intent, since time.Time) bool {
+	return slices.ContainsFunc(recent, func(r journal.Recent) bool {
+		return r.By != ByDryRun && r.Site == next.Site && r.User == next.User && !r.At.Before(since)
+	})
 }

@@ -28,8 +28,9 @@ type shadow struct {
 
 // gone is a session that has ended, or would have.
 type gone struct {
-	at   time.Time
-	last time.Time // its last activity then
+	at      time.Time
+	last    time.Time // its last activity then
+	unknown bool      // the request failed, so the session may still exist
 }
 
 // The readings of Qlik's help (docs/qlik.md, "Five-minute tail").
@@ -47,8 +48,8 @@ type achieved struct {
 	prevented [readings]uint64 // refused logins that would have been granted
 }
 
-// add notes that a session has ended, or would have.
-func (s *shadows) add(c *choice, at time.Time) {
+// add notes that a session has ended, would have, or may have.
+func (s *shadows) add(c *choice, at time.Time, unknown bool) {
 	of := s.users[c.user]
 	if of == nil {
 		of = &shadow{since: at, gone: make(map[qlik.SessionKey]gone)}
@@ -57,7 +58,7 @@ func (s *shadows) add(c *choice, at time.Time) {
 		}
 		s.users[c.user] = of
 	}
-	of.gone[c.session.ID.Key()] = gone{at, c.last}
+	of.gone[c.session.ID.Key()] = gone{at, c.last, unknown}
 }
 
 // goneOf returns the sessions of a user that are gone.
@@ -83,7 +84,7 @@ func (of *shadow) left(facts *headroom.Facts, reading int, cools time.Duration) 
 	n := facts.EffectiveHeadroom
 	for i := range facts.Slots {
 		slot := &facts.Slots[i]
-		if session, is := of.gone[slot.Session]; is && slot.Taken() && !facts.Now.Before(session.at.Add(cools)) {
+		if session, is := of.gone[slot.Session]; is && !session.unknown && slot.Taken() && !facts.Now.Before(session.at.Add(cools)) {
 			n++
 		}
 		if of.granted[reading][slot.Session] && !slot.Taken() {
@@ -128,8 +129,11 @@ func (s *shadows) forget(of *shadow, facts *headroom.Facts) (returned uint64) {
 		switch {
 		case slot == nil:
 			delete(of.gone, key)
-		case !s.dryRun && slot.State != headroom.SlotActive && slot.State != headroom.SlotIdle:
-			// It has ended, whatever Qlik writes into its row then.
+		case session.unknown && live(slot) && facts.Now.Sub(session.at) > endTimeout:
+			delete(of.gone, key) // it was listed by a read that began later, so it has not ended
+		case !s.dryRun && !live(slot):
+			session.unknown = false // it has ended, whatever Qlik writes into its row then
+			of.gone[key] = session
 		case slot.LastActive.After(session.last):
 			delete(of.gone, key)
 			returned++
@@ -148,6 +152,11 @@ func (s *shadows) forget(of *shadow, facts *headroom.Facts) (returned uint64) {
 		}
 	}
 	return returned
+}
+
+// live reports whether the session of a slot exists.
+func live(slot *headroom.Slot) bool {
+	return slot.State == headroom.SlotActive || slot.State == headroom.SlotIdle
 }
 
 // judge returns how many of the newly refused sessions Qlik would have granted.

@@ -36,9 +36,9 @@ type Site struct {
 	logger    log.Logger
 	key       []byte // for hashing users; nil if there is none
 
-	stop       context.CancelFunc
-	background sync.WaitGroup
-	inUse      sync.WaitGroup // requests that use the site
+	stop, stopGuard     context.CancelFunc
+	background, guarded sync.WaitGroup // what stop and stopGuard stop
+	inUse               sync.WaitGroup // requests that use the site
 }
 
 // open creates everything that a site needs, but starts nothing. An error names the
@@ -90,7 +90,9 @@ func (s *Site) start() {
 	ctx, s.stop = context.WithCancel(context.Background()) //nolint:forbidigo // close cancels it
 	s.background.Go(func() { s.Client.Run(ctx) })
 	if s.guard != nil {
-		s.background.Go(func() { s.guard.Run(ctx, s) })
+		var ofGuard context.Context
+		ofGuard, s.stopGuard = context.WithCancel(ctx)
+		s.guarded.Go(func() { s.guard.Run(ofGuard, s) })
 	}
 	if !s.Config.Enabled("denials") {
 		return
@@ -122,14 +124,19 @@ func (s *Site) denied(denial auditlog.Denial) {
 	s.denials.Denied(denial, s.Client.Licenses().Before(denial.Time, denial.User.Counted()))
 }
 
-// close waits for the requests in progress, so that they return correct numbers, and
-// then stops everything that the site runs.
+// close stops the guard at once, because its settings are no longer in use. It waits for the
+// requests in progress, so that they return correct numbers, and then stops everything else
+// that the site runs.
 func (s *Site) close() {
+	if s.stopGuard != nil {
+		s.stopGuard()
+	}
 	s.inUse.Wait()
 	if s.stop != nil {
 		s.stop()
 	}
 	s.background.Wait()
+	s.guarded.Wait()
 	s.Client.Close()
 }
 

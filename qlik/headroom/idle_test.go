@@ -60,6 +60,7 @@ func (s *idleSite) look(after time.Duration) {
 		}
 	}
 	s.usage = NewUsage(rows, s.now, s.now)
+	s.state.usage = nil // so that nothing tells that activity was recorded late, as these rows look
 	s.observe()
 }
 
