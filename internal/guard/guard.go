@@ -65,6 +65,8 @@ type Journal interface {
 	Finish(id string, result journal.Result) error
 	// Recent returns the endings of the last hour.
 	Recent() []journal.Recent
+	// Check returns an error if nothing could be recorded now.
+	Check() error
 }
 
 // Config configures a guard.
@@ -210,13 +212,17 @@ func (g *Guard) hasOneLeft(user *headroom.UserStatus, facts *headroom.Facts) boo
 	return facts != nil && user.Limited && user.License != qlik.LicenseNone && g.shadows.left(user.User, facts) == 1
 }
 
-// allowed returns the choices that no limit forbids now, so that the site is not read again
-// in vain.
+// allowed returns the choices that no limit forbids now, and none while nothing can be
+// recorded, so that the site is not read again in vain.
 func (g *Guard) allowed(choices []choice, snapshot *headroom.Snapshot) []choice {
 	recent, users := g.config.Journal.Recent(), usersWithSessions(snapshot)
+	unwritable := g.config.Journal.Check() != nil // the journal logs why
 	return slices.DeleteFunc(choices, func(chosen choice) bool {
 		intent := g.intent(&chosen, By)
 		why := limitReached(recent, &intent, users)
+		if why == "" && unwritable {
+			why = NotRecorded
+		}
 		if why != "" {
 			g.heldBack(chosen.user, why)
 		}

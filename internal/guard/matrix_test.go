@@ -198,9 +198,12 @@ func TestUsers(t *testing.T) {
 	as := func(g *guarded, id, prefix string) func(int) string {
 		return func(i int) string { return g.login(id, fmt.Sprint(i), prefix) }
 	}
+	times := func(n int, login func(int) string) []func(int) string {
+		return slices.Repeat([]func(int) string{login}, n)
+	}
 	four := func(id string) func(g *guarded) []string {
 		return func(g *guarded) []string {
-			return open(g, as(g, id, ""), as(g, id, ""), as(g, id, ""), as(g, id, ""))
+			return open(g, times(4, as(g, id, ""))...)
 		}
 	}
 	for _, test := range []struct {
@@ -213,7 +216,7 @@ func TestUsers(t *testing.T) {
 		{"a limited user", nil, four("anna"), "1 2 3", "in_use 1"},
 		{"an unlimited user", nil, four("robot"), "0 1 2 3", ""},
 		{"an anonymous user", nil, func(g *guarded) []string {
-			return open(g, as(g, "anonymous1", "portal"), as(g, "anonymous1", "portal"), as(g, "anonymous1", "portal"), as(g, "anonymous1", "portal"))
+			return open(g, times(4, as(g, "anonymous1", "portal"))...)
 		}, "0 1 2 3", ""},
 		{"an internal user", func(c *qliktest.Config, _ *site.Config) {
 			c.Users = append(c.Users, qliktest.User{Directory: "INTERNAL", ID: "sa_repository", License: qliktest.Analyzer})
@@ -225,7 +228,7 @@ func TestUsers(t *testing.T) {
 				}
 				return session.ID
 			}
-			return open(g, login, login, login, login)
+			return open(g, times(4, login)...)
 		}, "0 1 2 3", "never_ended 1"},
 		{"a named service account", func(_ *qliktest.Config, c *site.Config) {
 			c.Headroom.ServiceAccounts = []qlik.User{qlik.NewUser("LAB", "reload")}
@@ -262,18 +265,19 @@ func TestUsers(t *testing.T) {
 			return open(g, spelled("lab", "ANNA"), spelled("Lab", "Anna"), spelled("LAB", "anna"), spelled("lAB", "aNNA"))
 		}, "1 2 3", "in_use 1"},
 		{"the QMC takes a second slot", func(c *qliktest.Config, _ *site.Config) { c.QMC = qliktest.QMCSecondRow }, func(g *guarded) []string {
-			return open(g, as(g, "anna", ""), as(g, "anna", ""), func(int) string {
+			qmc := func(int) string {
 				session, err := g.server.OpenQMC("LAB", "anna", "1", "", "qlik1")
 				if err != nil {
 					g.t.Fatal(err)
 				}
 				return session.ID
-			}, as(g, "anna", ""))
+			}
+			return open(g, append(times(2, as(g, "anna", "")), qmc, as(g, "anna", ""))...)
 		}, "1 2 3", "in_use 1"},
 		{"leftover rows fill slots", nil, func(g *guarded) []string {
 			g.server.AddLeftoverRow("LAB", "anna")
 			g.server.AddLeftoverRow("LAB", "anna")
-			return open(g, as(g, "anna", ""), as(g, "anna", ""))
+			return open(g, times(2, as(g, "anna", ""))...)
 		}, "1", "in_use 1"},
 		{"leftover rows fill all slots but that of one window", nil, func(g *guarded) []string {
 			for range 3 {
@@ -301,12 +305,12 @@ func TestUsers(t *testing.T) {
 		{"two nodes list a window", nil, func(g *guarded) []string {
 			windows := []string{g.login("anna", "first", "")}
 			g.list("qlik2", "", windows[0])
-			return append(windows, open(g, as(g, "anna", ""), as(g, "anna", "sales"), as(g, "anna", ""))...)
+			return append(windows, open(g, append(times(1, as(g, "anna", "")), as(g, "anna", "sales"), as(g, "anna", ""))...)...)
 		}, "1 2 3", "in_use 1"},
 		{"a virtual proxy that is not allowed lists a window, too", nil, func(g *guarded) []string {
 			windows := []string{g.login("anna", "first", "")}
 			g.list("qlik2", "portal", windows[0])
-			return append(windows, open(g, as(g, "anna", "portal"), as(g, "anna", "portal"), as(g, "anna", "portal"))...)
+			return append(windows, open(g, times(3, as(g, "anna", "portal"))...)...)
 		}, "0 1 2 3", "in_use 1, virtual_proxy 1"},
 		{"two users at once", nil, func(g *guarded) []string {
 			var windows []string

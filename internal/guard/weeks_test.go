@@ -35,7 +35,9 @@ type week struct {
 	journal *memoryJournal
 	idle    time.Duration
 
-	ended, inUse int // sessions that the guard ended, and those of them that had been in use
+	mu           sync.Mutex             // guards the fields below
+	ids          map[qlik.SessionID]int // how often each session ended
+	ended, inUse int                    // sessions that the guard ended, and those of them that had been in use
 }
 
 // memoryJournal is a journal without a file.
@@ -73,6 +75,8 @@ func (j *memoryJournal) Begin(intent journal.Intent, allow func([]journal.Recent
 	return fmt.Sprint(len(j.recent)), nil
 }
 
+func (j *memoryJournal) Check() error { return nil }
+
 func (j *memoryJournal) Finish(string, journal.Result) error { return nil }
 
 // ServiceAccounts implements Site.
@@ -80,13 +84,19 @@ func (w *week) ServiceAccounts() []qlik.User { return nil }
 
 // EndSession implements Site. It checks that nobody has used the session.
 func (w *week) EndSession(ctx context.Context, s *headroom.Snapshot, id qlik.SessionID) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, session := range w.Site.Site.Sessions() {
 		if session.ID == string(id) && w.Clock.Now().Sub(session.LastActivity) < w.idle {
 			w.inUse++
 		}
 	}
-	w.ended++
-	return w.Site.EndSession(ctx, s, id)
+	ended, err := w.Site.EndSession(ctx, s, id)
+	if ended {
+		w.ended++
+		w.ids[id]++
+	}
+	return ended, err
 }
 
 // weekConfig are the parts of a week that tests vary.
@@ -98,29 +108,51 @@ type weekConfig struct {
 	idle     time.Duration // 0 for ten minutes
 }
 
-// runWeek simulates a week.
-func runWeek(t *testing.T, c weekConfig) *week {
+// newWeek starts a week.
+func newWeek(t *testing.T, c weekConfig) *week {
 	t.Helper()
 	config := qliktest.Company(*weekPeople)
 	config.Activity, config.Tail, config.Seed = c.activity, c.tail, uint64(c.seed)
 	w := &week{t: t, Site: simulated.Start(t, config, headroom.Config{}), idle: cmp.Or(c.idle, 10*time.Minute)}
-	w.journal = &memoryJournal{now: w.Clock.Now}
 	w.office = qliktest.NewOffice(w.Site.Site, uint64(c.seed))
 	if c.mode != "off" {
-		w.guard = New(Config{
-			DryRun: c.mode == "dry-run", Idle: w.idle, CoolingTime: headroom.DefaultCoolingTime, Logger: log.NewNopLogger(), Now: w.Clock.Now,
-			Uptime: func() time.Duration { return w.Clock.Now().Sub(simulated.Monday) },
-		})
-		w.guard.site = w
-		if c.mode == "on" {
-			w.guard.config.Journal = w.journal
-		}
+		w.startGuard(c.mode == "dry-run")
 	}
-	w.Watch(w.office, simulated.Monday.AddDate(0, 0, *weekDays), 30*time.Second, func(s *headroom.Snapshot) {
-		if w.guard != nil {
-			w.guard.look(t.Context(), s)
-		}
+	return w
+}
+
+func (w *week) startGuard(dryRun bool) {
+	w.ids, w.journal = make(map[qlik.SessionID]int), &memoryJournal{now: w.Clock.Now}
+	w.guard = New(Config{
+		DryRun: dryRun, Idle: w.idle, CoolingTime: headroom.DefaultCoolingTime, Logger: log.NewNopLogger(), Now: w.Clock.Now,
+		Uptime: func() time.Duration { return w.Clock.Now().Sub(simulated.Monday) },
 	})
+	w.guard.site = w
+	if !dryRun {
+		w.guard.config.Journal = w.journal
+	}
+}
+
+// run simulates the week. The guards look at each snapshot at the same time.
+func (w *week) run(guards ...*Guard) {
+	w.Watch(w.office, simulated.Monday.AddDate(0, 0, *weekDays), 30*time.Second, func(s *headroom.Snapshot) {
+		var looks sync.WaitGroup
+		for _, g := range guards {
+			looks.Go(func() { g.look(w.t.Context(), s) })
+		}
+		looks.Wait()
+	})
+}
+
+// runWeek simulates a week.
+func runWeek(t *testing.T, c weekConfig) *week {
+	t.Helper()
+	w := newWeek(t, c)
+	if w.guard == nil {
+		w.run()
+	} else {
+		w.run(w.guard)
+	}
 	return w
 }
 
@@ -237,5 +269,32 @@ func TestCoarseWeeks(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTwoGuards checks two exporters with a guard each for one site, which the documentation
+// forbids: no session in use ends, no session ends twice, and each guard keeps its limits.
+func TestTwoGuards(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("simulates a day")
+	}
+	first := newWeek(t, weekConfig{seed: 1, mode: "on"})
+	second := &week{t: t, Site: first.Site, idle: first.idle}
+	second.startGuard(false)
+	first.run(first.guard, second.guard)
+	for _, w := range []*week{first, second} {
+		if w.inUse > 0 || w.journal.largest > max(maxOfSite, *weekPeople/2) {
+			t.Errorf("%d sessions in use ended, at most %d in an hour", w.inUse, w.journal.largest)
+		}
+	}
+	for id, times := range first.ids {
+		if times += second.ids[id]; times > 1 {
+			t.Errorf("the session %s ended %d times", id, times)
+		}
+	}
+	t.Logf("ended %d and %d", first.ended, second.ended)
+	if first.ended == 0 {
+		t.Error("nothing ended")
 	}
 }
