@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -242,13 +243,32 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// TestReadsNothingInVain checks that the guard does not read the site again while the journal
+// cannot be written.
+func TestReadsNothingInVain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, nil, nil)
+		_ = g.journal.Close()
+		var windows []string
+		for i := range 4 {
+			windows = append(windows, g.login("anna", fmt.Sprint(i), ""))
+			g.pass(time.Minute, windows[i])
+		}
+		g.pass(10*time.Minute, windows[3])
+		if why := g.heldBack(); g.reads > 0 || !strings.Contains(why, "not_recorded 1") {
+			t.Errorf("%d reads, held back: %s", g.reads, why)
+		}
+	})
+}
+
 // TestStorm checks that the guard looks at most every 15 seconds, however many scrapes there
 // are.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := start(t, nil, nil)
-		_ = g.journal.Close() // so that each look reads the site again, but ends nothing
+		// Each look reads the site again, but ends nothing.
+		g := start(t, func(c *Config) { c.Journal = &faultyJournal{&memoryJournal{now: time.Now}, syscall.ENOSPC, nil} }, nil)
 		var windows []string
 		for i := range 4 {
 			windows = append(windows, g.login("anna", fmt.Sprint(i), ""))
