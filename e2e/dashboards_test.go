@@ -299,9 +299,10 @@ func rulesWithoutCrowds(t *testing.T) (file string) {
 // TestDashboards runs the queries of each dashboard against the demo.
 func TestDashboards(t *testing.T) {
 	t.Parallel()
-	d := startDemo(t)
-	second := startExporter(t, "@"+filepath.Join(d.folder, "flags"))
-	unnamed := startExporter(t, "demo", "--user-labels=none")
+	const guard = "--guard=dry-run" // for the row of the guard
+	d := startDemo(t, guard)
+	second := startExporter(t, "@"+filepath.Join(d.folder, "flags"), guard)
+	unnamed := startExporter(t, "demo", "--user-labels=none", guard)
 	rules := rulesWithoutCrowds(t)
 	p := startPrometheus(t, func(string) string {
 		return fmt.Sprintf(dashboardsConfig, rules, d.address, second.address, unnamed.address)

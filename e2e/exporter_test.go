@@ -73,9 +73,9 @@ type demo struct {
 	folder string // contains its certificates and flags
 }
 
-func startDemo(t *testing.T) demo {
+func startDemo(t *testing.T, arguments ...string) demo {
 	t.Helper()
-	e := startExporter(t, "demo")
+	e := startExporter(t, append([]string{"demo"}, arguments...)...)
 	return demo{e, demoFolder(t, e.program)}
 }
 
