@@ -214,8 +214,8 @@ func TestDryRun(t *testing.T) {
 			g.pass(time.Minute)
 			counts, requests = g.guard.Counts(), g.server.Requests()
 			requests.ProxyConnections, requests.RepositoryConnections = 0, 0 // they depend on chance
-			if g.reads > 0 || len(g.endings) > 0 {
-				t.Errorf("%d second reads, %d endings", g.reads, len(g.endings))
+			if g.reads.Load() > 0 || len(g.endings) > 0 {
+				t.Errorf("%d second reads, %d endings", g.reads.Load(), len(g.endings))
 			}
 		})
 		return counts, requests
@@ -256,8 +256,8 @@ func TestReadsNothingInVain(t *testing.T) {
 			g.pass(time.Minute, windows[i])
 		}
 		g.pass(10*time.Minute, windows[3])
-		if why := g.heldBack(); g.reads > 0 || !strings.Contains(why, "not_recorded 1") {
-			t.Errorf("%d reads, held back: %s", g.reads, why)
+		if why := g.heldBack(); g.reads.Load() > 0 || !strings.Contains(why, "not_recorded 1") {
+			t.Errorf("%d reads, held back: %s", g.reads.Load(), why)
 		}
 	})
 }
@@ -275,10 +275,10 @@ func TestStorm(t *testing.T) {
 			g.pass(time.Minute, windows[i])
 		}
 		g.pass(10*time.Minute, windows[3])
-		if g.reads == 0 {
+		if g.reads.Load() == 0 {
 			t.Fatal("the guard has not read the site")
 		}
-		snapshot, before := g.Snapshot(t.Context()), g.reads
+		snapshot, before := g.Snapshot(t.Context()), g.reads.Load()
 		var scrapes sync.WaitGroup
 		for range 100 {
 			scrapes.Go(func() {
@@ -290,15 +290,15 @@ func TestStorm(t *testing.T) {
 		}
 		scrapes.Wait()
 		synctest.Wait()
-		if reads := g.reads - before; reads > 1 {
+		if reads := g.reads.Load() - before; reads > 1 {
 			t.Errorf("%d looks within a second", reads)
 		}
-		before = g.reads
+		before = g.reads.Load()
 		for range 600 {
 			g.guard.Saw(snapshot)
 			time.Sleep(100 * time.Millisecond)
 		}
-		if reads := g.reads - before; reads < 3 || reads > 5 {
+		if reads := g.reads.Load() - before; reads < 3 || reads > 5 {
 			t.Errorf("%d looks within a minute", reads)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,7 +45,7 @@ type guarded struct {
 	// What happens around the second reads and the endings; nil for nothing.
 	between, afterRead func(n int) // n counts the second reads from 1
 	ending             func(n int) // n counts the endings from 1
-	reads              int
+	reads              atomic.Int64
 	checked            bool // endings are checked
 
 	mu      sync.Mutex // guards the fields below
@@ -53,13 +54,13 @@ type guarded struct {
 
 // ReadNow implements Site.
 func (g *guarded) ReadNow(ctx context.Context) *headroom.Snapshot {
-	g.reads++
+	n := int(g.reads.Add(1))
 	if g.between != nil {
-		g.between(g.reads)
+		g.between(n)
 	}
 	snapshot := g.Site.ReadNow(ctx)
 	if g.afterRead != nil {
-		g.afterRead(g.reads)
+		g.afterRead(n)
 	}
 	return snapshot
 }

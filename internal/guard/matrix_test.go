@@ -129,7 +129,7 @@ func TestBetweenReads(t *testing.T) {
 					s.pass(time.Minute, s.windows[i])
 				}
 				s.pass(12*time.Minute, s.windows[3])
-				if s.reads == 0 {
+				if s.reads.Load() == 0 {
 					t.Error("the guard has not read the site again")
 				}
 				if left := s.exist(s.windows); left != test.left {
