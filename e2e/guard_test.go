@@ -41,7 +41,7 @@ func TestGuard(t *testing.T) {
 				s.Touch(session.ID)
 			}
 			last = s.scrape(t)
-			time.Sleep(15 * time.Second)
+			time.Sleep(15 * time.Second) // the guard looks as often; its shortest idle time is five real minutes
 		}
 		return last
 	}

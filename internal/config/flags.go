@@ -343,8 +343,8 @@ func (f *Flags) validate() error {
 	if err := webConfig("web.config.file", *f.Web.WebConfigFile); err != nil {
 		return err
 	}
-	// A reload of the file may turn a guard on. Whoever turns it off need not remove its
-	// other settings.
+	// A reload of the file may turn a guard on, and a guard that is explicitly off may keep
+	// its other settings.
 	return f.Desk.validate(f.ConfigFile != "" || f.names.given("", "guard"))
 }
 

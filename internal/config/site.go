@@ -231,7 +231,7 @@ func (s *Site) validate() error {
 }
 
 // validateGuard checks the settings of the guard. The argument tells whether its mode is
-// given: whoever turns the guard off need not remove its other settings.
+// given: a guard that is explicitly off may keep its other settings.
 func (s *Site) validateGuard(given bool) error {
 	switch {
 	case s.Guard == GuardOff && len(s.GuardVirtualProxy) > 0 && !given:

@@ -85,7 +85,7 @@ func TestKill(t *testing.T) {
 				ended = append(ended, user)
 			}
 			if after--; after == 0 {
-				time.Sleep(rand.N(2 * time.Millisecond))
+				time.Sleep(rand.N(2 * time.Millisecond)) // at any moment of the next ending
 				_ = child.Process.Kill()
 			}
 		}
