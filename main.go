@@ -105,7 +105,7 @@ func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	app.Command("demo", "Start a simulated Qlik Sense site on the loopback interface and serve its metrics.")
 	commands := cli.Commands{"serve": e.Serve, "demo": e.Demo}
 	for _, more := range []cli.Commands{
-		cli.Check(app, flags), cli.Sessions(app, flags), cli.Why(app, flags), cli.Licenses(app, flags), cli.Assets(app), cli.Desk(app), cli.Service(app, flags, args, flagsFile()),
+		cli.Check(app, flags), cli.Sessions(app, flags), cli.Why(app, flags), cli.Licenses(app, flags), cli.Report(app, flags), cli.Assets(app), cli.Desk(app), cli.Service(app, flags, args, flagsFile()),
 	} {
 		maps.Copy(commands, more)
 	}

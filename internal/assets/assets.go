@@ -93,7 +93,7 @@ func newPlan(path string, content []byte, known hashes) (plan, error) {
 
 func (p *plan) execute() error {
 	if !p.current {
-		if err := replace(p.target, p.content); err != nil {
+		if err := Replace(p.target, p.content); err != nil {
 			return fmt.Errorf("cannot write %s: %w", p.target, err)
 		}
 	}
@@ -113,10 +113,10 @@ func hashOfFile(path string) (string, error) {
 	return hash(content), err
 }
 
-// replace puts a file with new content in the place of another one, or of none. It
+// Replace puts a file with new content in the place of another one, or of none. It
 // writes a temporary file in the same folder first, so that the file has its old or its
 // new content at any time.
-func replace(path string, content []byte) (err error) {
+func Replace(path string, content []byte) (err error) {
 	if file, err := filepath.EvalSymlinks(path); err == nil {
 		path = file // a symbolic link stays
 	}

@@ -71,7 +71,7 @@ func (m manifest) add(dir string, files map[string][]byte) error {
 		}
 	}
 	name := filepath.Join(dir, manifestName)
-	if err := replace(name, lines.Bytes()); err != nil {
+	if err := Replace(name, lines.Bytes()); err != nil {
 		return fmt.Errorf("cannot write %s: %w; nothing is written", name, err)
 	}
 	return nil

@@ -29,6 +29,22 @@ func Days(flag *kingpin.FlagClause, to *time.Duration) {
 	set(flag, scalar(to, days, func(d time.Duration) string { return strconv.Itoa(int(d/day)) + "d" }))
 }
 
+// Weeks is for a number of whole weeks, such as 7d.
+func Weeks(flag *kingpin.FlagClause, to *int) {
+	set(flag, scalar(to, func(text string) (int, error) {
+		d, err := days(text)
+		if err != nil || d%week != 0 || d > maxWeeks*week {
+			return 0, fmt.Errorf("must be a number of days in whole weeks, such as 7d, 28d, or 364d, and at most %dd, not %q", maxWeeks*7, text)
+		}
+		return int(d / week), nil
+	}, func(weeks int) string { return strconv.Itoa(7*weeks) + "d" }))
+}
+
+const (
+	week     = 7 * day
+	maxWeeks = 520
+)
+
 const (
 	day     = 24 * time.Hour
 	maxDays = 36_500

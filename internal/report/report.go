@@ -20,6 +20,9 @@ type Report struct {
 	Prometheus  string `json:"prometheus"` // URL without password
 
 	Sites []Site `json:"sites"` // never empty
+	// Warnings are what the server said about its answers, for example that a part of a Thanos
+	// did not answer. Then all numbers are lower bounds.
+	Warnings []string `json:"warnings"`
 	// Queries are the questions from which the numbers follow, so that everybody can check
 	// them.
 	Queries []Query `json:"queries"`
