@@ -115,7 +115,7 @@ func (d *viewer) weeksChart(s *report.Site) *chart {
 			c.text(center, y-4, "middle", "value", number)
 		}
 	}
-	kinds := [][2]string{{"now", d.in("reported time", "période du rapport", "Zeit des Berichts")}, {"before", d.in("weeks before", "semaines précédentes", "Wochen davor")}}
+	kinds := [][2]string{{"now", d.in("reported time", "période du rapport", "Berichtszeitraum")}, {"before", d.in("weeks before", "semaines précédentes", "Wochen davor")}}
 	if unlicensed {
 		kinds[0][1] += d.in(", session limit", ", limite de sessions", ", Sitzungslimit")
 		kinds[1][1] += d.in(", session limit", ", limite de sessions", ", Sitzungslimit")

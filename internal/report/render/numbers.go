@@ -243,7 +243,14 @@ func (w *words) cell(value *float64, format func(float64) string) string {
 
 // bound returns a number of a table, which may be a lower bound.
 func (w *words) bound(c *report.Compared, format func(float64) string) string {
-	return w.atLeast(c.AtLeast && c.Value != nil, w.cell(c.Value, format))
+	switch {
+	case c.Value == nil:
+		return w.unknown()
+	case c.AtLeast && *c.Value < 0.05:
+		return w.in("none known", "aucun connu", "keine bekannt")
+	default:
+		return w.atLeast(c.AtLeast, format(*c.Value))
+	}
 }
 
 // before returns the number of the weeks before.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/report"
 )
@@ -49,3 +50,8 @@ func (v *view) nameCharts() {
 
 // Percent is the length of the bar of a row.
 func (r row) Percent() float64 { return 100 * r.Share }
+
+// Wide reports whether a table is too wide for a phone, which shows its rows as blocks.
+func (t table) Wide() bool {
+	return len(t.Columns) > 3 || slices.ContainsFunc(t.Rows, func(r row) bool { return r.Note != "" })
+}

@@ -10,35 +10,46 @@ import (
 // overview says what matters of several sites, and compares them.
 func (d *viewer) overview() chapter {
 	all := total(d.report.Sites)
-	c := chapter{Verdict: d.verdict(&all, d.report.Weeks)}
+	c := chapter{Verdict: d.verdict(&all, d.report.Weeks, d.notAllCompared())}
 	c.Points = notEmpty(d.worstSite(), d.mainCause(&all), d.shorterTimeoutOfAll(&all), d.firstOutOfAll(), d.unusedLicenses(all.Licenses))
 	c.Sections = []section{d.compareSites()}
 	return c
+}
+
+// notAllCompared says why the sum of the sites is not compared.
+func (d *viewer) notAllCompared() string {
+	if !slices.ContainsFunc(d.report.Sites, func(s report.Site) bool { return s.Refused.Before != nil }) {
+		return d.noWeekBefore()
+	}
+	return d.in("There is no comparison, because not every site has an earlier week with enough data.",
+		"Il n'y a pas de comparaison, car tous les sites n'ont pas une semaine antérieure avec assez de données.",
+		"Es gibt keinen Vergleich, weil nicht jede Site eine frühere Woche mit genug Daten hat.")
 }
 
 // total adds up sites. What is unknown at one of them makes the sum a lower bound.
 func total(sites []report.Site) report.Site {
 	var all report.Site
 	add := func(sum *report.Compared, of func(*report.Site) *report.Compared) {
-		beforeWeeks := report.WeeksBefore
 		var before float64
+		comparable, beforeWeeks := true, -1
 		for i := range sites {
 			c := of(&sites[i])
+			sum.AtLeast = sum.AtLeast || c.AtLeast || c.Value == nil
+			if c.Value != nil {
+				sum.Value = new(max(known(sum.Value), 0) + *c.Value)
+			}
 			switch {
-			case c.Value == nil:
-				sum.AtLeast = true
-			case sum.Value == nil:
-				sum.Value = new(*c.Value)
-			default:
-				*sum.Value += *c.Value
+			case c.Before == nil:
+				comparable = comparable && c.Value == nil
+				continue
+			case beforeWeeks < 0:
+				beforeWeeks = c.BeforeWeeks
+			case beforeWeeks != c.BeforeWeeks:
+				beforeWeeks = notTheSame
 			}
-			sum.AtLeast = sum.AtLeast || c.AtLeast
-			if c.Before != nil {
-				before += *c.Before
-			}
-			beforeWeeks = min(beforeWeeks, c.BeforeWeeks) // 0 if a site has nothing to compare
+			before += *c.Before
 		}
-		if beforeWeeks > 0 {
+		if comparable && beforeWeeks >= 0 {
 			sum.Before, sum.BeforeWeeks = &before, beforeWeeks
 		}
 	}
@@ -83,7 +94,7 @@ func (d *viewer) worstSite() string {
 	if !positive(worst.Refused.Value) {
 		return ""
 	}
-	return d.say("Most of them at site %[1]s: %[2]s.", "Le site le plus touché : %[1]s, %[2]s.", "Die meisten auf der Site %[1]s: %[2]s.",
+	return d.say("Most affected: site %[1]s with %[2]s.", "Site le plus touché : %[1]s avec %[2]s.", "Am stärksten betroffen: Site %[1]s mit %[2]s.",
 		d.quoted(worst.Title), d.counted(&worst.Refused, refusedLogin))
 }
 
@@ -143,7 +154,7 @@ func (d *viewer) compareSites() section {
 		Caption: d.in("Refused logins for the session limit, by site", "Connexions refusées à cause de la limite de sessions, par site", "Wegen des Sitzungslimits abgelehnte Anmeldungen, nach Site"),
 		Columns: append([]column{{d.in("site", "site", "Site"), false}}, d.compareColumns(d.in("refused", "refus", "abgelehnt"))...), Bars: true,
 	}
-	t.Columns = append(t.Columns, column{d.in("people", "personnes", "Personen"), true}, column{d.in("peak of sessions", "pic de sessions", "Spitze der Sitzungen"), true},
+	t.Columns = append(t.Columns, column{d.in("people", "personnes", "Personen"), true}, column{d.in("peak of sessions", "pic de sessions", "Spitzenwert der Sitzungen"), true},
 		column{d.in("time with data", "temps avec données", "Zeit mit Daten"), true})
 	most := mostOf(sites, func(s *report.Site) *float64 { return s.Refused.Value })
 	for _, i := range order {

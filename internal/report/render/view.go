@@ -151,7 +151,7 @@ func notEmpty(sentences ...string) []string {
 
 // chapter says everything about a site.
 func (d *viewer) chapter(s *report.Site) chapter {
-	c := chapter{Verdict: d.verdict(s, d.report.Weeks)}
+	c := chapter{Verdict: d.verdict(s, d.report.Weeks, d.noWeekBefore())}
 	c.Points = notEmpty(d.mainCause(s), d.mainVirtualProxy(s), d.shorterTimeout(s), d.guard(s), d.licensePoint(s))
 	if positive(s.NoLicense.Value) && s.Refused.Value != nil && none(s.Refused.Value) {
 		// Nothing else than licenses is in the way.
@@ -183,7 +183,7 @@ func (d *viewer) compareColumns(what string) []column {
 	if d.report.Weeks > 1 {
 		columns = append(columns, column{d.in("per week", "par semaine", "pro Woche"), true})
 	}
-	return append(columns, column{d.in("average week before", "semaine moyenne avant", "Wochenschnitt davor"), true})
+	return append(columns, column{d.in("average week before", "semaine moyenne avant", "Wochendurchschnitt davor"), true})
 }
 
 // compareCells are the cells below compareColumns.
@@ -411,7 +411,7 @@ func (d *viewer) licenses(s *report.Site) section {
 		return result
 	}
 	t := table{
-		Caption: d.in("Licenses at the end of the reported time", "Licences à la fin de la période", "Lizenzen am Ende der Zeit"),
+		Caption: d.in("Licenses at the end of the reported time", "Licences à la fin de la période", "Lizenzen am Ende des Berichtszeitraums"),
 		Columns: []column{
 			{d.in("license", "licence", "Lizenz"), false},
 			{d.in("bought", "achetées", "gekauft"), true},
@@ -436,22 +436,22 @@ func (d *viewer) licenses(s *report.Site) section {
 }
 
 func (d *viewer) peaks(s *report.Site) section {
-	result := section{Title: d.in("Peaks", "Pics", "Spitzen")}
+	result := section{Title: d.in("Peaks", "Pics", "Spitzenwerte")}
 	if s.PeakSessions.Value == nil && s.PeakUsers.Value == nil && len(s.Nodes) == 0 {
 		if s.Known == 0 {
 			return section{}
 		}
 		result.Text = []string{d.in("Peaks are unknown, because Prometheus does not evaluate the recording rules of the exporter.",
 			"Les pics sont inconnus, car Prometheus n'évalue pas les règles d'enregistrement de l'exporteur.",
-			"Spitzen sind unbekannt, weil Prometheus die Recording Rules des Exporters nicht auswertet.")}
+			"Spitzenwerte sind unbekannt, weil Prometheus die Recording Rules des Exporters nicht auswertet.")}
 		return result
 	}
 	t := table{
-		Caption: d.in("Most at once", "Maximum simultané", "Höchstzahl zugleich"),
+		Caption: d.in("Most at once", "Maximum simultané", "Höchstwerte gleichzeitig"),
 		Columns: []column{
-			{d.in("peak", "pic", "Spitze"), false}, {d.in("reported time", "période du rapport", "Zeit des Berichts"), true},
-			{d.in("average of the weekly peaks before", "moyenne des pics hebdomadaires avant", "Durchschnitt der Wochenspitzen davor"), true},
-			{d.in("day of the peak", "jour du pic", "Tag der Spitze"), false},
+			{d.in("peak", "pic", "Spitzenwert"), false}, {d.in("reported time", "période du rapport", "Berichtszeitraum"), true},
+			{d.in("average of the weekly peaks before", "moyenne des pics hebdomadaires avant", "Durchschnitt der Wochenspitzenwerte davor"), true},
+			{d.in("day of the peak", "jour du pic", "Tag des Spitzenwerts"), false},
 		},
 		Bars: true,
 	}
@@ -477,7 +477,7 @@ func (d *viewer) missing(s *report.Site) section {
 	result := section{Title: d.in("Missing data", "Données manquantes", "Fehlende Daten")}
 	say := func(sentence string) { result.Text = append(result.Text, sentence) }
 	if s.Known == 0 {
-		say(d.in("There are no data of the reported time.", "Il n'y a aucune donnée pour la période du rapport.", "Für die Zeit des Berichts gibt es keine Daten."))
+		say(d.in("There are no data of the reported time.", "Il n'y a aucune donnée pour la période du rapport.", "Für den Berichtszeitraum gibt es keine Daten."))
 		return result
 	}
 	if !s.Began.IsZero() {
@@ -487,9 +487,9 @@ func (d *viewer) missing(s *report.Site) section {
 	case s.Known < 1:
 		say(d.say("For %s of the reported time there are data. What happened in the rest is unknown and not estimated.",
 			"Il y a des données pour %s de la période du rapport. Ce qui s'est passé le reste du temps est inconnu et n'est pas estimé.",
-			"Für %s der Zeit des Berichts gibt es Daten. Was in der übrigen Zeit geschah, ist unbekannt und wird nicht geschätzt.", d.percent(s.Known)))
+			"Für %s des Berichtszeitraums gibt es Daten. Was in der übrigen Zeit geschah, ist unbekannt und wird nicht geschätzt.", d.percent(s.Known)))
 	default:
-		say(d.in("There are data of all of the reported time.", "Il y a des données pour toute la période du rapport.", "Für die ganze Zeit des Berichts gibt es Daten."))
+		say(d.in("There are data of all of the reported time.", "Il y a des données pour toute la période du rapport.", "Für den ganzen Berichtszeitraum gibt es Daten."))
 	}
 	if s.Incomplete > 0 {
 		say(d.say("For %s of the time with data, a node did not answer, so sessions may be missing in the counts.",
@@ -568,7 +568,7 @@ func (d *viewer) method() section {
 			"Was kürzere Timeouts verhindert hätten, ist eine Schätzung. Sie beruht darauf, wie lange Sitzungen unbenutzt waren, als Personen das Limit erreichten. Was der Wächter verhindert hätte, hängt davon ab, wie Qlik eben erst beendete Sitzungen zählt. Deshalb gibt es zwei Lesarten. Daten des Aufbrauchens setzen den Trend fort: In etwa acht von zehn Fällen liegt die Wahrheit in der angegebenen Spanne."),
 		d.in("Peaks are the most sessions or users that were seen at once. A peak between two scrapes is not seen.",
 			"Les pics sont le plus grand nombre de sessions ou d'utilisateurs vus en même temps. Un pic entre deux collectes n'est pas vu.",
-			"Spitzen sind die meisten Sitzungen oder Benutzer, die zugleich gesehen wurden. Eine Spitze zwischen zwei Abfragen wird nicht gesehen."),
+			"Spitzenwerte sind die meisten Sitzungen oder Benutzer, die gleichzeitig gesehen wurden. Ein Spitzenwert zwischen zwei Abfragen wird nicht gesehen."),
 	}
 	return result
 }

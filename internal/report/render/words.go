@@ -137,7 +137,7 @@ func (w *words) license(label string) string {
 }
 
 // verdict says how many logins were refused, and compares that with the weeks before.
-func (w *words) verdict(s *report.Site, weeks int) string {
+func (w *words) verdict(s *report.Site, weeks int, noWeekBefore string) string {
 	value := s.Refused.Value
 	var said []string
 	switch {
@@ -160,7 +160,11 @@ func (w *words) verdict(s *report.Site, weeks int) string {
 	default:
 		said = append(said, w.refused(s, weeks))
 	}
-	if value != nil {
+	switch {
+	case value == nil:
+	case s.Refused.Before == nil:
+		said = append(said, noWeekBefore)
+	default:
 		said = append(said, w.compared(&s.Refused, weeks))
 	}
 	if unlicensed := s.NoLicense.Value; unlicensed != nil && !none(unlicensed) {
@@ -201,13 +205,15 @@ func (w *words) noLicense(c *report.Compared, only bool) string {
 		"%s wurden abgelehnt, weil eine Lizenz fehlte.", many))
 }
 
+// noWeekBefore says why a site is not compared.
+func (w *words) noWeekBefore() string {
+	return w.in("No earlier week has enough data to compare.",
+		"Aucune semaine antérieure n'a assez de données pour comparer.",
+		"Keine frühere Woche hat genug Daten für einen Vergleich.")
+}
+
 // compared compares the number of a week with those before.
 func (w *words) compared(c *report.Compared, weeks int) string {
-	if c.Before == nil {
-		return w.in("No earlier week has enough data to compare.",
-			"Aucune semaine antérieure n'a assez de données pour comparer.",
-			"Keine frühere Woche hat genug Daten für einen Vergleich.")
-	}
 	before, number := shown(*c.Before), *c.Value
 	average := w.average(c.BeforeWeeks)
 	if weeks > 1 {
@@ -219,6 +225,8 @@ func (w *words) compared(c *report.Compared, weeks int) string {
 	switch {
 	case number == 0 && before == 0 && c.BeforeWeeks == 1:
 		return w.in("There were none in the week before either.", "Il n'y en avait pas non plus la semaine précédente.", "Auch in der Woche davor gab es keine.")
+	case number == 0 && before == 0 && c.BeforeWeeks == notTheSame:
+		return w.in("There were none before either.", "Il n'y en avait pas non plus auparavant.", "Auch davor gab es keine.")
 	case number == 0 && before == 0:
 		return w.say("There were none in the %d weeks before either.", "Il n'y en avait pas non plus dans les %d semaines précédentes.",
 			"Auch in den %d Wochen davor gab es keine.", c.BeforeWeeks)
@@ -227,7 +235,7 @@ func (w *words) compared(c *report.Compared, weeks int) string {
 	case more < 0 && c.AtLeast:
 		return w.say("There were %[2]s %[1]s, but data of the reported time are missing.",
 			"À titre de comparaison : %[2]s (%[1]s), mais des données manquent pour la période du rapport.",
-			"%[3]s waren es %[2]s, aber für die Zeit des Berichts fehlen Daten.", average, w.about(before), capital(average))
+			"%[3]s waren es %[2]s, aber für den Berichtszeitraum fehlen Daten.", average, w.about(before), capital(average))
 	}
 	difference := w.difference(more, c.AtLeast, average, before)
 	switch {
@@ -255,9 +263,14 @@ func (w *words) difference(more float64, bound bool, average string, before floa
 	}
 }
 
+// notTheSame is the number of weeks before of several sites that differ in it.
+const notTheSame = 0
+
 // average names the weeks before.
 func (w *words) average(weeks int) string {
 	switch weeks {
+	case notTheSame:
+		return w.in("in an average week before", "la moyenne hebdomadaire antérieure", "im früheren Wochendurchschnitt")
 	case 1:
 		return w.in("in the only earlier week with enough data", "la seule semaine antérieure qui a assez de données", "in der einzigen früheren Woche mit genug Daten")
 	case report.WeeksBefore:
