@@ -224,18 +224,18 @@ func (w *words) compared(c *report.Compared, weeks int) string {
 	more := shown(number - before)
 	switch {
 	case number == 0 && before == 0 && c.BeforeWeeks == 1:
-		return w.in("There were none in the week before either.", "Il n'y en avait pas non plus la semaine précédente.", "Auch in der Woche davor gab es keine.")
+		return w.in("The week before had no refused logins either.", "Il n'y avait pas non plus de refus la semaine précédente.", "Auch in der Woche davor gab es keine Ablehnungen.")
 	case number == 0 && before == 0 && c.BeforeWeeks == notTheSame:
-		return w.in("There were none before either.", "Il n'y en avait pas non plus auparavant.", "Auch davor gab es keine.")
+		return w.in("The weeks before had no refused logins either.", "Il n'y avait pas non plus de refus auparavant.", "Auch davor gab es keine Ablehnungen.")
 	case number == 0 && before == 0:
-		return w.say("There were none in the %d weeks before either.", "Il n'y en avait pas non plus dans les %d semaines précédentes.",
-			"Auch in den %d Wochen davor gab es keine.", c.BeforeWeeks)
+		return w.say("The %d weeks before had no refused logins either.", "Il n'y avait pas non plus de refus dans les %d semaines précédentes.",
+			"Auch in den %d Wochen davor gab es keine Ablehnungen.", c.BeforeWeeks)
 	case number == 0:
-		return w.say("There were %[2]s %[1]s.", "À titre de comparaison : %[2]s (%[1]s).", "%[3]s waren es %[2]s.", average, w.about(before), capital(average))
+		return w.say("Refused logins %s: %s.", "Refus pour %s : %s.", "Ablehnungen %s: %s.", average, w.about(before))
 	case more < 0 && c.AtLeast:
-		return w.say("There were %[2]s %[1]s, but data of the reported time are missing.",
-			"À titre de comparaison : %[2]s (%[1]s), mais des données manquent pour la période du rapport.",
-			"%[3]s waren es %[2]s, aber für den Berichtszeitraum fehlen Daten.", average, w.about(before), capital(average))
+		return w.say("Refused logins %s: %s, but data of the reported time are missing.",
+			"Refus pour %s : %s, mais des données manquent pour la période du rapport.",
+			"Ablehnungen %s: %s, aber für den Berichtszeitraum fehlen Daten.", average, w.about(before))
 	}
 	difference := w.difference(more, c.AtLeast, average, before)
 	switch {
@@ -384,7 +384,7 @@ func (w *words) guard(s *report.Site) string {
 	case g == nil && s.Known == 0:
 		return ""
 	case g == nil && s.Refused.Value != nil && none(s.Refused.Value):
-		return w.in("The guard is off.", "Le garde-fou (guard) est désactivé.", "Der Wächter (guard) ist ausgeschaltet.")
+		return "" // it is not needed
 	case g == nil:
 		return w.in("The guard is off. Its dry run would show which refused logins it prevents.",
 			"Le garde-fou (guard) est désactivé. Sa simulation (dry run) montrerait quels refus il évite.",
