@@ -353,7 +353,11 @@ func (w *words) shorterTimeout(s *report.Site) string {
 		return w.in("What a shorter inactivity timeout would have prevented is unknown: no idle times were recorded.",
 			"On ne sait pas ce qu'un délai d'inactivité plus court aurait évité : aucune durée d'inactivité n'a été enregistrée.",
 			"Was ein kürzeres Inaktivitäts-Timeout verhindert hätte, ist unbekannt: Es wurden keine Leerlaufzeiten aufgezeichnet.")
-	case n == 1 || none(&s.Timeouts[n-1].Prevented):
+	case none(&s.Timeouts[n-1].Prevented):
+		return w.say("An inactivity timeout of %s would have prevented almost none of these refused logins.",
+			"Un délai d'inactivité de %s n'aurait évité presque aucun de ces refus.",
+			"Ein Inaktivitäts-Timeout von %s hätte fast keine dieser Ablehnungen verhindert.", w.count(float64(s.Timeouts[n-1].Minutes), minute))
+	case n == 1 || none(&s.Timeouts[0].Prevented):
 		last := &s.Timeouts[n-1]
 		return w.say("An inactivity timeout of %s would have prevented %s of these refused logins.",
 			"Un délai d'inactivité de %s aurait évité %s de ces refus.",
@@ -408,9 +412,18 @@ func (w *words) guard(s *report.Site) string {
 			"Dans sa simulation (dry run), le garde-fou (guard) aurait terminé %s. On ne sait pas combien de refus cela aurait évités.",
 			"Im Probelauf (dry run) hätte der Wächter (guard) %s beendet. Wie viele Ablehnungen das verhindert hätte, ist unbekannt.", ended)
 	}
-	said := w.say("In its dry run, the guard would have ended %s and prevented %s of the refused logins.",
+	if none(g.PreventedHigh) {
+		return w.returned(w.say("In its dry run, the guard would have ended %s and prevented none of the refused logins.",
+			"Dans sa simulation (dry run), le garde-fou (guard) aurait terminé %s, mais n'aurait évité aucun refus.",
+			"Im Probelauf (dry run) hätte der Wächter (guard) %s beendet und keine der Ablehnungen verhindert.", ended), g)
+	}
+	return w.returned(w.say("In its dry run, the guard would have ended %s and prevented %s of the refused logins.",
 		"Dans sa simulation (dry run), le garde-fou (guard) aurait terminé %s et évité %s des refus.",
-		"Im Probelauf (dry run) hätte der Wächter (guard) %s beendet und %s der Ablehnungen verhindert.", ended, w.between(*g.PreventedLow, *g.PreventedHigh))
+		"Im Probelauf (dry run) hätte der Wächter (guard) %s beendet und %s der Ablehnungen verhindert.", ended, w.between(*g.PreventedLow, *g.PreventedHigh)), g)
+}
+
+// returned adds how many of the sessions in the dry run were used again.
+func (w *words) returned(said string, g *report.Guard) string {
 	if g.Returned == nil || none(g.Returned) {
 		return said
 	}
@@ -425,14 +438,10 @@ var idleSession = noun{"idle session", "idle sessions", "session inactive", "ses
 
 // between returns two readings of a number.
 func (w *words) between(low, high float64) string {
-	switch low, high = math.Round(low), math.Round(high); {
-	case high <= 0:
-		return w.in("none", "aucun", "keine")
-	case low == high:
+	if low, high = math.Round(low), math.Round(high); low == high {
 		return w.whole(low)
-	default:
-		return w.say("%s to %s", "%s à %s", "%s bis %s", w.whole(low), w.whole(high))
 	}
+	return w.say("%s to %s", "%s à %s", "%s bis %s", w.whole(low), w.whole(high))
 }
 
 // unusedLicenses says how many seats need not be renewed, or "".
