@@ -35,8 +35,11 @@ func fullSite(name string) report.Site {
 		Job: "qlik", Site: name, Title: name, Rules: true, Known: 0.9985, Incomplete: 0.004,
 		Refused: compared(41, 29.25), NoLicense: compared(3, 0.5), People: compared(23, 17.4),
 		Causes: []report.Cause{
-			{Cause: "forgotten_windows", Refused: compared(24, 15)}, {Cause: "embedded_page", Refused: compared(9, 10.2)},
-			{Cause: "several_virtual_proxies", Refused: compared(6, 3)}, {Cause: "no_license", Refused: compared(3, 0.5)}, {Cause: "unknown", Refused: compared(2, 1.1)},
+			{Cause: "forgotten_windows", Refused: compared(24, 15)},
+			{Cause: "embedded_page", Refused: compared(9, 10.2)},
+			{Cause: "several_virtual_proxies", Refused: compared(6, 3)},
+			{Cause: "no_license", Refused: compared(3, 0.5)},
+			{Cause: "unknown", Refused: compared(2, 1.1)},
 		},
 		VirtualProxies: []report.VirtualProxy{
 			{VirtualProxy: "/sales", SlotHours: compared(62.4, 41), IdleHours: compared(130.5, 98), Timeout: new(30.0), Share: new(0.62)},

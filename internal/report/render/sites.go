@@ -31,7 +31,7 @@ func total(sites []report.Site) report.Site {
 	var all report.Site
 	add := func(sum *report.Compared, of func(*report.Site) *report.Compared) {
 		var before float64
-		comparable, beforeWeeks := true, -1
+		allCompared, beforeWeeks := true, -1
 		for i := range sites {
 			c := of(&sites[i])
 			sum.AtLeast = sum.AtLeast || c.AtLeast || c.Value == nil
@@ -40,7 +40,7 @@ func total(sites []report.Site) report.Site {
 			}
 			switch {
 			case c.Before == nil:
-				comparable = comparable && c.Value == nil
+				allCompared = allCompared && c.Value == nil
 				continue
 			case beforeWeeks < 0:
 				beforeWeeks = c.BeforeWeeks
@@ -49,7 +49,7 @@ func total(sites []report.Site) report.Site {
 			}
 			before += *c.Before
 		}
-		if comparable && beforeWeeks >= 0 {
+		if allCompared && beforeWeeks >= 0 {
 			sum.Before, sum.BeforeWeeks = &before, beforeWeeks
 		}
 	}

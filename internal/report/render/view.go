@@ -448,7 +448,8 @@ func (d *viewer) peaks(s *report.Site) section {
 	t := table{
 		Caption: d.in("Most at once", "Maximum simultané", "Höchstwerte gleichzeitig"),
 		Columns: []column{
-			{d.in("peak", "pic", "Spitzenwert"), false}, {d.in("reported time", "période du rapport", "Berichtszeitraum"), true},
+			{d.in("peak", "pic", "Spitzenwert"), false},
+			{d.in("reported time", "période du rapport", "Berichtszeitraum"), true},
 			{d.in("average of the weekly peaks before", "moyenne des pics hebdomadaires avant", "Durchschnitt der Wochenspitzenwerte davor"), true},
 			{d.in("day of the peak", "jour du pic", "Tag des Spitzenwerts"), false},
 		},
@@ -542,7 +543,8 @@ func (d *viewer) people(s *report.Site) section {
 	t := table{
 		Caption: d.in("People who were refused for the session limit", "Personnes refusées à cause de la limite de sessions", "Personen, die wegen des Sitzungslimits abgewiesen wurden"),
 		Columns: []column{
-			{d.in("user", "utilisateur", "Benutzer"), false}, {d.in("days with a refused login", "jours avec un refus", "Tage mit einer Ablehnung"), true},
+			{d.in("user", "utilisateur", "Benutzer"), false},
+			{d.in("days with a refused login", "jours avec un refus", "Tage mit einer Ablehnung"), true},
 			{d.in("last refused login", "dernier refus", "letzte Ablehnung"), false},
 		},
 	}

@@ -15,7 +15,6 @@ var (
 	login      = noun{"login", "logins", "connexion", "connexions", "Anmeldung", "Anmeldungen"}
 	moreLogins = noun{"more login", "more logins", "autre connexion", "autres connexions", "weitere Anmeldung", "weitere Anmeldungen"}
 	person     = noun{"person", "people", "personne", "personnes", "Person", "Personen"}
-	session    = noun{"session", "sessions", "session", "sessions", "Sitzung", "Sitzungen"}
 	week       = noun{"week", "weeks", "semaine", "semaines", "Woche", "Wochen"}
 	minute     = noun{"minute", "minutes", "minute", "minutes", "Minute", "Minuten"}
 	site       = noun{"site", "sites", "site", "sites", "Site", "Sites"}
