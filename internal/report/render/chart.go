@@ -91,7 +91,10 @@ func (d *viewer) weeksChart(s *report.Site) *chart {
 		if i < reported {
 			class = "before"
 		}
-		if back := len(s.Weeks) - 1 - i; back%every == 0 {
+		switch back := len(s.Weeks) - 1 - i; {
+		case back == 0 && len(s.Weeks) > labeledBars: // a narrow bar at the edge
+			c.text(100, chartBottom+16, "end", "scale", d.day(week.From))
+		case back%every == 0:
 			c.text(center, chartBottom+16, "middle", "scale", d.day(week.From))
 		}
 		if week.Refused == nil {

@@ -322,6 +322,22 @@ func TestSentences(t *testing.T) {
 			},
 			"Runs out first",
 		},
+		"license ends soon": {
+			func(_ *report.Report, s *report.Site) { s.LicenseEnds = at(2026, 12, 31) },
+			[3]string{
+				"The license of Qlik Sense ends on Thu 31 Dec 2026. Runs out first", "La licence de Qlik Sense se termine le jeu. 31 déc. 2026. Premier épuisement",
+				"Die Lizenz von Qlik Sense endet am Do., 31.12.2026. Zuerst aufgebraucht",
+			},
+			"",
+		},
+		"license ended": {
+			func(_ *report.Report, s *report.Site) { s.LicenseEnds = at(2026, 11, 1) },
+			[3]string{
+				"The license of Qlik Sense ended on Sun 1 Nov 2026. Runs out first", "La licence de Qlik Sense s'est terminée le dim. 1er nov. 2026. Premier épuisement",
+				"Die Lizenz von Qlik Sense ist am So., 01.11.2026 abgelaufen. Zuerst aufgebraucht",
+			},
+			"",
+		},
 		"band without end": {
 			func(_ *report.Report, s *report.Site) { s.Licenses[0].RunsOut.Latest = report.Time{} },
 			[3]string{

@@ -161,7 +161,7 @@ func (d *viewer) compareSites() section {
 		s := &sites[i]
 		cells := append([]string{name(s.Title)}, d.compareCells(&s.Refused, d.whole)...)
 		cells = append(cells, d.bound(&s.People, d.whole), d.bound(&s.PeakSessions, d.whole), d.percent(s.Known))
-		t.Rows = append(t.Rows, row{Cells: cells, Share: share(s.Refused.Value, most), Link: "#" + siteID(i)})
+		t.Rows = append(t.Rows, row{Cells: cells, Share: lengthOf(s.Refused.Value, most), Link: "#" + siteID(i)})
 	}
 	result := section{Title: d.in("Sites compared", "Comparaison des sites", "Sites im Vergleich"), Tables: []table{t}}
 	affected := 0

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/report"
@@ -235,7 +236,7 @@ func (d *viewer) weeks(s *report.Site) section {
 		t.Rows = append(t.Rows, row{Cells: append(cells, d.percent(week.Known)), Muted: i < len(s.Weeks)-d.report.Weeks})
 	}
 	result.Tables = []table{t}
-	if len(s.Weeks) > 0 && slices.ContainsFunc(s.Weeks, func(w report.Week) bool { return w.Refused != nil }) {
+	if unlicensed || slices.ContainsFunc(s.Weeks, func(w report.Week) bool { return positive(w.Refused) }) {
 		result.Chart = d.weeksChart(s)
 	}
 	return result
@@ -282,7 +283,7 @@ func (d *viewer) causes(s *report.Site) section {
 		c := &s.Causes[i]
 		about := d.cause(c.Cause)
 		t.Rows = append(t.Rows, row{
-			Cells: append([]string{about.name}, d.compareCells(&c.Refused, d.whole)...), Note: about.help, Share: share(c.Refused.Value, most),
+			Cells: append([]string{about.name}, d.compareCells(&c.Refused, d.whole)...), Note: about.help, Share: lengthOf(c.Refused.Value, most),
 		})
 		all += max(known(c.Refused.Value), 0)
 	}
@@ -304,8 +305,8 @@ func mostOf[T any](all []T, value func(*T) *float64) (most float64) {
 	return most
 }
 
-// share returns the length of a bar.
-func share(value *float64, most float64) float64 {
+// lengthOf returns the length of a bar.
+func lengthOf(value *float64, most float64) float64 {
 	if value == nil || most <= 0 {
 		return 0
 	}
@@ -353,8 +354,12 @@ func (d *viewer) virtualProxies(s *report.Site) section {
 	for i := range min(len(used), shownVirtualProxies) {
 		v := &used[i]
 		cells := append([]string{name(v.VirtualProxy)}, d.compareCells(&v.SlotHours, d.about)...)
-		cells = append(cells, d.cell(v.Share, d.percent), d.bound(&v.IdleHours, d.about), d.cell(v.Timeout, d.minutes))
-		t.Rows = append(t.Rows, row{Cells: cells, Share: share(v.SlotHours.Value, most)})
+		share := v.Share
+		if share == nil && v.SlotHours.Value != nil {
+			share = new(0.0) // of nothing
+		}
+		cells = append(cells, d.cell(share, d.percent), d.bound(&v.IdleHours, d.about), d.cell(v.Timeout, d.minutes))
+		t.Rows = append(t.Rows, row{Cells: cells, Share: lengthOf(v.SlotHours.Value, most)})
 	}
 	result.Tables, result.After = []table{t}, notEmpty(d.more(len(used), shownVirtualProxies))
 	return result
@@ -396,13 +401,7 @@ func (d *viewer) prevented(s *report.Site) section {
 func (d *viewer) licenses(s *report.Site) section {
 	result := section{Title: d.in("Licenses", "Licences", "Lizenzen")}
 	result.Text = notEmpty(d.licenseProblem(s))
-	if !s.LicenseEnds.IsZero() {
-		said := d.say("The license of Qlik Sense ends on %s.", "La licence de Qlik Sense se termine le %s.", "Die Lizenz von Qlik Sense endet am %s.", d.date(s.LicenseEnds.Time))
-		if s.LicenseEnds.Before(d.report.To) {
-			said = d.say("The license of Qlik Sense ended on %s.", "La licence de Qlik Sense s'est terminée le %s.", "Die Lizenz von Qlik Sense ist am %s abgelaufen.", d.date(s.LicenseEnds.Time))
-		}
-		result.Text = append(result.Text, said)
-	}
+	result.Text = append(result.Text, notEmpty(d.licenseEnd(s))...)
 	if len(s.Licenses) == 0 {
 		result.Text = append(result.Text, d.in("How many licenses are bought and used is unknown, because Prometheus has no data of them.",
 			"Le nombre de licences achetées et utilisées est inconnu, car Prometheus n'a pas de données à ce sujet.",
@@ -434,6 +433,30 @@ func (d *viewer) licenses(s *report.Site) section {
 	return result
 }
 
+// soon is how long before its end the license of Qlik is important.
+const soon = 90 * 24 * time.Hour
+
+// licenseEnd says when the license of Qlik ends, or "".
+func (d *viewer) licenseEnd(s *report.Site) string {
+	switch {
+	case s.LicenseEnds.IsZero():
+		return ""
+	case s.LicenseEnds.Before(d.report.To):
+		return d.say("The license of Qlik Sense ended on %s.", "La licence de Qlik Sense s'est terminée le %s.", "Die Lizenz von Qlik Sense ist am %s abgelaufen.", d.date(s.LicenseEnds.Time))
+	default:
+		return d.say("The license of Qlik Sense ends on %s.", "La licence de Qlik Sense se termine le %s.", "Die Lizenz von Qlik Sense endet am %s.", d.date(s.LicenseEnds.Time))
+	}
+}
+
+// licensePoint says what is most important about licenses.
+func (d *viewer) licensePoint(s *report.Site) string {
+	end := ""
+	if s.LicenseEnds.Before(d.report.To.Add(soon)) {
+		end = d.licenseEnd(s)
+	}
+	return strings.Join(notEmpty(d.licenseProblem(s), end, d.firstOut(s.Licenses), d.unusedLicenses(s.Licenses)), " ")
+}
+
 func (d *viewer) peaks(s *report.Site) section {
 	result := section{Title: d.in("Peaks", "Pics", "Spitzenwerte")}
 	if s.PeakSessions.Value == nil && s.PeakUsers.Value == nil && len(s.Nodes) == 0 {
@@ -457,7 +480,7 @@ func (d *viewer) peaks(s *report.Site) section {
 	}
 	most := max(known(s.PeakSessions.Value), mostOf(s.Nodes, func(n *report.Node) *float64 { return n.Peak.Value }))
 	add := func(what string, c *report.Compared, day, note string) {
-		t.Rows = append(t.Rows, row{Cells: []string{what, d.bound(c, d.whole), d.before(c), day}, Share: share(c.Value, most), Note: note})
+		t.Rows = append(t.Rows, row{Cells: []string{what, d.bound(c, d.whole), d.before(c), day}, Share: lengthOf(c.Value, most), Note: note})
 	}
 	add(d.in("Users of the site", "Utilisateurs du site", "Benutzer der Site"), &s.PeakUsers, "", "")
 	add(d.in("Sessions of the site", "Sessions du site", "Sitzungen der Site"), &s.PeakSessions, "", "")
@@ -532,7 +555,7 @@ func (d *viewer) people(s *report.Site) section {
 		case s.Refused.Value == nil:
 			unknown = d.in("Who was refused is unknown.", "On ne sait pas qui a été refusé.", "Wer abgewiesen wurde, ist unbekannt.")
 		case unknown == "":
-			unknown = d.in("No refused login of a person is known.", "Aucune connexion refusée d'une personne n'est connue.", "Es ist keine abgelehnte Anmeldung einer Person bekannt.")
+			unknown = d.in("Nobody is known to have been refused.", "Aucune personne refusée n'est connue.", "Es ist niemand bekannt, der abgewiesen wurde.")
 		}
 		result.Text = []string{unknown}
 		return result

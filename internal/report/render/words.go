@@ -526,17 +526,6 @@ func (w *words) firstOut(licenses []report.License) string {
 	}
 }
 
-// licensePoint says what is most important about licenses.
-func (w *words) licensePoint(s *report.Site) string {
-	var said []string
-	for _, sentence := range []string{w.licenseProblem(s), w.firstOut(s.Licenses), w.unusedLicenses(s.Licenses)} {
-		if sentence != "" {
-			said = append(said, sentence)
-		}
-	}
-	return strings.Join(said, " ")
-}
-
 // licenseProblem says that the license of Qlik is invalid, or "".
 func (w *words) licenseProblem(s *report.Site) string {
 	if s.LicenseValid != nil && !*s.LicenseValid {
