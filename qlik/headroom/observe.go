@@ -29,7 +29,7 @@ func (s *State) Preview(r Round) *Snapshot {
 	snapshot, _ := s.Observe(r)
 	snapshot.Ended = nil
 	snapshot.Tracking = s.tracking()
-	snapshot.refused = s.refused.of
+	snapshot.RefusedLogins = s.refused
 	for i := range snapshot.Users {
 		if user := &snapshot.Users[i]; user.LimitReached > 0 {
 			before := s.remembered[user.User]
@@ -47,7 +47,7 @@ func (o *observation) snapshot() *Snapshot {
 		Licenses: o.round.Licenses, LicensesStale: o.licensesStale,
 		UsageKnown: o.rows != nil, UsagePlausible: o.plausible,
 		Refusals:         o.round.Refusals,
-		refused:          o.after.refused.of,
+		RefusedLogins:    o.after.refused,
 		ActivityInterval: o.after.activity.interval,
 		ActivityLag:      longest(o.after.activity.lag),
 		SlotsAtLimit:     o.slotsAtLimit,

@@ -17,7 +17,7 @@ const (
 	sameLogin = 2 * time.Minute
 	// rememberRefused is longer than refusals stay in Round.Refusals, so that none counts again.
 	rememberRefused = 25 * time.Hour
-	// showRefused is how long LastRefused returns a refused login.
+	// showRefused is how long Last returns a refused login.
 	showRefused = 24 * time.Hour
 	// maxRefusedLogins is the maximum number of refused logins that are kept of a user.
 	maxRefusedLogins = 64
@@ -27,9 +27,9 @@ const (
 	maxRefusedNames = 4 << 20
 )
 
-// refusedLogins are the refused logins that were counted. They are immutable, like the State
-// that they belong to.
-type refusedLogins struct {
+// RefusedLogins are the refused logins that were counted in Totals.Refused, of the last day.
+// They are immutable, like the State that they belong to, so a snapshot shares them.
+type RefusedLogins struct {
 	since time.Time                    // refusals until then do not count
 	of    map[qlik.User][]refusedLogin // oldest first
 }
@@ -63,7 +63,7 @@ func (o *observation) countRefused() {
 		o.after.refused.since = o.now
 		return
 	}
-	logins := loginChanges{refusedLogins: &o.after.refused}
+	logins := loginChanges{RefusedLogins: &o.after.refused}
 	for _, session := range o.refusedSessions() {
 		if logins.addSession(o.people[session.user], session.firstSeen.Add(-o.now.Sub(o.before.heard)), *session.firstSeen) {
 			o.countLogin(o.people[session.user], qlik.Refusal{Reason: qlik.RefusedSessionLimit})
@@ -127,14 +127,14 @@ type LastRefused struct {
 	At     time.Time
 }
 
-// LastRefused returns the last refused login of each user for each reason within a day. The
-// logins are those of Totals.Refused. They are in no order.
-func (s *Snapshot) LastRefused() iter.Seq[LastRefused] {
+// Last returns the last refused login of each user for each reason within a day before a
+// time, in no order.
+func (r *RefusedLogins) Last(now time.Time) iter.Seq[LastRefused] {
 	return func(yield func(LastRefused) bool) {
-		for user, logins := range s.refused {
+		for user, logins := range r.of {
 			for _, reason := range qlik.RefusalReasons() {
 				last := latest(logins, reason)
-				if !last.IsZero() && s.Heard.Sub(last) < showRefused && !yield(LastRefused{user, reason, last}) {
+				if !last.IsZero() && now.Sub(last) < showRefused && !yield(LastRefused{user, reason, last}) {
 					return
 				}
 			}
@@ -203,14 +203,14 @@ func (o *observation) withRefusedSession() map[qlik.User]bool {
 
 // loginChanges changes refused logins. It copies them before the first change.
 type loginChanges struct {
-	*refusedLogins
+	*RefusedLogins
 
 	copied bool
 }
 
 // covers reports whether a refusal in the audit log is of one of the user's logins that were
 // counted, or too old to count.
-func (r *refusedLogins) covers(logins []refusedLogin, refusal qlik.Refusal) bool {
+func (r *RefusedLogins) covers(logins []refusedLogin, refusal qlik.Refusal) bool {
 	if !refusal.At.After(r.since) || len(logins) >= maxRefusedLogins && refusal.At.Before(logins[0].from) {
 		return true
 	}

@@ -221,7 +221,7 @@ func TestRefusedLogins(t *testing.T) {
 			if got := fmt.Sprint(refused[string(limit)], refused[string(none)]); got != test.want || len(refused) != 2 {
 				t.Errorf("got %s, want %s: %v", got, test.want, refused)
 			}
-			last := slices.Collect(s.snapshot.LastRefused())
+			last := slices.Collect(s.snapshot.RefusedLogins.Last(s.now))
 			for _, reason := range qlik.RefusalReasons() {
 				if shown := slices.ContainsFunc(last, func(l LastRefused) bool { return l.Reason == reason }); shown != (refused[string(reason)] > 0) {
 					t.Errorf("%s: %v for %d refused logins", reason, last, refused[string(reason)])
@@ -231,7 +231,7 @@ func TestRefusedLogins(t *testing.T) {
 			s.login("n1/", "ben1", "ben2", "ben3", "ben4", "ben5", "ben6", "ben7")
 			preview := s.state.Preview(s.round())
 			compare(t, "counters in a preview", preview.Tracking, before)
-			compare(t, "last refused logins in a preview", len(slices.Collect(preview.LastRefused())), lastBefore)
+			compare(t, "last refused logins in a preview", len(slices.Collect(preview.RefusedLogins.Last(s.now))), lastBefore)
 		})
 	}
 }
@@ -323,7 +323,7 @@ func TestLastRefused(t *testing.T) {
 	s.atLimit(true)
 	last := func() map[string]string {
 		all := make(map[string]string)
-		for l := range s.snapshot.LastRefused() {
+		for l := range s.snapshot.RefusedLogins.Last(s.now) {
 			all[l.User.ID+" "+string(l.Reason)] = l.At.Sub(morning).String()
 		}
 		return all

@@ -34,7 +34,8 @@ type Snapshot struct {
 	// it looks idle.
 	ActivityLag time.Duration
 
-	Refusals qlik.Refusals // refused logins of the last day, from the audit logs
+	Refusals      qlik.Refusals // refused logins of the last day in the audit logs, with each attempt
+	RefusedLogins RefusedLogins // refused logins since the first round, each once
 
 	// SlotsAtLimit are the slots of users without effective headroom by virtual proxy, 0 for
 	// one without any. Slots on an unknown virtual proxy are left out.
@@ -46,7 +47,6 @@ type Snapshot struct {
 
 	LeftoverRows *int // usage rows that are left over, on the whole site; nil if unknown
 
-	refused  map[qlik.User][]refusedLogin // see LastRefused
 	observed *observation
 	limits   *limits   // nil: the limit applies to all users
 	usage    *Usage    // usage rows; nil if UsageKnown is false
@@ -268,7 +268,7 @@ type Totals struct {
 	Started  map[string]uint64 // started sessions by virtual proxy
 	Ended    map[string]uint64 // ended sessions by virtual proxy
 	Restarts map[string]uint64 // restarts of proxies by node
-	Refused  map[string]uint64 // refused logins by reason, each once; see refusedLogins
+	Refused  map[string]uint64 // refused logins by reason, each once; see RefusedLogins
 	// RefusedCauses are the same refused logins by the cause of the user.
 	RefusedCauses map[Cause]uint64
 }

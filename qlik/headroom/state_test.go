@@ -166,7 +166,7 @@ func TestPreview(t *testing.T) {
 		for what, preview := range map[string]*Snapshot{"of a part": state.Preview(early), "of the whole": state.Preview(round)} {
 			compare(t, fmt.Sprintf("round %d: counters in a preview %s", i, what), preview.Tracking, state.tracking())
 			compare(t, fmt.Sprintf("round %d: lives in a preview %s", i, what), len(preview.Ended), 0)
-			compare(t, fmt.Sprintf("round %d: refused logins in a preview %s", i, what), preview.refused, state.refused.of)
+			compare(t, fmt.Sprintf("round %d: refused logins in a preview %s", i, what), preview.RefusedLogins, state.refused)
 			for _, user := range preview.Users {
 				if user.LimitReached != reached[user.User] {
 					t.Errorf("round %d: in a preview %s, %s reached the limit %d times, want %d", i, what, user.User, user.LimitReached, reached[user.User])
@@ -183,7 +183,7 @@ func TestPreview(t *testing.T) {
 		compare(t, fmt.Sprintf("round %d after previews", i), got, want)
 		// Except for the counters and the last events, a preview of the whole round equals
 		// the snapshot.
-		whole.Tracking, whole.Ended, whole.refused = got.Tracking, got.Ended, got.refused
+		whole.Tracking, whole.Ended, whole.RefusedLogins = got.Tracking, got.Ended, got.RefusedLogins
 		for j := range whole.Users {
 			if whole.Users[j].LimitReached != got.Users[j].LimitReached {
 				later++
