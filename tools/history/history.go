@@ -111,8 +111,9 @@ type step struct {
 	reachedMinutes uint16
 	denied         [2]uint16 // lines of the audit logs, by reason
 	refused        [2]uint16 // refused logins, each once, by reason
-	seats          [2]seats  // by license; with tokens only the first, whose seats bought are tokens
-	loginAccess    uint16    // tokens allocated to login access
+	refusedCauses  [maxCauses]uint16
+	seats          [2]seats // by license; with tokens only the first, whose seats bought are tokens
+	loginAccess    uint16   // tokens allocated to login access
 	capacity       minutes
 }
 
@@ -130,11 +131,11 @@ var seatLicenses = [2]qliktest.License{qliktest.Professional, qliktest.Analyzer}
 // WriteHistory writes a plausible past of the demo's company, as OpenMetrics text
 // for promtool tsdb create-blocks-from. The output depends only on the options.
 //
-// For all days, it contains the series that the recording rules produce for the
-// site, and the few series that the exporter has for the site. For the last 31
-// days, it also contains the links, refusals and licenses, and for the last two days the
-// users. It leaves out the exporter's own metrics (requests, durations), forecasts, and
-// what only alerts remember.
+// For all days, it contains the series that the recording rules produce for the site
+// and for people who were refused, and the few series that the exporter has for the
+// site. For the last 31 days, it also contains the links, refusals and licenses, and for
+// the last two days the users. It leaves out the exporter's own metrics (requests,
+// durations), forecasts, and what only alerts remember.
 func WriteHistory(w io.Writer, options HistoryOptions) error {
 	if options.Days < 1 || options.Days > maxDays {
 		return fmt.Errorf("days of history: must be from 1 to %d, not %d", maxDays, options.Days)
