@@ -128,10 +128,15 @@ func (w *words) spaces(s string) string {
 // longestName is the maximum number of characters that are shown of a name.
 const longestName = 80
 
+// longestWarning is the same of a warning or the address of Prometheus.
+const longestWarning = 300
+
 // name returns a name of Prometheus, such as that of a virtual proxy.
-func name(s string) string {
-	if short := []rune(s); len(short) > longestName {
-		s = string(short[:longestName]) + "…"
+func name(s string) string { return shortened(s, longestName) }
+
+func shortened(s string, longest int) string {
+	if characters := []rune(s); len(characters) > longest {
+		s = string(characters[:longest]) + "…"
 	}
 	return text.Visible(s)
 }

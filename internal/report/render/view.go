@@ -108,7 +108,7 @@ func newView(r *report.Report, o *Options) (*view, error) {
 			"Prometheus signale que ses réponses sont incomplètes : tous les chiffres sont peut-être trop bas.",
 			"Prometheus meldet, dass seine Antworten unvollständig sind. Alle Zahlen können zu niedrig sein:"))
 		for _, warning := range r.Warnings {
-			v.Warnings = append(v.Warnings, text.Visible(warning))
+			v.Warnings = append(v.Warnings, shortened(warning, longestWarning))
 		}
 	}
 	if len(r.Sites) == 1 {
@@ -200,13 +200,12 @@ func (d *viewer) compareCells(c *report.Compared, format func(float64) string) [
 }
 
 func (d *viewer) weeks(s *report.Site) section {
+	if !slices.ContainsFunc(s.Weeks, func(w report.Week) bool { return w.Known > 0 || w.Refused != nil }) {
+		return section{}
+	}
 	result := section{Title: d.in("Refused logins by week", "Connexions refusées par semaine", "Abgelehnte Anmeldungen pro Woche")}
 	result.Text = notEmpty(d.peopleUnknown(s))
 	unlicensed := slices.ContainsFunc(s.Weeks, func(w report.Week) bool { return positive(w.NoLicense) })
-	most := 0.0
-	for i := range s.Weeks {
-		most = max(most, known(s.Weeks[i].Refused))
-	}
 	t := table{
 		Caption: d.in("Weeks, latest first", "Semaines, la plus récente en premier", "Wochen, die neueste zuerst"),
 		Columns: []column{
@@ -528,7 +527,10 @@ func (d *viewer) people(s *report.Site) section {
 	result := section{Title: d.in("People", "Personnes", "Personen")}
 	if len(s.Persons) == 0 {
 		unknown := d.peopleUnknown(s)
-		if unknown == "" {
+		switch {
+		case s.Refused.Value == nil:
+			unknown = d.in("Who was refused is unknown.", "On ne sait pas qui a été refusé.", "Wer abgewiesen wurde, ist unbekannt.")
+		case unknown == "":
 			unknown = d.in("No refused login of a person is known.", "Aucune connexion refusée d'une personne n'est connue.", "Es ist keine abgelehnte Anmeldung einer Person bekannt.")
 		}
 		result.Text = []string{unknown}
@@ -559,13 +561,13 @@ func (d *viewer) method() section {
 		d.say("All numbers come from Prometheus at %[1]s, asked on %[2]s. A week has 7 days of 24 hours, so it may begin an hour earlier or later when clocks change. Times are in the time zone %[3]s.",
 			"Tous les chiffres viennent de Prometheus à l'adresse %[1]s, interrogé le %[2]s. Une semaine compte 7 jours de 24 heures : au changement d'heure, elle peut commencer une heure plus tôt ou plus tard. Le fuseau horaire est %[3]s.",
 			"Alle Zahlen stammen von Prometheus unter %[1]s, gefragt am %[2]s. Eine Woche hat 7 Tage zu 24 Stunden. Bei der Zeitumstellung kann sie eine Stunde früher oder später beginnen. Zeiten sind in der Zeitzone %[3]s.",
-			name(d.report.Prometheus), d.moment(d.report.Created), zone),
+			shortened(d.report.Prometheus, longestWarning), d.moment(d.report.Created), zone),
 		d.say("Averages before are of those of the %d weeks before that have data for at least nine tenths of their time. Values with “at least” are lower bounds, because data are missing.",
 			"Les moyennes antérieures portent sur celles des %d semaines précédentes qui ont des données pour au moins neuf dixièmes de leur durée. Les valeurs avec « au moins » sont des minimums, car des données manquent.",
 			"Frühere Durchschnitte sind die der %d Wochen davor, soweit diese für mindestens neun Zehntel ihrer Zeit Daten haben. Werte mit „mindestens“ sind Untergrenzen, weil Daten fehlen.", report.WeeksBefore),
 		d.in("What shorter timeouts would have prevented is an estimate from how long sessions had been idle when people reached the limit. What the guard would have prevented depends on how Qlik counts sessions that have just ended, so there are two readings. Run-out dates continue the trend: in about eight of ten cases, the truth lies within the given range.",
 			"L'effet de délais plus courts est une estimation d'après la durée d'inactivité des sessions au moment où les personnes ont atteint la limite. L'effet du garde-fou dépend de la façon dont Qlik compte les sessions qui viennent de se terminer : il y a donc deux lectures. Les dates d'épuisement prolongent la tendance : dans environ huit cas sur dix, la réalité se trouve dans l'intervalle indiqué.",
-			"Was kürzere Timeouts verhindert hätten, ist eine Schätzung. Sie beruht darauf, wie lange Sitzungen unbenutzt waren, als Personen das Limit erreichten. Was der Wächter verhindert hätte, hängt davon ab, wie Qlik eben erst beendete Sitzungen zählt. Deshalb gibt es zwei Lesarten. Daten des Aufbrauchens setzen den Trend fort: In etwa acht von zehn Fällen liegt die Wahrheit in der angegebenen Spanne."),
+			"Was kürzere Timeouts verhindert hätten, ist eine Schätzung. Sie beruht darauf, wie lange Sitzungen unbenutzt waren, als Personen das Limit erreichten. Was der Wächter verhindert hätte, hängt davon ab, wie Qlik eben erst beendete Sitzungen zählt. Deshalb gibt es zwei Lesarten. Wann Lizenzen aufgebraucht sind, ergibt sich aus dem Trend: In etwa acht von zehn Fällen liegt die Wahrheit in der angegebenen Spanne."),
 		d.in("Peaks are the most sessions or users that were seen at once. A peak between two scrapes is not seen.",
 			"Les pics sont le plus grand nombre de sessions ou d'utilisateurs vus en même temps. Un pic entre deux collectes n'est pas vu.",
 			"Spitzenwerte sind die meisten Sitzungen oder Benutzer, die gleichzeitig gesehen wurden. Ein Spitzenwert zwischen zwei Abfragen wird nicht gesehen."),
