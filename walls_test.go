@@ -38,6 +38,7 @@ var walls = map[string][]string{
 	"internal/server":        {"github.com/alecthomas", module + "collector", module + "internal", module + "qlik"},
 	"internal/exporter":      {"github.com/alecthomas", "github.com/go-kit", module + "collector", module + "internal/config", module + "internal/page", module + "internal/server", module + "internal/site"},
 	"internal/alertmanager":  {"github.com/alecthomas", "github.com/go-kit", module + "collector", module + "alerts", module + "internal/config", module + "internal/cli"},
+	"internal/report":        {"github.com/alecthomas", "github.com/go-kit", module + "collector", module + "alerts", module + "internal/config", module + "internal/cli", module + "internal/site", module + "internal/sites", module + "internal/page"},
 	"internal/sites":         {"github.com/alecthomas", "net/http"},
 	"internal/demo":          {"github.com/alecthomas", "github.com/prometheus"},
 	"internal/config":        {"github.com/prometheus/client_golang", "github.com/go-kit", module + "internal/server", module + "internal/sites", module + "internal/cli", module + "internal/page"},

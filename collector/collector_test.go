@@ -133,7 +133,7 @@ func company() *site {
 	}
 	s.snapshot.Tracking = headroom.Tracking{Since: day("2026-01-01"), Totals: headroom.Totals{
 		Started: map[string]uint64{"/": 20, "/sales": 3}, Ended: map[string]uint64{"/": 10, "/sales": 0}, Restarts: map[string]uint64{"qlik1": 1, "qlik2": 0},
-		Refused: map[string]uint64{"session_limit": 4, "no_license": 0},
+		Refused: map[string]uint64{"session_limit": 4, "no_license": 0}, RefusedCauses: map[headroom.Cause]uint64{headroom.CauseCooling: 3, headroom.CauseUnknown: 1},
 	}, ReachedIdle: headroom.ReachedIdle{Count: 3, Last: []time.Duration{20 * time.Minute, 15*time.Minute + time.Second, 0}}}
 	s.snapshot.Services = []qlik.ServiceState{
 		{Node: "qlik1", Service: "Proxy", State: "Running"},
@@ -175,7 +175,23 @@ func company() *site {
 		headroom.UserStatus{User: qlik.NewUser("LAB", "zora"), Limited: true, Headroom: 5, EffectiveHeadroom: 5, License: qlik.LicenseAnalyzer, LimitReached: 1, LastLimitReached: day("2026-02-28")},
 		headroom.UserStatus{User: qlik.NewUser("LAB", "zyx"), Limited: true, Headroom: 5, EffectiveHeadroom: 4, License: qlik.LicenseUnknown, LicensedSessions: 1},
 	)
+	s.snapshot.RefusedLogins = refusedLogins(qlik.Refusals{
+		qlik.NewUser("LAB", "carla"): {
+			{At: day("2026-03-01").Add(-time.Hour), Reason: qlik.RefusedSessionLimit},
+			{At: day("2026-02-28").Add(time.Hour), Reason: qlik.RefusedNoLicense},
+		},
+		qlik.NewUser("LAB", "dora"):     {{At: day("2026-02-28").Add(time.Hour), Reason: qlik.RefusedNoLicense}},
+		qlik.NewUser("LAB", "long ago"): {{At: day("2026-02-28"), Reason: qlik.RefusedNoLicense}},
+	})
 	return s
+}
+
+// refusedLogins returns the refused logins that a site counts, given those in audit logs.
+func refusedLogins(refusals qlik.Refusals) headroom.RefusedLogins {
+	first := day("2026-02-27")
+	_, state := headroom.New(headroom.Config{Limit: limit}).Observe(headroom.Round{Asked: first, Heard: first})
+	snapshot, _ := state.Observe(headroom.Round{Asked: first.Add(time.Minute), Heard: first.Add(time.Minute), Refusals: refusals})
+	return snapshot.RefusedLogins
 }
 
 func config(change func(*collector.UsersConfig)) collector.Config {
@@ -397,6 +413,35 @@ func TestWhoGetsSeries(t *testing.T) {
 		}
 		if got := series(t, registry, "qlik_users"); !maps.Equal(got, byHeadroom) {
 			t.Errorf("%s: bounded counts must include everybody, got %v", test.name, got)
+		}
+	}
+}
+
+// TestWhoseRefusedLoginsHaveSeries checks that users who were refused have series without
+// sessions, unless they are excluded.
+func TestWhoseRefusedLoginsHaveSeries(t *testing.T) {
+	carla, dora := []string{"no_license LAB carla", "session_limit LAB carla"}, "no_license LAB dora"
+	for _, test := range []struct {
+		name   string
+		change func(*collector.UsersConfig)
+		want   []string
+	}{
+		{"everybody", nil, append([]string{dora}, carla...)},
+		{"users have few sessions", func(c *collector.UsersConfig) { c.MinSessions, c.MaxUsers = 8, 1 }, append([]string{dora}, carla...)},
+		{"without dora", func(c *collector.UsersConfig) { c.ExcludeUsers = []string{"lab/dora"} }, carla},
+		{"without users", func(c *collector.UsersConfig) { c.Labels.Mode = collector.UserLabelsNone }, nil},
+	} {
+		registry := scrape(t, company(), config(test.change))
+		got := slices.Sorted(maps.Keys(series(t, registry, "qlik_user_last_login_refused_timestamp_seconds")))
+		if slices.Sort(test.want); !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+		causes := 0.0
+		for _, n := range series(t, registry, "qlik_refusal_causes_total") {
+			causes += n
+		}
+		if causes != 4 {
+			t.Errorf("%s: bounded counts must include everybody, got %g", test.name, causes)
 		}
 	}
 }

@@ -74,6 +74,12 @@ var (
 	loginsRefusedDesc = counterDesc("qlik_logins_refused_total",
 		"Refused logins by reason, each once: a session beyond the limit without a slot, a refusal in an audit security log, or both. Further refusals of a user within two minutes are the same login.",
 		"reason")
+	refusalCausesDesc = counterDesc("qlik_refusal_causes_total",
+		"Refused logins by cause, each once, as in qlik_logins_refused_total. The cause is the qlik_user_limit_cause of the user at the time. If there was none, it is no_license or unknown, depending on the reason.",
+		"cause")
+	userLastLoginRefusedDesc = gaugeDesc("qlik_user_last_login_refused_timestamp_seconds",
+		"Unix time of the user's last refused login in qlik_logins_refused_total, seen as a session without a slot, in an audit security log, or both. qlik_user_last_access_denied_timestamp_seconds is from audit logs only. Kept for 24 hours.",
+		"user_directory", "user_id", "reason")
 
 	virtualProxyUpDesc = gaugeDesc("qlik_virtual_proxy_up",
 		"1 if the node responded for the virtual proxy in this scrape. If 0, its sessions there are unknown.",
@@ -96,13 +102,14 @@ var (
 )
 
 type sessionsCollector struct {
+	users       *userSelection
 	minSessions int
 	lifetimes   *SessionDuration // nil for none
 	reached     *limitReached
 }
 
-func newSessionsCollector(config Config, _ *userSelection) Collector {
-	return &sessionsCollector{minSessions: config.Users.MinSessions, lifetimes: config.Lifetimes, reached: newLimitReached()}
+func newSessionsCollector(config Config, users *userSelection) Collector {
+	return &sessionsCollector{users: users, minSessions: config.Users.MinSessions, lifetimes: config.Lifetimes, reached: newLimitReached()}
 }
 
 var errNoAnswer = errors.New("no virtual proxy responded; the sessions are unknown")
@@ -116,6 +123,7 @@ func (c *sessionsCollector) Update(v *view, w *writer) error {
 		writeVirtualProxy(&snapshot.Links[i], w)
 	}
 	c.writeTracking(&snapshot.Tracking, w)
+	c.writeLastRefused(snapshot, w)
 	for i := range v.users {
 		writeLimitReached(&v.users[i], w)
 	}
@@ -196,9 +204,24 @@ func (c *sessionsCollector) writeTracking(tracking *headroom.Tracking, w *writer
 	for _, reason := range qlik.RefusalReasons() {
 		w.write(loginsRefusedDesc, float64(tracking.Refused[string(reason)]), string(reason))
 	}
+	for _, cause := range headroom.Causes() {
+		w.write(refusalCausesDesc, float64(tracking.RefusedCauses[cause]), string(cause))
+	}
 	w.writeHistogram(limitReachedIdleDesc, c.reached.add(&tracking.ReachedIdle))
 	if c.lifetimes != nil {
 		w.writeHistogram(sessionDurationDesc, c.lifetimes)
+	}
+}
+
+// writeLastRefused writes when users were last refused, also of users without sessions.
+func (c *sessionsCollector) writeLastRefused(snapshot *headroom.Snapshot, w *writer) {
+	if !c.users.perUser {
+		return
+	}
+	for last := range snapshot.RefusedLogins.Last(snapshot.Time) {
+		if !c.users.excludes(last.User) {
+			w.write(userLastLoginRefusedDesc, seconds(last.At), last.User.Directory, c.users.namer.id(last.User), string(last.Reason))
+		}
 	}
 }
 

@@ -33,6 +33,7 @@ type observation struct {
 	status []int32 // indexes in users by number; -1 if users does not contain the user
 	live   []int   // numbers of usage rows with a known session, by index in users
 
+	refused      []countedLogin // refused logins that this round counts
 	doubts       doubts
 	endedSteps   []sessionStep                 // of sessions that ended since the round before
 	starts       map[qlik.User][]start         // seen closely in this round

@@ -17,6 +17,7 @@ func (s *State) Observe(r Round) (*Snapshot, *State) {
 	o.rememberUsers()
 	o.countRefused()
 	o.judgeCauses()
+	o.countRefusedCauses()
 	o.before = nil // so that a snapshot does not keep all states before it
 	return o.snapshot(), o.after
 }
@@ -28,6 +29,7 @@ func (s *State) Preview(r Round) *Snapshot {
 	snapshot, _ := s.Observe(r)
 	snapshot.Ended = nil
 	snapshot.Tracking = s.tracking()
+	snapshot.RefusedLogins = s.refused
 	for i := range snapshot.Users {
 		if user := &snapshot.Users[i]; user.LimitReached > 0 {
 			before := s.remembered[user.User]
@@ -45,6 +47,7 @@ func (o *observation) snapshot() *Snapshot {
 		Licenses: o.round.Licenses, LicensesStale: o.licensesStale,
 		UsageKnown: o.rows != nil, UsagePlausible: o.plausible,
 		Refusals:         o.round.Refusals,
+		RefusedLogins:    o.after.refused,
 		ActivityInterval: o.after.activity.interval,
 		ActivityLag:      longest(o.after.activity.lag),
 		SlotsAtLimit:     o.slotsAtLimit,

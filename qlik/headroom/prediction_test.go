@@ -234,6 +234,7 @@ func (w *world) observe() {
 	a.heard = w.clock.Now()
 	round.Heard = a.heard
 	w.snapshot, w.state = w.state.Observe(round)
+	checkRefused(w.t, w.snapshot)
 
 	w.look(late, rows)
 	for _, p := range w.people {

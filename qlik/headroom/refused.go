@@ -2,6 +2,7 @@ package headroom
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -16,6 +17,8 @@ const (
 	sameLogin = 2 * time.Minute
 	// rememberRefused is longer than refusals stay in Round.Refusals, so that none counts again.
 	rememberRefused = 25 * time.Hour
+	// showRefused is how long Last returns a refused login.
+	showRefused = 24 * time.Hour
 	// maxRefusedLogins is the maximum number of refused logins that are kept of a user.
 	maxRefusedLogins = 64
 	// maxRefusedUsers is the maximum number of users with refused logins, and
@@ -24,9 +27,9 @@ const (
 	maxRefusedNames = 4 << 20
 )
 
-// refusedLogins are the refused logins that were counted. They are immutable, like the State
-// that they belong to.
-type refusedLogins struct {
+// RefusedLogins are the refused logins that were counted in Totals.Refused, of the last day.
+// They are immutable, like the State that they belong to, so a snapshot shares them.
+type RefusedLogins struct {
 	since time.Time                    // refusals until then do not count
 	of    map[qlik.User][]refusedLogin // oldest first
 }
@@ -36,6 +39,12 @@ type refusedLogin struct {
 	from, to time.Time // when it was
 	reason   qlik.RefusalReason
 	session  bool // it was seen as a session without a slot
+}
+
+// countedLogin is a refused login that the round counts.
+type countedLogin struct {
+	user    qlik.User
+	refusal qlik.Refusal // with the reason only, if it was seen as a session
 }
 
 // near reports whether a time may be that of the login.
@@ -54,10 +63,10 @@ func (o *observation) countRefused() {
 		o.after.refused.since = o.now
 		return
 	}
-	logins := loginChanges{refusedLogins: &o.after.refused}
+	logins := loginChanges{RefusedLogins: &o.after.refused}
 	for _, session := range o.refusedSessions() {
 		if logins.addSession(o.people[session.user], session.firstSeen.Add(-o.now.Sub(o.before.heard)), *session.firstSeen) {
-			o.after.totals.Refused[string(qlik.RefusedSessionLimit)]++
+			o.countLogin(o.people[session.user], qlik.Refusal{Reason: qlik.RefusedSessionLimit})
 		}
 	}
 	var live map[qlik.User]bool
@@ -71,12 +80,66 @@ func (o *observation) countRefused() {
 				live = o.withRefusedSession()
 			}
 			if logins.addRefusal(user, refusal, live[user]) {
-				o.after.totals.Refused[string(refusal.Reason)]++
+				o.countLogin(user, refusal)
 			}
 			known = logins.of[user]
 		}
 	}
 	logins.limit(o.now)
+}
+
+// countLogin counts a refused login by its reason. countRefusedCauses counts it by its cause
+// when that is known.
+func (o *observation) countLogin(user qlik.User, refusal qlik.Refusal) {
+	o.after.totals.Refused[string(refusal.Reason)]++
+	o.refused = append(o.refused, countedLogin{user, refusal})
+}
+
+// countRefusedCauses counts the refused logins of the round by the cause of their users.
+func (o *observation) countRefusedCauses() {
+	for _, cause := range Causes() {
+		o.after.totals.RefusedCauses[cause] += 0 // create the counter before the first event
+	}
+	for i := range o.refused {
+		o.after.totals.RefusedCauses[o.causeOf(&o.refused[i])]++
+	}
+	o.refused = nil // a snapshot does not need them
+}
+
+// causeOf returns the cause of a refused login. If the user has none, for example because a
+// log was read late, the reason may tell.
+func (o *observation) causeOf(login *countedLogin) Cause {
+	if number, known := o.number[login.user]; known && o.status[number] >= 0 {
+		if cause := o.users[o.status[number]].Judgment.Cause; cause != "" {
+			return cause
+		}
+	}
+	if login.refusal.Reason == qlik.RefusedNoLicense && !Holds(login.refusal.License) {
+		return CauseNoLicense
+	}
+	return CauseUnknown
+}
+
+// LastRefused is the last refused login of a user for a reason.
+type LastRefused struct {
+	User   qlik.User
+	Reason qlik.RefusalReason
+	At     time.Time
+}
+
+// Last returns the last refused login of each user for each reason within a day before a
+// time, in no order.
+func (r *RefusedLogins) Last(now time.Time) iter.Seq[LastRefused] {
+	return func(yield func(LastRefused) bool) {
+		for user, logins := range r.of {
+			for _, reason := range qlik.RefusalReasons() {
+				last := latest(logins, reason)
+				if !last.IsZero() && now.Sub(last) < showRefused && !yield(LastRefused{user, reason, last}) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // refusedSessions returns the sessions that are first known to hold no slot because their
@@ -140,14 +203,14 @@ func (o *observation) withRefusedSession() map[qlik.User]bool {
 
 // loginChanges changes refused logins. It copies them before the first change.
 type loginChanges struct {
-	*refusedLogins
+	*RefusedLogins
 
 	copied bool
 }
 
 // covers reports whether a refusal in the audit log is of one of the user's logins that were
 // counted, or too old to count.
-func (r *refusedLogins) covers(logins []refusedLogin, refusal qlik.Refusal) bool {
+func (r *RefusedLogins) covers(logins []refusedLogin, refusal qlik.Refusal) bool {
 	if !refusal.At.After(r.since) || len(logins) >= maxRefusedLogins && refusal.At.Before(logins[0].from) {
 		return true
 	}
@@ -168,7 +231,7 @@ func (c *loginChanges) addSession(user qlik.User, from, to time.Time) bool {
 			return false
 		}
 	}
-	if n := len(logins); n > 0 && logins[n-1].session && logins[n-1].near(from, to) {
+	if n := len(logins); n > 0 && logins[n-1].session && logins[n-1].reason == qlik.RefusedSessionLimit && logins[n-1].near(from, to) {
 		logins[n-1].extend(from, to) // several logins at once need to be kept only once
 	} else {
 		logins = append(logins, refusedLogin{from, to, qlik.RefusedSessionLimit, true})
@@ -220,9 +283,9 @@ func (c *loginChanges) limit(now time.Time) {
 	if !c.copied {
 		return
 	}
-	names := 0
+	names, reasons := 0, qlik.RefusalReasons()
 	for user, logins := range c.of {
-		if now.Sub(latest(logins)) > rememberRefused {
+		if now.Sub(latest(logins, reasons...)) > rememberRefused {
 			delete(c.of, user)
 			continue
 		}
@@ -232,21 +295,21 @@ func (c *loginChanges) limit(now time.Time) {
 		return
 	}
 	users := slices.SortedFunc(maps.Keys(c.of), func(a, b qlik.User) int {
-		return cmp.Or(latest(c.of[a]).Compare(latest(c.of[b])), a.Compare(b))
+		return cmp.Or(latest(c.of[a], reasons...).Compare(latest(c.of[b], reasons...)), a.Compare(b))
 	})
 	for _, user := range users[:max(len(users)-maxRefusedUsers, len(users)/2)] {
-		if last := latest(c.of[user]); last.After(c.since) {
+		if last := latest(c.of[user], reasons...); last.After(c.since) {
 			c.since = last
 		}
 		delete(c.of, user)
 	}
 }
 
-// latest returns the time of the last of some logins.
-func latest(logins []refusedLogin) time.Time {
+// latest returns the time of the last login that was refused for one of some reasons.
+func latest(logins []refusedLogin, reasons ...qlik.RefusalReason) time.Time {
 	var last time.Time
 	for i := range logins {
-		if logins[i].to.After(last) {
+		if slices.Contains(reasons, logins[i].reason) && logins[i].to.After(last) {
 			last = logins[i].to
 		}
 	}

@@ -89,6 +89,7 @@ func TestRefusedLoginsOfASite(t *testing.T) {
 				round.Usage = NewUsage(rows, clock.Now(), clock.Now())
 				var snapshot *Snapshot
 				snapshot, state = state.Observe(round)
+				checkRefused(t, snapshot)
 				counted = int(snapshot.Tracking.Refused[string(qlik.RefusedSessionLimit)])
 			}
 			t.Logf("%d refused logins, %d counted", truth, counted)

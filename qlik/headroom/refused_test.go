@@ -34,22 +34,22 @@ func (s *scenario) atLimit(rows bool) {
 	s.scrape(15 * time.Second)
 }
 
+// tick scrapes again. The rows, if any, are read again and have not changed.
+func (s *scenario) tick() {
+	s.now = s.now.Add(15 * time.Second)
+	if s.usage != nil {
+		s.usage = NewUsage(s.usage.rows, s.now, s.now)
+	}
+	s.observe()
+}
+
 // TestRefusedLogins checks that each refused login counts once, whichever way it is seen.
 func TestRefusedLogins(t *testing.T) {
 	const (
 		limit = qlik.RefusedSessionLimit
 		none  = qlik.RefusedNoLicense
 	)
-	tick := func(s *scenario) { // rows are read again
-		if s.usage != nil {
-			s.now = s.now.Add(15 * time.Second)
-			rows := s.usage.rows
-			s.usage = NewUsage(rows, s.now, s.now)
-			s.observe()
-			return
-		}
-		s.scrape(15 * time.Second)
-	}
+	tick := (*scenario).tick
 	for _, test := range []struct {
 		name string
 		rows bool
@@ -173,6 +173,12 @@ func TestRefusedLogins(t *testing.T) {
 			s.deny("anna", none, time.Second)
 			tick(s)
 		}, "1 0"},
+		{"one denial with the other text, two sessions", false, func(s *scenario) {
+			s.deny("anna", none, time.Second)
+			tick(s)
+			s.login("n1/", "anna6", "anna7")
+			tick(s)
+		}, "1 1"},
 		{"tried again in the same window after a while", true, func(s *scenario) {
 			s.login("n1/", "anna6")
 			tick(s)
@@ -215,13 +221,134 @@ func TestRefusedLogins(t *testing.T) {
 			if got := fmt.Sprint(refused[string(limit)], refused[string(none)]); got != test.want || len(refused) != 2 {
 				t.Errorf("got %s, want %s: %v", got, test.want, refused)
 			}
-			before := s.state.tracking().Refused[string(limit)]
+			last := slices.Collect(s.snapshot.RefusedLogins.Last(s.now))
+			for _, reason := range qlik.RefusalReasons() {
+				if shown := slices.ContainsFunc(last, func(l LastRefused) bool { return l.Reason == reason }); shown != (refused[string(reason)] > 0) {
+					t.Errorf("%s: %v for %d refused logins", reason, last, refused[string(reason)])
+				}
+			}
+			before, lastBefore := s.state.tracking(), len(last)
 			s.login("n1/", "ben1", "ben2", "ben3", "ben4", "ben5", "ben6", "ben7")
-			if preview := s.state.Preview(s.round()); preview.Tracking.Refused[string(limit)] != before {
-				t.Error("a preview counts")
+			preview := s.state.Preview(s.round())
+			compare(t, "counters in a preview", preview.Tracking, before)
+			compare(t, "last refused logins in a preview", len(slices.Collect(preview.RefusedLogins.Last(s.now))), lastBefore)
+		})
+	}
+}
+
+// checkRefused checks that the snapshot counts each refused login by a reason and a cause.
+func checkRefused(t *testing.T, s *Snapshot) {
+	t.Helper()
+	reasons, causes := uint64(0), uint64(0)
+	for _, n := range s.Tracking.Refused {
+		reasons += n
+	}
+	for _, cause := range Causes() {
+		n, counted := s.Tracking.RefusedCauses[cause]
+		if !counted {
+			t.Errorf("%s: no counter of the cause %s", s.Time.Format(time.TimeOnly), cause)
+		}
+		causes += n
+	}
+	if reasons != causes || len(s.Tracking.RefusedCauses) != len(Causes()) {
+		t.Errorf("%s: %d refused logins, %d by cause: %v", s.Time.Format(time.TimeOnly), reasons, causes, s.Tracking.RefusedCauses)
+	}
+}
+
+// TestCausesOfRefusedLogins checks by which cause a refused login counts.
+func TestCausesOfRefusedLogins(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		do   func(s *scenario)
+		want map[Cause]uint64
+	}{
+		{"nobody is refused", func(*scenario) {}, nil},
+		{"sessions start without end", func(s *scenario) {
+			s.login("n1/", "anna6")
+			s.tick()
+			s.tick()
+		}, map[Cause]uint64{CauseRunaway: 1}},
+		{"one more session after a page", func(s *scenario) {
+			s.scrape(3 * time.Minute)
+			s.login("n1/", "anna6")
+			s.tick()
+			s.tick()
+		}, map[Cause]uint64{CauseEmbeddedPage: 1}},
+		{"two users", func(s *scenario) {
+			s.login("n1/", "anna6")
+			s.tick()
+			s.deny("eve", qlik.RefusedNoLicense, time.Second)
+			s.tick()
+		}, map[Cause]uint64{CauseRunaway: 1, CauseNoLicense: 1}},
+		{"of somebody who holds a license", func(s *scenario) {
+			s.deny("ben", qlik.RefusedNoLicense, time.Second)
+			s.refusals[lab("ben")][0].License = qlik.LicenseAnalyzer
+			s.tick()
+		}, map[Cause]uint64{CauseLicenseService: 1}},
+		{"a log that is read late", func(s *scenario) {
+			s.scrape(RecentRefusal)
+			s.deny("eve", qlik.RefusedNoLicense, RecentRefusal)
+			s.tick()
+		}, map[Cause]uint64{CauseNoLicense: 1}},
+		{"a log of somebody with a license that is read late", func(s *scenario) {
+			s.scrape(RecentRefusal)
+			s.deny("ben", qlik.RefusedNoLicense, RecentRefusal)
+			s.refusals[lab("ben")][0].License = qlik.LicenseAnalyzer
+			s.tick()
+		}, map[Cause]uint64{CauseUnknown: 1}},
+		{"at the limit, and the log is read late", func(s *scenario) {
+			s.scrape(RecentRefusal)
+			s.deny("ben", qlik.RefusedSessionLimit, RecentRefusal)
+			s.tick()
+		}, map[Cause]uint64{CauseUnknown: 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newScenario(t, "n1/")
+			s.atLimit(true)
+			test.do(s)
+			counted := maps.Clone(s.snapshot.Tracking.RefusedCauses)
+			maps.DeleteFunc(counted, func(_ Cause, n uint64) bool { return n == 0 })
+			if !maps.Equal(counted, test.want) {
+				t.Errorf("got %v, want %v", counted, test.want)
 			}
 		})
 	}
+}
+
+// TestLastRefused checks when a user was last refused for each reason, whichever way that was
+// seen, and that it is known for a day.
+func TestLastRefused(t *testing.T) {
+	const limit, none = qlik.RefusedSessionLimit, qlik.RefusedNoLicense
+	s := newScenario(t, "n1/")
+	s.atLimit(true)
+	last := func() map[string]string {
+		all := make(map[string]string)
+		for l := range s.snapshot.RefusedLogins.Last(s.now) {
+			all[l.User.ID+" "+string(l.Reason)] = l.At.Sub(morning).String()
+		}
+		return all
+	}
+	s.expect("nobody", last(), map[string]string{})
+
+	s.login("n1/", "anna6")
+	s.tick()
+	s.tick()
+	s.deny("ben", none, 5*time.Second)
+	s.tick()
+	s.expect("a session and a line", last(), map[string]string{"anna session_limit": "45s", "ben no_license": "55s"})
+
+	s.scrape(3 * time.Minute)
+	s.deny("anna", limit, 0) // in the same window
+	s.deny("ben", limit, 0)
+	s.deny("eve", none, time.Hour) // from before the exporter
+	s.tick()
+	s.expect("again", last(), map[string]string{"anna session_limit": "4m15s", "ben no_license": "55s", "ben session_limit": "4m15s"})
+
+	s.now = morning.Add(24 * time.Hour)
+	s.scrape(4*time.Minute + 14*time.Second)
+	s.expect("after a day", last(), map[string]string{"anna session_limit": "4m15s", "ben session_limit": "4m15s"})
+	s.scrape(time.Second)
+	s.expect("after more than a day", last(), map[string]string{})
 }
 
 // TestRefusedLoginsSeldomScraped checks that rare rounds do not count a login twice.

@@ -132,6 +132,7 @@ func (s *scenario) scrape(after time.Duration) {
 func (s *scenario) observe() {
 	s.snapshot, s.state = s.state.Observe(s.round())
 	s.lives = append(s.lives, s.snapshot.Ended...)
+	checkRefused(s.t, s.snapshot)
 }
 
 // user returns the status of LAB\id in the snapshot. If there is none, it returns a status

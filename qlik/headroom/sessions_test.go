@@ -33,11 +33,17 @@ func TestCountersExistBeforeTheFirstEvent(t *testing.T) {
 	s := newScenario(t, "n1/", "n2/sales")
 	s.link("n2/sales").Err = errDown
 	s.scrape(0)
+	causes := make(map[Cause]uint64)
+	for _, cause := range Causes() {
+		causes[cause] = 0
+	}
 	s.expect("counters", s.snapshot.Tracking.Totals, Totals{
 		Started:  map[string]uint64{"/": 0, "/sales": 0},
 		Ended:    map[string]uint64{"/": 0, "/sales": 0},
 		Restarts: map[string]uint64{"n1": 0, "n2": 0},
 		Refused:  map[string]uint64{"no_license": 0, "session_limit": 0},
+
+		RefusedCauses: causes,
 	})
 }
 

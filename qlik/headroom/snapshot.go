@@ -34,7 +34,8 @@ type Snapshot struct {
 	// it looks idle.
 	ActivityLag time.Duration
 
-	Refusals qlik.Refusals // refused logins of the last day
+	Refusals      qlik.Refusals // refused logins of the last day in the audit logs, with each attempt
+	RefusedLogins RefusedLogins // refused logins since the first round, each once
 
 	// SlotsAtLimit are the slots of users without effective headroom by virtual proxy, 0 for
 	// one without any. Slots on an unknown virtual proxy are left out.
@@ -267,15 +268,21 @@ type Totals struct {
 	Started  map[string]uint64 // started sessions by virtual proxy
 	Ended    map[string]uint64 // ended sessions by virtual proxy
 	Restarts map[string]uint64 // restarts of proxies by node
-	Refused  map[string]uint64 // refused logins by reason, each once; see refusedLogins
+	Refused  map[string]uint64 // refused logins by reason, each once; see RefusedLogins
+	// RefusedCauses are the same refused logins by the cause of the user.
+	RefusedCauses map[Cause]uint64
 }
 
 func (t *Totals) clone() Totals {
-	clone := func(m map[string]uint64) map[string]uint64 {
-		if m == nil {
-			return make(map[string]uint64)
-		}
-		return maps.Clone(m)
+	return Totals{
+		Started: cloneCounts(t.Started), Ended: cloneCounts(t.Ended), Restarts: cloneCounts(t.Restarts),
+		Refused: cloneCounts(t.Refused), RefusedCauses: cloneCounts(t.RefusedCauses),
 	}
-	return Totals{Started: clone(t.Started), Ended: clone(t.Ended), Restarts: clone(t.Restarts), Refused: clone(t.Refused)}
+}
+
+func cloneCounts[K comparable](counts map[K]uint64) map[K]uint64 {
+	if counts == nil {
+		return make(map[K]uint64)
+	}
+	return maps.Clone(counts)
 }

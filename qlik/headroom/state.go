@@ -65,7 +65,7 @@ type State struct {
 	usage    *Usage // usage rows of the round; nil if they were unknown
 
 	remembered map[qlik.User]trackedUser
-	refused    refusedLogins
+	refused    RefusedLogins
 	totals     Totals
 	reached    ReachedIdle
 	trust      trust

@@ -21,12 +21,13 @@ type churn struct {
 	*scenario
 
 	random *rand.Rand
-	login  int // number of the next session
+	denied *rand.Rand // of the refusals in audit logs
+	login  int        // number of the next session
 }
 
 func newChurn(t *testing.T, seed uint64) *churn {
 	t.Helper()
-	c := &churn{scenario: newScenario(t, "n1/", "n1/sales", "n2/", "n2/sales"), random: rand.New(rand.NewPCG(seed, seed))}
+	c := &churn{scenario: newScenario(t, "n1/", "n1/sales", "n2/", "n2/sales"), random: rand.New(rand.NewPCG(seed, seed)), denied: rand.New(rand.NewPCG(seed, 1))}
 	for _, link := range c.links {
 		link.InactivityTimeout = 10 * time.Minute
 	}
@@ -79,6 +80,10 @@ func (c *churn) next() Round {
 		}
 		c.usage = NewUsage(rows, c.now, c.now)
 	}
+	if c.denied.IntN(8) == 0 { // the log may be read late
+		reason := qlik.RefusalReasons()[c.denied.IntN(2)]
+		c.deny(fmt.Sprint("user", c.denied.IntN(6)), reason, time.Duration(c.denied.IntN(20))*time.Minute)
+	}
 	state := qlik.StateRunning
 	if c.links[2].Err != nil && c.links[3].Err != nil {
 		state = noCommunication
@@ -105,6 +110,7 @@ func TestSameRoundsGiveTheSameSnapshots(t *testing.T) {
 		for i, round := range c.rounds(400) {
 			var got, want *Snapshot
 			got, one = one.Observe(round)
+			checkRefused(t, got)
 			want, other = other.Observe(round)
 			compare(t, fmt.Sprintf("seed %d, round %d", seed, i), got, want)
 			if t.Failed() {
@@ -160,6 +166,7 @@ func TestPreview(t *testing.T) {
 		for what, preview := range map[string]*Snapshot{"of a part": state.Preview(early), "of the whole": state.Preview(round)} {
 			compare(t, fmt.Sprintf("round %d: counters in a preview %s", i, what), preview.Tracking, state.tracking())
 			compare(t, fmt.Sprintf("round %d: lives in a preview %s", i, what), len(preview.Ended), 0)
+			compare(t, fmt.Sprintf("round %d: refused logins in a preview %s", i, what), preview.RefusedLogins, state.refused)
 			for _, user := range preview.Users {
 				if user.LimitReached != reached[user.User] {
 					t.Errorf("round %d: in a preview %s, %s reached the limit %d times, want %d", i, what, user.User, user.LimitReached, reached[user.User])
@@ -174,8 +181,9 @@ func TestPreview(t *testing.T) {
 		got, state = state.Observe(round)
 		want, unseen = unseen.Observe(round)
 		compare(t, fmt.Sprintf("round %d after previews", i), got, want)
-		// Except for the counters, a preview of the whole round equals the snapshot.
-		whole.Tracking, whole.Ended = got.Tracking, got.Ended
+		// Except for the counters and the last events, a preview of the whole round equals
+		// the snapshot.
+		whole.Tracking, whole.Ended, whole.RefusedLogins = got.Tracking, got.Ended, got.RefusedLogins
 		for j := range whole.Users {
 			if whole.Users[j].LimitReached != got.Users[j].LimitReached {
 				later++

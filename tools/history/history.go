@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -54,6 +55,9 @@ const (
 	renewedAhead = 20                // days
 )
 
+// usualTimeout is the inactivity timeout of a virtual proxy for which nobody has set another.
+const usualTimeout = 30 * time.Minute
+
 // Number of virtual proxies, and maximum number of links, of the company.
 const (
 	proxies  = 8
@@ -69,17 +73,18 @@ var activeWindows = [...]int64{1, 7, 30, 90}
 // written.
 type history struct {
 	HistoryOptions
-	seed    uint64
-	source  *rand.PCG
-	random  *rand.Rand
-	nodes   []string
-	proxies []string // values of the label virtual_proxy
-	links   []link
-	served  [][]int // links by virtual proxy
-	portal  int     // virtual proxy of embedded apps
-	mobile  int     // virtual proxy of the mobile app, which is newer than the others
-	finance int
-	people  []*person
+	seed     uint64
+	source   *rand.PCG
+	random   *rand.Rand
+	nodes    []string
+	proxies  []string        // values of the label virtual_proxy
+	timeouts []time.Duration // inactivity timeouts by virtual proxy
+	links    []link
+	served   [][]int // links by virtual proxy
+	portal   int     // virtual proxy of embedded apps
+	mobile   int     // virtual proxy of the mobile app, which is newer than the others
+	finance  int
+	people   []*person
 
 	licenses    []qliktest.License // with seats, or with tokens
 	capacity    pool
@@ -111,8 +116,9 @@ type step struct {
 	reachedMinutes uint16
 	denied         [2]uint16 // lines of the audit logs, by reason
 	refused        [2]uint16 // refused logins, each once, by reason
-	seats          [2]seats  // by license; with tokens only the first, whose seats bought are tokens
-	loginAccess    uint16    // tokens allocated to login access
+	refusedCauses  [maxCauses]uint16
+	seats          [2]seats // by license; with tokens only the first, whose seats bought are tokens
+	loginAccess    uint16   // tokens allocated to login access
 	capacity       minutes
 }
 
@@ -130,11 +136,11 @@ var seatLicenses = [2]qliktest.License{qliktest.Professional, qliktest.Analyzer}
 // WriteHistory writes a plausible past of the demo's company, as OpenMetrics text
 // for promtool tsdb create-blocks-from. The output depends only on the options.
 //
-// For all days, it contains the series that the recording rules produce for the
-// site, and the few series that the exporter has for the site. For the last 31
-// days, it also contains the links, refusals and licenses, and for the last two days the
-// users. It leaves out the exporter's own metrics (requests, durations), forecasts, and
-// what only alerts remember.
+// For all days, it contains the series that the recording rules produce for the site
+// and for people who were refused, and the few series that the exporter has for the
+// site. For the last 31 days, it also contains the links, refusals and licenses, and for
+// the last two days the users. It leaves out the exporter's own metrics (requests,
+// durations), forecasts, and what only alerts remember.
 func WriteHistory(w io.Writer, options HistoryOptions) error {
 	if options.Days < 1 || options.Days > maxDays {
 		return fmt.Errorf("days of history: must be from 1 to %d, not %d", maxDays, options.Days)
@@ -168,6 +174,7 @@ func newHistory(options HistoryOptions) *history {
 	}
 	for proxy, v := range company.VirtualProxies {
 		h.proxies = append(h.proxies, "/"+v.Prefix)
+		h.timeouts = append(h.timeouts, cmp.Or(v.InactivityTimeout, usualTimeout))
 		var served []int
 		for node, name := range h.nodes {
 			if v.Nodes == nil || slices.Contains(v.Nodes, name) {

@@ -340,6 +340,77 @@ func TestHistoryAddsUp(t *testing.T) {
 	}
 }
 
+// TestHistoryKnowsWhoWasRefused checks that each refused login has a reason, a cause and a
+// person.
+func TestHistoryKnowsWhoWasRefused(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder // the rest takes long to read
+	for line := range strings.Lines(writeHistory(t, HistoryOptions{End: historyEnd, Days: 60, Users: 300, Seed: 3})) {
+		if strings.HasPrefix(line, "#") || strings.Contains(line, "refus") {
+			text.WriteString(line)
+		}
+	}
+	h := readHistory(t, text.String())
+	logins := h.sum("qlik_logins_refused_total")
+	sameSums(t, "refused logins by cause", logins, h.sum("qlik_refusal_causes_total"))
+	byReason, byCause := h.sum("reason:qlik_logins_refused:increase1d"), h.sum("cause:qlik_refusal_causes:increase1d")
+	if len(byReason) != 60*daySteps-1 || len(byCause) != len(byReason) {
+		t.Errorf("recorded %d times by reason, %d by cause", len(byReason), len(byCause))
+	}
+	for at, n := range byReason {
+		if math.Abs(byCause[at]-n) > 1e-9 {
+			t.Fatalf("%g refused logins of a day by cause, %g by reason", byCause[at], n)
+		}
+	}
+	for _, reason := range refusalReasons {
+		label := `reason="` + reason + `"`
+		logins := h.sum("qlik_logins_refused_total", label)
+		people := make(map[int64]float64) // with a refused login since the step before
+		for key, values := range h {
+			for at, last := range values {
+				if strings.HasPrefix(key, "user:qlik_user_last_login_refused:timestamp{") && strings.Contains(key, label) && at-int64(last) < stepSeconds {
+					people[at]++
+				}
+			}
+		}
+		counted, known := 0.0, 0.0
+		for at, n := range logins {
+			before, ok := logins[at-stepSeconds]
+			if !ok {
+				continue
+			}
+			counted, known = counted+n-before, known+people[at]
+			if people[at] > n-before || people[at] == 0 && n > before {
+				t.Fatalf("%s: %g people, %g refused logins", reason, people[at], n-before)
+			}
+		}
+		if known < 0.95*counted || counted < 100 && reason == "session_limit" {
+			t.Errorf("%s: %g refused logins, %g times of people", reason, counted, known)
+		}
+	}
+	shown := 0
+	for key, values := range h {
+		user, is := strings.CutPrefix(key, "user:qlik_user_last_login_refused:timestamp{")
+		if !is {
+			continue
+		}
+		gauge := h["qlik_user_last_login_refused_timestamp_seconds{"+strings.Replace(user, `job=`, `instance="localhost:9986",job=`, 1)]
+		for at, last := range values {
+			if at > historyEnd.Unix()-userDays*daySeconds {
+				if shown++; gauge[at] != last {
+					t.Fatalf("%s: recorded %g, shown %g", user, last, gauge[at])
+				}
+			}
+			if at-int64(last) >= 6*3600 || at < int64(last) {
+				t.Fatalf("%s: %g is recorded at %d", user, last, at)
+			}
+		}
+	}
+	if shown == 0 {
+		t.Error("nobody was refused in the last two days")
+	}
+}
+
 // TestHistoryOutage checks that the data of nodes that do not answer is unknown,
 // and that users stay at the limit in the meantime.
 func TestHistoryOutage(t *testing.T) {

@@ -27,6 +27,14 @@ type person struct {
 	hours           uint32  // hours of the current day with license use, one bit per hour
 	lastUsed        int64   // hours since 1970; 0 is never
 	recent          []seen  // last days, starting at history.userBegin
+	refused         []refusedLogin
+}
+
+// refusedLogin is a refused login of a person, as the exporter counts it.
+type refusedLogin struct {
+	step   int   // in history.steps, when the exporter knows of it
+	at     int64 // in seconds since 1970
+	reason int
 }
 
 // seen is what the exporter knows about a user at one point in time.
@@ -57,6 +65,9 @@ type session struct {
 
 // refusal is a line of an audit log.
 type refusal struct{ minute, reason int }
+
+// step returns the step of the day at which the exporter knows of the refusal.
+func (r *refusal) step() int { return (r.minute + 4) / 5 }
 
 // visit is a use of a place. A page that loses its cookie begins a new session each time.
 type visit struct {
@@ -139,9 +150,10 @@ func (h *history) live(p *person, day int64) {
 		h.show(p, day, s, &today)
 	}
 	if len(sessions) > 0 {
-		h.refuse(day, refused, &today)
+		logins := h.refuse(day, refused, &today)
 		h.hold(p, day, &today)
 		h.judge(p, day, sessions, refused, &today)
+		h.countRefused(p, day, logins, &today)
 		for k := range today {
 			if s := h.at(day, k); s != nil {
 				h.add(p, &today[k], s)
@@ -158,22 +170,23 @@ func (h *history) live(p *person, day int64) {
 	}
 }
 
-// refuse adds the refusals of a person. Refusals within two minutes are the same login,
-// which was tried again.
-func (h *history) refuse(day int64, refused []refusal, today *[daySteps]seen) {
+// refuse adds the lines of a person to the audit logs, and returns the refused logins.
+// Refusals within two minutes are the same login, which was tried again.
+func (h *history) refuse(day int64, refused []refusal, today *[daySteps]seen) (logins []refusal) {
 	const sameLogin = 2 // minutes
 	slices.SortFunc(refused, func(a, b refusal) int { return a.minute - b.minute })
 	for i, r := range refused {
-		k := (r.minute + 4) / 5
+		k := r.step()
 		today[k].denied[r.reason]++
 		today[k].deniedAt[r.reason] = r.minute
 		if s := h.at(day, k); s != nil {
 			s.denied[r.reason]++
-			if i == 0 || r.minute-refused[i-1].minute > sameLogin {
-				s.refused[r.reason]++
-			}
+		}
+		if i == 0 || r.minute-refused[i-1].minute > sameLogin {
+			logins = append(logins, r)
 		}
 	}
+	return logins
 }
 
 // userBegin returns the first step with per-user series.

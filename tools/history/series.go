@@ -15,8 +15,9 @@ import (
 // text writes samples. The bufio.Writer keeps the first error until the end.
 type text struct {
 	*history
-	w    *bufio.Writer
-	line []byte
+	w      *bufio.Writer
+	line   []byte // of the series that has begun
+	labels int    // bytes of line before the value
 }
 
 // family starts a family of metrics. Its series must follow. The name of a
@@ -33,25 +34,32 @@ func (t *text) series(name, labels string, from int, value func(i int) (float64,
 
 // repeated writes each sample several times, until the next step.
 func (t *text) repeated(name, labels string, from, times int, value func(i int) (float64, bool)) {
-	t.line = append(append(append(append(t.line[:0], name...), '{'), labels...), "} "...)
-	beginning := len(t.line)
+	t.begin(name, labels)
 	for i := from; i < len(t.steps); i++ {
 		v, ok := value(i)
 		if !ok {
 			continue
 		}
-		t.line = strconv.AppendFloat(t.line[:beginning], v, 'g', -1, 64)
-		t.line = append(t.line, ' ')
-		end := len(t.line)
 		for n := range times {
-			at := t.time(i) + int64(n)*stepSeconds/int64(times)
 			if i == len(t.steps)-1 && n > 0 {
 				break
 			}
-			t.line = append(strconv.AppendInt(t.line[:end], at, 10), '\n')
-			_, _ = t.w.Write(t.line)
+			t.sample(v, t.time(i)+int64(n)*stepSeconds/int64(times))
 		}
 	}
+}
+
+// begin begins a series. Its samples must follow.
+func (t *text) begin(name, labels string) {
+	t.line = append(append(append(append(t.line[:0], name...), '{'), labels...), "} "...)
+	t.labels = len(t.line)
+}
+
+// sample writes a sample of the series that has begun.
+func (t *text) sample(value float64, at int64) {
+	t.line = strconv.AppendFloat(t.line[:t.labels], value, 'g', -1, 64)
+	t.line = append(strconv.AppendInt(append(t.line, ' '), at, 10), '\n')
+	_, _ = t.w.Write(t.line)
 }
 
 // gauge writes a family with one series.
@@ -70,6 +78,7 @@ func (h *history) write(w io.Writer) error {
 	t.site()
 	t.siteRecords()
 	t.refusalRecords()
+	t.refusedRecords()
 	t.reachedRecords()
 	t.causeRecords()
 	t.licenseRecords()
@@ -372,6 +381,13 @@ func (t *text) detailedLinks(from int) {
 			})
 		}
 	}
+	t.family("qlik_virtual_proxy_session_inactivity_timeout_seconds", "gauge")
+	for link := range t.links {
+		proxy := t.links[link].proxy
+		t.series("qlik_virtual_proxy_session_inactivity_timeout_seconds", labels(link), from, func(i int) (float64, bool) {
+			return t.timeouts[proxy].Seconds(), t.exists(i, proxy)
+		})
+	}
 	t.family("qlik_virtual_proxy_up", "gauge")
 	for link := range t.links {
 		t.series("qlik_virtual_proxy_up", labels(link), from, func(i int) (float64, bool) {
@@ -397,39 +413,7 @@ func (t *text) detailedLinks(from int) {
 	t.slots("qlik_slots_at_limit", t.target(), from, slotsAtLimit)
 	t.slots("qlik_reclaimable_slots", t.target(), from, idleSlots)
 	t.detailedReached(from)
-	for _, m := range []struct {
-		name  string
-		value func(s *step) [2]uint16
-	}{
-		{"qlik_access_denied_total", func(s *step) [2]uint16 { return s.denied }},
-		{"qlik_logins_refused_total", func(s *step) [2]uint16 { return s.refused }},
-	} {
-		t.family(m.name, "counter")
-		for number, reason := range refusalReasons {
-			total := 0
-			t.series(m.name, fmt.Sprintf("reason=%q,%s", reason, t.target()), from, always(func(i int) int {
-				total += int(m.value(&t.steps[i])[number])
-				return total
-			}))
-		}
-	}
-}
-
-// refusalReasons are the values of the label reason. noLicense is the index of the second.
-var refusalReasons = [2]string{"session_limit", "no_license"}
-
-const noLicense = 1
-
-// refusalRecords writes the refused logins of the last day.
-func (t *text) refusalRecords() {
-	t.family("reason:qlik_logins_refused:increase1d", "gauge")
-	for number, reason := range refusalReasons {
-		total := make([]int, len(t.steps))
-		for i := range t.steps {
-			total[i] = total[max(0, i-1)] + int(t.steps[i].refused[number])
-		}
-		t.series("reason:qlik_logins_refused:increase1d", fmt.Sprintf("reason=%q,%s", reason, t.record()), 1, inDay(func(i int) int { return total[i] }))
-	}
+	t.detailedRefusals(from)
 }
 
 // detailedLicenses writes the exporter's metrics of licenses.
@@ -580,6 +564,7 @@ func (t *text) userEvents(target string) {
 			return value(times, last), times > 0 && t.time(i)-last < kept
 		}
 	}
+	t.lastRefused(target)
 	times := func(times int, _ int64) float64 { return float64(times) }
 	last := func(_ int, last int64) float64 { return float64(last) }
 	t.family("qlik_user_limit_reached_total", "counter")

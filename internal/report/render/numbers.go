@@ -205,8 +205,11 @@ func (w *words) timespan(from, to time.Time) string {
 
 // week returns the days of a week, the last of which may end at any time.
 func (w *words) week(from, to time.Time) string {
-	if from, to = from.In(w.zone), to.In(w.zone); midnight(to) {
-		to = to.AddDate(0, 0, -1)
+	if from, to = from.In(w.zone), to.In(w.zone); to.Hour() < 2 {
+		to = to.Add(-2 * time.Hour) // also an hour after midnight, if clocks were changed since
+	}
+	if from.Hour() == 23 {
+		from = from.Add(time.Hour)
 	}
 	return w.day(from) + " – " + w.dayOfYear(to)
 }

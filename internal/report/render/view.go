@@ -224,7 +224,7 @@ func (d *viewer) weeks(s *report.Site) section {
 			switch {
 			case week.Known == 0 && value == nil:
 				return d.in("no data", "pas de données", "keine Daten")
-			case value != nil && week.Known < almostAll:
+			case value != nil && week.AtLeast:
 				return d.atLeast(true, d.whole(*value))
 			}
 			return d.cell(value, d.whole)
@@ -241,9 +241,6 @@ func (d *viewer) weeks(s *report.Site) section {
 	}
 	return result
 }
-
-// almostAll is the share of the time from which on a number is no lower bound.
-const almostAll = 0.99
 
 func (d *viewer) peopleUnknown(s *report.Site) string {
 	switch {
@@ -474,23 +471,23 @@ func (d *viewer) peaks(s *report.Site) section {
 			{d.in("peak", "pic", "Spitzenwert"), false},
 			{d.in("reported time", "période du rapport", "Berichtszeitraum"), true},
 			{d.in("average of the weekly peaks before", "moyenne des pics hebdomadaires avant", "Durchschnitt der Wochenspitzenwerte davor"), true},
-			{d.in("day of the peak", "jour du pic", "Tag des Spitzenwerts"), false},
+			{d.in("hour of the peak", "heure du pic", "Stunde des Spitzenwerts"), false},
 		},
 		Bars: true,
 	}
 	most := max(known(s.PeakSessions.Value), mostOf(s.Nodes, func(n *report.Node) *float64 { return n.Peak.Value }))
-	add := func(what string, c *report.Compared, day, note string) {
-		t.Rows = append(t.Rows, row{Cells: []string{what, d.bound(c, d.whole), d.before(c), day}, Share: lengthOf(c.Value, most), Note: note})
+	add := func(what string, c *report.Compared, hour, note string) {
+		t.Rows = append(t.Rows, row{Cells: []string{what, d.bound(c, d.whole), d.before(c), hour}, Share: lengthOf(c.Value, most), Note: note})
 	}
 	add(d.in("Users of the site", "Utilisateurs du site", "Benutzer der Site"), &s.PeakUsers, "", "")
 	add(d.in("Sessions of the site", "Sessions du site", "Sitzungen der Site"), &s.PeakSessions, "", "")
 	for i := range min(len(s.Nodes), shownNodes) {
 		n := &s.Nodes[i]
-		day := ""
-		if !n.Day.IsZero() {
-			day = d.date(n.Day.Add(-12 * time.Hour)) // the day with most of these 24 hours
+		hour := ""
+		if !n.Hour.IsZero() {
+			hour = d.moment(n.Hour.Time)
 		}
-		add(d.say("Sessions of node %s", "Sessions du nœud %s", "Sitzungen des Knotens %s", name(n.Node)), &n.Peak, day, "")
+		add(d.say("Sessions of node %s", "Sessions du nœud %s", "Sitzungen des Knotens %s", name(n.Node)), &n.Peak, hour, "")
 	}
 	result.Tables, result.After = []table{t}, notEmpty(d.more(len(s.Nodes), shownNodes))
 	return result
@@ -507,6 +504,12 @@ func (d *viewer) missing(s *report.Site) section {
 		say(d.say("The first data are of %s.", "Les premières données datent du %s.", "Die ersten Daten sind vom %s.", d.moment(s.Began.Time)))
 	}
 	switch {
+	case s.Known == 1 && s.Began.After(d.report.From):
+		say(d.in("There are data of all of the time since then.", "Il y a des données pour tout le temps depuis lors.", "Seitdem gibt es für die ganze Zeit Daten."))
+	case s.Began.After(d.report.From):
+		say(d.say("Since then, there are data for %s of the time. What happened in the rest is unknown and not estimated.",
+			"Depuis lors, il y a des données pour %s du temps. Ce qui s'est passé le reste du temps est inconnu et n'est pas estimé.",
+			"Seitdem gibt es für %s der Zeit Daten. Was in der übrigen Zeit geschah, ist unbekannt und wird nicht geschätzt.", d.percent(s.Known)))
 	case s.Known < 1:
 		say(d.say("For %s of the reported time there are data. What happened in the rest is unknown and not estimated.",
 			"Il y a des données pour %s de la période du rapport. Ce qui s'est passé le reste du temps est inconnu et n'est pas estimé.",

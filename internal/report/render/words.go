@@ -289,6 +289,8 @@ func (w *words) mainCause(s *report.Site) string {
 		switch {
 		case c.Refused.Value == nil || none(c.Refused.Value):
 			continue
+		case (c.Cause == string(headroom.CauseNoLicense) || c.Cause == string(headroom.CauseLicenseService)) && positive(s.Refused.Value):
+			continue // the verdict counts them apart
 		case c.Cause == string(headroom.CauseUnknown):
 			unknown = math.Round(*c.Refused.Value)
 		default:
