@@ -67,12 +67,14 @@ func TestHistory(t *testing.T) {
 }
 
 // serveHistory starts a Prometheus that serves a history and scrapes nothing.
-func serveHistory(t *testing.T, data string) *server {
+func serveHistory(t *testing.T, data string, more ...string) *server {
 	t.Helper()
 	address := "127.0.0.1:" + freePort(t)
-	p := start(t, exec.Command("prometheus", "--config.file=/dev/null", "--storage.tsdb.path="+data,
+	p := start(t, exec.Command("prometheus", append([]string{
+		"--config.file=/dev/null", "--storage.tsdb.path=" + data,
 		"--storage.tsdb.retention.time=10y", // the default would delete most of the history
-		"--web.listen-address="+address))
+		"--web.listen-address=" + address,
+	}, more...)...))
 	p.waitReady(t, "http://"+address+"/-/ready")
 	return &server{p, queryAPI(t, address), address, data}
 }
