@@ -69,9 +69,15 @@ func TestHistory(t *testing.T) {
 // serveHistory starts a Prometheus that serves a history and scrapes nothing.
 func serveHistory(t *testing.T, data string, more ...string) *server {
 	t.Helper()
-	address := "127.0.0.1:" + freePort(t)
-	p := start(t, exec.Command("prometheus", append([]string{
-		"--config.file=/dev/null", "--storage.tsdb.path=" + data,
+	return serveData(t, "prometheus", "/dev/null", data, more...)
+}
+
+// serveData starts a program of Prometheus that serves data.
+func serveData(t *testing.T, name, config, data string, more ...string) *server {
+	t.Helper()
+	address := freeAddress(t)
+	p := start(t, exec.Command(name, append([]string{
+		"--config.file=" + config, "--storage.tsdb.path=" + data,
 		"--storage.tsdb.retention.time=10y", // the default would delete most of the history
 		"--web.listen-address=" + address,
 	}, more...)...))
