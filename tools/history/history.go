@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -54,6 +55,9 @@ const (
 	renewedAhead = 20                // days
 )
 
+// usualTimeout is the inactivity timeout of a virtual proxy for which nobody has set another.
+const usualTimeout = 30 * time.Minute
+
 // Number of virtual proxies, and maximum number of links, of the company.
 const (
 	proxies  = 8
@@ -69,17 +73,18 @@ var activeWindows = [...]int64{1, 7, 30, 90}
 // written.
 type history struct {
 	HistoryOptions
-	seed    uint64
-	source  *rand.PCG
-	random  *rand.Rand
-	nodes   []string
-	proxies []string // values of the label virtual_proxy
-	links   []link
-	served  [][]int // links by virtual proxy
-	portal  int     // virtual proxy of embedded apps
-	mobile  int     // virtual proxy of the mobile app, which is newer than the others
-	finance int
-	people  []*person
+	seed     uint64
+	source   *rand.PCG
+	random   *rand.Rand
+	nodes    []string
+	proxies  []string        // values of the label virtual_proxy
+	timeouts []time.Duration // inactivity timeouts by virtual proxy
+	links    []link
+	served   [][]int // links by virtual proxy
+	portal   int     // virtual proxy of embedded apps
+	mobile   int     // virtual proxy of the mobile app, which is newer than the others
+	finance  int
+	people   []*person
 
 	licenses    []qliktest.License // with seats, or with tokens
 	capacity    pool
@@ -169,6 +174,7 @@ func newHistory(options HistoryOptions) *history {
 	}
 	for proxy, v := range company.VirtualProxies {
 		h.proxies = append(h.proxies, "/"+v.Prefix)
+		h.timeouts = append(h.timeouts, cmp.Or(v.InactivityTimeout, usualTimeout))
 		var served []int
 		for node, name := range h.nodes {
 			if v.Nodes == nil || slices.Contains(v.Nodes, name) {

@@ -381,6 +381,13 @@ func (t *text) detailedLinks(from int) {
 			})
 		}
 	}
+	t.family("qlik_virtual_proxy_session_inactivity_timeout_seconds", "gauge")
+	for link := range t.links {
+		proxy := t.links[link].proxy
+		t.series("qlik_virtual_proxy_session_inactivity_timeout_seconds", labels(link), from, func(i int) (float64, bool) {
+			return t.timeouts[proxy].Seconds(), t.exists(i, proxy)
+		})
+	}
 	t.family("qlik_virtual_proxy_up", "gauge")
 	for link := range t.links {
 		t.series("qlik_virtual_proxy_up", labels(link), from, func(i int) (float64, bool) {
