@@ -41,6 +41,7 @@ const (
 	askGuardReturned = "guard.returned_sessions"
 	askGuardPrevents = "guard.prevented"
 	askNodes         = "nodes"
+	askNodeHours     = "nodes.peak_hour"
 	askUsers         = "peak_users"
 	askSessions      = "peak_sessions"
 	askSeats         = "licenses.bought"
@@ -127,6 +128,7 @@ func questions(selector string) []question {
 		{askGuardPrevents, `max by (job, site, reading) (increase(qlik_guard_prevented_refusals_total{SITES}[1d]))`, everyDay},
 
 		{askNodes, `max by (job, site, qlik_node) (max_over_time(qlik_node:qlik_virtual_proxy_sessions:sum{SITES}[1d]))`, everyDay},
+		{askNodeHours, `max by (job, site, qlik_node) (max_over_time(qlik_node:qlik_virtual_proxy_sessions:sum{SITES}[1h]))`, everyHour},
 		{askUsers, `max by (job, site) (max_over_time(site:qlik_users:sum{SITES}[1d]))`, everyDay},
 		{askSessions, `max by (job, site) (max_over_time(site:qlik_sessions:max{SITES}[1d]))`, everyDay},
 

@@ -102,7 +102,8 @@ type Gap struct {
 type Week struct {
 	From      time.Time `json:"from"`
 	To        time.Time `json:"to"`
-	Known     float64   `json:"known"` // share of the week with data
+	Known     float64   `json:"known"`    // share of the week with data
+	AtLeast   bool      `json:"at_least"` // data are missing since the site began, so the truth may be higher
 	Refused   *float64  `json:"refused"`
 	NoLicense *float64  `json:"refused_no_license"`
 	People    *float64  `json:"people"` // refused for the session limit
@@ -198,7 +199,7 @@ type RunsOut struct {
 type Node struct {
 	Node string   `json:"qlik_node"`
 	Peak Compared `json:"peak_sessions"`
-	Day  Time     `json:"peak_day"` // end of the 24 hours with the peak
+	Hour Time     `json:"peak_hour"` // begin of the first hour with the peak
 }
 
 // Person is somebody who was refused for the session limit.

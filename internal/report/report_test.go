@@ -226,6 +226,7 @@ func TestGapBefore(t *testing.T) {
 	s := w.site(t)
 	check(t, "refused", s.Refused.String(), "7, before 7 (11 weeks)")
 	check(t, "week with the gap", shown(s.Weeks[10].Refused), "6")
+	check(t, "lower bound", s.Weeks[10].AtLeast, true)
 	check(t, "gaps of the reported week", len(s.Gaps), 0)
 }
 
@@ -244,6 +245,7 @@ func TestSiteThatBeganOnWednesday(t *testing.T) {
 	check(t, "known", s.Known, 1)
 	check(t, "gaps", len(s.Gaps), 0)
 	check(t, "refused", s.Refused.String(), "5, before unknown (0 weeks)")
+	check(t, "lower bound", s.Weeks[12].AtLeast, false)
 	check(t, "week before", s.Weeks[11].Known == 0 && s.Weeks[11].Refused == nil, true)
 }
 
@@ -395,9 +397,16 @@ func TestPeaks(t *testing.T) {
 	w := newWorld()
 	w.set(askNodes, model.Metric{"qlik_node": "qlik1"}, onDays(map[int]float64{0: 5, 3: 9}))
 	w.set(askNodes, model.Metric{"qlik_node": "qlik2"}, onDays(map[int]float64{5: 12, 8: 24}))
+	w.set(askNodeHours, model.Metric{"qlik_node": "qlik2"}, func(end time.Time) float64 {
+		if hours := daysBefore(5).Sub(end) / time.Hour; hours == 10 || hours == 9 {
+			return 12
+		}
+		return 11
+	})
 	s := w.site(t)
 	check(t, "first node", s.Nodes[0].Node+" "+s.Nodes[0].Peak.String(), "qlik2 12, before 2 (12 weeks)")
-	check(t, "day of the peak", s.Nodes[0].Day.Time, daysBefore(5))
+	check(t, "hour of the peak", s.Nodes[0].Hour.Time, daysBefore(5).Add(-11*time.Hour))
+	check(t, "unknown hour of a peak", s.Nodes[1].Hour.IsZero(), true)
 	check(t, "second node", s.Nodes[1].Node+" "+shown(s.Nodes[1].Peak.Value), "qlik1 9")
 }
 

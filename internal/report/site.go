@@ -184,6 +184,7 @@ func (f *facts) describeWeeks(s *Site, names bool) {
 	for i := range weeks {
 		from := f.period.from.Add(time.Duration(i*daysOfWeek) * oneDay)
 		w := Week{From: from, To: from.Add(daysOfWeek * oneDay), Known: average(week(f.known, i))}
+		w.AtLeast = w.Known < almostAll*min(w.To.Sub(s.Began.Time).Seconds()/(daysOfWeek*oneDay).Seconds(), 1)
 		count := sum(week(refused, i))
 		w.Refused, w.NoLicense = pointer(count), pointer(sum(week(noLicense, i)))
 		weekly[i] = math.NaN()
@@ -349,10 +350,9 @@ func (f *facts) describePeaks(s *Site) {
 		if n.Peak.Value == nil && n.Peak.Before == nil {
 			continue
 		}
-		days := f.reported(node.values)
-		if n.Peak.Value != nil {
-			day := slices.Index(days, *n.Peak.Value)
-			n.Day.Time = f.period.reportedFrom().Add(time.Duration(day+1) * oneDay)
+		hours := f.with(askNodeHours, "qlik_node", n.Node)
+		if hour := slices.IndexFunc(hours, func(peak float64) bool { return peak >= number(n.Peak.Value) }); hour >= 0 && n.Peak.Value != nil {
+			n.Hour.Time = f.period.reportedFrom().Add(time.Duration(hour) * time.Hour)
 		}
 		s.Nodes = append(s.Nodes, n)
 	}

@@ -106,7 +106,7 @@ func (d *viewer) weeksChart(s *report.Site) *chart {
 			c.rect(x, width, y, height(*n), "license")
 		}
 		number := d.whole(*week.Refused + max(known(week.NoLicense), 0))
-		if week.Known < almostAll {
+		if week.AtLeast {
 			partial = true
 			c.rect(x, width, chartTop, y-chartTop, "missing")
 			number = "≥\u2009" + number

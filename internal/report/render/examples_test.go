@@ -62,8 +62,8 @@ func fullSite(name string) report.Site {
 		},
 		LicenseValid: new(true), LicenseEnds: at(2027, 6, 30),
 		Nodes: []report.Node{
-			{Node: "qlik-node1", Peak: compared(212, 190.5), Day: report.Time{Time: end.Add(-3 * day)}},
-			{Node: "qlik-node2", Peak: compared(180, 171), Day: report.Time{Time: end.Add(-4 * day)}},
+			{Node: "qlik-node1", Peak: compared(212, 190.5), Hour: report.Time{Time: end.Add(-3 * day).Add(-14 * time.Hour)}},
+			{Node: "qlik-node2", Peak: compared(180, 171), Hour: report.Time{Time: end.Add(-4 * day).Add(-13 * time.Hour)}},
 		},
 		PeakUsers: compared(164, 150), PeakSessions: compared(391, 360),
 		Persons: []report.Person{
@@ -94,7 +94,7 @@ func weeks(reported int) []report.Week {
 		case 1:
 			w = report.Week{From: w.From, To: w.To}
 		case 5:
-			w.Known = 0.4
+			w.Known, w.AtLeast = 0.4, true
 			*w.Refused = 11
 		case n - 1:
 			*w.Refused, *w.People, *w.NoLicense = 41, 23, 3

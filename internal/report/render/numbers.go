@@ -128,10 +128,15 @@ func (w *words) spaces(s string) string {
 // longestName is the maximum number of characters that are shown of a name.
 const longestName = 80
 
+// longestWarning is the same of a warning or the address of Prometheus.
+const longestWarning = 300
+
 // name returns a name of Prometheus, such as that of a virtual proxy.
-func name(s string) string {
-	if short := []rune(s); len(short) > longestName {
-		s = string(short[:longestName]) + "…"
+func name(s string) string { return shortened(s, longestName) }
+
+func shortened(s string, longest int) string {
+	if characters := []rune(s); len(characters) > longest {
+		s = string(characters[:longest]) + "…"
 	}
 	return text.Visible(s)
 }
@@ -200,8 +205,11 @@ func (w *words) timespan(from, to time.Time) string {
 
 // week returns the days of a week, the last of which may end at any time.
 func (w *words) week(from, to time.Time) string {
-	if from, to = from.In(w.zone), to.In(w.zone); midnight(to) {
-		to = to.AddDate(0, 0, -1)
+	if from, to = from.In(w.zone), to.In(w.zone); to.Hour() < 2 {
+		to = to.Add(-2 * time.Hour) // also an hour after midnight, if clocks were changed since
+	}
+	if from.Hour() == 23 {
+		from = from.Add(time.Hour)
 	}
 	return w.day(from) + " – " + w.dayOfYear(to)
 }

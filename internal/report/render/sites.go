@@ -94,7 +94,7 @@ func (d *viewer) worstSite() string {
 	if !positive(worst.Refused.Value) {
 		return ""
 	}
-	return d.say("Most affected: site %[1]s with %[2]s.", "Site le plus touché : %[1]s avec %[2]s.", "Am stärksten betroffen: Site %[1]s mit %[2]s.",
+	return d.say("Most affected: site %[1]s (%[2]s).", "Site le plus touché : %[1]s (%[2]s).", "Am stärksten betroffen: Site %[1]s (%[2]s).",
 		d.quoted(worst.Title), d.counted(&worst.Refused, refusedLogin))
 }
 

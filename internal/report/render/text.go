@@ -91,7 +91,7 @@ func (t *textWriter) section(s *section) {
 // table writes aligned columns. Cells that are too long continue on the next line.
 func (t *textWriter) table(table *table) {
 	t.blank()
-	t.paragraph(table.Caption+":", "")
+	t.paragraph(table.Caption, "")
 	rows := [][]string{{}}
 	for _, column := range table.Columns {
 		rows[0] = append(rows[0], column.Name)

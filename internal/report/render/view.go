@@ -108,7 +108,7 @@ func newView(r *report.Report, o *Options) (*view, error) {
 			"Prometheus signale que ses réponses sont incomplètes : tous les chiffres sont peut-être trop bas.",
 			"Prometheus meldet, dass seine Antworten unvollständig sind. Alle Zahlen können zu niedrig sein:"))
 		for _, warning := range r.Warnings {
-			v.Warnings = append(v.Warnings, text.Visible(warning))
+			v.Warnings = append(v.Warnings, shortened(warning, longestWarning))
 		}
 	}
 	if len(r.Sites) == 1 {
@@ -200,13 +200,12 @@ func (d *viewer) compareCells(c *report.Compared, format func(float64) string) [
 }
 
 func (d *viewer) weeks(s *report.Site) section {
+	if !slices.ContainsFunc(s.Weeks, func(w report.Week) bool { return w.Known > 0 || w.Refused != nil }) {
+		return section{}
+	}
 	result := section{Title: d.in("Refused logins by week", "Connexions refusées par semaine", "Abgelehnte Anmeldungen pro Woche")}
 	result.Text = notEmpty(d.peopleUnknown(s))
 	unlicensed := slices.ContainsFunc(s.Weeks, func(w report.Week) bool { return positive(w.NoLicense) })
-	most := 0.0
-	for i := range s.Weeks {
-		most = max(most, known(s.Weeks[i].Refused))
-	}
 	t := table{
 		Caption: d.in("Weeks, latest first", "Semaines, la plus récente en premier", "Wochen, die neueste zuerst"),
 		Columns: []column{
@@ -224,7 +223,7 @@ func (d *viewer) weeks(s *report.Site) section {
 			switch {
 			case week.Known == 0 && value == nil:
 				return d.in("no data", "pas de données", "keine Daten")
-			case value != nil && week.Known < almostAll:
+			case value != nil && week.AtLeast:
 				return d.atLeast(true, d.whole(*value))
 			}
 			return d.cell(value, d.whole)
@@ -241,9 +240,6 @@ func (d *viewer) weeks(s *report.Site) section {
 	}
 	return result
 }
-
-// almostAll is the share of the time from which on a number is no lower bound.
-const almostAll = 0.99
 
 func (d *viewer) peopleUnknown(s *report.Site) string {
 	switch {
@@ -451,23 +447,23 @@ func (d *viewer) peaks(s *report.Site) section {
 		Columns: []column{
 			{d.in("peak", "pic", "Spitzenwert"), false}, {d.in("reported time", "période du rapport", "Berichtszeitraum"), true},
 			{d.in("average of the weekly peaks before", "moyenne des pics hebdomadaires avant", "Durchschnitt der Wochenspitzenwerte davor"), true},
-			{d.in("day of the peak", "jour du pic", "Tag des Spitzenwerts"), false},
+			{d.in("hour of the peak", "heure du pic", "Stunde des Spitzenwerts"), false},
 		},
 		Bars: true,
 	}
 	most := max(known(s.PeakSessions.Value), mostOf(s.Nodes, func(n *report.Node) *float64 { return n.Peak.Value }))
-	add := func(what string, c *report.Compared, day, note string) {
-		t.Rows = append(t.Rows, row{Cells: []string{what, d.bound(c, d.whole), d.before(c), day}, Share: share(c.Value, most), Note: note})
+	add := func(what string, c *report.Compared, hour, note string) {
+		t.Rows = append(t.Rows, row{Cells: []string{what, d.bound(c, d.whole), d.before(c), hour}, Share: share(c.Value, most), Note: note})
 	}
 	add(d.in("Users of the site", "Utilisateurs du site", "Benutzer der Site"), &s.PeakUsers, "", "")
 	add(d.in("Sessions of the site", "Sessions du site", "Sitzungen der Site"), &s.PeakSessions, "", "")
 	for i := range min(len(s.Nodes), shownNodes) {
 		n := &s.Nodes[i]
-		day := ""
-		if !n.Day.IsZero() {
-			day = d.date(n.Day.Add(-12 * time.Hour)) // the day with most of these 24 hours
+		hour := ""
+		if !n.Hour.IsZero() {
+			hour = d.moment(n.Hour.Time)
 		}
-		add(d.say("Sessions of node %s", "Sessions du nœud %s", "Sitzungen des Knotens %s", name(n.Node)), &n.Peak, day, "")
+		add(d.say("Sessions of node %s", "Sessions du nœud %s", "Sitzungen des Knotens %s", name(n.Node)), &n.Peak, hour, "")
 	}
 	result.Tables, result.After = []table{t}, notEmpty(d.more(len(s.Nodes), shownNodes))
 	return result
@@ -484,6 +480,12 @@ func (d *viewer) missing(s *report.Site) section {
 		say(d.say("The first data are of %s.", "Les premières données datent du %s.", "Die ersten Daten sind vom %s.", d.moment(s.Began.Time)))
 	}
 	switch {
+	case s.Known == 1 && s.Began.After(d.report.From):
+		say(d.in("There are data of all of the time since then.", "Il y a des données pour tout le temps depuis lors.", "Seitdem gibt es für die ganze Zeit Daten."))
+	case s.Began.After(d.report.From):
+		say(d.say("Since then, there are data for %s of the time. What happened in the rest is unknown and not estimated.",
+			"Depuis lors, il y a des données pour %s du temps. Ce qui s'est passé le reste du temps est inconnu et n'est pas estimé.",
+			"Seitdem gibt es für %s der Zeit Daten. Was in der übrigen Zeit geschah, ist unbekannt und wird nicht geschätzt.", d.percent(s.Known)))
 	case s.Known < 1:
 		say(d.say("For %s of the reported time there are data. What happened in the rest is unknown and not estimated.",
 			"Il y a des données pour %s de la période du rapport. Ce qui s'est passé le reste du temps est inconnu et n'est pas estimé.",
@@ -528,7 +530,10 @@ func (d *viewer) people(s *report.Site) section {
 	result := section{Title: d.in("People", "Personnes", "Personen")}
 	if len(s.Persons) == 0 {
 		unknown := d.peopleUnknown(s)
-		if unknown == "" {
+		switch {
+		case s.Refused.Value == nil:
+			unknown = d.in("Who was refused is unknown.", "On ne sait pas qui a été refusé.", "Wer abgewiesen wurde, ist unbekannt.")
+		case unknown == "":
 			unknown = d.in("No refused login of a person is known.", "Aucune connexion refusée d'une personne n'est connue.", "Es ist keine abgelehnte Anmeldung einer Person bekannt.")
 		}
 		result.Text = []string{unknown}
@@ -559,13 +564,13 @@ func (d *viewer) method() section {
 		d.say("All numbers come from Prometheus at %[1]s, asked on %[2]s. A week has 7 days of 24 hours, so it may begin an hour earlier or later when clocks change. Times are in the time zone %[3]s.",
 			"Tous les chiffres viennent de Prometheus à l'adresse %[1]s, interrogé le %[2]s. Une semaine compte 7 jours de 24 heures : au changement d'heure, elle peut commencer une heure plus tôt ou plus tard. Le fuseau horaire est %[3]s.",
 			"Alle Zahlen stammen von Prometheus unter %[1]s, gefragt am %[2]s. Eine Woche hat 7 Tage zu 24 Stunden. Bei der Zeitumstellung kann sie eine Stunde früher oder später beginnen. Zeiten sind in der Zeitzone %[3]s.",
-			name(d.report.Prometheus), d.moment(d.report.Created), zone),
+			shortened(d.report.Prometheus, longestWarning), d.moment(d.report.Created), zone),
 		d.say("Averages before are of those of the %d weeks before that have data for at least nine tenths of their time. Values with “at least” are lower bounds, because data are missing.",
 			"Les moyennes antérieures portent sur celles des %d semaines précédentes qui ont des données pour au moins neuf dixièmes de leur durée. Les valeurs avec « au moins » sont des minimums, car des données manquent.",
 			"Frühere Durchschnitte sind die der %d Wochen davor, soweit diese für mindestens neun Zehntel ihrer Zeit Daten haben. Werte mit „mindestens“ sind Untergrenzen, weil Daten fehlen.", report.WeeksBefore),
 		d.in("What shorter timeouts would have prevented is an estimate from how long sessions had been idle when people reached the limit. What the guard would have prevented depends on how Qlik counts sessions that have just ended, so there are two readings. Run-out dates continue the trend: in about eight of ten cases, the truth lies within the given range.",
 			"L'effet de délais plus courts est une estimation d'après la durée d'inactivité des sessions au moment où les personnes ont atteint la limite. L'effet du garde-fou dépend de la façon dont Qlik compte les sessions qui viennent de se terminer : il y a donc deux lectures. Les dates d'épuisement prolongent la tendance : dans environ huit cas sur dix, la réalité se trouve dans l'intervalle indiqué.",
-			"Was kürzere Timeouts verhindert hätten, ist eine Schätzung. Sie beruht darauf, wie lange Sitzungen unbenutzt waren, als Personen das Limit erreichten. Was der Wächter verhindert hätte, hängt davon ab, wie Qlik eben erst beendete Sitzungen zählt. Deshalb gibt es zwei Lesarten. Daten des Aufbrauchens setzen den Trend fort: In etwa acht von zehn Fällen liegt die Wahrheit in der angegebenen Spanne."),
+			"Was kürzere Timeouts verhindert hätten, ist eine Schätzung. Sie beruht darauf, wie lange Sitzungen unbenutzt waren, als Personen das Limit erreichten. Was der Wächter verhindert hätte, hängt davon ab, wie Qlik eben erst beendete Sitzungen zählt. Deshalb gibt es zwei Lesarten. Wann Lizenzen aufgebraucht sind, ergibt sich aus dem Trend: In etwa acht von zehn Fällen liegt die Wahrheit in der angegebenen Spanne."),
 		d.in("Peaks are the most sessions or users that were seen at once. A peak between two scrapes is not seen.",
 			"Les pics sont le plus grand nombre de sessions ou d'utilisateurs vus en même temps. Un pic entre deux collectes n'est pas vu.",
 			"Spitzenwerte sind die meisten Sitzungen oder Benutzer, die gleichzeitig gesehen wurden. Ein Spitzenwert zwischen zwei Abfragen wird nicht gesehen."),

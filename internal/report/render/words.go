@@ -224,18 +224,18 @@ func (w *words) compared(c *report.Compared, weeks int) string {
 	more := shown(number - before)
 	switch {
 	case number == 0 && before == 0 && c.BeforeWeeks == 1:
-		return w.in("There were none in the week before either.", "Il n'y en avait pas non plus la semaine précédente.", "Auch in der Woche davor gab es keine.")
+		return w.in("The week before had no refused logins either.", "Il n'y avait pas non plus de refus la semaine précédente.", "Auch in der Woche davor gab es keine Ablehnungen.")
 	case number == 0 && before == 0 && c.BeforeWeeks == notTheSame:
-		return w.in("There were none before either.", "Il n'y en avait pas non plus auparavant.", "Auch davor gab es keine.")
+		return w.in("The weeks before had no refused logins either.", "Il n'y avait pas non plus de refus auparavant.", "Auch davor gab es keine Ablehnungen.")
 	case number == 0 && before == 0:
-		return w.say("There were none in the %d weeks before either.", "Il n'y en avait pas non plus dans les %d semaines précédentes.",
-			"Auch in den %d Wochen davor gab es keine.", c.BeforeWeeks)
+		return w.say("The %d weeks before had no refused logins either.", "Il n'y avait pas non plus de refus dans les %d semaines précédentes.",
+			"Auch in den %d Wochen davor gab es keine Ablehnungen.", c.BeforeWeeks)
 	case number == 0:
-		return w.say("There were %[2]s %[1]s.", "À titre de comparaison : %[2]s (%[1]s).", "%[3]s waren es %[2]s.", average, w.about(before), capital(average))
+		return w.say("Refused logins %s: %s.", "Refus pour %s : %s.", "Ablehnungen %s: %s.", average, w.about(before))
 	case more < 0 && c.AtLeast:
-		return w.say("There were %[2]s %[1]s, but data of the reported time are missing.",
-			"À titre de comparaison : %[2]s (%[1]s), mais des données manquent pour la période du rapport.",
-			"%[3]s waren es %[2]s, aber für den Berichtszeitraum fehlen Daten.", average, w.about(before), capital(average))
+		return w.say("Refused logins %s: %s, but data of the reported time are missing.",
+			"Refus pour %s : %s, mais des données manquent pour la période du rapport.",
+			"Ablehnungen %s: %s, aber für den Berichtszeitraum fehlen Daten.", average, w.about(before))
 	}
 	difference := w.difference(more, c.AtLeast, average, before)
 	switch {
@@ -290,6 +290,8 @@ func (w *words) mainCause(s *report.Site) string {
 		switch {
 		case c.Refused.Value == nil || none(c.Refused.Value):
 			continue
+		case (c.Cause == string(headroom.CauseNoLicense) || c.Cause == string(headroom.CauseLicenseService)) && positive(s.Refused.Value):
+			continue // the verdict counts them apart
 		case c.Cause == string(headroom.CauseUnknown):
 			unknown = math.Round(*c.Refused.Value)
 		default:
@@ -353,7 +355,11 @@ func (w *words) shorterTimeout(s *report.Site) string {
 		return w.in("What a shorter inactivity timeout would have prevented is unknown: no idle times were recorded.",
 			"On ne sait pas ce qu'un délai d'inactivité plus court aurait évité : aucune durée d'inactivité n'a été enregistrée.",
 			"Was ein kürzeres Inaktivitäts-Timeout verhindert hätte, ist unbekannt: Es wurden keine Leerlaufzeiten aufgezeichnet.")
-	case n == 1 || none(&s.Timeouts[n-1].Prevented):
+	case none(&s.Timeouts[n-1].Prevented):
+		return w.say("An inactivity timeout of %s would have prevented almost none of these refused logins.",
+			"Un délai d'inactivité de %s n'aurait évité presque aucun de ces refus.",
+			"Ein Inaktivitäts-Timeout von %s hätte fast keine dieser Ablehnungen verhindert.", w.count(float64(s.Timeouts[n-1].Minutes), minute))
+	case n == 1 || none(&s.Timeouts[0].Prevented):
 		last := &s.Timeouts[n-1]
 		return w.say("An inactivity timeout of %s would have prevented %s of these refused logins.",
 			"Un délai d'inactivité de %s aurait évité %s de ces refus.",
@@ -384,7 +390,7 @@ func (w *words) guard(s *report.Site) string {
 	case g == nil && s.Known == 0:
 		return ""
 	case g == nil && s.Refused.Value != nil && none(s.Refused.Value):
-		return w.in("The guard is off.", "Le garde-fou (guard) est désactivé.", "Der Wächter (guard) ist ausgeschaltet.")
+		return "" // it is not needed
 	case g == nil:
 		return w.in("The guard is off. Its dry run would show which refused logins it prevents.",
 			"Le garde-fou (guard) est désactivé. Sa simulation (dry run) montrerait quels refus il évite.",
@@ -408,9 +414,18 @@ func (w *words) guard(s *report.Site) string {
 			"Dans sa simulation (dry run), le garde-fou (guard) aurait terminé %s. On ne sait pas combien de refus cela aurait évités.",
 			"Im Probelauf (dry run) hätte der Wächter (guard) %s beendet. Wie viele Ablehnungen das verhindert hätte, ist unbekannt.", ended)
 	}
-	said := w.say("In its dry run, the guard would have ended %s and prevented %s of the refused logins.",
+	if none(g.PreventedHigh) {
+		return w.returned(w.say("In its dry run, the guard would have ended %s and prevented none of the refused logins.",
+			"Dans sa simulation (dry run), le garde-fou (guard) aurait terminé %s, mais n'aurait évité aucun refus.",
+			"Im Probelauf (dry run) hätte der Wächter (guard) %s beendet und keine der Ablehnungen verhindert.", ended), g)
+	}
+	return w.returned(w.say("In its dry run, the guard would have ended %s and prevented %s of the refused logins.",
 		"Dans sa simulation (dry run), le garde-fou (guard) aurait terminé %s et évité %s des refus.",
-		"Im Probelauf (dry run) hätte der Wächter (guard) %s beendet und %s der Ablehnungen verhindert.", ended, w.between(*g.PreventedLow, *g.PreventedHigh))
+		"Im Probelauf (dry run) hätte der Wächter (guard) %s beendet und %s der Ablehnungen verhindert.", ended, w.between(*g.PreventedLow, *g.PreventedHigh)), g)
+}
+
+// returned adds how many of the sessions in the dry run were used again.
+func (w *words) returned(said string, g *report.Guard) string {
 	if g.Returned == nil || none(g.Returned) {
 		return said
 	}
@@ -425,14 +440,10 @@ var idleSession = noun{"idle session", "idle sessions", "session inactive", "ses
 
 // between returns two readings of a number.
 func (w *words) between(low, high float64) string {
-	switch low, high = math.Round(low), math.Round(high); {
-	case high <= 0:
-		return w.in("none", "aucun", "keine")
-	case low == high:
+	if low, high = math.Round(low), math.Round(high); low == high {
 		return w.whole(low)
-	default:
-		return w.say("%s to %s", "%s à %s", "%s bis %s", w.whole(low), w.whole(high))
 	}
+	return w.say("%s to %s", "%s à %s", "%s bis %s", w.whole(low), w.whole(high))
 }
 
 // unusedLicenses says how many seats need not be renewed, or "".
