@@ -100,7 +100,7 @@ func TestReportOfCompany(t *testing.T) {
 func (p *program) memory(t *testing.T) float64 {
 	t.Helper()
 	var peak float64
-	for _, line := range strings.Split(string(readFile(t, fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))), "\n") {
+	for line := range strings.Lines(string(readFile(t, fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)))) {
 		if _, err := fmt.Sscanf(line, "VmHWM: %f kB", &peak); err == nil {
 			return peak / 1024
 		}

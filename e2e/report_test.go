@@ -124,7 +124,7 @@ func numeral(value *float64) string {
 	if value == nil {
 		return "null"
 	}
-	return fmt.Sprintf("%.4g", *value)
+	return fmt.Sprintf("%.6g", *value)
 }
 
 // runReport runs the command, which must succeed and write nothing to standard error.
@@ -706,19 +706,27 @@ func checkOtherTimes(t *testing.T, url string, past *pastSite) {
 func checkWritten(t *testing.T, url string, sites []*pastSite) {
 	t.Helper()
 	until := "--until=" + reportEnd.Format(time.RFC3339)
-	for _, language := range []string{"en", "fr", "de"} {
-		for _, output := range []string{"html", "text"} {
-			for _, names := range []bool{false, true} {
-				arguments := []string{"--output=" + output, "--language=" + language, until}
-				if names {
-					arguments = append(arguments, "--names")
-				}
-				began := time.Now()
-				written := runReport(t, url, arguments...)
-				t.Logf("%q: %d bytes in %s", arguments, len(written), since(began))
-				checkReadable(t, output, written, sites, names)
-			}
+	for _, test := range []struct {
+		language, output string
+		names            bool
+	}{
+		{"en", "html", false},
+		{"fr", "html", false},
+		{"de", "html", false},
+		{"en", "text", false},
+		{"fr", "text", false},
+		{"de", "text", false},
+		{"fr", "html", true},
+		{"de", "text", true},
+	} {
+		arguments := []string{"--output=" + test.output, "--language=" + test.language, until}
+		if test.names {
+			arguments = append(arguments, "--names")
 		}
+		began := time.Now()
+		written := runReport(t, url, arguments...)
+		t.Logf("%q: %d bytes in %s", arguments, len(written), since(began))
+		checkReadable(t, test.output, written, sites, test.names)
 	}
 	file := filepath.Join(t.TempDir(), "report.html")
 	said := runReport(t, url, until, "--site=plain", "--file="+file)
