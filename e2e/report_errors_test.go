@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,6 +48,7 @@ func TestReportErrors(t *testing.T) {
 		want      []string
 	}{
 		"nobody listens":      {[]string{"--prometheus.url=http://127.0.0.1:" + freePort(t)}, []string{"no answer from a Prometheus at http://127.0.0.1:", "connection refused", "--prometheus.url"}},
+		"packets are dropped": {[]string{"--prometheus.url=http://" + unresponsive(t)}, []string{"no answer from a Prometheus at http://127.0.0.1:", "timeout", "--prometheus.url"}},
 		"unknown name":        {[]string{"--prometheus.url=http://prometheus.invalid:9090"}, []string{"http://prometheus.invalid:9090", "--prometheus.url"}},
 		"a web page":          {[]string{"--prometheus.url=" + answering(http.StatusOK, "text/html", "<html><body>Welcome</body></html>")}, []string{"does not answer like a Prometheus", "--prometheus.url"}},
 		"not found":           {[]string{"--prometheus.url=" + answering(http.StatusNotFound, "text/html", "<html>not here</html>")}, []string{"no Prometheus API", "404", "--prometheus.url"}},
@@ -126,4 +129,33 @@ func startSecured(t *testing.T, folder string) (url string) {
 		return err == nil && connection.Close() == nil && strings.Contains(p.stderr.String(), "Server is ready")
 	})
 	return "https://" + address
+}
+
+// unresponsive returns an address whose packets are dropped, as a firewall does: the queue
+// of a listener that accepts nothing is full.
+func unresponsive(t *testing.T) (address string) {
+	t.Helper()
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(socket) })
+	if err := errors.Join(syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(socket, 0)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(socket)
+	bound, ok := name.(*syscall.SockaddrInet4)
+	if err != nil || !ok {
+		t.Fatal(name, err)
+	}
+	address = fmt.Sprintf("127.0.0.1:%d", bound.Port)
+	for range 10 {
+		connection, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { _ = connection.Close() })
+	}
+	t.Fatal("the queue of the listener is never full")
+	return ""
 }
