@@ -64,15 +64,59 @@ func TestHistory(t *testing.T) {
 		})
 	}
 	t.Run("the dashboard answers a planner", func(t *testing.T) { checkPlanner(t, prometheus, end) })
+	t.Run("reports", func(t *testing.T) { checkReportsOfYear(t, prometheus, end) })
+}
+
+// checkReportsOfYear makes reports of the year in each language, and compares that of the
+// last week with the dashboard.
+func checkReportsOfYear(t *testing.T, p *server, end time.Time) {
+	t.Helper()
+	url, until := "http://"+p.address, "--until="+end.Format(time.RFC3339)
+	for _, language := range []string{"en", "fr", "de"} {
+		for _, output := range []string{"html", "text"} {
+			began := time.Now()
+			written := runReport(t, url, "--since=364d", until, "--language="+language, "--output="+output)
+			expect(t, since(began) < 20*time.Second, fmt.Sprintf("the report of the year in %s as %s within 20 seconds", language, output), fmt.Sprintf("%d bytes in %s", len(written), since(began)))
+			expect(t, strings.Contains(written, "demo") && strings.Contains(written, "tokens"), "both sites", "")
+		}
+	}
+	end = end.Truncate(oneDay) // a subquery by day has the days of UTC
+	r := readReport(t, url, "--until="+end.Format(time.RFC3339), "--site=demo")
+	s := &r.Sites[0]
+	l := &look{prometheus: p, dashboard: "qlik-capacity", begin: end.Add(-oneWeek), end: end, variables: map[string]string{"job": "qlik", "site": s.Site}}
+	want := number(t, p, l.fill(t, panelQuery(t, l.dashboard, "Refused in 7 days")), end)
+	expect(t, is(s.Refused.Value, want), "as many refused logins as on the dashboard", fmt.Sprint(numeral(s.Refused.Value), " and ", want))
+	expect(t, s.People.Value != nil && *s.People.Value > 0 && *s.People.Value <= *s.Refused.Value, "people", numeral(s.People.Value))
+	byCause := 0.0
+	for _, cause := range s.Causes {
+		byCause += *cause.Refused.Value
+	}
+	expect(t, closeTo(byCause, *s.Refused.Value+*s.NoLicense.Value), "each refused login has a cause", byCause)
+	left := number(t, p, l.fill(t, panelQuery(t, l.dashboard, "Seats run out in")), end)
+	soonest := time.Duration(math.MaxInt64)
+	for _, license := range s.Licenses {
+		if at := license.RunsOut.At; at != nil && (license.License == "professional" || license.License == "analyzer") {
+			soonest = min(soonest, at.Sub(end))
+		}
+	}
+	expect(t, math.Abs(left-soonest.Seconds()) < 3600, "seats run out when the dashboard says so", soonest)
 }
 
 // serveHistory starts a Prometheus that serves a history and scrapes nothing.
-func serveHistory(t *testing.T, data string) *server {
+func serveHistory(t *testing.T, data string, more ...string) *server {
 	t.Helper()
-	address := "127.0.0.1:" + freePort(t)
-	p := start(t, exec.Command("prometheus", "--config.file=/dev/null", "--storage.tsdb.path="+data,
+	return serveData(t, "prometheus", "/dev/null", data, more...)
+}
+
+// serveData starts a program of Prometheus that serves data.
+func serveData(t *testing.T, name, config, data string, more ...string) *server {
+	t.Helper()
+	address := freeAddress(t)
+	p := start(t, exec.Command(name, append([]string{
+		"--config.file=" + config, "--storage.tsdb.path=" + data,
 		"--storage.tsdb.retention.time=10y", // the default would delete most of the history
-		"--web.listen-address="+address))
+		"--web.listen-address=" + address,
+	}, more...)...))
 	p.waitReady(t, "http://"+address+"/-/ready")
 	return &server{p, queryAPI(t, address), address, data}
 }

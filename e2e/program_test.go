@@ -180,6 +180,11 @@ func freePort(t *testing.T) string {
 	return ""
 }
 
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	return "127.0.0.1:" + freePort(t)
+}
+
 // nextPort is the next port that freePort tries.
 var nextPort = func() *atomic.Uint32 {
 	at := new(atomic.Uint32)

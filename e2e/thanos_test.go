@@ -46,11 +46,6 @@ func startThanos(t *testing.T, component, httpAddress, storeAddress string, argu
 	return p
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	return "127.0.0.1:" + freePort(t)
-}
-
 // TestThanos runs the pair in docs/scaling.md without rules, each server with a
 // sidecar. Thanos queries both and evaluates the shipped rules. The expected
 // results come from a separate Prometheus with a single exporter.

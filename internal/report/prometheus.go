@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -99,8 +100,10 @@ func (p *Prometheus) explain(err error) error {
 // explainConnection explains why no answer came.
 func (p *Prometheus) explainConnection(err error) error {
 	if request, ok := errors.AsType[*url.Error](err); ok {
-		if request.Timeout() {
-			return limitError{fmt.Errorf("the Prometheus at %s did not answer within %s", p, text.Duration(queryTimeout))}
+		// A server ends a query that takes too long before this one gives up, so a shorter query
+		// would not be answered either.
+		if connect, ok := errors.AsType[*net.OpError](err); request.Timeout() && (!ok || connect.Op != "dial") {
+			return fmt.Errorf("the Prometheus at %s did not answer within %s", p, text.Duration(queryTimeout))
 		}
 		err = request.Err // without the URL
 	}

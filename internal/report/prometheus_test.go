@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/api"
+	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 )
 
 // serverOf returns a client of a server that always gives the same answer.
@@ -98,6 +102,30 @@ func TestConnectionErrors(t *testing.T) {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
 		})
+	}
+}
+
+// TestHangingServer checks that a query that gets no answer is not split, because each part
+// would take as long.
+func TestHangingServer(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm() // a server notices that a client has gone once it has read the request
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	client, err := api.NewClient(api.Config{Address: server.URL, Client: &http.Client{Timeout: 10 * time.Millisecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := clientOf(t, server.URL, "")
+	p.api = prometheusv1.NewAPI(client)
+	_, _, err = p.query(t.Context(), "up", monday, monday, time.Hour)
+	if err == nil || !strings.Contains(err.Error(), " did not answer within ") {
+		t.Errorf("got %v", err)
+	}
+	if _, limit := errors.AsType[limitError](err); limit {
+		t.Error("the query is split")
 	}
 }
 
