@@ -41,9 +41,11 @@ const (
 	askGuardReturned = "guard.returned_sessions"
 	askGuardPrevents = "guard.prevented"
 	askNodes         = "nodes"
-	askNodeHours     = "nodes.peak_hour"
+	askNodeHours     = "nodes.hour"
 	askUsers         = "peak_users"
+	askUserHours     = "peak_users.hour"
 	askSessions      = "peak_sessions"
+	askSessionHours  = "peak_sessions.hour"
 	askSeats         = "licenses.bought"
 	askAllocated     = "licenses.assigned"
 	askAvailable     = "licenses.free"
@@ -130,6 +132,8 @@ func questions(selector string) []question {
 		{askNodes, `max by (job, site, qlik_node) (max_over_time(qlik_node:qlik_virtual_proxy_sessions:sum{SITES}[1d]))`, everyDay},
 		{askNodeHours, `max by (job, site, qlik_node) (max_over_time(qlik_node:qlik_virtual_proxy_sessions:sum{SITES}[1h]))`, everyHour},
 		{askUsers, `max by (job, site) (max_over_time(site:qlik_users:sum{SITES}[1d]))`, everyDay},
+		{askUserHours, `max by (job, site) (max_over_time(site:qlik_users:sum{SITES}[1h]))`, everyHour},
+		{askSessionHours, `max by (job, site) (max_over_time(site:qlik_sessions:max{SITES}[1h]))`, everyHour},
 		{askSessions, `max by (job, site) (max_over_time(site:qlik_sessions:max{SITES}[1d]))`, everyDay},
 
 		{askSeats, last("job, site, license", "license:qlik_license_seats:max{SITES}"), atEnd},

@@ -72,8 +72,8 @@ type Site struct {
 	LicenseValid   *bool     `json:"license_valid"`
 	LicenseEnds    Time      `json:"license_ends"`
 	Nodes          []Node    `json:"nodes"` // highest peak first
-	PeakUsers      Compared  `json:"peak_users"`
-	PeakSessions   Compared  `json:"peak_sessions"`
+	PeakUsers      Peak      `json:"peak_users"`
+	PeakSessions   Peak      `json:"peak_sessions"`
 
 	Persons []Person `json:"persons,omitempty"` // only if names are wanted
 }
@@ -120,6 +120,13 @@ type Compared struct {
 	Before *float64 `json:"weekly_average_before"`
 	// BeforeWeeks is the number of these weeks.
 	BeforeWeeks int `json:"weeks_before"`
+}
+
+// Peak is the most at once.
+type Peak struct {
+	Compared
+
+	Hour Time `json:"hour"` // begin of the first hour with the peak
 }
 
 // Cause is why logins were refused for the session limit or for want of a license.
@@ -197,9 +204,8 @@ type RunsOut struct {
 
 // Node is a node and the most sessions that it had at once.
 type Node struct {
-	Node string   `json:"qlik_node"`
-	Peak Compared `json:"peak_sessions"`
-	Hour Time     `json:"peak_hour"` // begin of the first hour with the peak
+	Node string `json:"qlik_node"`
+	Peak Peak   `json:"peak_sessions"`
 }
 
 // Person is somebody who was refused for the session limit.

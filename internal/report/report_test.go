@@ -405,8 +405,8 @@ func TestPeaks(t *testing.T) {
 	})
 	s := w.site(t)
 	check(t, "first node", s.Nodes[0].Node+" "+s.Nodes[0].Peak.String(), "qlik2 12, before 2 (12 weeks)")
-	check(t, "hour of the peak", s.Nodes[0].Hour.Time, daysBefore(5).Add(-11*time.Hour))
-	check(t, "unknown hour of a peak", s.Nodes[1].Hour.IsZero(), true)
+	check(t, "hour of the peak", s.Nodes[0].Peak.Hour.Time, daysBefore(5).Add(-11*time.Hour))
+	check(t, "unknown hour of a peak", s.Nodes[1].Peak.Hour.IsZero(), true)
 	check(t, "second node", s.Nodes[1].Node+" "+shown(s.Nodes[1].Peak.Value), "qlik1 9")
 }
 

@@ -343,20 +343,26 @@ func (f *facts) describeGuard(s *Site) {
 
 // describePeaks tells the most sessions and users at once.
 func (f *facts) describePeaks(s *Site) {
-	s.PeakUsers = f.compare(s, f.the(askUsers), maximum)
-	s.PeakSessions = f.compare(s, f.the(askSessions), maximum)
+	s.PeakUsers = f.peak(s, f.the(askUsers), f.the(askUserHours))
+	s.PeakSessions = f.peak(s, f.the(askSessions), f.the(askSessionHours))
 	for _, node := range f.of(askNodes) {
-		n := Node{Node: string(node.labels["qlik_node"]), Peak: f.compare(s, node.values, maximum)}
-		if n.Peak.Value == nil && n.Peak.Before == nil {
-			continue
+		name := string(node.labels["qlik_node"])
+		n := Node{Node: name, Peak: f.peak(s, node.values, f.with(askNodeHours, "qlik_node", name))}
+		if n.Peak.Value != nil || n.Peak.Before != nil {
+			s.Nodes = append(s.Nodes, n)
 		}
-		hours := f.with(askNodeHours, "qlik_node", n.Node)
-		if hour := slices.IndexFunc(hours, func(peak float64) bool { return peak >= number(n.Peak.Value) }); hour >= 0 && n.Peak.Value != nil {
-			n.Hour.Time = f.period.reportedFrom().Add(time.Duration(hour) * time.Hour)
-		}
-		s.Nodes = append(s.Nodes, n)
 	}
-	slices.SortStableFunc(s.Nodes, func(a, b Node) int { return a.Peak.order(&b.Peak) })
+	slices.SortStableFunc(s.Nodes, func(a, b Node) int { return a.Peak.order(&b.Peak.Compared) })
+}
+
+// peak returns the peak of days, and the first of the hours that has it.
+func (f *facts) peak(s *Site, days, hours []float64) Peak {
+	p := Peak{Compared: f.compare(s, days, maximum)}
+	hour := slices.IndexFunc(hours, func(most float64) bool { return p.Value != nil && most >= *p.Value })
+	if hour >= 0 {
+		p.Hour.Time = f.period.reportedFrom().Add(time.Duration(hour) * time.Hour)
+	}
+	return p
 }
 
 // sum returns the sum of the values that are known, or NaN if none is.

@@ -65,10 +65,10 @@ func fullSite(name string) report.Site {
 		},
 		LicenseValid: new(true), LicenseEnds: at(2027, 6, 30),
 		Nodes: []report.Node{
-			{Node: "qlik-node1", Peak: compared(212, 190.5), Hour: report.Time{Time: end.Add(-3 * day).Add(-14 * time.Hour)}},
-			{Node: "qlik-node2", Peak: compared(180, 171), Hour: report.Time{Time: end.Add(-4 * day).Add(-13 * time.Hour)}},
+			{Node: "qlik-node1", Peak: report.Peak{Compared: compared(212, 190.5), Hour: report.Time{Time: end.Add(-3 * day).Add(-14 * time.Hour)}}},
+			{Node: "qlik-node2", Peak: report.Peak{Compared: compared(180, 171), Hour: report.Time{Time: end.Add(-4 * day).Add(-13 * time.Hour)}}},
 		},
-		PeakUsers: compared(164, 150), PeakSessions: compared(391, 360),
+		PeakUsers: report.Peak{Compared: compared(164, 150)}, PeakSessions: report.Peak{Compared: compared(391, 360), Hour: report.Time{Time: end.Add(-3 * day).Add(-14 * time.Hour)}},
 		Persons: []report.Person{
 			{Directory: "ACME", ID: "lena.urban", Days: 4, Last: end.Add(-2*day + 9*time.Hour)},
 			{Directory: "ACME", ID: "tom.reed", Days: 1, Last: end.Add(-5*day + 10*time.Hour)},

@@ -160,7 +160,7 @@ func (d *viewer) compareSites() section {
 	for _, i := range order {
 		s := &sites[i]
 		cells := append([]string{name(s.Title)}, d.compareCells(&s.Refused, d.whole)...)
-		cells = append(cells, d.bound(&s.People, d.whole), d.bound(&s.PeakSessions, d.whole), d.percent(s.Known))
+		cells = append(cells, d.bound(&s.People, d.whole), d.bound(&s.PeakSessions.Compared, d.whole), d.percent(s.Known))
 		t.Rows = append(t.Rows, row{Cells: cells, Share: lengthOf(s.Refused.Value, most), Link: "#" + siteID(i)})
 	}
 	result := section{Title: d.in("Sites compared", "Comparaison des sites", "Sites im Vergleich"), Tables: []table{t}}

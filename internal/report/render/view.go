@@ -475,18 +475,18 @@ func (d *viewer) peaks(s *report.Site) section {
 		Bars: true,
 	}
 	most := max(known(s.PeakSessions.Value), mostOf(s.Nodes, func(n *report.Node) *float64 { return n.Peak.Value }))
-	add := func(what string, c *report.Compared, note string) {
-		t.Rows = append(t.Rows, row{Cells: []string{what, d.bound(c, d.whole), d.before(c)}, Share: lengthOf(c.Value, most), Note: note})
+	add := func(what string, c *report.Peak) {
+		note := ""
+		if !c.Hour.IsZero() {
+			note = d.say("Hour of the peak: %s", "Heure du pic : %s", "Stunde des Spitzenwerts: %s", d.moment(c.Hour.Time))
+		}
+		t.Rows = append(t.Rows, row{Cells: []string{what, d.bound(&c.Compared, d.whole), d.before(&c.Compared)}, Share: lengthOf(c.Value, most), Note: note})
 	}
-	add(d.in("Users of the site", "Utilisateurs du site", "Benutzer der Site"), &s.PeakUsers, "")
-	add(d.in("Sessions of the site", "Sessions du site", "Sitzungen der Site"), &s.PeakSessions, "")
+	add(d.in("Users of the site", "Utilisateurs du site", "Benutzer der Site"), &s.PeakUsers)
+	add(d.in("Sessions of the site", "Sessions du site", "Sitzungen der Site"), &s.PeakSessions)
 	for i := range min(len(s.Nodes), shownNodes) {
 		n := &s.Nodes[i]
-		note := ""
-		if !n.Hour.IsZero() {
-			note = d.say("Hour of the peak: %s", "Heure du pic : %s", "Stunde des Spitzenwerts: %s", d.moment(n.Hour.Time))
-		}
-		add(d.say("Sessions of node %s", "Sessions du nœud %s", "Sitzungen des Knotens %s", name(n.Node)), &n.Peak, note)
+		add(d.say("Sessions of node %s", "Sessions du nœud %s", "Sitzungen des Knotens %s", name(n.Node)), &n.Peak)
 	}
 	result.Tables, result.After = []table{t}, notEmpty(d.more(len(s.Nodes), shownNodes))
 	return result
