@@ -7,6 +7,9 @@ import (
 	"html"
 	"math"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	neturl "net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,9 +79,8 @@ type (
 		LicenseValid *bool      `json:"license_valid"`
 		LicenseEnds  *time.Time `json:"license_ends"`
 		Nodes        []struct {
-			Node string     `json:"qlik_node"`
-			Peak compared   `json:"peak_sessions"`
-			Day  *time.Time `json:"peak_day"`
+			Node string   `json:"qlik_node"`
+			Peak compared `json:"peak_sessions"`
 		}
 		PeakUsers    compared `json:"peak_users"`
 		PeakSessions compared `json:"peak_sessions"`
@@ -106,9 +108,10 @@ type (
 	}
 	compared struct {
 		Value   *float64
-		AtLeast bool     `json:"at_least"`
-		Before  *float64 `json:"weekly_average_before"`
-		Weeks   int      `json:"weeks_before"`
+		AtLeast bool       `json:"at_least"`
+		Before  *float64   `json:"weekly_average_before"`
+		Weeks   int        `json:"weeks_before"`
+		Hour    *time.Time // of a peak
 	}
 )
 
@@ -118,6 +121,9 @@ func is(got *float64, want float64) bool {
 }
 
 func closeTo(got, want float64) bool { return math.Abs(got-want) <= 0.005*math.Abs(want)+0.005 }
+
+// isAt reports whether the first hour with the peak is right.
+func (c *compared) isAt(hour time.Time) bool { return c.Hour != nil && c.Hour.Equal(hour) }
 
 // numeral shows a number that may be null.
 func numeral(value *float64) string {
@@ -233,6 +239,20 @@ func TestReport(t *testing.T) {
 		expect(t, len(one.Sites) == 1 && one.Sites[0].Title == "qlik-test", "one site, which has the name of its job", len(one.Sites))
 	})
 	t.Run("pages and texts", func(t *testing.T) { checkWritten(t, url, sites) })
+	t.Run("below a path of another server", func(t *testing.T) {
+		at, err := neturl.Parse(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		behind := httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at) }}
+		web := httptest.NewServer(http.StripPrefix("/prometheus", &behind))
+		defer web.Close()
+		for _, slash := range []string{"", "/"} {
+			r := readReport(t, web.URL+"/prometheus"+slash, "--site=plain")
+			difference := sameNumbers(&r, &plain)
+			expect(t, difference == "", "the same numbers", difference)
+		}
+	})
 	t.Run("a server with low limits", func(t *testing.T) {
 		p.stop(t)
 		p = serveHistory(t, p.data, "--query.max-samples=5000", "--query.timeout=1s")
@@ -417,6 +437,7 @@ var checksOfSites = map[string]func(t *testing.T, s *reportSite){
 		expect(t, s.Began == nil, "began before everything that was read", s.Began)
 		expect(t, is(s.PeakSessions.Value, 57) && is(s.PeakSessions.Before, 20) && s.PeakSessions.Weeks == weeksBefore, "at most 57 sessions, before 20", numeral(s.PeakSessions.Value)+", "+numeral(s.PeakSessions.Before))
 		expect(t, is(s.PeakUsers.Value, 33) && is(s.PeakUsers.Before, 14), "at most 33 users, before 14", numeral(s.PeakUsers.Value)+", "+numeral(s.PeakUsers.Before))
+		expect(t, s.PeakSessions.isAt(on(2, 10, 0)) && s.PeakUsers.isAt(on(2, 10, 0)), "on Wednesday after ten", s.PeakSessions.Hour)
 		if len(s.VirtualProxies) != 2 {
 			t.Fatalf("not two virtual proxies: %v", s.VirtualProxies)
 		}
@@ -513,10 +534,10 @@ var checksOfSites = map[string]func(t *testing.T, s *reportSite){
 		for i, want := range []struct {
 			node string
 			peak float64
-			day  time.Time
-		}{{"qlik2", 60, on(5, 0, 0)}, {"qlik1", 45, on(2, 0, 0)}} {
+			hour time.Time
+		}{{"qlik2", 60, on(4, 15, 0)}, {"qlik1", 45, on(1, 11, 0)}} {
 			node := s.Nodes[i]
-			expect(t, node.Node == want.node && is(node.Peak.Value, want.peak) && node.Day != nil && node.Day.Equal(want.day), fmt.Sprint(want), []any{node.Node, numeral(node.Peak.Value), node.Day})
+			expect(t, node.Node == want.node && is(node.Peak.Value, want.peak) && node.Peak.isAt(want.hour), fmt.Sprint(want), []any{node.Node, numeral(node.Peak.Value), node.Peak.Hour})
 		}
 		expect(t, is(s.Nodes[0].Peak.Before, 60) && is(s.Nodes[1].Peak.Before, 30), "before, 60 and 30", numeral(s.Nodes[0].Peak.Before)+" and "+numeral(s.Nodes[1].Peak.Before))
 	},
