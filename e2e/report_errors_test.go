@@ -22,6 +22,7 @@ const reportPassword = "correct-horse"
 // TestReportErrors checks that a report that cannot be made ends soon, with one sentence
 // that says why.
 func TestReportErrors(t *testing.T) {
+	t.Parallel()
 	answering := func(status int, contentType, body string) string {
 		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", contentType)
@@ -69,6 +70,7 @@ func TestReportErrors(t *testing.T) {
 		"no language":         {[]string{"--language=la"}, []string{"--language"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			began := time.Now()
 			p := start(t, exec.Command(exporter, append([]string{"report"}, test.arguments...)...))
 			code := p.wait(t)
@@ -85,6 +87,7 @@ func TestReportErrors(t *testing.T) {
 		})
 	}
 	t.Run("Ctrl-C while a server hangs", func(t *testing.T) {
+		t.Parallel()
 		asked := make(chan struct{}, 100)
 		hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			_ = r.ParseForm() // a server notices that a client has gone once it has read the request
