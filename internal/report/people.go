@@ -57,6 +57,18 @@ func (all peopleByDay) in(from, to int) (n int) {
 	return n
 }
 
+// complete reports whether somebody is known for each of these days with refused logins. Older
+// exporters and rules do not tell people. A login that was refused just before midnight is
+// counted on the day after.
+func (all peopleByDay) complete(refused []float64, from, to int) bool {
+	for day := from; day < to; day++ {
+		if math.Round(refused[day]) > 0 && all.in(max(day-1, 0), day+1) == 0 { // NaN is not above 0
+			return false
+		}
+	}
+	return true
+}
+
 // list returns the people of the reported time, those with most days first.
 func (all peopleByDay) list(p period) []Person {
 	persons := []Person{}

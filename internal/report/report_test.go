@@ -278,7 +278,7 @@ func refusedAt(times ...time.Time) func(time.Time) float64 {
 
 func TestPeople(t *testing.T) {
 	w := newWorld()
-	w.set(askRefused, model.Metric{"reason": "session_limit"}, always(1))
+	w.set(askRefused, model.Metric{"reason": "session_limit"}, onDays(map[int]float64{5: 2, 1: 1, 0: 1, 7: 1, 15: 1}))
 	person := func(id string, times ...time.Time) {
 		w.set(askPeople, model.Metric{"user_directory": "CORP", "user_id": model.LabelValue(id)}, refusedAt(times...))
 	}
@@ -286,12 +286,34 @@ func TestPeople(t *testing.T) {
 	person("ben", daysBefore(1).Add(time.Hour))
 	person("eve", daysBefore(7).Add(-time.Hour)) // recorded on the first day of the week, too
 	s := w.site(t)
-	check(t, "people", s.People.String(), "2, before 1 (1 weeks)")
+	check(t, "people", s.People.String(), "2, before 0.091 (11 weeks)")
 	check(t, "people of the week before", shown(s.Weeks[11].People), "1")
 	check(t, "people of a week with refused logins but without people", shown(s.Weeks[10].People), "unknown")
 	check(t, "persons", len(s.Persons), 2)
 	check(t, "first person", s.Persons[0], Person{"CORP", "anna", 2, daysBefore(2).Add(23 * time.Hour)})
 	check(t, "second person", s.Persons[1], Person{"CORP", "ben", 1, daysBefore(1).Add(time.Hour)})
+}
+
+// TestPeopleOfNewExporter checks a week in which an exporter was upgraded that did not tell
+// people and causes.
+func TestPeopleOfNewExporter(t *testing.T) {
+	w := newWorld()
+	w.set(askRefused, model.Metric{"reason": "session_limit"}, onDays(map[int]float64{5: 8, 1: 2, 8: 1}))
+	w.set(askCauses, model.Metric{"cause": "program"}, onDays(map[int]float64{1: 2}))
+	w.set(askPeople, model.Metric{"user_directory": "CORP", "user_id": "anna"}, refusedAt(daysBefore(2).Add(time.Hour)))
+	s := w.site(t)
+	check(t, "refused", s.Refused.String(), "10, before 0.083 (12 weeks)")
+	check(t, "people", s.People.String(), "at least 1, before 0 (11 weeks)")
+	check(t, "cause", s.Causes[0].Refused.String(), "at least 2, before 0 (12 weeks)")
+}
+
+// TestPeopleAtMidnight checks a login that was refused seconds before the counter was read on
+// the next day.
+func TestPeopleAtMidnight(t *testing.T) {
+	w := newWorld()
+	w.set(askRefused, model.Metric{"reason": "session_limit"}, onDays(map[int]float64{4: 1}))
+	w.set(askPeople, model.Metric{"user_directory": "CORP", "user_id": "anna"}, refusedAt(daysBefore(5).Add(-10*time.Second)))
+	check(t, "people", w.site(t).People.String(), "1, before 0 (12 weeks)")
 }
 
 func TestPeopleAreHidden(t *testing.T) {

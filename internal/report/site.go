@@ -188,10 +188,8 @@ func (f *facts) describeWeeks(s *Site, names bool) {
 		count := sum(week(refused, i))
 		w.Refused, w.NoLicense = pointer(count), pointer(sum(week(noLicense, i)))
 		weekly[i] = math.NaN()
-		switch n := float64(people.in(i*daysOfWeek, (i+1)*daysOfWeek)); {
-		case math.IsNaN(count):
-		case n > 0, math.Round(count) == 0:
-			weekly[i] = n
+		if !math.IsNaN(count) && people.complete(refused, i*daysOfWeek, (i+1)*daysOfWeek) {
+			weekly[i] = float64(people.in(i*daysOfWeek, (i+1)*daysOfWeek))
 		}
 		w.People = pointer(weekly[i])
 		s.Weeks = append(s.Weeks, w)
@@ -237,6 +235,20 @@ func (f *facts) describeCauses(s *Site) {
 		}
 	}
 	slices.SortStableFunc(s.Causes, func(a, b Cause) int { return a.Refused.order(&b.Refused) })
+
+	// An older exporter does not count causes.
+	var known, all float64
+	for i := range s.Causes {
+		known += max(number(s.Causes[i].Refused.Value), 0)
+	}
+	for _, refused := range []*float64{s.Refused.Value, s.NoLicense.Value} {
+		all += max(number(refused), 0)
+	}
+	if math.Round(known) < math.Round(all*almostAll) {
+		for i := range s.Causes {
+			s.Causes[i].Refused.AtLeast = true
+		}
+	}
 }
 
 // positive reports whether a number of events is not 0.
