@@ -102,6 +102,10 @@ func pastSites() []*pastSite {
 	wednesday := newSite("wednesday", refused(on(2, 10, 0), 2, "zz-anna", forgotten), refused(on(4, 9, 0), 3, "zz-ben", forgotten))
 	wednesday.began = on(2, 8, 0)
 
+	upgraded := newSite("upgraded", refused(on(0, 9, 0), 5, "zz-anna", forgotten), refused(on(3, 9, 0), 3, "zz-ben", severalWindows))
+	upgraded.upgraded = on(2, 8, 0)
+	upgraded.exporters[0].restarts = []time.Time{upgraded.upgraded}
+
 	hidden := newSite("hidden", refused(on(-4, 9, 0), 2, "zz-anna", forgotten), refused(on(0, 9, 0), 5, "zz-anna", forgotten))
 	hidden.users = false
 
@@ -166,7 +170,7 @@ func pastSites() []*pastSite {
 	alone.job = "qlik-test"
 
 	return []*pastSite{
-		plain, restart, pair, gap, down, partly, wednesday, hidden, odd, guard, guarded, seats, tokens, nodes, alone, newSite("nothing"),
+		plain, restart, pair, gap, down, partly, wednesday, upgraded, hidden, odd, guard, guarded, seats, tokens, nodes, alone, newSite("nothing"),
 		newSite("norules", refused(on(0, 9, 0), 6, "zz-anna", forgotten), refused(on(2, 9, 0), 1, "zz-ben", forgotten)),
 		// A database for years has only what rules recorded.
 		newSite("old", refused(on(0, 9, 0), 6, "zz-anna", forgotten), refused(on(2, 9, 0), 1, "zz-ben", severalWindows)),

@@ -46,6 +46,8 @@ type pastSite struct {
 	counts    []pastSeries // of sessions and users
 	series    []pastSeries // others
 	users     bool         // series name users
+	// upgraded is when the exporter began to tell causes and people.
+	upgraded time.Time
 	// finely is when samples begin to be one minute apart. Before, they are four minutes apart.
 	finely time.Time
 }
@@ -110,6 +112,9 @@ func quote(value string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(value) + `"`
 }
 
+// newer are metrics that older exporters do not have.
+var newer = map[string]bool{"qlik_refusal_causes_total": true, "qlik_user_last_login_refused_timestamp_seconds": true}
+
 // write writes the samples of the site as OpenMetrics.
 func (s *pastSite) write(w *bufio.Writer) {
 	for i := range s.exporters {
@@ -126,7 +131,7 @@ func (s *pastSite) write(w *bufio.Writer) {
 					step = time.Minute
 				}
 				value := each.value(at)
-				if math.IsNaN(value) || anyContains(e.away, at) {
+				if math.IsNaN(value) || anyContains(e.away, at) || newer[each.name] && at.Before(s.upgraded) {
 					continue
 				}
 				line := append(w.AvailableBuffer(), prefix...)
