@@ -81,6 +81,13 @@ func checkReportsOfYear(t *testing.T, p *server, end time.Time) {
 		}
 	}
 	end = end.Truncate(oneDay) // a subquery by day has the days of UTC
+	if dir := os.Getenv("E2E_PICTURES"); dir != "" { // the example in docs
+		for _, language := range []string{"en", "fr", "de"} {
+			page := runReport(t, url, "--site=demo", "--until="+end.Format(time.RFC3339), "--language="+language, "--output=html")
+			page = strings.ReplaceAll(page, url, "http://prometheus.example:9090")
+			writeFile(t, filepath.Join(dir, "report-"+language+".html"), []byte(page))
+		}
+	}
 	r := readReport(t, url, "--until="+end.Format(time.RFC3339), "--site=demo")
 	s := &r.Sites[0]
 	l := &look{prometheus: p, dashboard: "qlik-capacity", begin: end.Add(-oneWeek), end: end, variables: map[string]string{"job": "qlik", "site": s.Site}}
