@@ -80,7 +80,7 @@ func checkReportsOfYear(t *testing.T, p *server, end time.Time) {
 			expect(t, strings.Contains(written, "demo") && strings.Contains(written, "tokens"), "both sites", "")
 		}
 	}
-	end = end.Truncate(oneDay) // a subquery by day has the days of UTC
+	end = end.Truncate(oneDay)                       // a subquery by day has the days of UTC
 	if dir := os.Getenv("E2E_PICTURES"); dir != "" { // the example in docs
 		for _, language := range []string{"en", "fr", "de"} {
 			page := runReport(t, url, "--site=demo", "--until="+end.Format(time.RFC3339), "--language="+language, "--output=html")
@@ -94,6 +94,9 @@ func checkReportsOfYear(t *testing.T, p *server, end time.Time) {
 	want := number(t, p, l.fill(t, panelQuery(t, l.dashboard, "Refused in 7 days")), end)
 	expect(t, is(s.Refused.Value, want), "as many refused logins as on the dashboard", fmt.Sprint(numeral(s.Refused.Value), " and ", want))
 	expect(t, s.People.Value != nil && *s.People.Value > 0 && *s.People.Value <= *s.Refused.Value, "people", numeral(s.People.Value))
+	for _, week := range s.Weeks {
+		expect(t, (week.Refused == nil) == (week.People == nil), "the people of each week with data are known", numeral(week.Refused)+", "+numeral(week.People))
+	}
 	byCause := 0.0
 	for _, cause := range s.Causes {
 		byCause += *cause.Refused.Value
