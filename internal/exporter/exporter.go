@@ -75,12 +75,13 @@ func NewHTTPClient(file string) (*http.Client, error) {
 	return client, nil
 }
 
-// quoted matches a value of a file in an error. It could be a password.
-var quoted = regexp.MustCompile("`[^`]*`")
+// secret matches what could be a password in an error about a file: a value of the file, and
+// the user of a URL.
+var secret = regexp.MustCompile("`[^`]*`|//[^/ ]*@")
 
 // oneLine returns the error of a library about a file as one line without values.
 func oneLine(file string, err error) error {
-	words := quoted.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "a value")
+	words := secret.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "a value")
 	if strings.Contains(words, file) {
 		return errors.New(words)
 	}
