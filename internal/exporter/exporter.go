@@ -75,13 +75,12 @@ func NewHTTPClient(file string) (*http.Client, error) {
 	return client, nil
 }
 
-// secret matches what could be a password in an error about a file: a value of the file, and
-// the user of a URL.
-var secret = regexp.MustCompile("`[^`]*`|//[^/ ]*@")
+// quoted matches a value of a file in an error. It could be a password, or a URL with one.
+var quoted = regexp.MustCompile("`[^`]*`|\"[^\"]*\"")
 
 // oneLine returns the error of a library about a file as one line without values.
 func oneLine(file string, err error) error {
-	words := secret.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "a value")
+	words := quoted.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "a value")
 	if strings.Contains(words, file) {
 		return errors.New(words)
 	}
