@@ -357,6 +357,42 @@ func TestSentences(t *testing.T) {
 			},
 			"",
 		},
+		"license of one of the sites ends first": {
+			func(r *report.Report, s *report.Site) {
+				s.LicenseEnds = at(2026, 12, 31)
+				r.Sites = append(r.Sites, fullSite("other"))
+			},
+			[3]string{
+				"The license of Qlik Sense ends first at site “production”, on Thu 31 Dec 2026.",
+				"La première licence de Qlik Sense à expirer est celle du site « production », le jeu. 31 déc. 2026.",
+				"Die Lizenz von Qlik Sense läuft zuerst auf der Site „production“ ab, am Do., 31.12.2026.",
+			},
+			"",
+		},
+		"license of one of the sites ended": {
+			func(r *report.Report, s *report.Site) {
+				s.LicenseEnds = at(2026, 11, 1)
+				r.Sites = append(r.Sites, fullSite("other"))
+			},
+			[3]string{
+				"The license of Qlik Sense at site “production” ended on Sun 1 Nov 2026.",
+				"La licence de Qlik Sense du site « production » a expiré le dim. 1er nov. 2026.",
+				"Die Lizenz von Qlik Sense der Site „production“ ist am So., 01.11.2026 abgelaufen.",
+			},
+			"",
+		},
+		"license of one of the sites is invalid": {
+			func(r *report.Report, s *report.Site) {
+				s.LicenseValid = new(false)
+				r.Sites = append(r.Sites, fullSite("other"))
+			},
+			[3]string{
+				"The license of Qlik Sense is not valid: production.",
+				"La licence de Qlik Sense n'est pas valide : production.",
+				"Die Lizenz von Qlik Sense ist nicht gültig: production.",
+			},
+			"",
+		},
 		"license ended": {
 			func(_ *report.Report, s *report.Site) { s.LicenseEnds = at(2026, 11, 1) },
 			[3]string{
