@@ -500,8 +500,14 @@ func TestSenselessValues(t *testing.T) {
 		w.values[askRefused] = nil
 		w.set(askRefused, model.Metric{"reason": "session_limit"}, always(1))
 		w.set(askReached, model.Metric{"le": "780"}, always(value))
-		if _, err := json.Marshal(w.report(t, 1)); err != nil {
+		r := w.report(t, 1)
+		if _, err := json.Marshal(r); err != nil {
 			t.Errorf("%v: %v", value, err)
+		}
+		for _, number := range []*float64{r.Sites[0].PeakSessions.Value, r.Sites[0].PeakUsers.Before, r.Sites[0].Guard.Ended} {
+			if number != nil && math.Abs(*number) >= senseless {
+				t.Errorf("%v becomes %v", value, *number)
+			}
 		}
 		w.values[askKnown], w.values[askKnownHours] = nil, nil
 		w.set(askKnown, nil, always(value))

@@ -412,9 +412,12 @@ func fold(values []float64, with func(a, b float64) float64) float64 {
 
 func average(values []float64) float64 { return sum(values) / float64(len(values)) }
 
+// senseless is larger than any number of a site.
+const senseless = 1e15
+
 // pointer returns nil for a number that is unknown.
 func pointer(value float64) *float64 {
-	if math.IsNaN(value) || math.IsInf(value, 0) {
+	if !(math.Abs(value) < senseless) {
 		return nil
 	}
 	return &value

@@ -282,6 +282,15 @@ func TestSentences(t *testing.T) {
 			[3]string{"Weeks, latest first (they begin at 06:30)", "Semaines, la plus récente en premier (elles commencent à 06:30)", "Wochen, die neueste zuerst (sie beginnen um 06:30 Uhr)"},
 			"",
 		},
+		"negative numbers": {
+			func(_ *report.Report, s *report.Site) {
+				s.Guard.Ended, s.Guard.Returned, s.NoLicense = new(-5.0), new(-5.0), compared(-5, -5)
+				*s.Weeks[12].Refused, *s.Weeks[12].People = -5, -5
+				s.Licenses[0].Free, s.Licenses[0].Bought = new(-5.0), new(-5.0)
+			},
+			[3]string{"ended no session", "aucune session", "keine Sitzung"},
+			"",
+		},
 		"timeouts prevent nothing": {
 			func(_ *report.Report, s *report.Site) {
 				s.Timeouts = []report.Timeout{{Minutes: 20, Prevented: 0.1}, {Minutes: 10, Prevented: 0.3}}
