@@ -4,8 +4,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/report"
 )
 
 func TestUntilTime(t *testing.T) {
@@ -56,6 +59,18 @@ func TestReportFormat(t *testing.T) {
 	defer func() { _ = terminal.Close() }()
 	if got := (&reportCommand{}).formatFor(terminal); got != formatText {
 		t.Errorf("on a terminal: got %s", got)
+	}
+}
+
+// TestReportJSON checks that names cannot change the display of a terminal.
+func TestReportJSON(t *testing.T) {
+	var out strings.Builder
+	c := &reportCommand{format: formatJSON}
+	if err := c.write(&out, &report.Report{Warnings: []string{"\u202e\u009b31m"}}, io.Discard, time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), `"\u202e\u009b31m"`) {
+		t.Error(out.String())
 	}
 }
 
