@@ -20,6 +20,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/report"
 	"github.com/qlik-exporter/qlik_exporter/internal/report/render"
 	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 // reportCommand writes the report for management.
@@ -131,9 +132,12 @@ func (c *reportCommand) write(to io.Writer, r *report.Report, out io.Writer, loc
 	options := render.Options{Language: c.language, Names: c.names, Location: location}
 	switch c.formatFor(out) {
 	case formatJSON:
-		encoder := json.NewEncoder(to)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(r)
+		document, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(to, "%s\n", text.EscapeJSON(document)) // people display it in a terminal
+		return err
 	case formatText:
 		return render.Text(to, r, options)
 	default:
@@ -165,7 +169,7 @@ func untilTime(words string, now time.Time) (time.Time, error) {
 	if date, err := time.Parse(time.DateOnly, words); err == nil {
 		t = midnight(date.Date())
 	} else if exact, err := time.Parse(time.RFC3339, words); err == nil {
-		t = exact
+		t = exact.In(now.Location())
 	} else {
 		switch words {
 		case "now":

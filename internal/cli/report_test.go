@@ -4,8 +4,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/report"
 )
 
 func TestUntilTime(t *testing.T) {
@@ -16,8 +19,8 @@ func TestUntilTime(t *testing.T) {
 		"today":                     "2026-11-23T00:00:00+01:00",
 		"2026-11-23":                "2026-11-23T00:00:00+01:00",
 		"2026-10-01":                "2026-10-01T00:00:00+01:00",
-		"2026-11-22T06:00:00Z":      "2026-11-22T06:00:00Z",
-		"2026-11-22T06:00:00+05:30": "2026-11-22T06:00:00+05:30",
+		"2026-11-22T06:00:00Z":      "2026-11-22T07:00:00+01:00",
+		"2026-11-22T06:00:00+05:30": "2026-11-22T01:30:00+01:00",
 		"2026-11-24":                "2026-11-24 is in the future",
 		"2026-11-22T24:00:00Z":      `must be now, today, a date such as 2026-11-23, or a time such as 2026-11-23T06:00:00Z, not "2026-11-22T24:00:00Z"`,
 		"monday":                    `must be now, today, a date such as 2026-11-23, or a time such as 2026-11-23T06:00:00Z, not "monday"`,
@@ -56,6 +59,18 @@ func TestReportFormat(t *testing.T) {
 	defer func() { _ = terminal.Close() }()
 	if got := (&reportCommand{}).formatFor(terminal); got != formatText {
 		t.Errorf("on a terminal: got %s", got)
+	}
+}
+
+// TestReportJSON checks that names cannot change the display of a terminal.
+func TestReportJSON(t *testing.T) {
+	var out strings.Builder
+	c := &reportCommand{format: formatJSON}
+	if err := c.write(&out, &report.Report{Warnings: []string{"\u202e\u009b31m"}}, io.Discard, time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), `"\u202e\u009b31m"`) {
+		t.Error(out.String())
 	}
 }
 

@@ -75,8 +75,8 @@ func NewHTTPClient(file string) (*http.Client, error) {
 	return client, nil
 }
 
-// quoted matches a value of a file in an error. It could be a password.
-var quoted = regexp.MustCompile("`[^`]*`")
+// quoted matches a value of a file in an error. It could be a password, or a URL with one.
+var quoted = regexp.MustCompile("`[^`]*`|\"[^\"]*\"")
 
 // oneLine returns the error of a library about a file as one line without values.
 func oneLine(file string, err error) error {

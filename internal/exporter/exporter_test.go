@@ -133,6 +133,8 @@ func TestFile(t *testing.T) {
 		"basic_auht: {}":                          "field basic_auht not found",
 		"tls_config: {ca_file: nowhere}":          "nowhere",
 		"basic_auth: {username: a}\nbearer_token": "bad.yml: yaml:",
+		"proxy_url: http://anna:hunter2@%zz":      "invalid URL escape",
+		"proxy_url: http://anna:hunter/2@proxy":   "invalid port",
 	} {
 		_, err := New(base, file("bad.yml", content))
 		if err == nil || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "hunter") || strings.Contains(err.Error(), "\n") {

@@ -16,7 +16,10 @@ import (
 // WeeksBefore is the number of weeks with which a report compares.
 const WeeksBefore = 12
 
-const daysOfWeek = 7
+const (
+	daysOfWeek  = 7
+	hoursOfWeek = 24 * daysOfWeek
+)
 
 // Options selects what is reported.
 type Options struct {
@@ -56,6 +59,8 @@ func makeFrom(ctx context.Context, from source, o *Options) (*Report, error) {
 	if err := a.ask(ctx, all[:1]); err != nil {
 		return nil, err
 	}
+	// A server may answer with series without a sensible number.
+	a.answers[askKnown] = slices.DeleteFunc(a.answers[askKnown], func(s series) bool { return !(maximum(s.values) > 0) })
 	if err := a.checkSites(ctx, o); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ const (
 	queryTimeout = 150 * time.Second
 	// maxText is the length of the longest text of a server in an error.
 	maxText = 200
+	// maxAnswer is many times the size of the answer about 28 days of 10,000 users.
+	maxAnswer = 128 << 20
 )
 
 // Prometheus answers range queries: a Prometheus, or a server with the same API.
@@ -40,6 +43,7 @@ func NewPrometheus(base *url.URL, file string) (*Prometheus, error) {
 		return nil, err
 	}
 	client.Timeout = queryTimeout
+	client.Transport = limitedAnswers{client.Transport}
 	c, err := api.NewClient(api.Config{Address: base.String(), Client: client})
 	if err != nil {
 		return nil, err
@@ -49,6 +53,19 @@ func NewPrometheus(base *url.URL, file string) (*Prometheus, error) {
 
 // String returns the URL without its password.
 func (p *Prometheus) String() string { return p.base.Redacted() }
+
+// limitedAnswers is a transport whose answers have a maximum size, because a client reads them
+// into memory.
+type limitedAnswers struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (l limitedAnswers) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := l.RoundTripper.RoundTrip(request)
+	if err == nil {
+		response.Body = http.MaxBytesReader(nil, response.Body, maxAnswer)
+	}
+	return response, err
+}
 
 // limitError is a refusal that a shorter query may not get.
 type limitError struct{ error }
@@ -71,6 +88,9 @@ func (p *Prometheus) query(ctx context.Context, query string, first, last time.T
 
 // explain returns an error as one sentence that says what to do.
 func (p *Prometheus) explain(err error) error {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return limitError{fmt.Errorf("the answer of the server at %s is too large; check --prometheus.url, or report fewer sites at once with --site", p)}
+	}
 	answer, answered := errors.AsType[*prometheusv1.Error](err)
 	if !answered {
 		return p.explainConnection(err)

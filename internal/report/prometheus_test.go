@@ -105,6 +105,24 @@ func TestConnectionErrors(t *testing.T) {
 	}
 }
 
+// TestEndlessAnswer checks that an answer does not fill the memory, and that a shorter query is
+// tried.
+func TestEndlessAnswer(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for part := make([]byte, 1<<20); ; {
+			if _, err := w.Write(part); err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(server.Close)
+	_, _, err := clientOf(t, server.URL, "").query(t.Context(), "up", monday, monday, time.Hour)
+	if _, limit := errors.AsType[limitError](err); !limit || !strings.Contains(err.Error(), " is too large; ") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestHangingServer checks that a query that gets no answer is not split, because each part
 // would take as long.
 func TestHangingServer(t *testing.T) {

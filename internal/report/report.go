@@ -103,7 +103,7 @@ type Week struct {
 	From      time.Time `json:"from"`
 	To        time.Time `json:"to"`
 	Known     float64   `json:"known"`    // share of the week with data
-	AtLeast   bool      `json:"at_least"` // data are missing since the site began, so the truth may be higher
+	AtLeast   bool      `json:"at_least"` // data are missing or incomplete since the site began, so the truth may be higher
 	Refused   *float64  `json:"refused"`
 	NoLicense *float64  `json:"refused_no_license"`
 	People    *float64  `json:"people"` // refused for the session limit

@@ -2,10 +2,12 @@ package report
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -230,6 +232,18 @@ func TestGapBefore(t *testing.T) {
 	check(t, "gaps of the reported week", len(s.Gaps), 0)
 }
 
+// TestGapInOneOfFourWeeks checks that a total is a lower bound if one of its parts is.
+func TestGapInOneOfFourWeeks(t *testing.T) {
+	w := newWorld()
+	w.known(func(at time.Time) bool { return !at.After(daysBefore(20)) || at.After(daysBefore(20).Add(3*time.Hour)) })
+	w.set(askRefused, model.Metric{"reason": "session_limit"}, always(1))
+	s := w.report(t, 4).Sites[0]
+	for i, want := range []bool{false, true, false, false} {
+		check(t, "week", s.Weeks[WeeksBefore+i].AtLeast, want)
+	}
+	check(t, "refused", s.Refused.String(), "at least 28, before 7 (12 weeks)")
+}
+
 func TestSiteThatBeganOnWednesday(t *testing.T) {
 	w := newWorld()
 	began := daysBefore(5).Add(9*time.Hour + 20*time.Minute)
@@ -261,6 +275,7 @@ func TestIncomplete(t *testing.T) {
 	s := w.site(t)
 	check(t, "incomplete", s.Incomplete, 0.125)
 	check(t, "refused", s.Refused.String(), "at least 7, before 7 (12 weeks)")
+	check(t, "lower bound of the week", s.Weeks[12].AtLeast, true)
 }
 
 // refusedAt returns the values of a person whose refused logins are recorded for six hours.
@@ -492,5 +507,40 @@ func TestNoData(t *testing.T) {
 	_, err := makeFrom(t.Context(), oneByOne(w), &Options{To: monday, Weeks: 1})
 	if err == nil || err.Error() != "this Prometheus has no data of qlik_exporter since 2026-08-24: there is no metric qlik_sessions; check --prometheus.url, and on its page Targets that it scrapes the exporter" {
 		t.Error(err)
+	}
+}
+
+// TestSenselessValues checks that no answer of a server breaks the report or its JSON.
+func TestSenselessValues(t *testing.T) {
+	for _, value := range []float64{math.Inf(1), math.Inf(-1), 0, -5, math.MaxFloat64, -math.MaxFloat64} {
+		w := newWorld()
+		for _, q := range questions("") {
+			w.set(q.name, model.Metric{
+				"reason": "session_limit", "le": "+Inf", "mode": "dry-run", "reading": "always", "license": "analyzer", "virtual_proxy": "/", "qlik_node": "a", "cause": "unknown",
+			}, always(value))
+		}
+		w.values[askRefused] = nil
+		w.set(askRefused, model.Metric{"reason": "session_limit"}, always(1))
+		w.set(askReached, model.Metric{"le": "780"}, always(value))
+		r := w.report(t, 1)
+		if _, err := json.Marshal(r); err != nil {
+			t.Errorf("%v: %v", value, err)
+		}
+		for _, number := range []*float64{r.Sites[0].PeakSessions.Value, r.Sites[0].PeakUsers.Before, r.Sites[0].Guard.Ended} {
+			if number != nil && math.Abs(*number) >= senseless {
+				t.Errorf("%v becomes %v", value, *number)
+			}
+		}
+		w.values[askKnown], w.values[askKnownHours] = nil, nil
+		w.set(askKnown, nil, always(value))
+		w.set(askKnownHours, nil, always(value))
+		switch r, err := makeFrom(t.Context(), oneByOne(w), &Options{To: monday, Weeks: 1}); {
+		case err == nil:
+			if _, err := json.Marshal(r); err != nil {
+				t.Errorf("%v: %v", value, err)
+			}
+		case !strings.Contains(err.Error(), "has no data of qlik_exporter"):
+			t.Errorf("%v: %v", value, err)
+		}
 	}
 }

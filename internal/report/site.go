@@ -25,6 +25,9 @@ type facts struct {
 
 	labels model.Metric // of the site
 	known  []float64    // share of each day with data
+	// atLeast means that too many data of a reported week are missing or incomplete, so
+	// numbers of the reported time are lower bounds.
+	atLeast bool
 }
 
 // of returns the answers to a question that are about the site.
@@ -68,6 +71,7 @@ func newSite(a *asker, labels model.Metric, names bool) Site {
 		Gaps: []Gap{}, Causes: []Cause{}, VirtualProxies: []VirtualProxy{}, Timeouts: []Timeout{}, Licenses: []License{}, Nodes: []Node{}, // not null in JSON
 	}
 	f.describeData(&s)
+	f.listWeeks(&s)
 	f.describeWeeks(&s, names)
 	f.describeCauses(&s)
 	f.describeVirtualProxies(&s)
@@ -78,12 +82,12 @@ func newSite(a *asker, labels model.Metric, names bool) Site {
 	return s
 }
 
-// shareOf returns the share of slots with data.
+// shareOf returns the share of slots with data, from 0 to 1.
 func shareOf(slots float64, all int) float64 {
 	if math.IsNaN(slots) {
 		return 0
 	}
-	return min(slots/float64(all), 1)
+	return max(0, min(slots/float64(all), 1))
 }
 
 // valueAt returns a value, or NaN if there is none.
@@ -158,8 +162,8 @@ func week(days []float64, i int) []float64 {
 
 // compare returns the number of the reported time that follows from days, and the average of
 // the weeks before. The function fold makes the number of days.
-func (f *facts) compare(s *Site, days []float64, fold func([]float64) float64) Compared {
-	c := Compared{Value: pointer(fold(f.reported(days))), AtLeast: s.Known*(1-s.Incomplete) < almostAll}
+func (f *facts) compare(days []float64, fold func([]float64) float64) Compared {
+	c := Compared{Value: pointer(fold(f.reported(days))), AtLeast: f.atLeast}
 	var before float64
 	for i := range WeeksBefore {
 		if value := fold(week(days, i)); !math.IsNaN(value) && average(week(f.known, i)) >= enoughData {
@@ -173,18 +177,34 @@ func (f *facts) compare(s *Site, days []float64, fold func([]float64) float64) C
 	return c
 }
 
+// listWeeks says which weeks have enough data. One week without makes the numbers of the
+// whole reported time lower bounds, because it is a part of them.
+func (f *facts) listWeeks(s *Site) {
+	incomplete := f.the(askIncomplete)
+	for i := range f.period.days / daysOfWeek {
+		from := f.period.from.Add(time.Duration(i*daysOfWeek) * oneDay)
+		w := Week{From: from, To: from.Add(daysOfWeek * oneDay), Known: average(week(f.known, i))}
+		complete := w.Known
+		if i >= WeeksBefore { // the others are not asked about
+			for hour := range hoursOfWeek {
+				complete -= shareOf(valueAt(incomplete, (i-WeeksBefore)*hoursOfWeek+hour), slotsOfHour) / hoursOfWeek
+			}
+		}
+		w.AtLeast = complete < almostAll*min(w.To.Sub(s.Began.Time).Seconds()/(daysOfWeek*oneDay).Seconds(), 1)
+		f.atLeast = f.atLeast || w.AtLeast && i >= WeeksBefore
+		s.Weeks = append(s.Weeks, w)
+	}
+}
+
 // describeWeeks counts refused logins and people by week.
 func (f *facts) describeWeeks(s *Site, names bool) {
 	refused, noLicense := f.with(askRefused, "reason", "session_limit"), f.with(askRefused, "reason", "no_license")
 	people := f.people()
-	s.Refused = f.compare(s, refused, sum)
-	s.NoLicense = f.compare(s, noLicense, sum)
-	weeks := f.period.days / daysOfWeek
-	weekly := make([]float64, weeks)
-	for i := range weeks {
-		from := f.period.from.Add(time.Duration(i*daysOfWeek) * oneDay)
-		w := Week{From: from, To: from.Add(daysOfWeek * oneDay), Known: average(week(f.known, i))}
-		w.AtLeast = w.Known < almostAll*min(w.To.Sub(s.Began.Time).Seconds()/(daysOfWeek*oneDay).Seconds(), 1)
+	s.Refused = f.compare(refused, sum)
+	s.NoLicense = f.compare(noLicense, sum)
+	weekly := make([]float64, len(s.Weeks))
+	for i := range s.Weeks {
+		w := &s.Weeks[i]
 		count := sum(week(refused, i))
 		w.Refused, w.NoLicense = pointer(count), pointer(sum(week(noLicense, i)))
 		weekly[i] = math.NaN()
@@ -192,7 +212,6 @@ func (f *facts) describeWeeks(s *Site, names bool) {
 			weekly[i] = float64(people.in(i*daysOfWeek, (i+1)*daysOfWeek))
 		}
 		w.People = pointer(weekly[i])
-		s.Weeks = append(s.Weeks, w)
 	}
 	f.comparePeople(s, people, weekly)
 	if names {
@@ -229,7 +248,7 @@ func (f *facts) comparePeople(s *Site, people peopleByDay, weekly []float64) {
 // describeCauses counts refused logins by cause.
 func (f *facts) describeCauses(s *Site) {
 	for _, cause := range f.of(askCauses) {
-		c := Cause{Cause: string(cause.labels["cause"]), Refused: f.compare(s, cause.values, sum)}
+		c := Cause{Cause: string(cause.labels["cause"]), Refused: f.compare(cause.values, sum)}
 		if positive(c.Refused.Value) || positive(c.Refused.Before) {
 			s.Causes = append(s.Causes, c)
 		}
@@ -273,8 +292,8 @@ func (f *facts) describeVirtualProxies(s *Site) {
 		name := string(slots.labels["virtual_proxy"])
 		v := VirtualProxy{
 			VirtualProxy: name,
-			SlotHours:    f.compare(s, f.whileKnown(slots.values), sum),
-			IdleHours:    f.compare(s, f.whileKnown(f.with(askIdle, "virtual_proxy", name)), sum),
+			SlotHours:    f.compare(f.whileKnown(slots.values), sum),
+			IdleHours:    f.compare(f.whileKnown(f.with(askIdle, "virtual_proxy", name)), sum),
 			Timeout:      pointer(latest(f.reported(f.with(askTimeouts, "virtual_proxy", name)))),
 		}
 		total += max(number(v.SlotHours.Value), 0)
@@ -330,8 +349,9 @@ func (f *facts) describePrevented(s *Site) {
 	for _, minutes := range shorterTimeouts {
 		sooner, known := reached[float64((minutes+endsLater)*60)]
 		if known && !(longest <= float64(minutes)) {
-			prevented := preventedOfShare * *s.Refused.Value * max(all-sooner, 0) / all
-			s.Timeouts = append(s.Timeouts, Timeout{Minutes: minutes, Prevented: prevented})
+			if prevented := pointer(preventedOfShare * *s.Refused.Value * max(all-sooner, 0) / all); prevented != nil {
+				s.Timeouts = append(s.Timeouts, Timeout{Minutes: minutes, Prevented: *prevented})
+			}
 		}
 	}
 }
@@ -355,11 +375,11 @@ func (f *facts) describeGuard(s *Site) {
 
 // describePeaks tells the most sessions and users at once.
 func (f *facts) describePeaks(s *Site) {
-	s.PeakUsers = f.peak(s, f.the(askUsers), f.the(askUserHours))
-	s.PeakSessions = f.peak(s, f.the(askSessions), f.the(askSessionHours))
+	s.PeakUsers = f.peak(f.the(askUsers), f.the(askUserHours))
+	s.PeakSessions = f.peak(f.the(askSessions), f.the(askSessionHours))
 	for _, node := range f.of(askNodes) {
 		name := string(node.labels["qlik_node"])
-		n := Node{Node: name, Peak: f.peak(s, node.values, f.with(askNodeHours, "qlik_node", name))}
+		n := Node{Node: name, Peak: f.peak(node.values, f.with(askNodeHours, "qlik_node", name))}
 		if n.Peak.Value != nil || n.Peak.Before != nil {
 			s.Nodes = append(s.Nodes, n)
 		}
@@ -368,8 +388,8 @@ func (f *facts) describePeaks(s *Site) {
 }
 
 // peak returns the peak of days, and the first of the hours that has it.
-func (f *facts) peak(s *Site, days, hours []float64) Peak {
-	p := Peak{Compared: f.compare(s, days, maximum)}
+func (f *facts) peak(days, hours []float64) Peak {
+	p := Peak{Compared: f.compare(days, maximum)}
 	hour := slices.IndexFunc(hours, func(most float64) bool { return p.Value != nil && most >= *p.Value })
 	if hour >= 0 {
 		p.Hour.Time = f.period.reportedFrom().Add(time.Duration(hour) * time.Hour)
@@ -404,9 +424,12 @@ func fold(values []float64, with func(a, b float64) float64) float64 {
 
 func average(values []float64) float64 { return sum(values) / float64(len(values)) }
 
+// senseless is larger than any number of a site.
+const senseless = 1e15
+
 // pointer returns nil for a number that is unknown.
 func pointer(value float64) *float64 {
-	if math.IsNaN(value) || math.IsInf(value, 0) {
+	if !(math.Abs(value) < senseless) {
 		return nil
 	}
 	return &value

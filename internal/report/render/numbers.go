@@ -85,7 +85,7 @@ func (w *words) count(n float64, what noun) string {
 // one reports whether the language has a singular after a rounded number. In French, it has
 // one after 0, too.
 func (w *words) one(n float64) bool {
-	return plural.Cardinal.MatchPlural(w.tag, int(math.Round(n)), 0, 0, 0, 0) == plural.One
+	return plural.Cardinal.MatchPlural(w.tag, int(math.Abs(math.Round(n))), 0, 0, 0, 0) == plural.One
 }
 
 // whole returns a number without decimals.

@@ -145,7 +145,7 @@ func TestSentences(t *testing.T) {
 		"lower bound below the average": {
 			func(_ *report.Report, s *report.Site) { s.Refused = compared(7, 29); s.Refused.AtLeast = true },
 			[3]string{
-				"Refused logins in an average week of the 12 weeks before: 29, but data of the reported time are missing.",
+				"Refused logins in an average week of the 12 weeks before: 29, but data for the reported time are missing.",
 				"Refus pour la moyenne des 12 semaines précédentes : 29, mais des données manquent pour la période du rapport.",
 				"Ablehnungen im Durchschnitt der 12 Wochen davor: 29, aber für den Berichtszeitraum fehlen Daten.",
 			},
@@ -171,7 +171,7 @@ func TestSentences(t *testing.T) {
 		"nobody is known": {
 			func(_ *report.Report, s *report.Site) { *s = quietSite(); s.Refused.AtLeast = true; s.Known = 0.5 },
 			[3]string{
-				"No refused login is known, but data of this time are missing.", "Aucun refus n'est connu, mais des données manquent pour cette période.",
+				"No refused login is known, but data for this time are missing.", "Aucun refus n'est connu, mais des données manquent pour cette période.",
 				"Es ist keine abgelehnte Anmeldung bekannt, aber für diese Zeit fehlen Daten.",
 			},
 			"Nobody was refused",
@@ -196,7 +196,7 @@ func TestSentences(t *testing.T) {
 		"no data": {
 			func(_ *report.Report, s *report.Site) { *s = unknownSite() },
 			[3]string{
-				"There are no data of this time, so nothing is known of refused logins.", "Il n'y a aucune donnée pour cette période : on ne sait rien des connexions refusées.",
+				"There are no data for this time, so nothing is known about refused logins.", "Il n'y a aucune donnée pour cette période : on ne sait rien des connexions refusées.",
 				"Für diese Zeit gibt es keine Daten. Über abgelehnte Anmeldungen ist nichts bekannt.",
 			},
 			"guard is off",
@@ -249,10 +249,46 @@ func TestSentences(t *testing.T) {
 				s.Causes = []report.Cause{{Cause: "runaway", Refused: compared(20, 1)}, {Cause: "program", Refused: compared(20, 1)}}
 			},
 			[3]string{
-				"Main causes: page or program in a loop, and programs that log in repeatedly (each 20 of 40).",
-				"Causes principales : page ou programme en boucle, et programmes qui se connectent sans cesse (20 sur 40 chacune).",
-				"Hauptursachen: Seite oder Programm in einer Schleife sowie Programme, die sich immer wieder anmelden (je 20 von 40).",
+				"Main causes: page or program in a loop, and programs that log in repeatedly (each 20 of 41).",
+				"Causes principales : page ou programme en boucle, et programmes qui se connectent sans cesse (20 sur 41 chacune).",
+				"Hauptursachen: Seite oder Programm in einer Schleife sowie Programme, die sich immer wieder anmelden (je 20 von 41).",
 			},
+			"",
+		},
+		"unknown causes of logins without a license": {
+			func(_ *report.Report, s *report.Site) {
+				s.Causes = []report.Cause{{Cause: "runaway", Refused: compared(39, 1)}, {Cause: "unknown", Refused: compared(5, 1)}}
+			},
+			[3]string{"(39 of 44)", "(39 sur 44)", "(39 von 44)"},
+			"",
+		},
+		"mostly no recorded causes": {
+			func(_ *report.Report, s *report.Site) {
+				s.Causes = []report.Cause{{Cause: "cooling", Refused: compared(11, 1)}, {Cause: "unknown", Refused: compared(5, 1)}}
+			},
+			[3]string{"The cause of 30 of 41 is unknown.", "La cause est inconnue pour 30 refus sur 41.", "Bei 30 von 41 ist die Ursache unbekannt."},
+			"Main cause",
+		},
+		"no refused login in a part of a week": {
+			func(_ *report.Report, s *report.Site) {
+				w := &s.Weeks[len(s.Weeks)-1]
+				w.AtLeast, *w.NoLicense = true, 0
+			},
+			[3]string{"none known", "aucun connu", "keine bekannt"},
+			"at least 0",
+		},
+		"weeks begin in the morning": {
+			func(r *report.Report, _ *report.Site) { r.To = r.To.Add(day/4 + day/48) },
+			[3]string{"Weeks, latest first (they begin at 06:30)", "Semaines, la plus récente en premier (elles commencent à 06:30)", "Wochen, die neueste zuerst (sie beginnen um 06:30 Uhr)"},
+			"",
+		},
+		"negative numbers": {
+			func(_ *report.Report, s *report.Site) {
+				s.Guard.Ended, s.Guard.Returned, s.NoLicense = new(-5.0), new(-5.0), compared(-5, -5)
+				*s.Weeks[12].Refused, *s.Weeks[12].People = -5, -5
+				s.Licenses[0].Free, s.Licenses[0].Bought = new(-5.0), new(-5.0)
+			},
+			[3]string{"ended no session", "aucune session", "keine Sitzung"},
 			"",
 		},
 		"timeouts prevent nothing": {
@@ -325,15 +361,51 @@ func TestSentences(t *testing.T) {
 		"license ends soon": {
 			func(_ *report.Report, s *report.Site) { s.LicenseEnds = at(2026, 12, 31) },
 			[3]string{
-				"The license of Qlik Sense ends on Thu 31 Dec 2026. Runs out first", "La licence de Qlik Sense se termine le jeu. 31 déc. 2026. Premier épuisement",
-				"Die Lizenz von Qlik Sense endet am Do., 31.12.2026. Zuerst aufgebraucht",
+				"The license of Qlik Sense ends on Thu 31 Dec 2026. Runs out first", "La licence de Qlik Sense expire le jeu. 31 déc. 2026. Premier épuisement",
+				"Die Lizenz von Qlik Sense läuft am Do., 31.12.2026 ab. Zuerst aufgebraucht",
+			},
+			"",
+		},
+		"license of one of the sites ends first": {
+			func(r *report.Report, s *report.Site) {
+				s.LicenseEnds = at(2026, 12, 31)
+				r.Sites = append(r.Sites, fullSite("other"))
+			},
+			[3]string{
+				"The license of Qlik Sense ends first at site “production”, on Thu 31 Dec 2026.",
+				"La première licence de Qlik Sense à expirer est celle du site « production », le jeu. 31 déc. 2026.",
+				"Die Lizenz von Qlik Sense läuft zuerst auf der Site „production“ ab, am Do., 31.12.2026.",
+			},
+			"",
+		},
+		"license of one of the sites ended": {
+			func(r *report.Report, s *report.Site) {
+				s.LicenseEnds = at(2026, 11, 1)
+				r.Sites = append(r.Sites, fullSite("other"))
+			},
+			[3]string{
+				"The license of Qlik Sense at site “production” ended on Sun 1 Nov 2026.",
+				"La licence de Qlik Sense du site « production » a expiré le dim. 1er nov. 2026.",
+				"Die Lizenz von Qlik Sense der Site „production“ ist am So., 01.11.2026 abgelaufen.",
+			},
+			"",
+		},
+		"license of one of the sites is invalid": {
+			func(r *report.Report, s *report.Site) {
+				s.LicenseValid = new(false)
+				r.Sites = append(r.Sites, fullSite("other"))
+			},
+			[3]string{
+				"The license of Qlik Sense is not valid: production.",
+				"La licence de Qlik Sense n'est pas valide : production.",
+				"Die Lizenz von Qlik Sense ist nicht gültig: production.",
 			},
 			"",
 		},
 		"license ended": {
 			func(_ *report.Report, s *report.Site) { s.LicenseEnds = at(2026, 11, 1) },
 			[3]string{
-				"The license of Qlik Sense ended on Sun 1 Nov 2026. Runs out first", "La licence de Qlik Sense s'est terminée le dim. 1er nov. 2026. Premier épuisement",
+				"The license of Qlik Sense ended on Sun 1 Nov 2026. Runs out first", "La licence de Qlik Sense a expiré le dim. 1er nov. 2026. Premier épuisement",
 				"Die Lizenz von Qlik Sense ist am So., 01.11.2026 abgelaufen. Zuerst aufgebraucht",
 			},
 			"",
@@ -349,7 +421,7 @@ func TestSentences(t *testing.T) {
 		"began in the reported time": {
 			func(_ *report.Report, s *report.Site) { s.Began = at(2026, 11, 17) },
 			[3]string{
-				"The first data are of Tue 17 Nov 2026, 08:00.", "Les premières données datent du mar. 17 nov. 2026 à 08:00.", "Die ersten Daten sind vom Di., 17.11.2026, 08:00 Uhr.",
+				"The first data are from Tue 17 Nov 2026, 08:00.", "Les premières données datent du mar. 17 nov. 2026 à 08:00.", "Die ersten Daten sind vom Di., 17.11.2026, 08:00 Uhr.",
 			},
 			"",
 		},

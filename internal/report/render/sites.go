@@ -11,7 +11,7 @@ import (
 func (d *viewer) overview() chapter {
 	all := total(d.report.Sites)
 	c := chapter{Verdict: d.verdict(&all, d.report.Weeks, d.notAllCompared())}
-	c.Points = notEmpty(d.worstSite(), d.mainCause(&all), d.shorterTimeoutOfAll(&all), d.firstOutOfAll(), d.unusedLicenses(all.Licenses))
+	c.Points = notEmpty(d.worstSite(), d.mainCause(&all), d.shorterTimeoutOfAll(&all), d.licenseOfAll(), d.firstOutOfAll(), d.unusedLicenses(all.Licenses))
 	c.Sections = []section{d.compareSites()}
 	return c
 }
@@ -139,6 +139,37 @@ func (d *viewer) firstOutOfAll() string {
 			d.license(first.License), d.quoted(at), d.runsOut(first))
 	default:
 		return ""
+	}
+}
+
+// licenseOfAll names the sites whose license of Qlik is invalid, or else the one whose license
+// ends first, if that is soon.
+func (d *viewer) licenseOfAll() string {
+	var invalid []string
+	var first *report.Site
+	for i := range d.report.Sites {
+		s := &d.report.Sites[i]
+		if s.LicenseValid != nil && !*s.LicenseValid {
+			invalid = append(invalid, name(s.Title))
+		}
+		if !s.LicenseEnds.IsZero() && (first == nil || s.LicenseEnds.Before(first.LicenseEnds.Time)) {
+			first = s
+		}
+	}
+	switch {
+	case len(invalid) > fewSites:
+		return d.say("The license of Qlik Sense is not valid at %s.", "La licence de Qlik Sense n'est pas valide sur %s.", "Die Lizenz von Qlik Sense ist auf %s nicht gültig.",
+			d.count(float64(len(invalid)), site))
+	case invalid != nil:
+		return d.say("The license of Qlik Sense is not valid: %s.", "La licence de Qlik Sense n'est pas valide : %s.", "Die Lizenz von Qlik Sense ist nicht gültig: %s.", d.list(invalid))
+	case first == nil || !first.LicenseEnds.Before(d.report.To.Add(soon)):
+		return ""
+	case first.LicenseEnds.Before(d.report.To):
+		return d.say("The license of Qlik Sense at site %s ended on %s.", "La licence de Qlik Sense du site %s a expiré le %s.",
+			"Die Lizenz von Qlik Sense der Site %s ist am %s abgelaufen.", d.quoted(first.Title), d.date(first.LicenseEnds.Time))
+	default:
+		return d.say("The license of Qlik Sense ends first at site %s, on %s.", "La première licence de Qlik Sense à expirer est celle du site %s, le %s.",
+			"Die Lizenz von Qlik Sense läuft zuerst auf der Site %s ab, am %s.", d.quoted(first.Title), d.date(first.LicenseEnds.Time))
 	}
 }
 

@@ -208,7 +208,7 @@ func (d *viewer) weeks(s *report.Site) section {
 	result.Text = notEmpty(d.peopleUnknown(s))
 	unlicensed := slices.ContainsFunc(s.Weeks, func(w report.Week) bool { return positive(w.NoLicense) })
 	t := table{
-		Caption: d.in("Weeks, latest first", "Semaines, la plus récente en premier", "Wochen, die neueste zuerst"),
+		Caption: d.weeksCaption(),
 		Columns: []column{
 			{d.in("week", "semaine", "Woche"), false},
 			{d.in("refused for the session limit", "refus : limite de sessions", "abgelehnt: Sitzungslimit"), true},
@@ -221,13 +221,10 @@ func (d *viewer) weeks(s *report.Site) section {
 	t.Columns = append(t.Columns, column{d.in("time with data", "temps avec données", "Zeit mit Daten"), true})
 	for i, week := range slices.Backward(s.Weeks) {
 		number := func(value *float64) string {
-			switch {
-			case week.Known == 0 && value == nil:
+			if week.Known == 0 && value == nil {
 				return d.in("no data", "pas de données", "keine Daten")
-			case value != nil && week.AtLeast:
-				return d.atLeast(true, d.whole(*value))
 			}
-			return d.cell(value, d.whole)
+			return d.bound(&report.Compared{Value: value, AtLeast: week.AtLeast}, d.whole)
 		}
 		cells := []string{d.week(week.From, week.To), number(week.Refused), number(week.People)}
 		if unlicensed {
@@ -240,6 +237,15 @@ func (d *viewer) weeks(s *report.Site) section {
 		result.Chart = d.weeksChart(s)
 	}
 	return result
+}
+
+// weeksCaption says when weeks begin, unless it is midnight. Then a day can be in two weeks.
+func (d *viewer) weeksCaption() string {
+	caption := d.in("Weeks, latest first", "Semaines, la plus récente en premier", "Wochen, die neueste zuerst")
+	if to := d.report.To.In(d.zone); !midnight(to) {
+		caption += d.say(" (they begin at %s)", " (elles commencent à %s)", " (sie beginnen um %s Uhr)", to.Format("15:04"))
+	}
+	return caption
 }
 
 func (d *viewer) peopleUnknown(s *report.Site) string {
@@ -286,7 +292,7 @@ func (d *viewer) causes(s *report.Site) section {
 	}
 	result.Tables = []table{t}
 	if missing := math.Round(refused) - math.Round(all); missing >= 1 && refused > 0 {
-		result.After = []string{d.say("No cause was recorded of %s.", "Aucune cause n'a été enregistrée pour %s.", "Für %s wurde keine Ursache aufgezeichnet.",
+		result.After = []string{d.say("No cause was recorded for %s.", "Aucune cause n'a été enregistrée pour %s.", "Für %s wurde keine Ursache aufgezeichnet.",
 			d.count(missing, refusedLogin))}
 	}
 	return result
@@ -331,7 +337,7 @@ func (d *viewer) virtualProxies(s *report.Site) section {
 				"Personne n'était à la limite de sessions : aucun proxy virtuel n'est en cause.",
 				"Niemand war am Sitzungslimit. Also ist kein virtueller Proxy die Ursache.")}
 		case positive(s.Refused.Value):
-			result.Text = []string{d.in("Which virtual proxies people at the limit used is unknown, because Prometheus has no recorded data of it.",
+			result.Text = []string{d.in("Which virtual proxies people at the limit used is unknown, because Prometheus has no recorded data about it.",
 				"On ne sait pas quels proxys virtuels utilisaient les personnes à la limite, car Prometheus n'a pas de données enregistrées à ce sujet.",
 				"Welche virtuellen Proxys Personen am Limit benutzt haben, ist unbekannt, weil Prometheus dazu keine aufgezeichneten Daten hat.")}
 		default:
@@ -400,7 +406,7 @@ func (d *viewer) licenses(s *report.Site) section {
 	result.Text = notEmpty(d.licenseProblem(s))
 	result.Text = append(result.Text, notEmpty(d.licenseEnd(s))...)
 	if len(s.Licenses) == 0 {
-		result.Text = append(result.Text, d.in("How many licenses are bought and used is unknown, because Prometheus has no data of them.",
+		result.Text = append(result.Text, d.in("How many licenses are bought and used is unknown, because Prometheus has no data about them.",
 			"Le nombre de licences achetées et utilisées est inconnu, car Prometheus n'a pas de données à ce sujet.",
 			"Wie viele Lizenzen gekauft und benutzt sind, ist unbekannt, weil Prometheus dazu keine Daten hat."))
 		return result
@@ -439,9 +445,9 @@ func (d *viewer) licenseEnd(s *report.Site) string {
 	case s.LicenseEnds.IsZero():
 		return ""
 	case s.LicenseEnds.Before(d.report.To):
-		return d.say("The license of Qlik Sense ended on %s.", "La licence de Qlik Sense s'est terminée le %s.", "Die Lizenz von Qlik Sense ist am %s abgelaufen.", d.date(s.LicenseEnds.Time))
+		return d.say("The license of Qlik Sense ended on %s.", "La licence de Qlik Sense a expiré le %s.", "Die Lizenz von Qlik Sense ist am %s abgelaufen.", d.date(s.LicenseEnds.Time))
 	default:
-		return d.say("The license of Qlik Sense ends on %s.", "La licence de Qlik Sense se termine le %s.", "Die Lizenz von Qlik Sense endet am %s.", d.date(s.LicenseEnds.Time))
+		return d.say("The license of Qlik Sense ends on %s.", "La licence de Qlik Sense expire le %s.", "Die Lizenz von Qlik Sense läuft am %s ab.", d.date(s.LicenseEnds.Time))
 	}
 }
 
@@ -496,15 +502,15 @@ func (d *viewer) missing(s *report.Site) section {
 	result := section{Title: d.in("Missing data", "Données manquantes", "Fehlende Daten")}
 	say := func(sentence string) { result.Text = append(result.Text, sentence) }
 	if s.Known == 0 {
-		say(d.in("There are no data of the reported time.", "Il n'y a aucune donnée pour la période du rapport.", "Für den Berichtszeitraum gibt es keine Daten."))
+		say(d.in("There are no data for the reported time.", "Il n'y a aucune donnée pour la période du rapport.", "Für den Berichtszeitraum gibt es keine Daten."))
 		return result
 	}
 	if !s.Began.IsZero() {
-		say(d.say("The first data are of %s.", "Les premières données datent du %s.", "Die ersten Daten sind vom %s.", d.moment(s.Began.Time)))
+		say(d.say("The first data are from %s.", "Les premières données datent du %s.", "Die ersten Daten sind vom %s.", d.moment(s.Began.Time)))
 	}
 	switch {
 	case s.Known == 1 && s.Began.After(d.report.From):
-		say(d.in("There are data of all of the time since then.", "Il y a des données pour tout le temps depuis lors.", "Seitdem gibt es für die ganze Zeit Daten."))
+		say(d.in("There are data for all of the time since then.", "Il y a des données pour tout le temps depuis lors.", "Seitdem gibt es für die ganze Zeit Daten."))
 	case s.Began.After(d.report.From):
 		say(d.say("Since then, there are data for %s of the time. What happened in the rest is unknown and not estimated.",
 			"Depuis lors, il y a des données pour %s du temps. Ce qui s'est passé le reste du temps est inconnu et n'est pas estimé.",
@@ -514,7 +520,7 @@ func (d *viewer) missing(s *report.Site) section {
 			"Il y a des données pour %s de la période du rapport. Ce qui s'est passé le reste du temps est inconnu et n'est pas estimé.",
 			"Für %s des Berichtszeitraums gibt es Daten. Was in der übrigen Zeit geschah, ist unbekannt und wird nicht geschätzt.", d.percent(s.Known)))
 	default:
-		say(d.in("There are data of all of the reported time.", "Il y a des données pour toute la période du rapport.", "Für den ganzen Berichtszeitraum gibt es Daten."))
+		say(d.in("There are data for all of the reported time.", "Il y a des données pour toute la période du rapport.", "Für den ganzen Berichtszeitraum gibt es Daten."))
 	}
 	if s.Incomplete > 0 {
 		say(d.say("For %s of the time with data, a node did not answer, so sessions may be missing in the counts.",
@@ -587,9 +593,9 @@ func (d *viewer) method() section {
 	result.Text = []string{
 		d.say("All numbers come from Prometheus at %[1]s, asked on %[2]s. A week has 7 days of 24 hours, so it may begin an hour earlier or later when clocks change. Times are in the time zone %[3]s.",
 			"Tous les chiffres viennent de Prometheus à l'adresse %[1]s, interrogé le %[2]s. Une semaine compte 7 jours de 24 heures : au changement d'heure, elle peut commencer une heure plus tôt ou plus tard. Le fuseau horaire est %[3]s.",
-			"Alle Zahlen stammen von Prometheus unter %[1]s, gefragt am %[2]s. Eine Woche hat 7 Tage zu 24 Stunden. Bei der Zeitumstellung kann sie eine Stunde früher oder später beginnen. Zeiten sind in der Zeitzone %[3]s.",
+			"Alle Zahlen stammen von Prometheus unter %[1]s, abgefragt am %[2]s. Eine Woche hat 7 Tage zu 24 Stunden. Bei der Zeitumstellung kann sie eine Stunde früher oder später beginnen. Zeiten sind in der Zeitzone %[3]s.",
 			shortened(d.report.Prometheus, longestWarning), d.moment(d.report.Created), zone),
-		d.say("Averages before are of those of the %d weeks before that have data for at least nine tenths of their time. Values with “at least” are lower bounds, because data are missing.",
+		d.say("Averages before cover those of the %d earlier weeks that have data for at least nine tenths of their time. Values with “at least” are lower bounds, because data are missing.",
 			"Les moyennes antérieures portent sur celles des %d semaines précédentes qui ont des données pour au moins neuf dixièmes de leur durée. Les valeurs avec « au moins » sont des minimums, car des données manquent.",
 			"Frühere Durchschnitte sind die der %d Wochen davor, soweit diese für mindestens neun Zehntel ihrer Zeit Daten haben. Werte mit „mindestens“ sind Untergrenzen, weil Daten fehlen.", report.WeeksBefore),
 		d.in("What shorter timeouts would have prevented is an estimate from how long sessions had been idle when people reached the limit. What the guard would have prevented depends on how Qlik counts sessions that have just ended, so there are two readings. Run-out dates continue the trend: in about eight of ten cases, the truth lies within the given range.",
@@ -597,7 +603,7 @@ func (d *viewer) method() section {
 			"Was kürzere Timeouts verhindert hätten, ist eine Schätzung. Sie beruht darauf, wie lange Sitzungen unbenutzt waren, als Personen das Limit erreichten. Was der Wächter verhindert hätte, hängt davon ab, wie Qlik eben erst beendete Sitzungen zählt. Deshalb gibt es zwei Lesarten. Wann Lizenzen aufgebraucht sind, ergibt sich aus dem Trend: In etwa acht von zehn Fällen liegt die Wahrheit in der angegebenen Spanne."),
 		d.in("Peaks are the most sessions or users that were seen at once. A peak between two scrapes is not seen.",
 			"Les pics sont le plus grand nombre de sessions ou d'utilisateurs vus en même temps. Un pic entre deux collectes n'est pas vu.",
-			"Spitzenwerte sind die meisten Sitzungen oder Benutzer, die gleichzeitig gesehen wurden. Ein Spitzenwert zwischen zwei Abfragen wird nicht gesehen."),
+			"Ein Spitzenwert ist die höchste Zahl gleichzeitig gesehener Sitzungen oder Benutzer. Was nur zwischen zwei Abfragen bestand, wird nicht gesehen."),
 	}
 	return result
 }

@@ -141,15 +141,15 @@ func (w *words) verdict(s *report.Site, weeks int, noWeekBefore string) string {
 	var said []string
 	switch {
 	case value == nil && s.Known == 0:
-		return w.in("There are no data of this time, so nothing is known of refused logins.",
+		return w.in("There are no data for this time, so nothing is known about refused logins.",
 			"Il n'y a aucune donnée pour cette période : on ne sait rien des connexions refusées.",
 			"Für diese Zeit gibt es keine Daten. Über abgelehnte Anmeldungen ist nichts bekannt.")
 	case value == nil:
-		said = append(said, w.in("How many logins Qlik refused is unknown, because Prometheus has no counts of refused logins of this time.",
+		said = append(said, w.in("How many logins Qlik refused is unknown, because Prometheus has no counts of refused logins for this time.",
 			"Le nombre de connexions refusées par Qlik est inconnu, car Prometheus n'a pas de décompte des refus pour cette période.",
 			"Wie viele Anmeldungen Qlik abgelehnt hat, ist unbekannt: Prometheus hat für diese Zeit keine Zahlen dazu."))
 	case none(value) && s.Refused.AtLeast:
-		said = append(said, w.in("No refused login is known, but data of this time are missing.",
+		said = append(said, w.in("No refused login is known, but data for this time are missing.",
 			"Aucun refus n'est connu, mais des données manquent pour cette période.",
 			"Es ist keine abgelehnte Anmeldung bekannt, aber für diese Zeit fehlen Daten."))
 	case none(value):
@@ -232,7 +232,7 @@ func (w *words) compared(c *report.Compared, weeks int) string {
 	case number == 0:
 		return w.say("Refused logins %s: %s.", "Refus pour %s : %s.", "Ablehnungen %s: %s.", average, w.about(before))
 	case more < 0 && c.AtLeast:
-		return w.say("Refused logins %s: %s, but data of the reported time are missing.",
+		return w.say("Refused logins %s: %s, but data for the reported time are missing.",
 			"Refus pour %s : %s, mais des données manquent pour la période du rapport.",
 			"Ablehnungen %s: %s, aber für den Berichtszeitraum fehlen Daten.", average, w.about(before))
 	}
@@ -282,9 +282,8 @@ func (w *words) average(weeks int) string {
 
 // mainCause says why most logins were refused.
 func (w *words) mainCause(s *report.Site) string {
-	var all float64
+	var all, exact, unknown float64
 	var known []report.Cause
-	unknown := 0.0
 	for _, c := range s.Causes {
 		switch {
 		case c.Refused.Value == nil || none(c.Refused.Value):
@@ -297,6 +296,7 @@ func (w *words) mainCause(s *report.Site) string {
 			known = append(known, c)
 		}
 		all += math.Round(*c.Refused.Value)
+		exact += *c.Refused.Value
 	}
 	if all == 0 {
 		if s.Refused.Value == nil || none(s.Refused.Value) {
@@ -310,6 +310,8 @@ func (w *words) mainCause(s *report.Site) string {
 			"Les causes sont inconnues : ce qui était connu à ce moment-là ne les révèle pas.",
 			"Die Ursachen sind unbekannt: Was zu der Zeit bekannt war, zeigt sie nicht.")
 	}
+	all, missing := w.ofRefused(s, all, exact)
+	unknown += missing
 	main := w.cause(known[0].Cause)
 	main.name = w.within(main.name)
 	n := math.Round(*known[0].Refused.Value)
@@ -325,6 +327,26 @@ func (w *words) mainCause(s *report.Site) string {
 	}
 	return strings.TrimSpace(w.say("Main cause: %s (%s of %s). %s", "Cause principale : %s (%s sur %s). %s", "Hauptursache: %s (%s von %s). %s",
 		main.name, w.whole(n), w.whole(all), main.help))
+}
+
+// ofRefused returns the number of refused logins that causes are compared with, as the verdict
+// says it, and how many of them have no recorded cause. The causes of logins that were refused
+// for want of a license may be unknown, too.
+func (w *words) ofRefused(s *report.Site, all, exact float64) (refused, missing float64) {
+	if s.Refused.Value == nil {
+		return all, 0
+	}
+	refused = math.Round(*s.Refused.Value)
+	switch more := math.Round(exact - *s.Refused.Value); {
+	case more < 0:
+		return refused, -more
+	case more > 0 && s.NoLicense.Value != nil:
+		return max(refused+math.Round(*s.NoLicense.Value), all), 0
+	case more > 0:
+		return all, 0
+	default:
+		return refused, 0
+	}
 }
 
 // mainVirtualProxy says where people at the limit have most of their sessions.
