@@ -16,10 +16,7 @@ import (
 // WeeksBefore is the number of weeks with which a report compares.
 const WeeksBefore = 12
 
-const (
-	daysOfWeek  = 7
-	hoursOfWeek = 24 * daysOfWeek
-)
+const daysOfWeek = 7
 
 // Options selects what is reported.
 type Options struct {

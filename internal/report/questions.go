@@ -114,7 +114,7 @@ func questions(selector string) []question {
 	all := []question{
 		{askKnown, `count_over_time(` + present + `[23h59m59s:5m])`, everyDay},
 		{askKnownHours, `count_over_time(` + present + `[59m59s:5m])`, everyHour},
-		{askIncomplete, `count_over_time((` + complete + ` == 0 and ` + present + `)[59m59s:5m])`, everyHour},
+		{askIncomplete, `count_over_time((` + complete + ` == 0 and ` + present + `)[23h59m59s:5m])`, everyDay},
 		{askRules, `max by (job, site) (count_over_time(site:qlik_sessions:max{SITES}[1d]))`, everyDay},
 
 		{askRefused, increase("job, site, reason", "qlik_logins_refused_total{SITES}", "reason:qlik_logins_refused:increase1d{SITES}"), everyDay},

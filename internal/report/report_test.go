@@ -266,16 +266,21 @@ func TestSiteThatBeganOnWednesday(t *testing.T) {
 func TestIncomplete(t *testing.T) {
 	w := newWorld()
 	w.set(askIncomplete, nil, func(end time.Time) float64 {
-		if monday.Sub(end) < 42*time.Hour {
-			return 6
+		switch int(monday.Sub(end) / oneDay) {
+		case 0:
+			return 252 // of 288
+		case 30, 31:
+			return 288
 		}
 		return math.NaN()
 	})
 	w.set(askRefused, model.Metric{"reason": "session_limit"}, always(1))
 	s := w.site(t)
-	check(t, "incomplete", s.Incomplete, 0.125)
-	check(t, "refused", s.Refused.String(), "at least 7, before 7 (12 weeks)")
+	check(t, "incomplete", math.Round(s.Incomplete*1e6), 125_000)
+	check(t, "refused", s.Refused.String(), "at least 7, before 7 (11 weeks)")
 	check(t, "lower bound of the week", s.Weeks[12].AtLeast, true)
+	check(t, "lower bound of an incomplete week before", s.Weeks[8].AtLeast, true)
+	check(t, "other week before", s.Weeks[11].AtLeast, false)
 }
 
 // refusedAt returns the values of a person whose refused logins are recorded for six hours.

@@ -23,8 +23,9 @@ const (
 type facts struct {
 	*asker
 
-	labels model.Metric // of the site
-	known  []float64    // share of each day with data
+	labels   model.Metric // of the site
+	known    []float64    // share of each day with data
+	complete []float64    // share of each day with data of all nodes
 	// atLeast means that too many data of a reported week are missing or incomplete, so
 	// numbers of the reported time are lower bounds.
 	atLeast bool
@@ -62,9 +63,11 @@ func (f *facts) the(name string) []float64 {
 // newSite returns the numbers of the site with some labels.
 func newSite(a *asker, labels model.Metric, names bool) Site {
 	f := &facts{asker: a, labels: labels}
-	f.known = make([]float64, a.period.days)
+	f.known, f.complete = make([]float64, a.period.days), make([]float64, a.period.days)
+	known, incomplete := f.the(askKnown), f.the(askIncomplete)
 	for i := range f.known {
-		f.known[i] = shareOf(valueAt(f.the(askKnown), i), slotsOfDay)
+		f.known[i] = shareOf(valueAt(known, i), slotsOfDay)
+		f.complete[i] = max(f.known[i]-shareOf(valueAt(incomplete, i), slotsOfDay), 0)
 	}
 	s := Site{
 		Job: string(labels["job"]), Site: string(labels["site"]), Rules: sum(f.reported(f.the(askRules))) > 0,
@@ -114,8 +117,8 @@ func (f *facts) describeData(s *Site) {
 		end := p.from.Add(time.Duration(firstDay+1) * oneDay)
 		s.Began.Time = end.Add(-time.Duration(f.known[firstDay] * float64(oneDay)))
 	}
-	hours, partial := f.the(askKnownHours), f.the(askIncomplete)
-	var lookedAt, known, incomplete float64
+	hours := f.the(askKnownHours)
+	var lookedAt, known float64
 	for i := range p.reported * 24 {
 		end := p.reportedFrom().Add(time.Duration(i+1) * time.Hour)
 		share := shareOf(valueAt(hours, i), slotsOfHour)
@@ -127,13 +130,12 @@ func (f *facts) describeData(s *Site) {
 			f.addGap(s, end, share)
 		}
 		known += share
-		incomplete += shareOf(valueAt(partial, i), slotsOfHour)
 	}
 	if lookedAt > 0 {
 		s.Known = min(known/lookedAt, 1)
 	}
-	if known > 0 {
-		s.Incomplete = min(incomplete/known, 1)
+	if all := sum(f.reported(f.known)); all > 0 {
+		s.Incomplete = 1 - sum(f.reported(f.complete))/all
 	}
 }
 
@@ -166,7 +168,7 @@ func (f *facts) compare(days []float64, fold func([]float64) float64) Compared {
 	c := Compared{Value: pointer(fold(f.reported(days))), AtLeast: f.atLeast}
 	var before float64
 	for i := range WeeksBefore {
-		if value := fold(week(days, i)); !math.IsNaN(value) && average(week(f.known, i)) >= enoughData {
+		if value := fold(week(days, i)); !math.IsNaN(value) && average(week(f.complete, i)) >= enoughData {
 			before += value
 			c.BeforeWeeks++
 		}
@@ -180,17 +182,10 @@ func (f *facts) compare(days []float64, fold func([]float64) float64) Compared {
 // listWeeks says which weeks have enough data. One week without makes the numbers of the
 // whole reported time lower bounds, because it is a part of them.
 func (f *facts) listWeeks(s *Site) {
-	incomplete := f.the(askIncomplete)
 	for i := range f.period.days / daysOfWeek {
 		from := f.period.from.Add(time.Duration(i*daysOfWeek) * oneDay)
 		w := Week{From: from, To: from.Add(daysOfWeek * oneDay), Known: average(week(f.known, i))}
-		complete := w.Known
-		if i >= WeeksBefore { // the others are not asked about
-			for hour := range hoursOfWeek {
-				complete -= shareOf(valueAt(incomplete, (i-WeeksBefore)*hoursOfWeek+hour), slotsOfHour) / hoursOfWeek
-			}
-		}
-		w.AtLeast = complete < almostAll*min(w.To.Sub(s.Began.Time).Seconds()/(daysOfWeek*oneDay).Seconds(), 1)
+		w.AtLeast = average(week(f.complete, i)) < almostAll*min(w.To.Sub(s.Began.Time).Seconds()/(daysOfWeek*oneDay).Seconds(), 1)
 		f.atLeast = f.atLeast || w.AtLeast && i >= WeeksBefore
 		s.Weeks = append(s.Weeks, w)
 	}
@@ -235,7 +230,7 @@ func (f *facts) comparePeople(s *Site, people peopleByDay, weekly []float64) {
 	}
 	var before float64
 	for i, n := range weekly[:WeeksBefore] {
-		if !math.IsNaN(n) && average(week(f.known, i)) >= enoughData {
+		if !math.IsNaN(n) && average(week(f.complete, i)) >= enoughData {
 			before += n
 			s.People.BeforeWeeks++
 		}

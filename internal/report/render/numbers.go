@@ -192,6 +192,16 @@ func (w *words) moment(t time.Time) string {
 	return w.say("%s, %s", "%s à %s", "%s, %s Uhr", w.date(t), t.In(w.zone).Format("15:04"))
 }
 
+// zones returns the name of the time zone, or both if the clocks were changed between two
+// times.
+func (w *words) zones(from, to time.Time) string {
+	first, last := from.In(w.zone).Format("MST"), to.In(w.zone).Format("MST")
+	if first != last {
+		return first + "/" + last
+	}
+	return last
+}
+
 func midnight(t time.Time) bool { return t.Hour() == 0 && t.Minute() == 0 }
 
 // timespan returns a time of whole weeks. From midnight to midnight, days are enough.

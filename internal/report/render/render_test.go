@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/report"
@@ -444,6 +445,18 @@ func TestSentences(t *testing.T) {
 			},
 			"",
 		},
+		"several sites with nothing left of both licenses": {
+			func(r *report.Report, _ *report.Site) {
+				r.Sites = []report.Site{fullSite("a"), fullSite("b"), fullSite("c")}
+				for i := range r.Sites {
+					for j := range 2 {
+						r.Sites[i].Licenses[j].RunsOut = report.RunsOut{State: report.RunOut}
+					}
+				}
+			},
+			[3]string{"Licenses are used up at 3 sites.", "Des licences sont épuisées sur 3 sites.", "Lizenzen sind auf 3 Sites aufgebraucht."},
+			"",
+		},
 		"a new site among several": {
 			func(r *report.Report, _ *report.Site) {
 				s := fullSite("new")
@@ -476,6 +489,23 @@ func TestSentences(t *testing.T) {
 }
 
 // TestCauses checks that each cause has a name of its own and what helps.
+// TestChangedClocks checks that a time over a change of the clocks names both zones.
+func TestChangedClocks(t *testing.T) {
+	location, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := fullReport()
+	r.From = r.From.Add(-28 * day)
+	var b strings.Builder
+	if err := render.Text(&b, r, render.Options{Language: render.English, Location: location}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "Mon 19 Oct 2026, 01:00 to Mon 23 Nov 2026, 00:00 (CEST/CET)"; !strings.Contains(b.String(), want) {
+		t.Errorf("no %q in\n%.300s", want, &b)
+	}
+}
+
 func TestCauses(t *testing.T) {
 	t.Parallel()
 	for _, language := range languages {

@@ -115,13 +115,14 @@ func (d *viewer) firstOutOfAll() string {
 	var gone []string
 	var first *report.License
 	at := ""
+	sites := make(map[int]bool) // with nothing left of a license
 	for i := range d.report.Sites {
 		s := &d.report.Sites[i]
 		for j := range s.Licenses {
 			l := &s.Licenses[j]
 			switch l.RunsOut.State {
 			case report.RunOut:
-				gone = append(gone, d.license(l.License)+" ("+name(s.Title)+")")
+				gone, sites[i] = append(gone, d.license(l.License)+" ("+name(s.Title)+")"), true
 			case report.RunsOutAt:
 				if first == nil || l.RunsOut.At.Before(first.RunsOut.At.Time) {
 					first, at = l, s.Title
@@ -131,7 +132,7 @@ func (d *viewer) firstOutOfAll() string {
 	}
 	switch {
 	case len(gone) > fewSites:
-		return d.say("Licenses are used up at %s.", "Des licences sont épuisées sur %s.", "Lizenzen sind auf %s aufgebraucht.", d.count(float64(len(gone)), site))
+		return d.say("Licenses are used up at %s.", "Des licences sont épuisées sur %s.", "Lizenzen sind auf %s aufgebraucht.", d.count(float64(len(sites)), site))
 	case gone != nil:
 		return d.say("None left: %s.", "Épuisé : %s.", "Aufgebraucht: %s.", d.list(gone))
 	case first != nil:

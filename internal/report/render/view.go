@@ -101,7 +101,7 @@ func newView(r *report.Report, o *Options) (*view, error) {
 	d := &viewer{words: w, report: r, names: o.Names}
 	v := &view{
 		Language: o.Language, Title: w.in("Qlik Sense report", "Rapport Qlik Sense", "Qlik-Sense-Bericht"),
-		Period: w.say("%s (%s)", "%s (%s)", "%s (%s)", capital(w.timespan(r.From, r.To)), r.To.In(w.zone).Format("MST")),
+		Period: w.say("%s (%s)", "%s (%s)", "%s (%s)", capital(w.timespan(r.From, r.To)), w.zones(r.From, r.To)),
 		Sites:  d.siteNames(), Method: d.method(), Queries: d.queries(),
 	}
 	if len(r.Warnings) > 0 {
@@ -589,7 +589,7 @@ func (d *viewer) people(s *report.Site) section {
 
 func (d *viewer) method() section {
 	result := section{Title: d.in("How the numbers were found", "Comment les chiffres ont été obtenus", "Wie die Zahlen ermittelt wurden")}
-	zone := d.report.To.In(d.zone).Format("MST")
+	zone := d.zones(d.report.From, d.report.To)
 	result.Text = []string{
 		d.say("All numbers come from Prometheus at %[1]s, asked on %[2]s. A week has 7 days of 24 hours, so it may begin an hour earlier or later when clocks change. Times are in the time zone %[3]s.",
 			"Tous les chiffres viennent de Prometheus à l'adresse %[1]s, interrogé le %[2]s. Une semaine compte 7 jours de 24 heures : au changement d'heure, elle peut commencer une heure plus tôt ou plus tard. Le fuseau horaire est %[3]s.",
