@@ -157,21 +157,30 @@ func importHistory(t *testing.T, path, data string, options []string) {
 	t.Logf("promtool imports it in %s: %s", since(begin), strings.Fields(shell(t, "du -sh "+data))[0])
 }
 
+// rules are the groups of a file with rules.
+type rules struct {
+	Groups []struct {
+		Rules []struct {
+			Record, Expr string
+			Labels       model.LabelSet
+		}
+	}
+}
+
+// readRules returns the shipped rules.
+func readRules(t *testing.T) (file rules) {
+	t.Helper()
+	if err := yaml.Unmarshal(readFile(t, rulesFile), &file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // checkRecorded checks that the recorded series in the history match what the
 // rules compute from the rest of the history.
 func checkRecorded(t *testing.T, p *server, times prometheusv1.Range) {
 	t.Helper()
-	var file struct {
-		Groups []struct {
-			Rules []struct {
-				Record, Expr string
-				Labels       model.LabelSet
-			}
-		}
-	}
-	if err := yaml.Unmarshal(readFile(t, rulesFile), &file); err != nil {
-		t.Fatal(err)
-	}
+	file := readRules(t)
 	untold := map[string]string{ // with the reason
 		"certificate:qlik_certificate_expiry_timestamp_seconds:min": "the history knows no certificates",
 		`site:qlik_users_at_limit:timestamp`:                        "users are named",

@@ -15,7 +15,6 @@ import (
 
 	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
-	"go.yaml.in/yaml/v3"
 )
 
 // predictions are the names of records that predict. They follow from other records, so that
@@ -27,17 +26,7 @@ var predictions = regexp.MustCompile(`:(growth90d|predict\w+|rate28d|weekly_\w+|
 // expression of that one is put in its place.
 func writePredictions(t *testing.T, p *server, end time.Time) (file string) {
 	t.Helper()
-	var rules struct {
-		Groups []struct {
-			Rules []struct {
-				Record, Expr string
-				Labels       model.LabelSet
-			}
-		}
-	}
-	if err := yaml.Unmarshal(readFile(t, rulesFile), &rules); err != nil {
-		t.Fatal(err)
-	}
+	rules := readRules(t)
 	names, _, _, err := p.api.LabelValues(t.Context(), model.MetricNameLabel, nil, end.Add(-time.Hour), end)
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ const (
 	sessionLimit   = "session_limit"
 )
 
-// refused is a login that Qlik refused for the session limit.
+// refused is a login that Qlik refused because of the session limit.
 func refused(at time.Time, count float64, id, cause string) pastRefusal {
 	return pastRefusal{at: at, reason: sessionLimit, cause: cause, directory: "CORP", id: id, count: count}
 }

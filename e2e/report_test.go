@@ -290,7 +290,7 @@ func checkPastSites(t *testing.T, p *server, sites []*pastSite) report {
 }
 
 // truth are the refused logins of a site from one time to another, and the people who were
-// refused for the session limit.
+// refused because of the session limit.
 type truth struct {
 	refused, noLicense float64
 	causes             map[string]float64
@@ -320,7 +320,7 @@ func (s *reportSite) checkRefusals(t *testing.T, past *pastSite) {
 	t.Helper()
 	want := past.truth(on(0, 0, 0), reportEnd)
 	expect(t, is(s.Refused.Value, want.refused), fmt.Sprintf("%g refused logins", want.refused), numeral(s.Refused.Value))
-	expect(t, is(s.NoLicense.Value, want.noLicense), fmt.Sprintf("%g refused for want of a license", want.noLicense), numeral(s.NoLicense.Value))
+	expect(t, is(s.NoLicense.Value, want.noLicense), fmt.Sprintf("%g refused because of a missing license", want.noLicense), numeral(s.NoLicense.Value))
 	hidden := past.site == "hidden" || past.site == "norules"
 	switch {
 	case hidden:

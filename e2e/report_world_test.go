@@ -14,7 +14,6 @@ import (
 
 	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
-	"go.yaml.in/yaml/v3"
 )
 
 // reportEnd is a Monday. The reported week begins seven days before.
@@ -252,17 +251,7 @@ var reportRules = []string{
 // OpenMetrics. Those that look back a day cost most, so they are evaluated once an hour.
 func writeReportRules(t *testing.T, p *server, begin time.Time) (file string) {
 	t.Helper()
-	var rules struct {
-		Groups []struct {
-			Rules []struct {
-				Record, Expr string
-				Labels       model.LabelSet
-			}
-		}
-	}
-	if err := yaml.Unmarshal(readFile(t, rulesFile), &rules); err != nil {
-		t.Fatal(err)
-	}
+	rules := readRules(t)
 	file = filepath.Join(t.TempDir(), "rules.om")
 	created, err := os.Create(file)
 	if err != nil {

@@ -54,7 +54,7 @@ func TestReportFormat(t *testing.T) {
 	}
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
-		t.Skip(err)
+		t.Skipf("this machine has no pseudoterminals: %v", err)
 	}
 	defer func() { _ = terminal.Close() }()
 	if got := (&reportCommand{}).formatFor(terminal); got != formatText {

@@ -7,7 +7,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
-// The names of what is not assigned in seats.
+// Licenses that do not consist of seats.
 const (
 	Tokens   = "tokens"
 	Capacity = "capacity"

@@ -81,7 +81,7 @@ func makeFrom(ctx context.Context, from source, o *Options) (*Report, error) {
 	return r, nil
 }
 
-// checkSites returns an error if there are no data of a site that was asked for.
+// checkSites returns an error if there is no data of a site that was asked for.
 func (a *asker) checkSites(ctx context.Context, o *Options) error {
 	found := a.answers[askKnown]
 	known := func(label model.LabelName, value string) bool {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// peopleByDay are the days on which people were refused for the session limit.
+// peopleByDay are the days on which people were refused because of the session limit.
 type peopleByDay []person
 
 type person struct {

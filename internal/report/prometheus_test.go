@@ -74,7 +74,7 @@ func TestErrors(t *testing.T) {
 			if got := strings.ReplaceAll(err.Error(), p.String(), "URL"); !strings.HasPrefix(got, test.want) || strings.Contains(got, "\n") {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
-			if _, limit := err.(limitError); limit != test.limit { //nolint:errorlint // not wrapped
+			if _, limit := errors.AsType[limitError](err); limit != test.limit {
 				t.Errorf("a limit: %v", limit)
 			}
 		})

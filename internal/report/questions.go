@@ -86,7 +86,7 @@ const (
 	preventedOfShare = 0.9
 )
 
-// The time between two looks at whether there are data. It is as long as Prometheus finds
+// The time between two looks at whether there is data. It is as long as Prometheus finds
 // a sample.
 const (
 	slot        = 5 * time.Minute

@@ -47,17 +47,17 @@ type Site struct {
 	Rules bool   `json:"recording_rules"` // the recording rules of the alerts are evaluated; without them much is unknown
 
 	// Known is the share of the reported time, since the beginning of the site, for which
-	// there are data. Incomplete is the share of that with an incomplete count.
+	// there is data. Incomplete is the share of that with an incomplete count.
 	Known      float64 `json:"known"`
 	Incomplete float64 `json:"incomplete"`
 	Gaps       []Gap   `json:"gaps"` // times within the reported time without data, oldest first
 
 	// Weeks are the weeks before and the reported weeks, oldest first.
 	Weeks []Week `json:"weeks"`
-	// Refused logins of the reported time, for the session limit and for want of a license.
+	// Refused logins of the reported time, because of the session limit and because of a missing license.
 	Refused   Compared `json:"refused"`
 	NoLicense Compared `json:"refused_no_license"`
-	// People who were refused for the session limit. Their Before is that of a week.
+	// People who were refused because of the session limit. Their Before is that of a week.
 	People Compared `json:"people"`
 	// PeopleHidden means that the metrics contain no users, so the number is unknown.
 	PeopleHidden bool `json:"people_hidden"`
@@ -103,17 +103,17 @@ type Week struct {
 	From      time.Time `json:"from"`
 	To        time.Time `json:"to"`
 	Known     float64   `json:"known"`    // share of the week with data
-	AtLeast   bool      `json:"at_least"` // data are missing or incomplete since the site began, so the truth may be higher
+	AtLeast   bool      `json:"at_least"` // data is missing or incomplete since the site began, so the truth may be higher
 	Refused   *float64  `json:"refused"`
 	NoLicense *float64  `json:"refused_no_license"`
-	People    *float64  `json:"people"` // refused for the session limit
+	People    *float64  `json:"people"` // refused because of the session limit
 }
 
 // Compared is a number of the reported time, beside that of the weeks before.
 type Compared struct {
 	// Value is the sum of the reported time, or the peak for peaks. Null if unknown.
 	Value *float64 `json:"value"`
-	// AtLeast means that data are missing, so the truth may be higher.
+	// AtLeast means that data is missing, so the truth may be higher.
 	AtLeast bool `json:"at_least"`
 	// Before is the average of the weeks before that have data for nine tenths of their time;
 	// for peaks, that of their peaks. Null without such a week.
@@ -129,7 +129,7 @@ type Peak struct {
 	Hour Time `json:"hour"` // begin of the first hour with the peak
 }
 
-// Cause is why logins were refused for the session limit or for want of a license.
+// Cause is why logins were refused because of the session limit or because of a missing license.
 type Cause struct {
 	Cause   string   `json:"cause"` // as in the metric qlik_user_limit_cause
 	Refused Compared `json:"refused"`
@@ -208,7 +208,7 @@ type Node struct {
 	Peak Peak   `json:"peak_sessions"`
 }
 
-// Person is somebody who was refused for the session limit.
+// Person is somebody who was refused because of the session limit.
 type Person struct {
 	Directory string    `json:"user_directory"`
 	ID        string    `json:"user_id"`

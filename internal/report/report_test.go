@@ -54,7 +54,7 @@ func (w *world) set(name string, labels model.Metric, at func(time.Time) float64
 	w.values[name] = append(w.values[name], value{all, at})
 }
 
-// known sets the slots of five minutes for which there are data.
+// known sets the slots of five minutes for which there is data.
 func (w *world) known(is func(time.Time) bool) {
 	count := func(length time.Duration) func(time.Time) float64 {
 		return func(end time.Time) float64 {

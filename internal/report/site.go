@@ -26,7 +26,7 @@ type facts struct {
 	labels   model.Metric // of the site
 	known    []float64    // share of each day with data
 	complete []float64    // share of each day with data of all nodes
-	// atLeast means that too many data of a reported week are missing or incomplete, so
+	// atLeast means that too much data of a reported week is missing or incomplete, so
 	// numbers of the reported time are lower bounds.
 	atLeast bool
 }
@@ -109,7 +109,7 @@ func (f *facts) reported(days []float64) []float64 {
 	return days[len(days)-f.period.reported:]
 }
 
-// describeData says for which time there are data.
+// describeData says for which time there is data.
 func (f *facts) describeData(s *Site) {
 	p := f.period
 	firstDay := slices.IndexFunc(f.known, func(share float64) bool { return share > 0 })

@@ -122,11 +122,11 @@ func (d *viewer) weeksChart(s *report.Site) *chart {
 	if unlicensed {
 		kinds[0][1] += d.in(", session limit", ", limite de sessions", ", Sitzungslimit")
 		kinds[1][1] += d.in(", session limit", ", limite de sessions", ", Sitzungslimit")
-		kinds = append(kinds, [2]string{"license", d.in("refused for want of a license", "refus faute de licence", "abgelehnt, weil eine Lizenz fehlte")})
+		kinds = append(kinds, [2]string{"license", d.in("refused: no license", "refus : pas de licence", "abgelehnt: keine Lizenz")})
 	}
 	switch {
 	case partial:
-		kinds = append(kinds, [2]string{"missing", d.in("data are missing, so it may be more", "des données manquent, c'est peut-être plus", "Daten fehlen, es können mehr sein")})
+		kinds = append(kinds, [2]string{"missing", d.in("data is missing, so it may be more", "des données manquent, c'est peut-être plus", "Daten fehlen, es können mehr sein")})
 	case missing:
 		kinds = append(kinds, [2]string{"missing", d.in("no data", "pas de données", "keine Daten")})
 	}

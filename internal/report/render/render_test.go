@@ -91,9 +91,9 @@ func TestSentences(t *testing.T) {
 				s.Refused, s.People, s.NoLicense = compared(1, 0), compared(1, 0), compared(1, 0)
 			},
 			[3]string{
-				"Qlik refused 1 login of 1 person because of the session limit. That is 1 more than in an average week of the 12 weeks before (0). 1 more login was refused for want of a license.",
-				"Qlik a refusé 1 connexion (1 personne) à cause de la limite de sessions. C'est 1 de plus que la moyenne des 12 semaines précédentes (0). 1 autre connexion a été refusée faute de licence.",
-				"Qlik hat 1 Anmeldung von 1 Person wegen des Sitzungslimits abgelehnt. Das ist 1 mehr als im Durchschnitt der 12 Wochen davor (0). 1 weitere Anmeldung wurde abgelehnt, weil eine Lizenz fehlte.",
+				"Qlik refused 1 login of 1 person because of the session limit. That is 1 more than in an average week of the 12 weeks before (0). 1 more login was refused because Qlik found no license.",
+				"Qlik a refusé 1 connexion (1 personne) à cause de la limite de sessions. C'est 1 de plus que la moyenne des 12 semaines précédentes (0). 1 autre connexion a été refusée, car Qlik n'a pas trouvé de licence.",
+				"Qlik hat 1 Anmeldung von 1 Person wegen des Sitzungslimits abgelehnt. Das ist 1 mehr als im Durchschnitt der 12 Wochen davor (0). 1 weitere Anmeldung wurde abgelehnt, weil Qlik keine Lizenz fand.",
 			},
 			"",
 		},
@@ -146,7 +146,7 @@ func TestSentences(t *testing.T) {
 		"lower bound below the average": {
 			func(_ *report.Report, s *report.Site) { s.Refused = compared(7, 29); s.Refused.AtLeast = true },
 			[3]string{
-				"Refused logins in an average week of the 12 weeks before: 29, but data for the reported time are missing.",
+				"Refused logins in an average week of the 12 weeks before: 29, but data for the reported time is missing.",
 				"Refus pour la moyenne des 12 semaines précédentes : 29, mais des données manquent pour la période du rapport.",
 				"Ablehnungen im Durchschnitt der 12 Wochen davor: 29, aber für den Berichtszeitraum fehlen Daten.",
 			},
@@ -172,7 +172,7 @@ func TestSentences(t *testing.T) {
 		"nobody is known": {
 			func(_ *report.Report, s *report.Site) { *s = quietSite(); s.Refused.AtLeast = true; s.Known = 0.5 },
 			[3]string{
-				"No refused login is known, but data for this time are missing.", "Aucun refus n'est connu, mais des données manquent pour cette période.",
+				"No refused login is known, but data for this time is missing.", "Aucun refus n'est connu, mais des données manquent pour cette période.",
 				"Es ist keine abgelehnte Anmeldung bekannt, aber für diese Zeit fehlen Daten.",
 			},
 			"Nobody was refused",
@@ -180,7 +180,7 @@ func TestSentences(t *testing.T) {
 		"only licenses": {
 			func(_ *report.Report, s *report.Site) { *s = quietSite(); s.NoLicense = compared(7, 1) },
 			[3]string{
-				" 7 logins were refused for want of a license.", " 7 connexions ont été refusées faute de licence.", " 7 Anmeldungen wurden abgelehnt, weil eine Lizenz fehlte.",
+				" 7 logins were refused because Qlik found no license.", " 7 connexions ont été refusées, car Qlik n'a pas trouvé de licence.", " 7 Anmeldungen wurden abgelehnt, weil Qlik keine Lizenz fand.",
 			},
 			"more logins",
 		},
@@ -197,7 +197,7 @@ func TestSentences(t *testing.T) {
 		"no data": {
 			func(_ *report.Report, s *report.Site) { *s = unknownSite() },
 			[3]string{
-				"There are no data for this time, so nothing is known about refused logins.", "Il n'y a aucune donnée pour cette période : on ne sait rien des connexions refusées.",
+				"There is no data for this time, so nothing is known about refused logins.", "Il n'y a aucune donnée pour cette période : on ne sait rien des connexions refusées.",
 				"Für diese Zeit gibt es keine Daten. Über abgelehnte Anmeldungen ist nichts bekannt.",
 			},
 			"guard is off",
@@ -422,7 +422,7 @@ func TestSentences(t *testing.T) {
 		"began in the reported time": {
 			func(_ *report.Report, s *report.Site) { s.Began = at(2026, 11, 17) },
 			[3]string{
-				"The first data are from Tue 17 Nov 2026, 08:00.", "Les premières données datent du mar. 17 nov. 2026 à 08:00.", "Die ersten Daten sind vom Di., 17.11.2026, 08:00 Uhr.",
+				"The first data is from Tue 17 Nov 2026, 08:00.", "Les premières données datent du mar. 17 nov. 2026 à 08:00.", "Die ersten Daten sind vom Di., 17.11.2026, 08:00 Uhr.",
 			},
 			"",
 		},
@@ -439,9 +439,9 @@ func TestSentences(t *testing.T) {
 		"several sites": {
 			func(r *report.Report, _ *report.Site) { r.Sites = append(r.Sites, quietSite(), unknownSite()) },
 			[3]string{
-				"Qlik refused at least 41 logins of at least 23 people because of the session limit. That is at least 12 more than in an average week of the 12 weeks before (29). At least 3 more logins were refused for want of a license. - Most affected: site “production” (41 refused logins).",
-				"Qlik a refusé au moins 41 connexions (au moins 23 personnes) à cause de la limite de sessions. C'est au moins 12 de plus que la moyenne des 12 semaines précédentes (29). Au moins 3 autres connexions ont été refusées faute de licence. - Site le plus touché : « production » (41 connexions refusées).",
-				"Das sind mindestens 12 mehr als im Durchschnitt der 12 Wochen davor (29). Mindestens 3 weitere Anmeldungen wurden abgelehnt, weil eine Lizenz fehlte. - Am stärksten betroffen: Site „production“ (41 abgelehnte Anmeldungen).",
+				"Qlik refused at least 41 logins of at least 23 people because of the session limit. That is at least 12 more than in an average week of the 12 weeks before (29). At least 3 more logins were refused because Qlik found no license. - Most affected: site “production” (41 refused logins).",
+				"Qlik a refusé au moins 41 connexions (au moins 23 personnes) à cause de la limite de sessions. C'est au moins 12 de plus que la moyenne des 12 semaines précédentes (29). Au moins 3 autres connexions ont été refusées, car Qlik n'a pas trouvé de licence. - Site le plus touché : « production » (41 connexions refusées).",
+				"Das sind mindestens 12 mehr als im Durchschnitt der 12 Wochen davor (29). Mindestens 3 weitere Anmeldungen wurden abgelehnt, weil Qlik keine Lizenz fand. - Am stärksten betroffen: Site „production“ (41 abgelehnte Anmeldungen).",
 			},
 			"",
 		},

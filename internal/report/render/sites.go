@@ -183,7 +183,7 @@ func (d *viewer) compareSites() section {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(known(sites[b].Refused.Value), known(sites[a].Refused.Value)) })
 	t := table{
-		Caption: d.in("Refused logins for the session limit, by site", "Connexions refusées à cause de la limite de sessions, par site", "Wegen des Sitzungslimits abgelehnte Anmeldungen, nach Site"),
+		Caption: d.in("Logins refused because of the session limit, by site", "Connexions refusées à cause de la limite de sessions, par site", "Wegen des Sitzungslimits abgelehnte Anmeldungen, nach Site"),
 		Columns: append([]column{{d.in("site", "site", "Site"), false}}, d.compareColumns(d.in("refused", "refus", "abgelehnt"))...), Bars: true,
 	}
 	t.Columns = append(t.Columns, column{d.in("people", "personnes", "Personen"), true}, column{d.in("peak of sessions", "pic de sessions", "Spitzenwert der Sitzungen"), true},

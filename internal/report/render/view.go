@@ -211,12 +211,12 @@ func (d *viewer) weeks(s *report.Site) section {
 		Caption: d.weeksCaption(),
 		Columns: []column{
 			{d.in("week", "semaine", "Woche"), false},
-			{d.in("refused for the session limit", "refus : limite de sessions", "abgelehnt: Sitzungslimit"), true},
+			{d.in("refused: session limit", "refus : limite de sessions", "abgelehnt: Sitzungslimit"), true},
 			{d.in("people", "personnes", "Personen"), true},
 		},
 	}
 	if unlicensed {
-		t.Columns = append(t.Columns, column{d.in("refused for want of a license", "refus : pas de licence", "abgelehnt: keine Lizenz"), true})
+		t.Columns = append(t.Columns, column{d.in("refused: no license", "refus : pas de licence", "abgelehnt: keine Lizenz"), true})
 	}
 	t.Columns = append(t.Columns, column{d.in("time with data", "temps avec données", "Zeit mit Daten"), true})
 	for i, week := range slices.Backward(s.Weeks) {
@@ -502,25 +502,25 @@ func (d *viewer) missing(s *report.Site) section {
 	result := section{Title: d.in("Missing data", "Données manquantes", "Fehlende Daten")}
 	say := func(sentence string) { result.Text = append(result.Text, sentence) }
 	if s.Known == 0 {
-		say(d.in("There are no data for the reported time.", "Il n'y a aucune donnée pour la période du rapport.", "Für den Berichtszeitraum gibt es keine Daten."))
+		say(d.in("There is no data for the reported time.", "Il n'y a aucune donnée pour la période du rapport.", "Für den Berichtszeitraum gibt es keine Daten."))
 		return result
 	}
 	if !s.Began.IsZero() {
-		say(d.say("The first data are from %s.", "Les premières données datent du %s.", "Die ersten Daten sind vom %s.", d.moment(s.Began.Time)))
+		say(d.say("The first data is from %s.", "Les premières données datent du %s.", "Die ersten Daten sind vom %s.", d.moment(s.Began.Time)))
 	}
 	switch {
 	case s.Known == 1 && s.Began.After(d.report.From):
-		say(d.in("There are data for all of the time since then.", "Il y a des données pour tout le temps depuis lors.", "Seitdem gibt es für die ganze Zeit Daten."))
+		say(d.in("There is data for all of the time since then.", "Il y a des données pour tout le temps depuis lors.", "Seitdem gibt es für die ganze Zeit Daten."))
 	case s.Began.After(d.report.From):
-		say(d.say("Since then, there are data for %s of the time. What happened in the rest is unknown and not estimated.",
+		say(d.say("Since then, there is data for %s of the time. What happened in the rest is unknown and not estimated.",
 			"Depuis lors, il y a des données pour %s du temps. Ce qui s'est passé le reste du temps est inconnu et n'est pas estimé.",
 			"Seitdem gibt es für %s der Zeit Daten. Was in der übrigen Zeit geschah, ist unbekannt und wird nicht geschätzt.", d.percent(s.Known)))
 	case s.Known < 1:
-		say(d.say("For %s of the reported time there are data. What happened in the rest is unknown and not estimated.",
+		say(d.say("For %s of the reported time, there is data. What happened in the rest is unknown and not estimated.",
 			"Il y a des données pour %s de la période du rapport. Ce qui s'est passé le reste du temps est inconnu et n'est pas estimé.",
 			"Für %s des Berichtszeitraums gibt es Daten. Was in der übrigen Zeit geschah, ist unbekannt und wird nicht geschätzt.", d.percent(s.Known)))
 	default:
-		say(d.in("There are data for all of the reported time.", "Il y a des données pour toute la période du rapport.", "Für den ganzen Berichtszeitraum gibt es Daten."))
+		say(d.in("There is data for all of the reported time.", "Il y a des données pour toute la période du rapport.", "Für den ganzen Berichtszeitraum gibt es Daten."))
 	}
 	if s.Incomplete > 0 {
 		say(d.say("For %s of the time with data, a node did not answer, so sessions may be missing in the counts.",
@@ -572,7 +572,7 @@ func (d *viewer) people(s *report.Site) section {
 		"Ce rapport contient des noms de personnes. Ne le transmettez qu'à celles et ceux qui peuvent les connaître.",
 		"Dieser Bericht enthält Namen von Personen. Geben Sie ihn nur an die weiter, die sie kennen dürfen.")}
 	t := table{
-		Caption: d.in("People who were refused for the session limit", "Personnes refusées à cause de la limite de sessions", "Personen, die wegen des Sitzungslimits abgewiesen wurden"),
+		Caption: d.in("People who were refused because of the session limit", "Personnes refusées à cause de la limite de sessions", "Personen, die wegen des Sitzungslimits abgewiesen wurden"),
 		Columns: []column{
 			{d.in("user", "utilisateur", "Benutzer"), false},
 			{d.in("days with a refused login", "jours avec un refus", "Tage mit einer Ablehnung"), true},
@@ -595,7 +595,7 @@ func (d *viewer) method() section {
 			"Tous les chiffres viennent de Prometheus à l'adresse %[1]s, interrogé le %[2]s. Une semaine compte 7 jours de 24 heures : au changement d'heure, elle peut commencer une heure plus tôt ou plus tard. Le fuseau horaire est %[3]s.",
 			"Alle Zahlen stammen von Prometheus unter %[1]s, abgefragt am %[2]s. Eine Woche hat 7 Tage zu 24 Stunden. Bei der Zeitumstellung kann sie eine Stunde früher oder später beginnen. Zeiten sind in der Zeitzone %[3]s.",
 			shortened(d.report.Prometheus, longestWarning), d.moment(d.report.Created), zone),
-		d.say("Averages before cover those of the %d earlier weeks that have data for at least nine tenths of their time. Values with “at least” are lower bounds, because data are missing.",
+		d.say("Averages before cover those of the %d earlier weeks that have data for at least nine tenths of their time. Values with “at least” are lower bounds, because data is missing.",
 			"Les moyennes antérieures portent sur celles des %d semaines précédentes qui ont des données pour au moins neuf dixièmes de leur durée. Les valeurs avec « au moins » sont des minimums, car des données manquent.",
 			"Frühere Durchschnitte sind die der %d Wochen davor, soweit diese für mindestens neun Zehntel ihrer Zeit Daten haben. Werte mit „mindestens“ sind Untergrenzen, weil Daten fehlen.", report.WeeksBefore),
 		d.in("What shorter timeouts would have prevented is an estimate from how long sessions had been idle when people reached the limit. What the guard would have prevented depends on how Qlik counts sessions that have just ended, so there are two readings. Run-out dates continue the trend: in about eight of ten cases, the truth lies within the given range.",

@@ -141,7 +141,7 @@ func (w *words) verdict(s *report.Site, weeks int, noWeekBefore string) string {
 	var said []string
 	switch {
 	case value == nil && s.Known == 0:
-		return w.in("There are no data for this time, so nothing is known about refused logins.",
+		return w.in("There is no data for this time, so nothing is known about refused logins.",
 			"Il n'y a aucune donnée pour cette période : on ne sait rien des connexions refusées.",
 			"Für diese Zeit gibt es keine Daten. Über abgelehnte Anmeldungen ist nichts bekannt.")
 	case value == nil:
@@ -149,7 +149,7 @@ func (w *words) verdict(s *report.Site, weeks int, noWeekBefore string) string {
 			"Le nombre de connexions refusées par Qlik est inconnu, car Prometheus n'a pas de décompte des refus pour cette période.",
 			"Wie viele Anmeldungen Qlik abgelehnt hat, ist unbekannt: Prometheus hat für diese Zeit keine Zahlen dazu."))
 	case none(value) && s.Refused.AtLeast:
-		said = append(said, w.in("No refused login is known, but data for this time are missing.",
+		said = append(said, w.in("No refused login is known, but data for this time is missing.",
 			"Aucun refus n'est connu, mais des données manquent pour cette période.",
 			"Es ist keine abgelehnte Anmeldung bekannt, aber für diese Zeit fehlen Daten."))
 	case none(value):
@@ -197,11 +197,11 @@ func (w *words) noLicense(c *report.Compared, only bool) string {
 	}
 	many := w.counted(c, what)
 	if w.one(*c.Value) {
-		return capital(w.say("%s was refused for want of a license.", "%s a été refusée faute de licence.",
-			"%s wurde abgelehnt, weil eine Lizenz fehlte.", many))
+		return capital(w.say("%s was refused because Qlik found no license.", "%s a été refusée, car Qlik n'a pas trouvé de licence.",
+			"%s wurde abgelehnt, weil Qlik keine Lizenz fand.", many))
 	}
-	return capital(w.say("%s were refused for want of a license.", "%s ont été refusées faute de licence.",
-		"%s wurden abgelehnt, weil eine Lizenz fehlte.", many))
+	return capital(w.say("%s were refused because Qlik found no license.", "%s ont été refusées, car Qlik n'a pas trouvé de licence.",
+		"%s wurden abgelehnt, weil Qlik keine Lizenz fand.", many))
 }
 
 // noWeekBefore says why a site is not compared.
@@ -232,7 +232,7 @@ func (w *words) compared(c *report.Compared, weeks int) string {
 	case number == 0:
 		return w.say("Refused logins %s: %s.", "Refus pour %s : %s.", "Ablehnungen %s: %s.", average, w.about(before))
 	case more < 0 && c.AtLeast:
-		return w.say("Refused logins %s: %s, but data for the reported time are missing.",
+		return w.say("Refused logins %s: %s, but data for the reported time is missing.",
 			"Refus pour %s : %s, mais des données manquent pour la période du rapport.",
 			"Ablehnungen %s: %s, aber für den Berichtszeitraum fehlen Daten.", average, w.about(before))
 	}
@@ -331,7 +331,7 @@ func (w *words) mainCause(s *report.Site) string {
 
 // ofRefused returns the number of refused logins that causes are compared with, as the verdict
 // says it, and how many of them have no recorded cause. The causes of logins that were refused
-// for want of a license may be unknown, too.
+// because of a missing license may be unknown, too.
 func (w *words) ofRefused(s *report.Site, all, exact float64) (refused, missing float64) {
 	if s.Refused.Value == nil {
 		return all, 0
