@@ -1,6 +1,6 @@
 // Package qlik is a client for the REST APIs of a Qlik Sense Enterprise on Windows
 // site. It reads sessions from the proxies. It reads virtual proxies, services,
-// licenses and users from a repository.
+// licenses and users from a repository. It asks the engines for their health.
 //
 // docs/qlik.md lists the facts about Qlik's APIs that this package relies on, with
 // the source and the certainty of each.
@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// API is one of the two APIs of a site. It is the value of the label api of
+// API is one of the three APIs of a site. It is the value of the label api of
 // qlik_requests_total.
 type API string
 
@@ -30,10 +30,11 @@ type API string
 const (
 	APIProxy      API = "qps" // Qlik Proxy Service, port 4243
 	APIRepository API = "qrs" // Qlik Repository Service, port 4242
+	APIEngine     API = "qes" // Qlik Engine Service, port 4747
 )
 
 // APIs lists every API.
-func APIs() []API { return []API{APIProxy, APIRepository} }
+func APIs() []API { return []API{APIProxy, APIRepository, APIEngine} }
 
 // Client sends requests to one Qlik Sense site. The error of a request is an *Error
 // or wraps several.

@@ -28,6 +28,7 @@ type Config struct {
 	KeyPassphraseFile string                 // file with the passphrase of an encrypted key; "" if it is not encrypted
 	ServerName        string                 // name in the certificates of all nodes; "" means the registered host name of each
 	NodeAddresses     map[string]NodeAddress // addresses of nodes that are not reachable by their registered host name, by that name
+	EnginePorts       map[string]string      // ports of engines by the registered host name of their node; "" is the node of all others
 	User              User                   // sent in X-Qlik-User; the default is DefaultUser
 	Proxies           []string               // addresses of the proxies to use; empty means all
 	VirtualProxies    []string               // prefixes of the virtual proxies to use; empty means all

@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// The service and the states with a meaning for sessions (docs/qlik.md, "Service
-// states").
+// The services that are asked, and the states with a meaning for them (docs/qlik.md,
+// "Service states").
 const (
 	ServiceProxy  = "Proxy"
+	ServiceEngine = "Engine"
 	StateRunning  = "Running"
 	StateDisabled = "Disabled"
 )

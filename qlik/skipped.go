@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Sources are the kinds of data that a repository provides.
+// Sources are the kinds of data that are read leniently. A repository provides them.
 const (
 	SourceTopology = "topology"
 	SourceLicenses = "licenses"
@@ -15,11 +15,14 @@ const (
 	SourceUsers    = "users"
 
 	SourceDataConnections = "data_connections"
+
+	// SourceEngines are the health checks of the engines. A repository does not provide them.
+	SourceEngines = "engines"
 )
 
 // Sources lists every source.
 func Sources() []string {
-	return []string{SourceTopology, SourceLicenses, SourceServices, SourceUsage, SourceUsers, SourceDataConnections}
+	return []string{SourceTopology, SourceLicenses, SourceServices, SourceUsage, SourceUsers, SourceDataConnections, SourceEngines}
 }
 
 // skipped counts the elements and fields of the repository's responses that could not
@@ -27,23 +30,29 @@ func Sources() []string {
 type skipped struct {
 	mu     sync.Mutex
 	counts map[string]uint64  // by source, since NewClient
-	last   map[string]leftOut // by source, in the last read
+	last   map[readOf]leftOut // in the last read
 }
 
+// readOf is what is read at once: a source, or the part of it that one server provides.
+type readOf struct{ source, server string }
+
 func newSkipped() *skipped {
-	return &skipped{counts: make(map[string]uint64), last: make(map[string]leftOut)}
+	return &skipped{counts: make(map[string]uint64), last: make(map[readOf]leftOut)}
 }
 
 // record records what a read of a source left out. A read that failed says nothing, but
 // a part of it may have succeeded.
-func (s *skipped) record(source string, left leftOut, err error) {
+func (s *skipped) record(source string, left leftOut, err error) { s.recordOf(source, "", left, err) }
+
+// recordOf records what a read of the part of a source left out that a server provides.
+func (s *skipped) recordOf(source, server string, left leftOut, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, times := range left {
 		s.counts[source] += times
 	}
 	if err == nil || len(left) > 0 {
-		s.last[source] = left
+		s.last[readOf{source, server}] = left
 	}
 }
 
@@ -70,7 +79,14 @@ type LeftOut struct {
 func (c *Client) LeftOut(source string) []LeftOut {
 	c.skipped.mu.Lock()
 	defer c.skipped.mu.Unlock()
-	last := c.skipped.last[source]
+	last := make(leftOut)
+	for of, left := range c.skipped.last {
+		for what, times := range left {
+			if of.source == source {
+				last.addTimes(what, times)
+			}
+		}
+	}
 	var all []LeftOut
 	for _, what := range slices.Sorted(maps.Keys(last)) {
 		all = append(all, LeftOut{what, last[what]})

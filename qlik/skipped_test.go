@@ -20,7 +20,7 @@ func TestSkipped(t *testing.T) {
 		"/professionalaccessusage": `[{"sessionID":"1","latestActivity":"2026-03-02T11:00:00Z"},{"sessionID":"2","latestActivity":5},
 			{"sessionID":"3","latestActivity":null}]`,
 	}.client()
-	want := map[string]uint64{SourceTopology: 0, SourceLicenses: 0, SourceServices: 0, SourceUsage: 0, SourceUsers: 0, SourceDataConnections: 0}
+	want := map[string]uint64{SourceTopology: 0, SourceLicenses: 0, SourceServices: 0, SourceUsage: 0, SourceUsers: 0, SourceDataConnections: 0, SourceEngines: 0}
 	if got := c.Skipped(); !maps.Equal(got, want) {
 		t.Errorf("before anything is read: %v", got)
 	}
@@ -44,7 +44,7 @@ func TestSkipped(t *testing.T) {
 	if err != nil || len(users) != 1 || users[0].User != NewUser("LAB", "anna") || users[0].Name != "" {
 		t.Errorf("users %v, %v", users, err)
 	}
-	want = map[string]uint64{SourceTopology: 1, SourceLicenses: 1, SourceServices: 2, SourceUsage: 1, SourceUsers: 3, SourceDataConnections: 0}
+	want = map[string]uint64{SourceTopology: 1, SourceLicenses: 1, SourceServices: 2, SourceUsage: 1, SourceUsers: 3, SourceDataConnections: 0, SourceEngines: 0}
 	if got := c.Skipped(); !maps.Equal(got, want) {
 		t.Errorf("skipped %v, want %v", got, want)
 	}

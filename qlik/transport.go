@@ -39,7 +39,7 @@ func newTransport(config *Config) *transport {
 		dir: config.CertDir, serverName: config.ServerName,
 		reader:   newCertificateReader(config.CertDir, config.KeyPassphraseFile),
 		open:     config.DialContext,
-		redirect: redirection(config.NodeAddresses, config.Hosts),
+		redirect: redirection(config),
 	}
 }
 
@@ -118,15 +118,15 @@ func (t *transport) close() {
 }
 
 // redirection returns a function from the registered address of a node to the address
-// to dial. A repository keeps its port, because the port of a NodeAddress is the
-// proxy's.
-func redirection(nodes map[string]NodeAddress, repositories []string) func(address string) string {
-	byName := make(map[string]NodeAddress, len(nodes))
-	for name, address := range nodes {
+// to dial. Repositories and engines keep their ports, because the port of a NodeAddress is
+// the proxy's.
+func redirection(config *Config) func(address string) string {
+	byName := make(map[string]NodeAddress, len(config.NodeAddresses))
+	for name, address := range config.NodeAddresses {
 		byName[strings.ToLower(name)] = address
 	}
-	isRepository := make(map[string]bool, len(repositories))
-	for _, address := range repositories {
+	isRepository := make(map[string]bool, len(config.Hosts))
+	for _, address := range config.Hosts {
 		isRepository[strings.ToLower(address)] = true
 	}
 	return func(address string) string {
@@ -136,8 +136,9 @@ func redirection(nodes map[string]NodeAddress, repositories []string) func(addre
 			return address // dialing returns the error
 		}
 		if node, ok := byName[host]; ok {
+			keeps := isRepository[address] || port == config.enginePort(host)
 			host = node.Host
-			if node.Port != "" && !isRepository[address] {
+			if node.Port != "" && !keeps {
 				port = node.Port
 			}
 		}
