@@ -94,12 +94,16 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // respond handles a request without faults: it checks the client certificate and the Xrfkey pair, then calls the service.
 func (e *endpoint) respond(r *http.Request) answer {
 	if len(r.TLS.PeerCertificates) == 0 {
-		return text(http.StatusForbidden, "A client certificate is required.")
+		if a, refused := e.withoutCertificate(); refused {
+			return a
+		}
 	}
 	if !matchingKeys(r) {
-		return text(http.StatusForbidden, xsrfText)
+		if a, refused := e.wrongKey(); refused {
+			return a
+		}
 	}
-	return e.service.answer(r)
+	return e.ask(r)
 }
 
 // matchingKeys reports whether the Xrfkey parameter and header are equal and have sixteen letters and digits (docs/qlik.md, "XSRF key").

@@ -30,6 +30,7 @@ const (
 // auditLog is the audit security log of a node's repository. On nil, for a site without logs, its methods do nothing. The site's lock
 // guards it.
 type auditLog struct {
+	config  Config
 	node    string
 	path    string
 	denials Denials
@@ -45,7 +46,7 @@ func auditLogPath(dir, node string) string {
 }
 
 func newAuditLog(config Config, node string, now time.Time) (*auditLog, error) {
-	l := &auditLog{node: node, path: auditLogPath(config.AuditLogDir, node), denials: config.Denials}
+	l := &auditLog{config: config, node: node, path: auditLogPath(config.AuditLogDir, node), denials: config.Denials}
 	l.open(now)
 	return l, l.err
 }
@@ -54,7 +55,7 @@ func newAuditLog(config Config, node string, now time.Time) (*auditLog, error) {
 func (l *auditLog) open(now time.Time) {
 	l.file, l.err = os.Create(l.path)
 	l.size, l.created, l.number = 0, now, 0
-	l.write(strings.Join(auditColumns, "\t"))
+	l.write(l.config.facts.auditHeader())
 }
 
 // write appends a line. Like Windows services, it ends lines with CR LF.
@@ -117,7 +118,7 @@ func (l *auditLog) add(entry auditEntry, now time.Time) {
 		resultText = "Error: Access denied"
 	}
 	fields := []string{
-		strconv.Itoa(l.number), productVersion, now.Format(auditTimestamp), l.node, stableID("line", fmt.Sprint(l.node, now.UnixNano(), l.number)),
+		strconv.Itoa(l.number), productVersion, l.config.facts.auditTime(now), l.node, stableID("line", fmt.Sprint(l.node, now.UnixNano(), l.number)),
 		fmt.Sprintf("Command=%s;Result=%d;ResultText=%s", entry.command, entry.result, resultText),
 		l.denials.proxySessionID(entry.sessionID), "0", "0", entry.directory, entry.userID, stableID("access", entry.accountID),
 		"Not available", "License", "::1", "Repository", entry.origin, entry.context, entry.command, strconv.Itoa(entry.result),

@@ -3,6 +3,7 @@ package qliktest
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -60,9 +61,6 @@ type Config struct {
 	// RequireClientCertificate rejects a client without a certificate in the handshake. By default, such a client gets status 403.
 	// The behavior of the real services is unknown (docs/qlik.md, "Certificates").
 	RequireClientCertificate bool
-	// EmptyListForUnknownPrefix responds with 200 and an empty array, instead of 404, if a virtual proxy is unknown or not linked to
-	// the node. The behavior of the real proxy is unknown (docs/qlik.md, "Session list").
-	EmptyListForUnknownPrefix bool
 	// Gzip compresses responses for clients that accept it.
 	Gzip bool
 
@@ -95,6 +93,8 @@ type Config struct {
 	NoLimitForCores bool
 	// LicenseExpiry is the end of the license; zero means one year after the start.
 	LicenseExpiry time.Time
+
+	facts told // answers that the site was told to give; see Behave
 }
 
 // Node is a server of the site.
@@ -102,9 +102,14 @@ type Node struct {
 	// Name is the registered host name. It is hostName in the repository and the name in the service certificate.
 	Name    string
 	Central bool
-	// RESTListenPort is the port of the proxy in the repository; 0 means 4243. Over TCP, the simulated proxy always listens on a free
-	// port of the loopback interface; see Site.ProxyAddress.
+	// RESTListenPort is the port of the proxy in the repository; 0 means 4243.
 	RESTListenPort int
+	// Address is the IP address that the services of the node listen on, with the ports of real nodes: 4242, RESTListenPort and 4747. ""
+	// means free ports of 127.0.0.1, so that many sites run side by side. The repository does not know these ports; see
+	// Site.RepositoryAddress, Site.ProxyAddress and Site.EngineAddress.
+	Address string
+	// FreePorts lets the services of a node with an Address listen on free ports. The repository reports those of the proxy and the engine.
+	FreePorts bool
 	// CertificateNames are the DNS names in the service certificate; nil means {Name}.
 	CertificateNames []string
 }
@@ -208,6 +213,9 @@ func (c Config) withDefaults() (Config, error) {
 		}
 		if n.CertificateNames == nil {
 			n.CertificateNames = []string{n.Name}
+		}
+		if _, err := netip.ParseAddr(n.Address); n.Address != "" && (err != nil || c.InMemory) {
+			return c, fmt.Errorf("qliktest: node %q cannot listen on %q", n.Name, n.Address)
 		}
 		if n.Central {
 			central++

@@ -9,25 +9,15 @@ type DataConnection struct {
 	Password string
 }
 
-func (s *Site) dataConnectionObjects(matches func(object) bool, full bool) []object {
+func (s *Site) dataConnections() []*entity {
 	all := []object{}
 	for _, c := range s.config.DataConnections {
 		id := stableID("data connection", c.Name)
-		condensed := object{
-			"id": id, "name": c.Name, "connectionstring": "CUSTOM CONNECT TO \"provider=QvRestConnector.exe;url=https://localhost/qrs;\"",
+		all = append(all, envelope(id, s.started, s.started).with(object{
+			"name": c.Name, "connectionstring": "CUSTOM CONNECT TO \"provider=QvRestConnector.exe;url=https://localhost/qrs;\"",
 			"type": "QvRestConnector.exe", "engineObjectId": id, "username": c.Username, "password": c.Password, "logOn": 0,
-			"architecture": 0, "privileges": nil,
-		}
-		if !matches(condensed) {
-			continue
-		}
-		if !full {
-			all = append(all, object{"id": id, "name": c.Name, "privileges": nil})
-			continue
-		}
-		all = append(all, envelope(id, s.started, s.started).with(condensed).with(object{
-			"customProperties": []object{}, "tags": []object{}, "owner": nil, "schemaPath": "DataConnection",
+			"architecture": 0, "customProperties": []object{}, "tags": []object{}, "owner": nil, "schemaPath": "DataConnection",
 		}))
 	}
-	return all
+	return builtEntities(all, fields("name"))
 }

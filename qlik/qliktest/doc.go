@@ -1,6 +1,6 @@
 // Package qliktest simulates a Qlik Sense Enterprise on Windows site, similar to net/http/httptest.
 //
-// A simulated site has nodes. Each node runs a proxy (QPS) and a repository (QRS). Both use real TLS with the site's own
+// A simulated site has nodes. Each node runs a proxy (QPS), a repository (QRS) and an engine. All use real TLS with the site's own
 // certificate authority and respond like the real services. The site simulates everything that affects the number of sessions:
 // cookies, inactivity timeouts, the session limit, and cooling slots. It also writes the audit security log with refused logins.
 // docs/qlik.md describes the facts about the real services and their certainty. Comments in this package refer to its headings.
@@ -14,6 +14,9 @@
 //	defer site.Close()
 //	site.Login("LAB", "goran", "laptop", "", "")
 //	response, err := site.Client().Do(request) // to https://qlik1:4243/qps/session?Xrfkey=...
+//
+// Clients that were written for real sites can use it, too: docs/simulated-site.md lists what it answers. Node.Address gives a node the
+// ports of a real one.
 //
 // Config also chooses the license model, and between possible behaviors where the real one is unknown. Methods of Site cause trouble
 // while it runs: GiveLicense and TakeLicense, SetLicenseServiceFails, LoseSession, RestartProxy, SetProxyFault. docs/qlik.md, "License

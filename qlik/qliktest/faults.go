@@ -2,7 +2,7 @@ package qliktest
 
 import "fmt"
 
-// Fault is a failure of all requests to a proxy or a repository.
+// Fault is a failure of all requests to a proxy, a repository or an engine.
 type Fault int
 
 const (

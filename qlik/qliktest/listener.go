@@ -46,15 +46,11 @@ type service struct {
 	accepted *atomic.Int64 // connections
 }
 
-func (s *Site) newEndpoint(ctx context.Context, n Node, port int, behind service) (*endpoint, error) {
+func (s *Site) newEndpoint(ctx context.Context, n Node, port int, behind service, certificate tls.Certificate) (*endpoint, error) {
 	e := &endpoint{
-		ctx: ctx, site: s, node: n, port: port, service: behind,
-		address: "127.0.0.1:0", // any free port at first, then always the same
+		ctx: ctx, site: s, node: n, port: port, service: behind, certificate: certificate,
+		address: listenAddress(n, port),
 		conns:   map[net.Conn]struct{}{}, faulty: map[Fault]*tls.Certificate{},
-	}
-	var err error
-	if e.certificate, err = s.authority.service(n, s.now()); err != nil {
-		return nil, err
 	}
 	e.server = &http.Server{
 		Handler:           e,
@@ -72,8 +68,29 @@ func (s *Site) newEndpoint(ctx context.Context, n Node, port int, behind service
 	if err := e.listen(); err != nil {
 		return nil, err
 	}
-	e.address = e.listener.Addr().String()
+	e.address = e.listener.Addr().String() // the same when the port is opened again
 	return e, nil
+}
+
+// listenAddress returns the address for a service with a port of a real node.
+func listenAddress(n Node, port int) string {
+	if n.FreePorts {
+		port = 0
+	}
+	if n.Address == "" {
+		return "127.0.0.1:0"
+	}
+	return net.JoinHostPort(n.Address, strconv.Itoa(port))
+}
+
+// reportedPort returns the port that the repository reports, if it reports one. Without an address, it is the registered one.
+func (e *endpoint) reportedPort() int {
+	if e.node.Address == "" {
+		return e.port
+	}
+	_, port, _ := net.SplitHostPort(e.address)
+	n, _ := strconv.Atoi(port)
+	return n
 }
 
 // listen opens the port. The caller holds the lock.
@@ -97,6 +114,7 @@ func (e *endpoint) tlsConfig() *tls.Config {
 	config := &tls.Config{
 		GetCertificate: e.shown,
 		ClientAuth:     tls.VerifyClientCertIfGiven,
+		MaxVersion:     e.maxVersion(),
 		ClientCAs:      e.site.authority.pool(),
 		Time:           e.site.config.Now,
 		// A resumed session would not use the certificate of a fault.
@@ -253,19 +271,19 @@ func refused(network string, address net.Addr) error {
 	return &net.OpError{Op: "dial", Net: network, Addr: address, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 }
 
-// RepositoryAddress returns the address of a node's repository: "127.0.0.1:port", or "name:4242" in memory.
+// RepositoryAddress returns the address of a node's repository: an IP address and a port, or "name:4242" in memory.
 func (s *Site) RepositoryAddress(node string) string {
 	return s.endpointOf(s.repositories, node).address
 }
 
-// ProxyAddress returns the address of a node's proxy: "127.0.0.1:port", or the name and the registered port in memory.
+// ProxyAddress returns the address of a node's proxy: an IP address and a port, or the name and the registered port in memory.
 func (s *Site) ProxyAddress(node string) string {
 	return s.endpointOf(s.proxies, node).address
 }
 
-// DialContext connects to the repository of a node at "name:4242", or to its proxy at the name and the registered port. For an unknown
-// name it returns a *net.DNSError; other ports of a node refuse the connection. Over TCP it dials an address of the loopback interface
-// unchanged.
+// DialContext connects to the repository of a node at "name:4242", to its engine at "name:4747", or to its proxy at the name and the
+// registered port. With Node.FreePorts, these are the free ports. For an unknown name it returns a *net.DNSError; other ports of a node
+// refuse the connection. Over TCP it dials an address of the loopback interface unchanged.
 func (s *Site) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -281,10 +299,12 @@ func (s *Site) DialContext(ctx context.Context, network, address string) (net.Co
 	}
 	var e *endpoint
 	switch port {
-	case strconv.Itoa(repositoryPort):
+	case strconv.Itoa(s.repositories[key].reportedPort()):
 		e = s.repositories[key]
-	case strconv.Itoa(proxy.port):
+	case strconv.Itoa(proxy.reportedPort()):
 		e = proxy
+	case strconv.Itoa(s.engines[key].reportedPort()):
+		e = s.engines[key]
 	default:
 		return nil, refused(network, memoryAddress(address))
 	}

@@ -19,17 +19,19 @@ type sessionData struct {
 
 // proxyEndpoints is the response to /qps/about/description: the endpoints of the simulated proxy.
 var proxyEndpoints = []string{
-	"GET /qps/about/description", "GET /qps/alive",
-	"GET /qps/session", "GET /qps/session/{id}", "DELETE /qps/session/{id}",
+	"GET /qps/about/description", "GET /qps/alive", "GET /qps/health",
+	"GET /qps/session", "POST /qps/session", "GET /qps/session/{id}", "DELETE /qps/session/{id}",
 	"GET /qps/user/{directory}/{id}", "DELETE /qps/user/{directory}/{id}",
-	"GET /qps/{virtual proxy}/session", "GET /qps/{virtual proxy}/session/{id}", "DELETE /qps/{virtual proxy}/session/{id}",
+	"POST /qps/ticket",
+	"GET /qps/{virtual proxy}/session", "POST /qps/{virtual proxy}/session", "GET /qps/{virtual proxy}/session/{id}", "DELETE /qps/{virtual proxy}/session/{id}",
 	"GET /qps/{virtual proxy}/user/{directory}/{id}", "DELETE /qps/{virtual proxy}/user/{directory}/{id}",
+	"POST /qps/{virtual proxy}/ticket",
 }
 
 // proxyPath is a parsed path of the administrative interface.
 type proxyPath struct {
 	prefix   string
-	resource string   // alive, about/description, session, user
+	resource string   // alive, health, about/description, session, user, ticket
 	values   []string // id; directory and id
 }
 
@@ -62,8 +64,12 @@ func parseProxyPath(escaped string) (proxyPath, bool) {
 	switch {
 	case len(segments) == 1 && is(0, "alive"):
 		return proxyPath{resource: "alive"}, true
+	case len(segments) == 1 && is(0, "health"):
+		return proxyPath{resource: "health"}, true
 	case len(segments) == 2 && is(0, "about") && is(1, "description"):
 		return proxyPath{resource: "about/description"}, true
+	case is(last, "ticket"):
+		return proxyPath{prefix(last), "ticket", nil}, true
 	case is(last, "session"):
 		return proxyPath{prefix(last), "session", nil}, true
 	case is(last-1, "session"):
@@ -74,47 +80,76 @@ func parseProxyPath(escaped string) (proxyPath, bool) {
 	return proxyPath{}, false
 }
 
+// allows reports whether a path has a method.
+func (p proxyPath) allows(method string) bool {
+	switch {
+	case p.resource == "ticket":
+		return method == http.MethodPost
+	case p.isList():
+		return method == http.MethodGet || method == http.MethodPost
+	case len(p.values) > 0:
+		return method == http.MethodGet || method == http.MethodDelete
+	}
+	return method == http.MethodGet
+}
+
 func (s *Site) proxyService(n *node) service {
 	return service{s.answerProxy(n), s.requests.countProxy, &s.requests.proxyConnections}
 }
 
-// answerProxy returns the administrative interface of the proxy of a node (docs/qlik.md, "Session list" and "Ending sessions").
+// answerProxy returns the administrative interface of the proxy of a node (docs/qlik.md, "Session list", "Ending sessions" and
+// "Adding sessions").
 func (s *Site) answerProxy(n *node) func(*http.Request) answer {
 	return func(r *http.Request) answer {
 		path, found := parseProxyPath(r.URL.EscapedPath())
 		if !found {
 			return text(http.StatusNotFound, "Not found")
 		}
-		deletes := r.Method == http.MethodDelete && len(path.values) > 0
-		if r.Method != http.MethodGet && !deletes {
+		if !path.allows(r.Method) {
 			return text(http.StatusMethodNotAllowed, "Method not allowed")
 		}
 		switch path.resource {
 		case "alive":
 			return answer{http.StatusOK, contentJSON, []byte(`{"value":true}`)}
+		case "health":
+			return answer{http.StatusOK, contentJSON, []byte(`{}`)} // clients use only the status
 		case "about/description":
 			return ok(proxyEndpoints)
+		}
+		var user authenticated
+		if r.Method == http.MethodPost {
+			if user, found = readAuthenticated(r); !found {
+				return text(http.StatusBadRequest, "The body needs a UserDirectory and a UserId without backslashes.")
+			}
 		}
 
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		now := s.advance()
-		if body, set := n.answers[path.prefix]; set && path.isList() {
+		if body, set := n.answers[path.prefix]; set && path.isList() && r.Method == http.MethodGet {
 			return answer{http.StatusOK, contentJSON, body}
 		}
 		l := n.links[path.prefix]
 		if l == nil {
-			if s.config.EmptyListForUnknownPrefix && (path.isList() || path.resource == "user") {
-				return listOf(nil)
+			if r.Method == http.MethodPost {
+				return text(http.StatusNotFound, "Not found")
 			}
-			return text(http.StatusNotFound, "Not found")
+			return s.missingLink(path)
 		}
+		deletes := r.Method == http.MethodDelete
 		switch {
+		case path.resource == "ticket":
+			return s.addTicket(l, user, now)
+		case r.Method == http.MethodPost:
+			return s.addSession(l, user, now)
 		case path.isList():
-			return listLink(l)
+			return s.listed(l)
 		case path.resource == "session":
 			each := s.sessions[path.values[0]]
 			if each == nil || each.link != l {
+				if a, told := s.config.facts.response("unknown_session"); told {
+					return a
+				}
 				return text(http.StatusNotFound, "Not found")
 			}
 			if deletes {

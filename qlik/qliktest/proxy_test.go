@@ -156,8 +156,18 @@ func TestOtherProxyEndpoints(t *testing.T) {
 	}
 }
 
+// behaving returns a configuration with the behavior of a site.
+func behaving(t *testing.T, facts map[string]string) Config {
+	t.Helper()
+	config, cannot, err := Config{}.Behave(facts)
+	if err != nil || len(cannot) > 0 {
+		t.Fatalf("cannot %v, %v", cannot, err)
+	}
+	return config
+}
+
 func TestUnknownPrefixAsEmptyList(t *testing.T) {
-	_, client := proxySite(t, Config{EmptyListForUnknownPrefix: true})
+	_, client := proxySite(t, behaving(t, map[string]string{"unknown_prefix": "empty_list"}))
 	var sessions []sessionData
 	get(t, client, "https://a:4243/qps/nosuch/session", &sessions)
 	if sessions == nil || len(sessions) != 0 {

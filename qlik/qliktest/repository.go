@@ -50,60 +50,67 @@ func envelope(id string, created, modified time.Time) object {
 	}
 }
 
-func (s *Site) repositoryService() service {
-	return service{s.answerRepository, s.requests.countRepository, &s.requests.repositoryConnections}
+func (s *Site) repositoryService(n *node) service {
+	answer := func(r *http.Request) answer { return s.answerRepository(n, r) }
+	return service{answer, s.requests.countRepository, &s.requests.repositoryConnections}
 }
 
-// answerRepository responds to a request to a repository. All repositories share one database, so all of them respond alike. Paths
-// ignore case (docs/qlik.md, "Repository").
-func (s *Site) answerRepository(r *http.Request) answer {
-	if r.Method != http.MethodGet {
-		return text(http.StatusMethodNotAllowed, "Method not allowed")
+const readOnly = "The simulated repository is read-only."
+
+// maxQuery is the maximum length of a query. Web servers of Windows accept 16 KB by default.
+const maxQuery = 16 << 10
+
+// answerRepository responds to a request to the repository of a node. All repositories share one database, so all of them respond alike,
+// except for what is local. Paths ignore case (docs/qlik.md, "Repository").
+func (s *Site) answerRepository(n *node, r *http.Request) answer {
+	path := strings.TrimSuffix(strings.ToLower(r.URL.Path), "/")
+	if len(r.URL.RawQuery) > maxQuery {
+		return text(http.StatusRequestURITooLong, "The URL is too long.")
 	}
-	path := strings.ToLower(r.URL.Path)
-	if body, set := s.repositoryAnswer(path); set {
+	if body, set := s.repositoryAnswer(path); set && r.Method == http.MethodGet {
 		return answer{http.StatusOK, contentJSON, body}
 	}
-	expression := filterOf(r)
-	switch entity, full := strings.CutSuffix(path, "/full"); {
-	case path == "/qrs/executionresult/count":
-		return s.countExecutions(expression)
-	case entity == "/qrs/user", entity == "/qrs/dataconnection", entity == "/qrs/reloadtask":
-		matches, readable := parseFilter(expression)
-		if !readable {
-			return text(http.StatusBadRequest, "400::Cannot parse the expression: "+expression) // docs/qlik.md, "Error bodies"
-		}
-		switch entity {
-		case "/qrs/user":
-			return ok(s.userObjects(matches, full))
-		case "/qrs/reloadtask":
-			return ok(s.reloadTaskObjects(matches, full))
-		default:
-			return ok(s.dataConnectionObjects(matches, full))
-		}
-	case expression != "":
-		// Returning all entities would hide that filters are not supported here.
+	name, found := strings.CutPrefix(path, "/qrs/")
+	if !found {
+		return text(http.StatusNotFound, "Not found")
+	}
+	if a, found := s.preparedAnswer(r, name); found {
+		return a
+	}
+	if a, found := s.entityAnswer(n, r, name); found {
+		return a
+	}
+	if r.Method != http.MethodGet {
+		return text(http.StatusMethodNotAllowed, readOnly)
+	}
+	if parameter(r, "filter") != "" {
+		// Returning everything would hide that nothing is filtered here.
 		return text(http.StatusBadRequest, "400::The simulated repository does not filter this list")
 	}
-	switch path {
-	case aboutPath:
+	switch name {
+	case "about":
 		return ok(object{
 			"buildVersion": productVersion, "buildDate": "9/20/2013 10:09:00 AM", "databaseProvider": "Devart.Data.PostgreSql",
 			"nodeType": 1, "sharedPersistence": true, "requiresBootstrap": false, "singleNodeOnly": false, "schemaPath": "About",
 		})
-	case "/qrs/servernodeconfiguration/full":
-		return ok(s.nodeObjects())
-	case "/qrs/servicestatus/full":
-		return ok(s.statusObjects())
-	case "/qrs/proxyservice/full":
-		return ok(s.proxyObjects())
-	case "/qrs/virtualproxyconfig/full":
-		return ok(s.virtualProxyObjects())
-	}
-	if a, found := s.licenseAnswer(path); found {
-		return a
+	case "license":
+		return ok(s.licenseObject())
+	case "license/accesstypeoverview":
+		return ok(s.overviewObject())
+	case "license/accesstypeinfo":
+		return ok(s.tokenInfo())
 	}
 	return text(http.StatusNotFound, "Not found")
+}
+
+// preparedAnswer responds with a list that can be long: all usage rows of a license. Their texts are ready.
+func (s *Site) preparedAnswer(r *http.Request, name string) (answer, bool) {
+	entity, full := strings.CutSuffix(name, "/full")
+	license := usageRowsOf[entity]
+	if r.Method != http.MethodGet || !full || license == Unlicensed || parameter(r, "filter") != "" || parameter(r, "orderby") != "" {
+		return answer{}, false
+	}
+	return answer{http.StatusOK, contentJSON, s.usageAnswer(license)}, true
 }
 
 func (s *Site) repositoryAnswer(path string) (body []byte, set bool) {
@@ -122,21 +129,37 @@ func (n *node) condensed() object {
 	}
 }
 
+func (s *Site) nodeEntities() []*entity {
+	short := map[string]object{}
+	for _, n := range s.nodes {
+		short[n.id] = n.condensed()
+	}
+	return builtEntities(s.nodeObjects(), func(full object) object {
+		id, _ := full["id"].(string)
+		return short[id]
+	})
+}
+
 func (s *Site) nodeObjects() []object {
 	all := []object{}
 	for _, n := range s.nodes {
-		purpose := "Central node"
-		if !n.Central {
-			purpose = "Rim node"
-		}
 		all = append(all, envelope(n.id, s.started, s.started).with(n.condensed()).with(object{
 			"serviceCluster":   object{"id": stableID("cluster", ""), "name": "ServiceCluster", "privileges": nil},
 			"roles":            []object{{"id": stableID("role", n.Name), "definition": 0, "privileges": nil}},
-			"customProperties": []object{}, "tags": []object{{"id": stableID("tag", purpose), "name": purpose, "privileges": nil}},
+			"customProperties": []object{}, "tags": []object{n.tag()},
 			"schemaPath": "ServerNodeConfiguration",
 		}))
 	}
 	return all
+}
+
+// tag returns the tag that says what a node is for.
+func (n *node) tag() object {
+	purpose := "Central node"
+	if !n.Central {
+		purpose = "Rim node"
+	}
+	return object{"id": stableID("tag", purpose), "name": purpose, "privileges": nil}
 }
 
 func (s *Site) statusObjects() []object {
@@ -209,6 +232,20 @@ func (v *virtualProxy) condensed() object {
 	}
 }
 
+// virtualProxyEntities returns the virtual proxies. Their short forms have almost all fields.
+func (s *Site) virtualProxyEntities() []*entity {
+	return builtEntities(s.virtualProxyObjects(), func(full object) object {
+		short := maps.Clone(full)
+		maps.DeleteFunc(short, func(name string, _ any) bool {
+			return inEnvelope[name] || name == "customProperties" || name == "schemaPath"
+		})
+		return short
+	})
+}
+
+// inEnvelope are fields that full objects have, but not the short forms.
+var inEnvelope = map[string]bool{"createdDate": true, "modifiedDate": true, "modifiedByUserName": true}
+
 func (s *Site) virtualProxyObjects() []object {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -254,29 +291,45 @@ func (u *userData) condensed() object {
 	}
 }
 
-func (s *Site) userObjects(matches func(object) bool, full bool) []object {
-	all := []object{}
-	for _, u := range s.users() {
-		condensed := u.condensed()
-		if !matches(object{"inactive": u.Inactive, "removedExternally": u.RemovedExternally}.with(condensed)) {
-			continue
-		}
-		if !full {
-			all = append(all, condensed)
-			continue
-		}
-		roles := []string{}
-		if u.Admin {
-			roles = append(roles, "RootAdmin")
-		}
-		all = append(all, envelope(u.id, u.created, u.created).with(condensed).with(object{
-			"customProperties": []object{}, "roles": roles, "inactive": u.Inactive, "removedExternally": u.RemovedExternally, "blacklisted": false,
-			"deleteProhibited": false, "tags": []object{}, "schemaPath": "User",
-			"attributes": []object{{
-				"id": stableID("attribute", u.id), "attributeType": "email", "attributeValue": strings.ToLower(u.ID) + "@example.com",
-				"externalId": "", "createdDate": date(u.created), "modifiedDate": date(u.created), "schemaPath": "UserAttribute",
-			}},
-		}))
+// userEntities returns the users.
+func (s *Site) userEntities() []*entity {
+	users := s.users()
+	all := make([]*entity, 0, len(users))
+	for i := range users {
+		u := &users[i]
+		all = append(all, &entity{condensed: u.condensed(), quick: u.field, build: u.full})
 	}
 	return all
+}
+
+// field returns a field that clients filter large sites by.
+func (u *userData) field(name string) (any, bool) {
+	switch name {
+	case "userid":
+		return u.ID, true
+	case "userdirectory":
+		return u.Directory, true
+	case "name":
+		return u.Name, true
+	case "inactive":
+		return u.Inactive, true
+	case "removedexternally":
+		return u.RemovedExternally, true
+	}
+	return nil, false
+}
+
+func (u *userData) full() object {
+	roles := []string{}
+	if u.Admin {
+		roles = append(roles, "RootAdmin")
+	}
+	return envelope(u.id, u.created, u.created).with(u.condensed()).with(object{
+		"customProperties": []object{}, "roles": roles, "inactive": u.Inactive, "removedExternally": u.RemovedExternally, "blacklisted": false,
+		"deleteProhibited": false, "tags": []object{}, "schemaPath": "User",
+		"attributes": []object{{
+			"id": stableID("attribute", u.id), "attributeType": "email", "attributeValue": strings.ToLower(u.ID) + "@example.com",
+			"externalId": "", "createdDate": date(u.created), "modifiedDate": date(u.created), "schemaPath": "UserAttribute",
+		}},
+	})
 }

@@ -1,50 +1,38 @@
 package qliktest
 
 import (
+	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 )
 
-// licenseLists are the paths of the lists of accesses and usage rows of each kind of access (docs/qlik.md, "Licenses").
-var licenseLists = map[string]struct {
-	license License
-	usage   bool
-}{
-	"/qrs/license/professionalaccesstype/full":  {Professional, false},
-	"/qrs/license/analyzeraccesstype/full":      {Analyzer, false},
-	"/qrs/license/useraccesstype/full":          {UserAccess, false},
-	"/qrs/license/loginaccesstype/full":         {LoginAccess, false},
-	"/qrs/license/analyzertimeaccesstype/full":  {AnalyzerCapacity, false},
-	"/qrs/license/professionalaccessusage/full": {Professional, true},
-	"/qrs/license/analyzeraccessusage/full":     {Analyzer, true},
-	"/qrs/license/useraccessusage/full":         {UserAccess, true},
-	"/qrs/license/loginaccessusage/full":        {LoginAccess, true},
-	"/qrs/license/analyzertimeaccessusage/full": {AnalyzerCapacity, true},
+// usageRowsOf are the kinds of access that are allocated to users, by the path of their usage rows (docs/qlik.md, "Licenses").
+var usageRowsOf = map[string]License{
+	"license/professionalaccessusage": Professional,
+	"license/analyzeraccessusage":     Analyzer,
+	"license/useraccessusage":         UserAccess,
 }
 
-// licenseAnswer responds to a request under /qrs/license. It returns false for an unknown path.
-func (s *Site) licenseAnswer(path string) (answer, bool) {
-	switch path {
-	case "/qrs/license":
-		return ok(s.licenseObject()), true
-	case "/qrs/license/accesstypeoverview":
-		return ok(s.overviewObject()), true
+func accessesOf(license License) func(*Site) []*entity {
+	return func(s *Site) []*entity { return builtEntities(s.accessObjects(license), onlyID) }
+}
+
+func rulesOf(license License) func(*Site) []*entity {
+	return func(s *Site) []*entity { return builtEntities(s.rules(license), fields("name")) }
+}
+
+// usageOf returns the usage rows of a license as their texts say.
+func usageOf(license License) func(*Site) []*entity {
+	return func(s *Site) []*entity {
+		var rows []object
+		_ = json.Unmarshal(s.usageAnswer(license), &rows) // the site's own text
+		return builtEntities(rows, onlyID)
 	}
-	list, found := licenseLists[path]
-	shared := list.license == LoginAccess || list.license == AnalyzerCapacity
-	switch {
-	case !found:
-		return answer{}, false
-	case list.usage && shared:
-		return ok(s.sharedUsageObjects(list.license)), true
-	case list.usage:
-		return answer{http.StatusOK, contentJSON, s.usageAnswer(list.license)}, true
-	case shared:
-		return ok(s.rules(list.license)), true
-	}
-	return ok(s.accessObjects(list.license)), true
+}
+
+func sharedUsageOf(license License) func(*Site) []*entity {
+	return func(s *Site) []*entity { return builtEntities(s.sharedUsageObjects(license), onlyID) }
 }
 
 func (s *Site) licenseObject() object {

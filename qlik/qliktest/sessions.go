@@ -153,21 +153,37 @@ func (s *Site) open(directory, id, device, prefix, node string, what opened) (Se
 	if live := a.cookies[key]; live != nil {
 		return s.openAgain(live, what, now), nil
 	}
+	return s.begin(beginning{account: a, link: l, cookie: key, directory: directory, userID: id, id: s.newID(), opened: what}, now).Session, nil
+}
+
+// beginning is what a new session begins with.
+type beginning struct {
+	account           *account
+	link              *link
+	cookie            cookie
+	directory, userID string // as spelled at the login
+	id                string
+	opened            opened
+	attributes        []map[string]string // nil if the proxy finds them
+}
+
+// begin creates a session and checks the license.
+func (s *Site) begin(b beginning, now time.Time) *session {
 	s.logins++
 	each := &session{
 		Session: Session{
-			ID: s.newID(), Directory: directory, UserID: id, VirtualProxy: prefix, Node: l.node.Name, Device: device,
-			Started: now, LastActivity: now,
+			ID: b.id, Directory: b.directory, UserID: b.userID, VirtualProxy: b.link.virtualProxy.Prefix, Node: b.link.node.Name,
+			Device: b.cookie.device, Started: now, LastActivity: now,
 		},
-		number: s.logins, account: a, link: l, opened: what,
+		number: s.logins, account: b.account, link: b.link, opened: b.opened,
 	}
-	s.describe(each)
-	a.cookies[key] = each
-	each.element = l.sessions.PushBack(each)
+	s.describe(each, b.attributes)
+	b.account.cookies[b.cookie] = each
+	each.element = b.link.sessions.PushBack(each)
 	s.sessions[each.ID] = each
 	s.due.push(each.expiry(), due{session: each})
 	s.checkLicense(each, now)
-	return each.Session, nil
+	return each
 }
 
 // linkFor returns the link for a login. The key selects one of several nodes.
@@ -206,8 +222,8 @@ func (s *Site) linkFor(key, prefix, nodeName string) (*link, error) {
 }
 
 // describe sets the fields of the session list that depend on the user. UserName is text, null or missing. Attributes is mostly empty
-// (docs/qlik.md, "Session list").
-func (s *Site) describe(each *session) {
+// (docs/qlik.md, "Session list"), unless the caller gives it.
+func (s *Site) describe(each *session, attributes []map[string]string) {
 	h := fnv.New64a()
 	h.Write(fmt.Appendf(nil, "%d\x00%s", s.config.Seed, each.account.key))
 	hash := h.Sum64() >> 8
@@ -223,7 +239,10 @@ func (s *Site) describe(each *session) {
 	case 1:
 		data.UserName = json.RawMessage("null")
 	}
-	if hash/3%8 == 0 {
+	switch {
+	case attributes != nil:
+		data.Attributes = attributes
+	case hash/3%8 == 0:
 		data.Attributes = []map[string]string{{"group": "Sales"}, {"group": "EMEA"}, {"costcenter": ""}}
 	}
 	each.json, _ = json.Marshal(data) // strings cannot fail
@@ -253,6 +272,7 @@ func (s *Site) alive(sessionID string) bool {
 func (s *Site) touch(each *session, now time.Time) {
 	// The due time in the queue is now too early. advance corrects it later, which keeps activity cheap.
 	each.LastActivity = now
+	each.link.node.engine.worked()
 	for _, row := range [...]*usageRow{each.row, each.secondRow} {
 		if row != nil {
 			row.record(s.config.Activity, now)

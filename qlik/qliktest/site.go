@@ -22,9 +22,9 @@ type Site struct {
 	client    tls.Certificate
 	started   time.Time
 
-	proxies, repositories map[string]*endpoint // by lower-case node name
-	stop                  context.CancelFunc   // cancels waiting requests
-	requests              requestCounts
+	proxies, repositories, engines map[string]*endpoint // by lower-case node name
+	stop                           context.CancelFunc   // cancels waiting requests
+	requests                       requestCounts
 
 	mu             sync.Mutex
 	closed         bool
@@ -39,6 +39,7 @@ type Site struct {
 	due            queue[due]
 	logins         uint64
 	capacity       capacityUse
+	tickets        map[string]ticket
 	passes         []*pass // of login access, those that have not returned, oldest first
 
 	licenseServiceFails bool
@@ -57,6 +58,10 @@ type node struct {
 	auditLog *auditLog
 
 	traceLines int // number of lines in its trace logs
+
+	engine       engine
+	enginePort   int
+	engineAnswer []byte // set by SetEngineAnswer
 }
 
 // virtualProxy is an entry point of the site.
@@ -84,6 +89,7 @@ func Start(config Config) (*Site, error) {
 		started:      now,
 		proxies:      map[string]*endpoint{},
 		repositories: map[string]*endpoint{},
+		engines:      map[string]*endpoint{},
 		random:       rand.New(rand.NewPCG(config.Seed, 0x716c696b)),
 		nodesByName:  map[string]*node{},
 		accounts:     map[string]*account{},
@@ -100,7 +106,7 @@ func Start(config Config) (*Site, error) {
 	for _, n := range config.Nodes {
 		state := &node{
 			Node: n, id: stableID("node", n.Name), running: true,
-			states: map[string]int{}, links: map[string]*link{}, answers: map[string][]byte{},
+			states: map[string]int{}, links: map[string]*link{}, answers: map[string][]byte{}, engine: engine{started: now},
 		}
 		for _, service := range services {
 			state.states[service.name] = stateRunning
@@ -139,21 +145,41 @@ func Start(config Config) (*Site, error) {
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background()) //nolint:forbidigo // ends with Close, not with a caller
 	for _, n := range s.nodes {
-		key := strings.ToLower(n.Name)
-		proxy, err := s.newEndpoint(ctx, n.Node, n.RESTListenPort, s.proxyService(n))
-		if err != nil {
+		if err := s.startServices(ctx, n); err != nil {
 			s.Close()
 			return nil, err
 		}
-		s.proxies[key] = proxy
-		repository, err := s.newEndpoint(ctx, n.Node, repositoryPort, s.repositoryService())
-		if err != nil {
-			s.Close()
-			return nil, err
-		}
-		s.repositories[key] = repository
 	}
 	return s, nil
+}
+
+// startServices starts the services of a node that listen. They share one certificate (docs/qlik.md, "Certificates").
+func (s *Site) startServices(ctx context.Context, n *node) error {
+	certificate, err := s.authority.service(n.Node, s.now())
+	if err != nil {
+		return err
+	}
+	for _, each := range []struct {
+		endpoints map[string]*endpoint
+		port      int
+		service   service
+	}{
+		{s.proxies, n.RESTListenPort, s.proxyService(n)},
+		{s.repositories, repositoryPort, s.repositoryService(n)},
+		{s.engines, enginePort, s.engineService(n)},
+	} {
+		e, err := s.newEndpoint(ctx, n.Node, each.port, each.service, certificate)
+		if err != nil {
+			return err
+		}
+		each.endpoints[strings.ToLower(n.Name)] = e
+	}
+	// The ports are free ones, perhaps. Requests are possible from now on.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := strings.ToLower(n.Name)
+	n.RESTListenPort, n.enginePort = s.proxies[key].reportedPort(), s.engines[key].reportedPort()
+	return nil
 }
 
 // Close closes all listeners and connections, cancels all requests, and waits for them.
@@ -168,7 +194,7 @@ func (s *Site) Close() {
 	if s.stop != nil {
 		s.stop()
 	}
-	for _, endpoints := range []map[string]*endpoint{s.proxies, s.repositories} {
+	for _, endpoints := range []map[string]*endpoint{s.proxies, s.repositories, s.engines} {
 		for _, e := range endpoints {
 			e.close()
 		}

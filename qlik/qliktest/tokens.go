@@ -59,3 +59,21 @@ func (s *Site) tokenOverview() object {
 		"availableTokens": max(0, s.config.Tokens-s.config.LoginAccessTokens-user.allocated-user.quarantined),
 	}
 }
+
+// tokenInfo returns the older view of the tokens. Real repositories answer it on the central node only.
+func (s *Site) tokenInfo() object {
+	overview := s.tokenOverview()
+	access := func(part any) object {
+		o, _ := part.(object)
+		return object{
+			"tokenCost": o["tokenCost"], "allocatedTokens": o["allocatedTokens"], "usedTokens": o["usedTokens"],
+			"quarantinedTokens": o["quarantinedTokens"], "schemaPath": "AccessTypesInfo.AccessType",
+		}
+	}
+	none := object{"tokenCost": 0, "allocatedTokens": 0, "usedTokens": 0, "quarantinedTokens": 0}
+	return object{
+		"totalTokens": overview["totalTokens"], "availableTokens": overview["availableTokens"],
+		"userAccessType": access(overview["userAccess"]), "loginAccessType": access(overview["loginAccess"]),
+		"professionalAccessType": access(none), "analyzerAccessType": access(none), "schemaPath": "AccessTypesInfo",
+	}
+}

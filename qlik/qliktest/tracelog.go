@@ -41,7 +41,7 @@ func (s *Site) startTraceLogs() error {
 			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 				return err
 			}
-			content := strings.Join(traceColumns, "\t") + "\r\n" + s.traceLine(n, service, s.started)
+			content := s.config.facts.traceHeader() + "\r\n" + s.traceLine(n, service, s.started)
 			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 				return err
 			}
