@@ -64,7 +64,7 @@ func TestPatience(t *testing.T) {
 		"a failure that takes what an answer takes":  {[]func(*watch){answered(2*time.Second, nil), answered(3*time.Second, refused)}, unbounded},
 		"failures do not count as the usual answers": {[]func(*watch){answered(time.Second, nil), answered(time.Millisecond, refused), missed}, 5 * time.Second},
 	} {
-		w := new(watch)
+		w := newWatch(target{})
 		for _, event := range test.events {
 			event(w)
 		}
@@ -352,7 +352,7 @@ func TestRoundEndsWithItsAnswersFresh(t *testing.T) {
 func TestExtendedJustNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, site := start(t, threeNodes(), nil)
-		links := site.rounds.links
+		links := site.rounds.asker
 		q := links.prepare(time.Now().Add(time.Second))
 		links.expire(q)
 		select {
@@ -423,20 +423,20 @@ func TestPreviewLeavesNoTrace(t *testing.T) {
 func TestSiblingOfALinkThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		both := []qlik.Link{{Node: "qlik2", VirtualProxy: "/"}, {Node: "qlik2", VirtualProxy: "/sales"}}
-		l := &links{timeout: 10 * time.Second, watches: map[qlik.LinkKey]*watch{
-			both[0].Key(): {late: true, running: []time.Time{time.Now()}},
+		l := &asker{timeout: 10 * time.Second, watches: map[targetKey]*watch{
+			newTargets(both, nil)[0].key(): {minimum: minPatience, late: true, running: []time.Time{time.Now()}},
 		}}
-		time.Sleep(unknownLinkPatience)
+		time.Sleep(unknownPatience)
 		q := l.prepare(time.Now().Add(9 * time.Second))
-		queues := l.begin(q, both)
-		if len(queues) != 1 || queues[0].requests != 1 || len(queues[0].links) != 1 || <-queues[0].links != 1 {
+		queues := l.begin(q, newTargets(both, nil))
+		if len(queues) != 1 || queues[0].requests != 1 || len(queues[0].targets) != 1 || <-queues[0].targets != 1 {
 			t.Errorf("asked: %+v, want the second link, by one request", queues)
 		}
 		if want := []bool{false, true}; !slices.Equal(q.waiting, want) {
 			t.Errorf("waited for: %v, want %v", q.waiting, want)
 		}
-		if answers := l.finish(q); answers[0].Duration != unknownLinkPatience || qlik.KindOf(answers[0].Err) != qlik.KindTimeout {
-			t.Errorf("the link that hangs: %s, %v; want the age of its request", answers[0].Duration, answers[0].Err)
+		if answers := l.finish(q); answers[0].duration != unknownPatience || qlik.KindOf(answers[0].err) != qlik.KindTimeout {
+			t.Errorf("the link that hangs: %s, %v; want the age of its request", answers[0].duration, answers[0].err)
 		}
 	})
 }

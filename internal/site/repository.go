@@ -37,6 +37,8 @@ type repository struct {
 	now      func() time.Time
 	licenses bool // read licenses and usage rows
 
+	wantEngines bool // ask the engines for their health
+
 	findServiceUsers func() ([]qlik.User, error)
 	refused          func(now time.Time, licenses *qlik.Licenses) qlik.Refusals
 
@@ -156,10 +158,10 @@ func (r *repository) logLeftOut(source string) {
 	what := strings.Join(names, ", ")
 	r.changes.log("left out of "+source, what,
 		func(logger log.Logger) {
-			_ = level.Info(logger).Log("msg", "The response of the repository can be read completely again", "source", source)
+			_ = level.Info(logger).Log("msg", "The response can be read completely again", "source", source)
 		},
 		func(logger log.Logger) {
-			_ = level.Warn(logger).Log("msg", "A part of the repository's response cannot be read; the rest is used", "source", source, "left_out", what)
+			_ = level.Warn(logger).Log("msg", "A part of the response cannot be read; the rest is used", "source", source, "left_out", what)
 		})
 }
 
@@ -391,13 +393,27 @@ func (r *repository) expectedLinks(over <-chan struct{}) []qlik.Link {
 	return qlik.WithoutDisabled(r.known.links, r.known.services.States)
 }
 
-// round returns the answers of the links together with the known data.
-func (r *repository) round(asked time.Time, links []headroom.LinkResult) headroom.Round {
+// engines returns the engines to ask, none if they are not wanted.
+func (r *repository) engines() []qlik.Engine {
+	if !r.wantEngines {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known.named == nil {
+		return r.client.Engines(nil)
+	}
+	return r.client.Engines(r.known.named.States)
+}
+
+// round returns the answers of the targets together with the known data.
+func (r *repository) round(asked time.Time, answers []answer) headroom.Round {
+	links, engines := results(answers)
 	refusals := r.refused(asked, r.lastLicenses())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	round := headroom.Round{
-		Asked: asked, Heard: r.now(), Links: links,
+		Asked: asked, Heard: r.now(), Links: links, Engines: engines,
 		Usage: r.known.usage, Licenses: r.known.licenses, Services: r.known.named,
 		Refusals: refusals, ServiceAccounts: make(map[qlik.User]headroom.ServiceAccount), Administrators: r.roles.known,
 	}

@@ -20,7 +20,7 @@ import (
 // that need a snapshot during a round share it.
 type rounds struct {
 	repository *repository
-	links      *links
+	asker      *asker
 	changes    *changes
 	ended      func(lifetime time.Duration) // may be nil
 
@@ -33,8 +33,8 @@ type rounds struct {
 	current *round     // nil if no round is in progress
 }
 
-// round is one round of requests to all links. It does not depend on a single caller.
-// It ends when all links have answered or at the latest deadline of its callers.
+// round is one round of requests to all targets. It does not depend on a single caller.
+// It ends when all targets have answered or at the latest deadline of its callers.
 type round struct {
 	*requests
 
@@ -44,8 +44,8 @@ type round struct {
 	snapshot *headroom.Snapshot // set before done is closed
 }
 
-func newRounds(repository *repository, links *links, changes *changes, state *headroom.State, ended func(time.Duration)) *rounds {
-	r := &rounds{repository: repository, links: links, changes: changes, ended: ended}
+func newRounds(repository *repository, asker *asker, changes *changes, state *headroom.State, ended func(time.Duration)) *rounds {
+	r := &rounds{repository: repository, asker: asker, changes: changes, ended: ended}
 	r.state.Store(state)
 	return r
 }
@@ -63,7 +63,7 @@ func (r *rounds) snapshot(ctx context.Context) *headroom.Snapshot {
 	}
 	// A separate snapshot is only useful if the deadline is well before that of the
 	// round. Otherwise the snapshot of the round is ready just as soon.
-	if deadline, _ := ctx.Deadline(); r.links.isEarlier(current.requests, deadline) {
+	if deadline, _ := ctx.Deadline(); r.asker.isEarlier(current.requests, deadline) {
 		if snapshot := r.soFar(current); snapshot != nil {
 			return snapshot
 		}
@@ -76,7 +76,7 @@ func (r *rounds) snapshot(ctx context.Context) *headroom.Snapshot {
 // returns nil if the snapshot of the round is already being computed.
 func (r *rounds) soFar(current *round) *headroom.Snapshot {
 	snapshot, _, _ := current.early.Do("", func() (any, error) {
-		answers, available := r.links.soFar(current.requests)
+		answers, available := r.asker.soFar(current.requests)
 		if !available {
 			return (*headroom.Snapshot)(nil), nil
 		}
@@ -89,18 +89,18 @@ func (r *rounds) soFar(current *round) *headroom.Snapshot {
 func (r *rounds) join(ctx context.Context) *round {
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		deadline = time.Now().Add(r.links.timeout)
+		deadline = time.Now().Add(r.asker.timeout)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.current != nil {
-		r.links.extend(r.current.requests, deadline)
+		r.asker.extend(r.current.requests, deadline)
 		r.shared.Add(1)
 		return r.current
 	}
-	started := &round{requests: r.links.prepare(deadline), asked: r.repository.now(), done: make(chan struct{})}
+	started := &round{requests: r.asker.prepare(deadline), asked: r.repository.now(), done: make(chan struct{})}
 	r.current = started
-	r.links.work.start(func() { r.run(started) }) //nolint:contextcheck // a round must not end with one of its callers
+	r.asker.work.start(func() { r.run(started) }) //nolint:contextcheck // a round must not end with one of its callers
 	return started
 }
 
@@ -108,10 +108,11 @@ func (r *rounds) join(ctx context.Context) *round {
 func (r *rounds) run(current *round) {
 	r.repository.reloadCertificates()
 	rows := r.repository.refreshUsage()
-	asked := r.links.read(current.requests, r.repository.expectedLinks(current.over))
-	r.links.grace(current.requests, rows)
-	data := r.repository.round(current.asked, r.links.finish(current.requests))
-	if asked && !r.links.work.ending() {
+	links := r.repository.expectedLinks(current.over)
+	asked := r.asker.read(current.requests, newTargets(links, r.repository.engines())) && len(links) > 0
+	r.asker.grace(current.requests, rows)
+	data := r.repository.round(current.asked, r.asker.finish(current.requests))
+	if asked && !r.asker.work.ending() {
 		snapshot, state := r.state.Load().Observe(data)
 		r.state.Store(state)
 		r.publish(snapshot)
@@ -151,5 +152,29 @@ func (r *rounds) publish(snapshot *headroom.Snapshot) {
 					"kind", qlik.KindOf(link.Err), "duration", link.Duration, "err", link.Err)
 			})
 	}
-	r.changes.forget(func(what string) bool { return strings.HasPrefix(what, prefix) && !present[what] })
+	r.publishEngines(snapshot.Engines, present)
+	r.repository.logLeftOut(qlik.SourceEngines)
+	r.changes.forget(func(what string) bool {
+		return (strings.HasPrefix(what, prefix) || strings.HasPrefix(what, engine)) && !present[what]
+	})
+}
+
+// engine begins the names of engines in changes.
+const engine = "engine "
+
+// publishEngines logs changes of engines and adds them to those that are present.
+func (r *rounds) publishEngines(engines []headroom.EngineResult, present map[string]bool) {
+	for i := range engines {
+		e := &engines[i]
+		name := engine + e.Address
+		present[name] = true
+		r.changes.log(name, string(qlik.KindOf(e.Err)),
+			func(logger log.Logger) {
+				_ = level.Info(logger).Log("msg", "Engine answers again", "node", e.Node)
+			},
+			func(logger log.Logger) {
+				_ = level.Warn(logger).Log("msg", "Engine does not answer", "node", e.Node,
+					"kind", qlik.KindOf(e.Err), "duration", e.Duration, "err", e.Err)
+			})
+	}
 }

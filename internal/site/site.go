@@ -23,6 +23,7 @@ type Config struct {
 	Client   qlik.Config // its Now is the clock of the whole site
 	Headroom headroom.Config
 	Licenses bool // read license holders and usage rows if a repository is configured
+	Engines  bool // ask the engines for their health
 	// ServiceUsers finds the users that the services of this machine run as. It is called
 	// by Refresh, as often as the licenses are read. It may be nil.
 	ServiceUsers func() ([]qlik.User, error)
@@ -38,7 +39,7 @@ type Config struct {
 
 // Site is one Qlik Sense site. It is safe for concurrent use.
 //
-// Lock order: the mutex of rounds is locked before the mutex of links. All other
+// Lock order: the mutex of rounds is locked before the mutex of asker. All other
 // mutexes are locked alone. No mutex is held during a request or while a snapshot is
 // computed.
 type Site struct {
@@ -70,13 +71,14 @@ func New(config Config) (*Site, error) {
 	}
 	s := &Site{client: client, work: newWork(), changes: &changes{logger: config.Logger}}
 	s.repository = newRepository(client, s.work, s.changes, config.Licenses)
+	s.repository.wantEngines = config.Engines
 	if config.ServiceUsers != nil {
 		s.repository.findServiceUsers = config.ServiceUsers
 	}
 	if config.Refused != nil {
 		s.repository.refused = config.Refused
 	}
-	s.rounds = newRounds(s.repository, newLinks(client, s.work), s.changes, headroom.New(config.Headroom), config.SessionEnded)
+	s.rounds = newRounds(s.repository, newAsker(client, s.work), s.changes, headroom.New(config.Headroom), config.SessionEnded)
 	return s, nil
 }
 
@@ -120,8 +122,9 @@ func (s *Site) ReadAhead(ctx context.Context) {
 	<-s.repository.refreshUsage() //nolint:contextcheck // ends with the site
 }
 
-// Snapshot reads the sessions of all links concurrently. It returns when all links have
-// answered or when ctx ends. Links without an answer are unknown. Overlapping calls
+// Snapshot reads the sessions of all links, and the health of engines if they are wanted,
+// concurrently. It returns when all have answered or when ctx ends. Those without an answer
+// are unknown. Overlapping calls
 // share the requests, and each call returns at its own deadline. A canceled call or a
 // short deadline does not affect the other calls.
 func (s *Site) Snapshot(ctx context.Context) *headroom.Snapshot { return s.rounds.snapshot(ctx) }

@@ -8,49 +8,59 @@ import (
 )
 
 const (
-	// A link that was late is given patienceFactor times its usual time, and at least
-	// minPatience.
-	minPatience    = 250 * time.Millisecond
-	patienceFactor = 5
+	// A target that was late is given patienceFactor times its usual time, and at least
+	// minPatience. An engine is given less, because no session depends on it: it must not
+	// delay the scrape beyond the links, which take 100 ms or more
+	// (docs/qlik.md, "Session list").
+	minPatience         = 250 * time.Millisecond
+	minPatienceOfEngine = 50 * time.Millisecond
+	patienceFactor      = 5
 	// slowFailure is the duration from which a failure counts like no answer. An example
 	// is a DNS server that hangs.
 	slowFailure = time.Second
-	// A link probably hangs after suspiciousFactor times its usual time, and at least
-	// slowFailure. A link that has never answered probably hangs after
-	// unknownLinkPatience.
-	suspiciousFactor    = 2
-	unknownLinkPatience = 5 * time.Second
-	// maxRunning is the maximum number of concurrent requests to a link: one of a caller
+	// A target probably hangs after suspiciousFactor times its usual time, and at least
+	// slowFailure. A target that has never answered probably hangs after unknownPatience.
+	suspiciousFactor = 2
+	unknownPatience  = 5 * time.Second
+	// maxRunning is the maximum number of concurrent requests to a target: one of a caller
 	// with a short deadline, and one of the next round.
 	maxRunning = 2
 )
 
-// watch keeps the response times of a link between rounds, so that a link that hangs
+// watch keeps the response times of a target between rounds, so that one that hangs
 // slows down only one scrape. Times count from the start of the requests of a round.
 type watch struct {
+	minimum time.Duration // of the patience
 	begins  time.Duration // usual time until the response begins; 0 before the first response
 	takes   time.Duration // usual time until the response is complete; 0 before the first response
 	late    bool          // it hung and has not answered in time since
 	running []time.Time   // start times of requests in progress that are newer than the last answer, oldest first
 }
 
-// patience returns how long to wait for a link that was late: until its response
-// begins, and until it is complete. The response of a link that hangs does not begin,
-// while the list of a large site only takes long to read. Slow links get more time.
-func (w *watch) patience() (begins, whole time.Duration) {
-	return max(patienceFactor*w.begins, minPatience), max(patienceFactor*w.takes, minPatience)
+func newWatch(t target) *watch {
+	if t.engine != nil {
+		return &watch{minimum: minPatienceOfEngine}
+	}
+	return &watch{minimum: minPatience}
 }
 
-// suspicious returns the time without an answer after which the link probably hangs.
+// patience returns how long to wait for a target that was late: until its response
+// begins, and until it is complete. The response of a link that hangs does not begin,
+// while the list of a large site only takes long to read. Slow targets get more time.
+func (w *watch) patience() (begins, whole time.Duration) {
+	return max(patienceFactor*w.begins, w.minimum), max(patienceFactor*w.takes, w.minimum)
+}
+
+// suspicious returns the time without an answer after which the target probably hangs.
 // Before that, the deadline of the caller may have been short.
 func (w *watch) suspicious() time.Duration {
 	if w.takes == 0 {
-		return unknownLinkPatience
+		return unknownPatience
 	}
 	return max(suspiciousFactor*w.takes, slowFailure)
 }
 
-// busy reports whether no new request must be sent to the link, because the requests
+// busy reports whether no new request must be sent to the target, because the requests
 // in progress show that it hangs.
 func (w *watch) busy(now time.Time) bool {
 	return len(w.running) >= maxRunning || len(w.running) > 0 && now.Sub(w.running[0]) >= w.suspicious()
@@ -96,7 +106,7 @@ func moved(usual, seen time.Duration) time.Duration {
 	}
 }
 
-// missed records that the wait for an answer ended after a time. A link that keeps
+// missed records that the wait for an answer ended after a time. A target that keeps
 // hanging gets less and less time.
 func (w *watch) missed(waited time.Duration) {
 	switch {
@@ -109,9 +119,9 @@ func (w *watch) missed(waited time.Duration) {
 }
 
 // answeredLate records the end of a request that was no longer waited for. A timeout
-// shows that the link hangs. An answer shows that it works, so its patience rises to the
+// shows that the target hangs. An answer shows that it works, so its patience rises to the
 // time of this answer plus a quarter. If the answer took longer than the whole round,
-// the link stays late: waiting for it would cost every round its whole time.
+// the target stays late: waiting for it would cost every round its whole time.
 func (w *watch) answeredLate(began, took, round time.Duration, err error) {
 	const share = patienceFactor - 1
 	switch {

@@ -57,6 +57,7 @@ func (o *observation) snapshot() *Snapshot {
 		soonest:          fullSecond(o.now.Add(o.coolingTime)),
 		observed:         o,
 	}
+	s.Engines = o.round.Engines
 	if o.round.Services != nil {
 		s.Services = o.round.Services.States
 	}

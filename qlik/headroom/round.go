@@ -13,6 +13,8 @@ type Round struct {
 	Heard time.Time    // when the last link answered or the wait for it ended
 	Links []LinkResult // all links of the site, with or without an answer
 
+	Engines []EngineResult // engines that were asked
+
 	Usage    *Usage         // nil while unknown
 	Licenses *qlik.Licenses // nil while unknown
 	Services *Services      // nil while unknown
@@ -35,6 +37,16 @@ type LinkResult struct {
 	// Set by Observe.
 	Users   int  // distinct users of the sessions; each anonymous browser counts
 	Stopped bool // its proxy has stopped, so the link has no sessions
+}
+
+// EngineResult is the result of the request to one engine.
+type EngineResult struct {
+	qlik.Engine
+
+	Health            *qlik.EngineHealth // nil with an error
+	Duration          time.Duration      // until the response was read completely or the request failed
+	CertificateExpiry time.Time          // end of validity of the node's certificate; zero if it sent none
+	Err               error              // nil or a *qlik.Error
 }
 
 // UsageValidity is how long usage rows are valid after they were read.

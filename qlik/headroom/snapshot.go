@@ -25,6 +25,7 @@ type Snapshot struct {
 	UsageKnown     bool           // usage rows were read within UsageValidity
 	UsagePlausible bool           // the usage rows reflect the sessions
 	Services       []qlik.ServiceState
+	Engines        []EngineResult // those that were asked
 
 	// ActivityInterval is how long it may take until the activity of sessions in use is in
 	// the usage rows, as was measured; 0 if unknown. See IdleKnown.

@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
-	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 const (
 	// maxRequests is the maximum number of concurrent requests to all proxies of the
 	// site.
 	maxRequests = 128
+	// maxEngineRequests is the maximum number of concurrent requests to engines. It bounds the
+	// memory for their answers.
+	maxEngineRequests = 64
 	// usageGrace is the maximum time to wait for usage rows after all links have
 	// answered. It is short, because a scrape waits for it.
 	usageGrace = 500 * time.Millisecond
@@ -21,56 +23,56 @@ const (
 	sameMoment = 100 * time.Millisecond
 )
 
-// links reads the session lists of the links and tracks their response times.
-type links struct {
+// asker asks the targets and tracks their response times.
+type asker struct {
 	client  *qlik.Client
 	work    *work
 	timeout time.Duration // timeout of a request
 
 	mu      sync.Mutex // guards the fields below and most fields of requests
-	watches map[qlik.LinkKey]*watch
+	watches map[targetKey]*watch
 }
 
-func newLinks(client *qlik.Client, work *work) *links {
-	return &links{client: client, work: work, timeout: client.Config().Timeout, watches: make(map[qlik.LinkKey]*watch)}
+func newAsker(client *qlik.Client, work *work) *asker {
+	return &asker{client: client, work: work, timeout: client.Config().Timeout, watches: make(map[targetKey]*watch)}
 }
 
-// requests are the requests of one round to the links. They share a deadline, which
+// requests are the requests of one round to the targets. They share a deadline, which
 // can be extended.
 type requests struct {
 	begun time.Time     // creation time; like deadlines, by the real clock
 	over  chan struct{} // closed when the wait for answers is over
 
-	// Guarded by links.mu.
+	// Guarded by asker.mu.
 	deadline time.Time
 	asked    time.Time // when the first requests were sent; zero before
 	timer    *time.Timer
 	closed   bool // over is closed
 	finished bool // the answers have been returned
-	answers  []headroom.LinkResult
-	waiting  []bool // by link: the answer is waited for
-	began    []bool // by link: the answer has begun to arrive
+	answers  []answer
+	waiting  []bool // by target: the answer is waited for
+	began    []bool // by target: the answer has begun to arrive
 	left     int    // number of answers that are waited for
 	patience []*time.Timer
 
-	rooms map[string]*qlik.Room // by host; written only by begin
+	rooms map[string]*qlik.Room // of links, by host; written only by begin
 }
 
 // prepare returns requests to be sent later. Their deadline already applies.
-func (l *links) prepare(deadline time.Time) *requests {
+func (a *asker) prepare(deadline time.Time) *requests {
 	q := &requests{begun: time.Now(), over: make(chan struct{}), deadline: deadline}
-	l.mu.Lock() // the timer may fire at once
-	defer l.mu.Unlock()
-	q.timer = time.AfterFunc(time.Until(deadline), func() { l.expire(q) })
+	a.mu.Lock() // the timer may fire at once
+	defer a.mu.Unlock()
+	q.timer = time.AfterFunc(time.Until(deadline), func() { a.expire(q) })
 	return q
 }
 
 // extend moves the deadline to a later time, within the bounds of latest.
-func (l *links) extend(q *requests, deadline time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (a *asker) extend(q *requests, deadline time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if !q.asked.IsZero() {
-		deadline = l.latest(q, deadline)
+		deadline = a.latest(q, deadline)
 	}
 	if !q.closed && deadline.After(q.deadline) {
 		q.move(deadline)
@@ -80,8 +82,8 @@ func (l *links) extend(q *requests, deadline time.Time) {
 // latest limits a deadline to the timeout of a request after the requests were sent.
 // Otherwise the first answers would be too old. It adds sameMoment for requests that end
 // just at the timeout. The caller holds the mutex.
-func (l *links) latest(q *requests, deadline time.Time) time.Time {
-	if latest := q.asked.Add(l.timeout + sameMoment); deadline.After(latest) {
+func (a *asker) latest(q *requests, deadline time.Time) time.Time {
+	if latest := q.asked.Add(a.timeout + sameMoment); deadline.After(latest) {
 		return latest
 	}
 	return deadline
@@ -94,9 +96,9 @@ func (q *requests) move(deadline time.Time) {
 }
 
 // expire ends the wait at the deadline.
-func (l *links) expire(q *requests) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (a *asker) expire(q *requests) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if !time.Now().Before(q.deadline) { // otherwise it has just been extended
 		q.close()
 	}
@@ -116,58 +118,67 @@ func (q *requests) close() {
 }
 
 // read sends the requests and waits until the wait for answers is over. It returns false
-// if there are no links or if no request was sent before the deadline.
-func (l *links) read(q *requests, links []qlik.Link) bool {
-	for _, node := range l.begin(q, links) {
+// if no request was sent before the deadline.
+func (a *asker) read(q *requests, all []target) bool {
+	for _, node := range a.begin(q, all) {
 		for range node.requests {
-			l.work.start(func() { l.readInTurn(q, node.links) })
+			a.work.start(func() { a.readInTurn(q, node.targets) })
 		}
 	}
 	select {
 	case <-q.over:
-	case <-l.work.ctx.Done():
+	case <-a.work.ctx.Done():
 	}
-	return len(links) > 0 && !q.asked.IsZero()
+	return !q.asked.IsZero()
 }
 
-// nodeQueue holds the links of a node to read, by index.
+// nodeQueue holds the links of a node, or all engines, by index.
 type nodeQueue struct {
-	links    chan int // closed: no more links are added
+	targets  chan int // closed: no more targets are added
 	requests int      // number of concurrent requests
 }
 
-// begin decides which links to read and how long to wait for each. A link that hangs
-// according to its requests in progress is not read; its sessions are unknown.
-func (l *links) begin(q *requests, links []qlik.Link) []nodeQueue {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	q.answers, q.waiting, q.began = make([]headroom.LinkResult, len(links)), make([]bool, len(links)), make([]bool, len(links))
-	for i := range links {
-		q.answers[i] = headroom.LinkResult{Link: links[i], Err: qlik.NotInTime(&links[i])} // until it answers
+// begin decides which targets to read and how long to wait for each. A target that hangs
+// according to its requests in progress is not read; its answer is unknown.
+func (a *asker) begin(q *requests, all []target) []nodeQueue {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	q.answers, q.waiting, q.began = make([]answer, len(all)), make([]bool, len(all)), make([]bool, len(all))
+	for i, t := range all {
+		q.answers[i] = answer{target: t, err: t.notInTime()} // until it answers
 	}
 	if q.closed { // reading the topology took all the time
 		return nil
 	}
 	q.asked = time.Now()
-	q.move(l.latest(q, q.deadline))
-	watches := make(map[qlik.LinkKey]*watch, len(links)) // drops links that no longer exist
+	q.move(a.latest(q, q.deadline))
+	watches := make(map[targetKey]*watch, len(all)) // drops targets that no longer exist
 	byNode := make(map[string][]int)
 	busy := make(map[string]int) // number of links that are not read, by node
+	var engines []int
 	q.rooms = make(map[string]*qlik.Room)
-	for i := range links {
-		key, node := links[i].Key(), links[i].Node
-		if host := strings.ToLower(links[i].Host()); q.rooms[host] == nil {
-			q.rooms[host] = qlik.NewRoom()
-		}
-		w := l.watches[key]
+	for i, t := range all {
+		key := t.key()
+		w := a.watches[key]
 		if w == nil {
-			w = new(watch)
+			w = newWatch(t)
 		}
 		watches[key] = w
-		byNode[node] = append(byNode[node], i)
-		if w.busy(q.asked) {
-			busy[node]++
-			q.answers[i].Duration = q.asked.Sub(w.running[0])
+		isBusy := w.busy(q.asked)
+		switch {
+		case t.engine != nil && !isBusy:
+			engines = append(engines, i)
+		case t.engine == nil:
+			if host := strings.ToLower(t.link.Host()); q.rooms[host] == nil {
+				q.rooms[host] = qlik.NewRoom()
+			}
+			byNode[t.link.Node] = append(byNode[t.link.Node], i)
+			if isBusy {
+				busy[t.link.Node]++
+			}
+		}
+		if isBusy {
+			q.answers[i].duration = q.asked.Sub(w.running[0])
 			continue
 		}
 		q.waiting[i] = true
@@ -175,11 +186,11 @@ func (l *links) begin(q *requests, links []qlik.Link) []nodeQueue {
 		if w.late {
 			begins, whole := w.patience()
 			q.patience = append(q.patience,
-				time.AfterFunc(begins, func() { l.giveUp(q, i, false) }),
-				time.AfterFunc(whole, func() { l.giveUp(q, i, true) }))
+				time.AfterFunc(begins, func() { a.giveUp(q, i, false) }),
+				time.AfterFunc(whole, func() { a.giveUp(q, i, true) }))
 		}
 	}
-	l.watches = watches
+	a.watches = watches
 	var queues []nodeQueue
 	for node, requests := range shareRequests(byNode) {
 		queue := nodeQueue{make(chan int, len(byNode[node])), requests - busy[node]}
@@ -187,13 +198,16 @@ func (l *links) begin(q *requests, links []qlik.Link) []nodeQueue {
 			switch {
 			case !q.waiting[i]:
 			case queue.requests > 0:
-				queue.links <- i
+				queue.targets <- i
 			default: // the requests in progress use all connections of the node
 				q.stopWaiting(i)
 			}
 		}
-		close(queue.links)
+		close(queue.targets)
 		queues = append(queues, queue)
+	}
+	if len(engines) > 0 {
+		queues = append(queues, engineQueue(engines))
 	}
 	if q.left == 0 {
 		q.close()
@@ -201,72 +215,94 @@ func (l *links) begin(q *requests, links []qlik.Link) []nodeQueue {
 	return queues
 }
 
-// readInTurn reads links of a node one after the other. It skips links that are no
+// engineQueue returns the queue of all engines. Each has its own request, if they are not
+// very many.
+func engineQueue(engines []int) nodeQueue {
+	queue := nodeQueue{make(chan int, len(engines)), min(len(engines), maxEngineRequests)}
+	for _, i := range engines {
+		queue.targets <- i
+	}
+	close(queue.targets)
+	return queue
+}
+
+// readInTurn reads targets of a node one after the other. It skips those that are no
 // longer waited for.
-func (l *links) readInTurn(q *requests, numbers <-chan int) {
+func (a *asker) readInTurn(q *requests, numbers <-chan int) {
 	for i := range numbers {
-		l.mu.Lock()
+		a.mu.Lock()
 		if !q.waits(i) {
-			l.mu.Unlock()
+			a.mu.Unlock()
 			continue
 		}
-		link := &q.answers[i].Link // not modified from here on
-		w, asked := l.watches[link.Key()], time.Now()
+		t := q.answers[i].target
+		w, asked := a.watches[t.key()], time.Now()
 		w.asked(asked)
-		l.mu.Unlock()
+		a.mu.Unlock()
 
 		var began time.Time
-		sessions, answer, err := l.client.Sessions(l.work.ctx, link, q.rooms[strings.ToLower(link.Host())], func() { began = l.begun(q, i) })
+		got := a.ask(q, t, func() { began = a.begun(q, i) })
 
-		l.mu.Lock()
+		a.mu.Lock()
 		newest := w.ended(asked)
 		if took := time.Since(q.asked); q.waits(i) {
-			w.answered(began.Sub(q.asked), took, err)
-			q.answers[i] = headroom.LinkResult{
-				Link: *link, Sessions: sessions, Err: err, Duration: answer.Took, CertificateExpiry: answer.CertificateExpiry,
-			}
+			w.answered(began.Sub(q.asked), took, got.err)
+			q.answers[i] = got
 			q.stopWaiting(i)
 		} else if newest {
-			w.answeredLate(began.Sub(q.asked), took, q.deadline.Sub(q.begun), err)
+			w.answeredLate(began.Sub(q.asked), took, q.deadline.Sub(q.begun), got.err)
 		}
-		l.mu.Unlock()
+		a.mu.Unlock()
 	}
 }
 
-// begun records that the answer of a link begins to arrive.
-func (l *links) begun(q *requests, i int) time.Time {
+// ask sends the request to a target.
+func (a *asker) ask(q *requests, t target, begun func()) answer {
+	got := answer{target: t}
+	var answered qlik.Answer
+	if t.engine != nil {
+		got.health, answered, got.err = a.client.EngineHealth(a.work.ctx, t.engine, begun)
+	} else {
+		got.sessions, answered, got.err = a.client.Sessions(a.work.ctx, t.link, q.rooms[strings.ToLower(t.link.Host())], begun)
+	}
+	got.duration, got.certificateExpiry = answered.Took, answered.CertificateExpiry
+	return got
+}
+
+// begun records that the answer of a target begins to arrive.
+func (a *asker) begun(q *requests, i int) time.Time {
 	now := time.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if q.waits(i) {
 		q.began[i] = true
 	}
 	return now
 }
 
-// giveUp ends the wait for a link that was late before. If the answer has begun, it
+// giveUp ends the wait for a target that was late before. If the answer has begun, it
 // does so only with evenIfBegun.
-func (l *links) giveUp(q *requests, i int, evenIfBegun bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (a *asker) giveUp(q *requests, i int, evenIfBegun bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if q.waits(i) && (evenIfBegun || !q.began[i]) {
-		l.miss(q, i)
+		a.miss(q, i)
 	}
 }
 
-// miss ends the wait for a link that has not answered. The caller holds the mutex.
-func (l *links) miss(q *requests, i int) {
+// miss ends the wait for a target that has not answered. The caller holds the mutex.
+func (a *asker) miss(q *requests, i int) {
 	waited := time.Since(q.asked)
-	l.watches[q.answers[i].Key()].missed(waited)
-	q.answers[i].Duration = waited
+	a.watches[q.answers[i].key()].missed(waited)
+	q.answers[i].duration = waited
 	q.stopWaiting(i)
 }
 
-// waits reports whether the answer of a link is still waited for. The caller holds the
+// waits reports whether the answer of a target is still waited for. The caller holds the
 // mutex.
 func (q *requests) waits(i int) bool { return !q.closed && q.waiting[i] }
 
-// stopWaiting records that the answer of a link has arrived or is no longer waited for.
+// stopWaiting records that the answer of a target has arrived or is no longer waited for.
 // The caller holds the mutex.
 func (q *requests) stopWaiting(i int) {
 	q.waiting[i] = false
@@ -276,29 +312,29 @@ func (q *requests) stopWaiting(i int) {
 }
 
 // grace waits up to usageGrace for the usage rows, at most until the deadline.
-func (l *links) grace(q *requests, rows <-chan struct{}) {
-	l.mu.Lock()
+func (a *asker) grace(q *requests, rows <-chan struct{}) {
+	a.mu.Lock()
 	left := time.Until(q.deadline)
-	l.mu.Unlock()
+	a.mu.Unlock()
 	timer := time.NewTimer(min(usageGrace, max(left, 0)))
 	defer timer.Stop()
 	select {
 	case <-rows:
 	case <-timer.C:
-	case <-l.work.ctx.Done():
+	case <-a.work.ctx.Done():
 	}
 }
 
 // finish ends the wait and returns the answers. Later answers are dropped.
-func (l *links) finish(q *requests) []headroom.LinkResult {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (a *asker) finish(q *requests) []answer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	q.close()
 	q.finished = true
 	waited := time.Since(q.asked)
 	for i, waiting := range q.waiting {
 		if waiting {
-			l.watches[q.answers[i].Key()].missed(waited)
+			a.watches[q.answers[i].key()].missed(waited)
 		}
 	}
 	answers := q.answers
@@ -308,16 +344,16 @@ func (l *links) finish(q *requests) []headroom.LinkResult {
 }
 
 // isEarlier reports whether a deadline is well before that of the requests.
-func (l *links) isEarlier(q *requests, deadline time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (a *asker) isEarlier(q *requests, deadline time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	return q.deadline.Sub(deadline) > sameMoment
 }
 
 // soFar returns the answers so far. It returns false after finish.
-func (l *links) soFar(q *requests) (answers []headroom.LinkResult, available bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (a *asker) soFar(q *requests) (answers []answer, available bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if q.finished {
 		return nil, false
 	}
@@ -328,13 +364,13 @@ func (l *links) soFar(q *requests) (answers []headroom.LinkResult, available boo
 
 // waitedUntilNow sets the duration of answers that are still waited for, or of all
 // answers if no request was sent. The caller holds the mutex.
-func (q *requests) waitedUntilNow(answers []headroom.LinkResult) {
+func (q *requests) waitedUntilNow(answers []answer) {
 	for i := range answers {
 		switch {
 		case q.asked.IsZero():
-			answers[i].Duration = time.Since(q.begun)
+			answers[i].duration = time.Since(q.begun)
 		case q.waiting[i]:
-			answers[i].Duration = time.Since(q.asked)
+			answers[i].duration = time.Since(q.asked)
 		}
 	}
 }
