@@ -39,6 +39,9 @@ func (certificatesCollector) Update(v *view, w *writer) error {
 	for i := range v.snapshot.Links {
 		note(v.snapshot.Links[i].Node, v.snapshot.Links[i].CertificateExpiry)
 	}
+	for i := range v.snapshot.Engines {
+		note(v.snapshot.Engines[i].Node, v.snapshot.Engines[i].CertificateExpiry)
+	}
 	for _, node := range slices.Sorted(maps.Keys(nodes)) {
 		w.write(serverCertificateExpiryDesc, seconds(nodes[node]), node)
 	}

@@ -83,6 +83,7 @@ func All() []Available {
 		{"services", "service states reported by the repository (off if no repository is configured)", true, newServicesCollector},
 		{"denials", "refused logins from the audit security logs of the repositories (off if no log is configured)", true, newDenialsCollector},
 		{"certificates", "expiry of the client, root, and server certificates", true, newCertificatesCollector},
+		{"engine", "health of the engines: sessions, users, apps, memory, CPU, and cache (asks each node on its engine port)", false, newEngineCollector},
 	}
 }
 

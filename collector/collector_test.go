@@ -120,7 +120,7 @@ func company() *site {
 				Requests: map[qlik.API]uint64{qlik.APIProxy: 4, qlik.APIRepository: 6},
 				Errors:   map[qlik.API]map[qlik.Kind]uint64{qlik.APIProxy: {qlik.KindTimeout: 1}, qlik.APIRepository: {qlik.KindRefused: 3}},
 			},
-			Skipped:         map[string]uint64{"topology": 1, "licenses": 0, "services": 0, "usage": 2, "users": 0, "data_connections": 1},
+			Skipped:         map[string]uint64{"topology": 1, "licenses": 0, "services": 0, "usage": 2, "users": 0, "data_connections": 1, "engines": 3},
 			SharedSnapshots: 2,
 			Certificates:    qlik.Certificates{ClientExpiry: day("2033-01-01"), RootExpiry: day("2034-01-01")},
 			Candidates: []collector.Candidate{
@@ -140,6 +140,11 @@ func company() *site {
 		{Host: "qlik1", Node: "qlik1", Service: "Repository", State: "Running"},
 		{Host: "qlik2", Node: "qlik2", Service: "Repository", State: "Running"},
 		{Node: "qlik2", Service: "Proxy", State: "Rebooting"},
+	}
+	s.snapshot.Engines = []headroom.EngineResult{
+		{Engine: qlik.Engine{Node: "qlik1"}, Health: health(), Duration: 20 * time.Millisecond, CertificateExpiry: day("2030-12-31")},
+		{Engine: qlik.Engine{Node: "qlik2"}, Health: &qlik.EngineHealth{Sessions: new(0.0), ActiveSessions: new(0.0)}, Duration: 10 * time.Millisecond},
+		{Engine: qlik.Engine{Node: "qlik9"}, Duration: 5 * time.Second, CertificateExpiry: day("2029-12-31"), Err: qlik.EngineNotInTime(&qlik.Engine{Node: "qlik9"})},
 	}
 	s.snapshot.Licenses = &qlik.Licenses{
 		Seats: map[string]qlik.Seats{
@@ -186,6 +191,17 @@ func company() *site {
 	return s
 }
 
+// health returns the health of an engine of a new release.
+func health() *qlik.EngineHealth {
+	return &qlik.EngineHealth{
+		Version: "12.2310.0", Started: day("2026-02-01"), Saturated: new(true),
+		Sessions: new(8.0), ActiveSessions: new(3.0), Users: new(5.0), ActiveUsers: new(2.0),
+		ActiveApps: new(1.0), LoadedApps: new(4.0), AppsInMemory: new(6.0), Calls: new(900.0), Selections: new(40.0),
+		CacheHits: new(30.0), CacheLookups: new(41.0), CacheAdded: new(11.0), CacheReplaced: new(1.0), CacheAddedBytes: new(5000.0), CPU: new(0.12),
+		MemoryCommitted: new(1e9), MemoryAllocated: new(2e9), MemoryFree: new(3e9), MemoryPhysical: new(4e9),
+	}
+}
+
 // refusedLogins returns the refused logins that a site counts, given those in audit logs.
 func refusedLogins(refusals qlik.Refusals) headroom.RefusedLogins {
 	first := day("2026-02-27")
@@ -197,6 +213,7 @@ func refusedLogins(refusals qlik.Refusals) headroom.RefusedLogins {
 func config(change func(*collector.UsersConfig)) collector.Config {
 	c := collector.Config{
 		Users:           collector.UsersConfig{MinSessions: 1, MaxUsers: 1000},
+		Enabled:         map[string]bool{"engine": true},
 		ServiceAccounts: []qlik.User{qlik.NewUser("APPS", "robot")},
 		Lifetimes:       collector.NewSessionDuration(),
 		Guard: func() collector.GuardCounts {
@@ -287,6 +304,11 @@ func TestExposition(t *testing.T) {
 // TestWhatTheRepositoryDoesNotSay checks that an unknown number is absent, not 0.
 func TestWhatTheRepositoryDoesNotSay(t *testing.T) {
 	s := company()
+	s.snapshot.Engines = []headroom.EngineResult{
+		{Engine: qlik.Engine{Node: "qlik1"}, Health: health(), Duration: 20 * time.Millisecond, CertificateExpiry: day("2030-12-31")},
+		{Engine: qlik.Engine{Node: "qlik2"}, Health: &qlik.EngineHealth{Sessions: new(0.0), ActiveSessions: new(0.0)}, Duration: 10 * time.Millisecond},
+		{Engine: qlik.Engine{Node: "qlik9"}, Duration: 5 * time.Second, CertificateExpiry: day("2029-12-31"), Err: qlik.EngineNotInTime(&qlik.Engine{Node: "qlik9"})},
+	}
 	s.snapshot.Licenses = &qlik.Licenses{
 		Seats:    map[string]qlik.Seats{"professional": {Total: new(10.0), Excess: new(0.0)}, "analyzer": {}},
 		Capacity: &qlik.Capacity{Used: new(time.Duration(0))},
@@ -574,7 +596,7 @@ func TestPanicCostsOneCollector(t *testing.T) {
 	}
 	gathered := scrape(t, s, c)
 	got := series(t, gathered, "qlik_scrape_collector_success")
-	if want := (map[string]float64{"sessions": 0, "licenses": 1, "services": 1, "denials": 1, "certificates": 1}); !maps.Equal(got, want) {
+	if want := (map[string]float64{"sessions": 0, "licenses": 1, "services": 1, "denials": 1, "certificates": 1, "engine": 1}); !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if failed == nil || !strings.HasPrefix(failed.Error(), "panic: ") {
@@ -608,7 +630,7 @@ func TestGatherTwice(t *testing.T) {
 			t.Errorf("%s: first\n%s\nthen\n%s", format, first, second)
 		}
 	}
-	if want := []string{"sessions", "licenses", "services", "denials", "certificates"}; !slices.Equal(ran, want) {
+	if want := []string{"sessions", "licenses", "services", "denials", "certificates", "engine"}; !slices.Equal(ran, want) {
 		t.Errorf("%v ran, want %v", ran, want)
 	}
 }

@@ -10,7 +10,7 @@ var (
 	sessionsCompleteDesc = gaugeDesc("qlik_sessions_complete",
 		"1 if every expected virtual proxy on every node responded in this scrape. If 0, counts are lower bounds and headroom is an upper bound.")
 	requestsDesc = counterDesc("qlik_requests_total",
-		"Requests sent to Qlik since the exporter started, by API: proxies (qps) or repositories (qrs).",
+		"Requests sent to Qlik since the exporter started, by API: proxies (qps), repositories (qrs), or engines (qes).",
 		"api")
 	requestErrorsDesc = counterDesc("qlik_request_errors_total",
 		"Requests to Qlik that failed since the exporter started, by API and kind of error.",
@@ -22,7 +22,7 @@ var (
 		"Unix time of the last successful refresh of a source that is not read in every scrape. Absent before the first success.",
 		"source")
 	skippedElementsDesc = counterDesc("qlik_skipped_elements_total",
-		"List elements and element fields from the repository that could not be read and were skipped, by source.",
+		"List elements and fields in the responses of repositories and engines that could not be read and were skipped, by source.",
 		"source")
 	sharedSnapshotsDesc = counterDesc("qlik_exporter_shared_snapshots_total",
 		"Scrapes that shared the requests of a scrape already in progress instead of sending their own to Qlik.")

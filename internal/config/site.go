@@ -5,6 +5,7 @@
 package config
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type Site struct {
 	KeyPassphraseFile string
 	ServerName        string
 	NodeAddress       []NodeAddress
+	EnginePort        []EnginePort
 	User              qlik.User
 	SessionLimit      int
 	CoolingTime       time.Duration
@@ -102,6 +104,10 @@ func (s *Site) Run() site.Config {
 	for _, address := range s.NodeAddress {
 		nodes[address.Node] = address.NodeAddress
 	}
+	engines := make(map[string]string)
+	for _, port := range s.EnginePort {
+		engines[port.Node] = port.Port
+	}
 	return site.Config{
 		Client: qlik.Config{
 			Hosts:             s.Host,
@@ -109,6 +115,7 @@ func (s *Site) Run() site.Config {
 			KeyPassphraseFile: s.KeyPassphraseFile,
 			ServerName:        s.ServerName,
 			NodeAddresses:     nodes,
+			EnginePorts:       engines,
 			User:              s.User,
 			Proxies:           s.Proxy,
 			VirtualProxies:    s.VirtualProxy,
@@ -116,6 +123,7 @@ func (s *Site) Run() site.Config {
 		},
 		Headroom: headroom.Config{Limit: s.SessionLimit, CoolingTime: s.CoolingTime, Unlimited: s.UnlimitedUser, ServiceAccounts: s.ServiceAccount},
 		Licenses: s.Enabled("licenses"),
+		Engines:  s.Enabled("engine"),
 
 		ServiceUsers: s.FindServiceUsers,
 	}
@@ -204,15 +212,21 @@ func (s *Site) AuditLogs() map[string]string {
 // hashing. The certificates and the passphrase are read when a site is opened. An
 // error names the setting.
 func (s *Site) validate() error {
-	var addresses, logs []string
+	var addresses, engines, logs []string
 	for _, address := range s.NodeAddress {
 		addresses = append(addresses, address.Node)
+	}
+	for _, port := range s.EnginePort {
+		engines = append(engines, cmp.Or(port.Node, "the port of all nodes"))
 	}
 	for _, log := range s.AuditLog {
 		logs = append(logs, log.Node)
 	}
 	if node := repeated(addresses); node != "" {
 		return errorf("qlik.node-address", "%s is given twice", node)
+	}
+	if node := repeated(engines); node != "" {
+		return errorf("qlik.engine-port", "%s is given twice", node)
 	}
 	if node := repeated(logs); node != "" {
 		return errorf("qlik.audit-log", "%s is given twice", node)

@@ -67,6 +67,10 @@ func (s *Site) settings() []setting {
 			help: "Address of a node that is not reachable under its registered host name, as NODE=HOST[:PORT]. PORT is the port of its proxy. Repeatable.",
 		},
 		{
+			key: "engine_port", flag: "qlik.engine-port", value: listOfOne(&s.EnginePort, parseEnginePort, EnginePort.String),
+			help: "Port of the engines for the collector engine, as PORT for all nodes or NODE=PORT for one (default port: 4747). Repeatable.",
+		},
+		{
 			key: "user", flag: "qlik.user", value: scalar(&s.User, qlik.ParseUser, showUser), people: true,
 			help: `Value of the X-Qlik-User header, as DIRECTORY\id or DIRECTORY/id.`,
 		},

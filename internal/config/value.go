@@ -324,6 +324,34 @@ func parseNodeAddress(text string) (a NodeAddress, err error) {
 	return a, err
 }
 
+// EnginePort is the port of the engine of a node, or of all nodes without a port of their
+// own.
+type EnginePort struct {
+	Node string // registered host name; "" means all nodes
+	Port string
+}
+
+// String returns PORT or NODE=PORT.
+func (p EnginePort) String() string {
+	if p.Node == "" {
+		return p.Port
+	}
+	return p.Node + "=" + p.Port
+}
+
+func parseEnginePort(text string) (EnginePort, error) {
+	node, port, named := strings.Cut(text, "=")
+	if !named {
+		node, port = "", text
+	}
+	number, err := strconv.Atoi(port)
+	host, extra, badHost := qlik.ParseAddress(node)
+	if err != nil || number < 1 || number > 65535 || named && (badHost != nil || extra != "") {
+		return EnginePort{}, fmt.Errorf("%q: must be PORT or NODE=PORT, such as 4747 or qlik2=4748", text)
+	}
+	return EnginePort{Node: host, Port: strconv.Itoa(number)}, nil
+}
+
 // AuditLog is the location of the audit security log of a node.
 type AuditLog struct {
 	Node string // registered host name
