@@ -213,7 +213,7 @@ var causes = []cause{
 	},
 	{"", kind(qlik.KindTooLarge), "${error}, so the server answers differently than known releases", report},
 	{"", all(status(http.StatusNotFound), ofList), "the response is 404, so this release of Qlik Sense does not have this list", report},
-	{"", all(status(http.StatusNotFound), not(ofProxy)), "the response is 404, so this is not the repository's port", "${use right port}"},
+	{"", all(status(http.StatusNotFound), not(ofProxy)), "the response is 404, so this is not the port of the ${service}", "${use right port}"},
 	{
 		"", all(refusedRequest, ofProxy, namedBySetting, withoutRepository),
 		"the response is ${error}, so ${meaning}",
@@ -330,10 +330,14 @@ func (f *failure) value(name string) string {
 	case "reached port":
 		return portOf(f.site.client.Reached(f.server.address))
 	case "service": // the one that should listen on the port
-		if ofProxy(f) {
+		switch {
+		case ofProxy(f):
 			return "Qlik Sense Proxy Service"
+		case ofEngine(f):
+			return "Qlik Sense Engine Service"
+		default:
+			return "Qlik Sense Repository Service"
 		}
-		return "Qlik Sense Repository Service"
 	case "meaning":
 		return f.meaning()
 	case "no restart":
@@ -344,6 +348,9 @@ func (f *failure) value(name string) string {
 		}
 		return "4242"
 	case "use right port":
+		if ofEngine(f) {
+			return os.Expand("set ${--qlik.engine-port} to the port on which the ${service} listens, 4747 by default", f.value)
+		}
 		if !namedBySetting(f) {
 			return "compare the REST API listen port of the proxy in the QMC with the port on which the proxy listens, and look for a reverse proxy or load balancer in front of it"
 		}
@@ -388,9 +395,12 @@ func (f *failure) meaning() string {
 	return cmp.Or(meanings[failed.Status], "the proxy refuses the request")
 }
 
-// noRestart returns what the restart of a proxy would do now. It returns "" for a
-// repository.
+// noRestart returns what the restart of a proxy or an engine would do now. It returns ""
+// for a repository.
 func (f *failure) noRestart() string {
+	if ofEngine(f) {
+		return "; a restart would interrupt everybody who has an app open on the node and is not known to help"
+	}
 	if !ofProxy(f) {
 		return ""
 	}

@@ -341,7 +341,7 @@ func TestCauses(t *testing.T) {
 		{"licenses", repository, listed(404), "/qrs/license: the response is 404, so this release of Qlik Sense does not have this list: " + report},
 		{
 			"request", repository, answered(404),
-			"the response is 404, so this is not the repository's port: set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself",
+			"the response is 404, so this is not the port of the Qlik Sense Repository Service: set --qlik.host to qlik1:4242, the port of the Qlik Sense Repository Service itself",
 		},
 		{
 			"link", alone, answered(404),

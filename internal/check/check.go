@@ -19,6 +19,7 @@ type Config struct {
 	Qlik            qlik.Config
 	SessionLimit    int
 	Licenses        bool              // read license holders and usage rows; needs a repository
+	Engines         bool              // ask the engines for their health
 	AuditLogs       map[string]string // file patterns by node
 	ServiceAccounts []qlik.User
 	// ServiceUsers finds the users that the services of this machine run as. It may be nil.
@@ -47,7 +48,9 @@ var siteSteps = []step[*site]{
 	leftOut("services", qlik.SourceServices),
 	{name: "topology", target: repositoryAddress, needs: siteNeeds{wantedTopology, answeringRepository, rights}, run: (*site).readTopology},
 	leftOut("topology", qlik.SourceTopology),
-	{name: "link", needs: siteNeeds{knownLinks}, run: (*site).tryProxies}, // serverSteps of each
+	{name: "link", needs: siteNeeds{knownLinks}, run: (*site).tryProxies},                         // serverSteps of each
+	{name: "engine", when: wantsEngines, needs: siteNeeds{knownEngines}, run: (*site).tryEngines}, // serverSteps of each
+	leftOut("engines", qlik.SourceEngines),
 	{
 		name: "licenses", target: repositoryAddress,
 		needs: siteNeeds{configuredRepository, wantedLicenses, answeringRepository, rights}, run: (*site).readLicenses,
@@ -66,7 +69,7 @@ var siteSteps = []step[*site]{
 	{name: "clock", needs: siteNeeds{datedAnswer}, run: (*site).compareClocks},
 }
 
-// serverSteps are the steps from the host name of a repository or proxy to its
+// serverSteps are the steps from the host name of a repository, proxy or engine to its
 // responses.
 var serverSteps = []step[*server]{
 	{name: "name", target: (*server).host, run: (*server).resolveAndDial},

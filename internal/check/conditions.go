@@ -89,6 +89,8 @@ func clientRefused(f *failure) bool {
 
 func ofProxy(f *failure) bool { return f.server != nil && f.server.api == qlik.APIProxy }
 
+func ofEngine(f *failure) bool { return f.server != nil && f.server.api == qlik.APIEngine }
+
 // ofList matches a request for a list to a repository that responds.
 func ofList(f *failure) bool {
 	return f.server != nil && f.server.api == qlik.APIRepository && f.step != "request"

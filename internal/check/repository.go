@@ -146,8 +146,12 @@ func leftOut(name, source string) step[*site] {
 				}
 				what = append(what, left.What)
 			}
-			return warned("a part of the repository's response cannot be read and is left out (%s): report this line and the release of Qlik Sense as an issue of qlik_exporter",
-				strings.Join(what, ", ")), nil
+			whose := "repository"
+			if source == qlik.SourceEngines {
+				whose = "engine"
+			}
+			return warned("a part of the %s's response cannot be read and is left out (%s): report this line and the release of Qlik Sense as an issue of qlik_exporter",
+				whose, strings.Join(what, ", ")), nil
 		},
 	}
 }

@@ -19,7 +19,7 @@ import (
 // certificate before the first request.
 const verdictWait = 100 * time.Millisecond
 
-// server is a repository or a proxy with the results of its steps so far.
+// server is a repository, a proxy or an engine with the results of its steps so far.
 type server struct {
 	site    *site
 	address string // as registered
