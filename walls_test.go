@@ -35,6 +35,7 @@ var walls = map[string][]string{
 	"internal/licenses":      {"net", "os", "github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "collector", module + "internal"},
 	"internal/page":          {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/site", module + "internal/config", module + "internal/cli", module + "internal/server"},
 	"internal/check":         {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "internal/config"},
+	"internal/facts":         {"github.com/prometheus", "github.com/alecthomas", "github.com/go-kit", module + "collector", module + "internal"},
 	"internal/server":        {"github.com/alecthomas", module + "collector", module + "internal", module + "qlik"},
 	"internal/exporter":      {"github.com/alecthomas", "github.com/go-kit", module + "collector", module + "internal/config", module + "internal/page", module + "internal/server", module + "internal/site"},
 	"internal/alertmanager":  {"github.com/alecthomas", "github.com/go-kit", module + "collector", module + "alerts", module + "internal/config", module + "internal/cli"},

@@ -20,24 +20,36 @@ type ends struct {
 // no end of the license: PRODUCTLEVEL is the end of maintenance.
 func readEnds(lef, details string) ends {
 	var e ends
+	eachEnd(lef, details, func(text string, _, broken bool) {
+		if broken {
+			e.unread = append(e.unread, text)
+		} else {
+			e.add(text)
+		}
+	})
+	return e
+}
+
+// eachEnd calls each for every end of a license in the two texts. A broken one has no
+// date, and the text says why.
+func eachEnd(lef, details string, each func(text string, inKey, broken bool)) {
 	for line := range lines(lef) {
 		columns := strings.Split(line, ";") // attribute, value, valid from, valid to
 		if strings.EqualFold(strings.TrimSpace(columns[0]), "TIMELIMIT") {
 			if len(columns) < 4 {
-				e.unread = append(e.unread, fmt.Sprintf("TIMELIMIT with %d columns instead of 4 is in a form that cannot be read", len(columns)))
+				each(fmt.Sprintf("TIMELIMIT with %d columns instead of 4 is in a form that cannot be read", len(columns)), false, true)
 				continue
 			}
-			e.add(columns[3])
+			each(columns[3], false, false)
 		}
 	}
 	for line := range lines(details) {
 		for part := range strings.SplitSeq(line, ";") {
 			if key, value, found := strings.Cut(part, ":"); found && strings.EqualFold(strings.TrimSpace(key), "Valid To") {
-				e.add(value)
+				each(value, true, false)
 			}
 		}
 	}
-	return e
 }
 
 // lines returns the lines of a text. Invisible characters, such as those for the
