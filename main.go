@@ -102,10 +102,9 @@ func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	flags.Now = clock
 	e := serve.Exporter{Flags: flags}
 	app.Command("serve", "Serve the metrics (the default command).").Default()
-	app.Command("demo", "Start a simulated Qlik Sense site on the loopback interface and serve its metrics.")
-	commands := cli.Commands{"serve": e.Serve, "demo": e.Demo}
+	commands := cli.Commands{"serve": e.Serve}
 	for _, more := range []cli.Commands{
-		cli.Check(app, flags), cli.Sessions(app, flags), cli.Why(app, flags), cli.Licenses(app, flags), cli.Report(app, flags), cli.Assets(app), cli.Desk(app), cli.Service(app, flags, args, flagsFile()),
+		cli.Demo(app, e.Demo), cli.Check(app, flags, version.Version), cli.Sessions(app, flags), cli.Why(app, flags), cli.Licenses(app, flags), cli.Report(app, flags), cli.Assets(app), cli.Desk(app), cli.Service(app, flags, args, flagsFile()),
 	} {
 		maps.Copy(commands, more)
 	}

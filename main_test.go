@@ -178,6 +178,7 @@ func TestCannotStart(t *testing.T) {
 		{append(flags, "--web.enable-lifecycle"), "--web.enable-lifecycle: requires --config.file"},
 		{append(flags, "--user-labels"), "--user-labels: needs a value, try --help"},
 		{[]string{"--qlik.host", "--qlik.cert-dir=c"}, "--qlik.host: needs a value, try --help"},
+		{[]string{"demo", "--demo.listen=localhost"}, "--demo.listen: must be an IP address such as 127.0.0.1"},
 		{[]string{"demo", "--config.check"}, "--config.check: works only with the command serve; other commands always check their settings"},
 		{append(flags, "--qlik.hots=qlik1"), "unknown long flag '--qlik.hots', try --help"},
 		{append(flags, "serv"), "serv"},

@@ -16,16 +16,18 @@ type checkCommand struct {
 	flags  *config.Flags
 	site   string
 	output string
+	facts  factsOptions
 }
 
-// Check adds the command check.
-func Check(app *kingpin.Application, flags *config.Flags) Commands {
-	c := &checkCommand{flags: flags}
+// Check adds the command check. Facts name the version of the program.
+func Check(app *kingpin.Application, flags *config.Flags, version string) Commands {
+	c := &checkCommand{flags: flags, facts: factsOptions{program: version}}
 	command := app.Command("check", "Test every step from DNS to the sessions of each virtual proxy, and explain each failure and its fix. "+
 		"Exit status: 0 if no step failed, even with warnings; 1 if a step failed or the settings are wrong.")
 	config.Text(command.Flag("site", "Site of --config.file to check. All sites by default."), &c.site, nil)
 	config.Choice(command.Flag("output", "Output format: table, or json with one object per site.").Default(formatTable).NoEnvar(),
 		&c.output, formatTable, formatJSON)
+	c.facts.flags(command)
 	return Commands{"check": c.run}
 }
 
@@ -36,8 +38,11 @@ func (c *checkCommand) run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
+	if err := c.facts.validate(c.output); err != nil {
+		return err
+	}
 	chosen := configuration.Sites
-	if c.site != "" {
+	if c.site != "" || c.facts.file != "" {
 		site, err := configuration.Choose(c.site)
 		if err != nil {
 			return err
@@ -65,6 +70,11 @@ func (c *checkCommand) run(ctx context.Context, streams Streams) error {
 			return err
 		}
 	}
+	if c.facts.file != "" {
+		if err := c.facts.askFacts(ctx, streams, c.output, &chosen[0]); err != nil {
+			return configuration.Explain(chosen[0].Name, err)
+		}
+	}
 	return failed
 }
 
@@ -74,6 +84,7 @@ func checkSite(ctx context.Context, configuration *config.Configuration, setting
 		Qlik:            run.Client,
 		SessionLimit:    run.Headroom.Limit,
 		Licenses:        run.Licenses,
+		Engines:         run.Engines,
 		AuditLogs:       settings.AuditLogs(),
 		ServiceAccounts: settings.ServiceAccount,
 		ServiceUsers:    settings.FindServiceUsers,

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -201,22 +200,8 @@ func (c *openSite) agreed(ctx context.Context, what string, options *EndOptions)
 	if !c.Terminal {
 		return false, errors.New("no session was ended: cannot ask for confirmation without a terminal; add --yes to skip it")
 	}
-	if err := c.printf("End %s? [y/N] ", what); err != nil {
-		return false, err
-	}
-	// Reading from a terminal cannot be canceled. On an interrupt, this goroutine ends
-	// with the program.
-	answered := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(c.In).ReadString('\n')
-		answered <- strings.ToLower(strings.TrimSpace(line))
-	}()
-	select {
-	case answer := <-answered:
-		if answer == "y" || answer == "yes" {
-			return true, nil
-		}
-	case <-ctx.Done():
+	if yes, err := confirmed(ctx, c.In, c.Out, "End "+what+"?"); err != nil || yes {
+		return yes, err
 	}
 	return false, c.printf("No session was ended.\n")
 }

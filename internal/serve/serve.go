@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -18,7 +17,6 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/internal/cli"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
-	"github.com/qlik-exporter/qlik_exporter/internal/demo"
 	"github.com/qlik-exporter/qlik_exporter/internal/logging"
 	"github.com/qlik-exporter/qlik_exporter/internal/page"
 	"github.com/qlik-exporter/qlik_exporter/internal/server"
@@ -140,37 +138,4 @@ func (e *Exporter) pages(set *sites.Set, responses *server.Responses) page.Confi
 		Respond:       responses.Respond,
 		Authenticated: func() bool { return server.Authenticates(*e.Flags.Web.WebConfigFile) },
 	}
-}
-
-// Demo serves a simulated site.
-func (e *Exporter) Demo(ctx context.Context, streams cli.Streams) (err error) {
-	if e.Flags.ConfigFile != "" {
-		return &config.Error{Flag: "config.file", Err: errors.New("cannot be combined with demo, which starts a site of its own")}
-	}
-	d, err := demo.Start() //nolint:contextcheck // Close stops it, after the exporter
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	simulated := func() (*config.Configuration, error) { return e.Flags.Only(d.Site(e.Flags.Site())) }
-	if _, err := simulated(); err != nil {
-		return err
-	}
-	program := os.Args[0]
-	if strings.Contains(program, "go-build") {
-		program = "go run ." // the command that the user typed
-	}
-	if e.Flags.Command == config.DefaultCommand {
-		e.Flags.Command = program + " @" + d.FlagsFile()
-	}
-	if err := d.Introduce(streams.Out, program, (*e.Flags.Web.WebListenAddresses)[0], e.Flags.TelemetryPath); err != nil {
-		return err
-	}
-
-	ctx, cancel := context.WithCancel(ctx)
-	var people sync.WaitGroup
-	people.Go(func() { d.Run(ctx) })
-	defer people.Wait()
-	defer cancel()
-	return e.serveSites(ctx, simulated, streams.Err)
 }
