@@ -135,7 +135,12 @@ tests:
     input_series:
       - {series: 'qlik_virtual_proxy_up{job="qlik",site="production",zone="a",tenant="x",qlik_node="n",virtual_proxy="/"}', values: '0x20'}
       - {series: 'qlik_virtual_proxy_up{job="qlik",site="production",zone="b",tenant="x",qlik_node="n",virtual_proxy="/"}', values: '1x20'}
+      - {series: 'qlik_engine_up{job="qlik",site="production",zone="a",tenant="x",qlik_node="n"}', values: '0x20'}
+      - {series: 'qlik_engine_up{job="qlik",site="production",zone="b",tenant="x",qlik_node="n"}', values: '1x20'}
     promql_expr_test:
+      - expr: count by (zone, tenant, severity) (ALERTS{alertname="QlikEngineDown",alertstate="firing"})
+        eval_time: 4m
+        exp_samples: [{labels: '{zone="a",tenant="x",severity="critical"}', value: 1}]
       - expr: count by (zone, tenant) (ALERTS{alertname="QlikProxyDown",alertstate="firing"})
         eval_time: 5m
         exp_samples: [{labels: '{zone="a",tenant="x"}', value: 1}]
