@@ -839,6 +839,32 @@ func (d *dashboard) find(t *testing.T, title string) *panel {
 	return &every[i]
 }
 
+// TestEngines checks that the row of the engines is folded, because their collector is off
+// by default, that it says how to turn the collector on, and that it shows what the alerts
+// about engines are about.
+func TestEngines(t *testing.T) {
+	t.Parallel()
+	d := readAll(t)["qlik-overview"]
+	row := d.find(t, "Engines")
+	if row.Type != "row" || len(row.Panels) == 0 { // only a folded row contains its panels
+		t.Fatalf("type %s, %d panels", row.Type, len(row.Panels))
+	}
+	if empty := row.Panels[0].FieldConfig.Defaults.NoValue; !strings.Contains(empty, "--collector.engine") {
+		t.Errorf("without engines, the row says %q", empty)
+	}
+	var expressions strings.Builder
+	for _, p := range row.Panels {
+		for _, target := range p.Targets {
+			expressions.WriteString(target.Expr + "\n")
+		}
+	}
+	for _, metric := range []string{"up", "saturated", "cpu_ratio", "memory_free_bytes", "memory_committed_bytes", "users"} {
+		if !strings.Contains(expressions.String(), "qlik_engine_"+metric+"{") {
+			t.Errorf("the row does not show qlik_engine_%s", metric)
+		}
+	}
+}
+
 // TestRunbook checks that every cause is shown in words, and that causes and alerts link
 // to their sections of the runbook.
 func TestRunbook(t *testing.T) {
