@@ -299,10 +299,10 @@ func rulesWithoutCrowds(t *testing.T) (file string) {
 // TestDashboards runs the queries of each dashboard against the demo.
 func TestDashboards(t *testing.T) {
 	t.Parallel()
-	const guard = "--guard=dry-run" // for the row of the guard
-	d := startDemo(t, guard)
-	second := startExporter(t, "@"+filepath.Join(d.folder, "flags"), guard)
-	unnamed := startExporter(t, "demo", "--user-labels=none", guard)
+	rows := []string{"--guard=dry-run", "--collector.engine"} // for the rows of the guard and of the engines
+	d := startDemo(t, rows...)
+	second := startExporter(t, append([]string{"@" + filepath.Join(d.folder, "flags")}, rows...)...)
+	unnamed := startExporter(t, append([]string{"demo", "--user-labels=none"}, rows...)...)
 	rules := rulesWithoutCrowds(t)
 	p := startPrometheus(t, func(string) string {
 		return fmt.Sprintf(dashboardsConfig, rules, d.address, second.address, unnamed.address)

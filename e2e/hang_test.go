@@ -69,6 +69,38 @@ func TestHangingNode(t *testing.T) { //nolint:tparallel // the busy processors w
 	})
 }
 
+// TestHangingEngine checks that the collector engine costs a scrape nothing while one of
+// twelve engines hangs, except the first one.
+func TestHangingEngine(t *testing.T) {
+	t.Parallel()
+	config := qliktest.Config{Users: people("anna")}
+	for i := range 12 {
+		config.Nodes = append(config.Nodes, qliktest.Node{Name: fmt.Sprint("qlik", i+1)})
+	}
+	s := startSite(t, "twelve", config)
+	for _, node := range config.Nodes {
+		s.SetProxyLatency(node.Name, 200*time.Millisecond)
+		s.SetEngineLatency(node.Name, 20*time.Millisecond)
+	}
+	median := func(times []time.Duration) time.Duration { return slices.Sorted(slices.Values(times))[len(times)/2] }
+	s.scrapeTimes(t, 1)
+	without := s.scrapeTimes(t, 5)
+	with := s.another(t, "--collector.engine")
+	with.scrapeTimes(t, 1)
+	healthy := with.scrapeTimes(t, 5)
+	s.SetEngineFault("qlik7", qliktest.Hanging)
+	first := with.scrapeTimes(t, 1)
+	hanging := with.scrapeTimes(t, 5)
+	t.Logf("without the collector %s, with it %s; while an engine hangs first %s, then %s", without, healthy, first, hanging)
+	expect(t, first[0] <= *hangTimeout, "the first scrape is in time", first)
+	for what, times := range map[string][]time.Duration{"healthy engines": healthy, "an engine that hangs": hanging} {
+		expect(t, median(times) <= median(without)+slowerThanHealthy/4, what+" costs nothing", times)
+	}
+	m := with.scrape(t)
+	expect(t, m.count("qlik_engine_up") == 12 && m.value(`qlik_engine_up{qlik_node="qlik7"}`) == "0" && m.count("qlik_engine_cpu_ratio") == 11, "one engine is down", m.value(`qlik_engine_up{qlik_node="qlik7"}`))
+	expect(t, m.value("qlik_sessions_complete") == "1", "the sessions are complete", m.value("qlik_sessions_complete"))
+}
+
 // startThreeProxies starts a site and returns the number of sessions of each
 // node.
 func startThreeProxies(t *testing.T, sessions int) (*site, map[string]int) {

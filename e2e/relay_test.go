@@ -30,18 +30,20 @@ func startRelay(t *testing.T, d demo) *relay {
 	r := new(relay)
 	for flag := range strings.FieldsSeq(string(flags)) {
 		if nodeAddress, found := strings.CutPrefix(flag, "--qlik.node-address="); found {
-			node, address, _ := strings.Cut(nodeAddress, "=")
-			flag = "--qlik.node-address=" + node + "=" + r.listen(t, address)
+			node, host, _ := strings.Cut(nodeAddress, "=")
+			flag = "--qlik.node-address=" + node + "=" + r.listen(t, host)
 		}
 		r.flags = append(r.flags, flag)
 	}
 	return r
 }
 
-// listen relays connections to target and returns the address to use instead.
-func (r *relay) listen(t *testing.T, target string) string {
+// listen relays connections to the proxy of a node and returns the address to use
+// instead. It has the same host, because the repository of the node keeps its port.
+func (r *relay) listen(t *testing.T, host string) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	target := net.JoinHostPort(host, "4243")
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,9 +47,11 @@ func startSite(t *testing.T, name string, config qliktest.Config, arguments ...s
 		"--qlik.cooling-time="+config.CoolingTime.String(),
 	)
 	for _, node := range nodes {
+		_, enginePort, _ := net.SplitHostPort(simulated.EngineAddress(node.Name))
 		arguments = append(arguments,
 			"--qlik.node-address="+node.Name+"="+simulated.ProxyAddress(node.Name),
-			"--qlik.audit-log="+node.Name+"="+simulated.AuditLogPath(node.Name))
+			"--qlik.audit-log="+node.Name+"="+simulated.AuditLogPath(node.Name),
+			"--qlik.engine-port="+node.Name+"="+enginePort)
 	}
 	return &site{Site: simulated, instance: startExporter(t, arguments...), name: name}
 }
