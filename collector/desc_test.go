@@ -15,7 +15,7 @@ import (
 // name would be renamed, or would hide theirs.
 var targetLabels = []string{
 	"app", "cluster", "container", "customer", "datacenter", "endpoint", "env", "environment", "host", "hostname", "instance", "job", "name", "namespace", "node",
-	"pod", "prometheus", "region", "replica", "service", "site", "stage", "team", "tenant", "zone",
+	"pod", "prometheus", "region", "replica", "service", "site", "stage", "team", "tenant", "version", "zone",
 }
 
 // TestDescriptors checks the rules of a registry and our own conventions. It also

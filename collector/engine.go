@@ -15,7 +15,7 @@ var (
 		"qlik_node")
 	engineInfoDesc = gaugeDesc("qlik_engine_info",
 		"Always 1. Version of the engine.",
-		"qlik_node", "version")
+		"qlik_node", "engine_version")
 	engineStartDesc = gaugeDesc("qlik_engine_start_timestamp_seconds",
 		"Unix time at which the engine started.",
 		"qlik_node")
