@@ -48,6 +48,7 @@ var siteSteps = []step[*site]{
 	leftOut("services", qlik.SourceServices),
 	{name: "topology", target: repositoryAddress, needs: siteNeeds{wantedTopology, answeringRepository, rights}, run: (*site).readTopology},
 	leftOut("topology", qlik.SourceTopology),
+	{name: "node names", when: knownServices, run: (*site).compareNodes},
 	{name: "link", needs: siteNeeds{knownLinks}, run: (*site).tryProxies},                         // serverSteps of each
 	{name: "engine", when: wantsEngines, needs: siteNeeds{knownEngines}, run: (*site).tryEngines}, // serverSteps of each
 	leftOut("engines", qlik.SourceEngines),

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/check"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -26,6 +27,16 @@ func TestEngines(t *testing.T) {
 		"wrong port": {
 			func(_ *qliktest.Site, c *check.Config) { c.Qlik.EnginePorts = map[string]string{"qlik2": "4242"} },
 			[]string{"FAIL request qlik2:4242: the response is 404, so this is not the port of the Qlik Sense Engine Service: set --qlik.engine-port to the port on which the Qlik Sense Engine Service listens, 4747 by default"},
+		},
+		"misspelled nodes": {
+			func(_ *qliktest.Site, c *check.Config) {
+				c.Qlik.EnginePorts = map[string]string{"": "4747", "QLIK2": "4747", "qlik9": "4748"}
+				c.Qlik.NodeAddresses = map[string]qlik.NodeAddress{"qlik1": {Host: "qlik1"}, "qlick2": {Host: "qlik2"}}
+			},
+			[]string{
+				"warn node names -: --qlik.node-address names qlick2, which is no node of the site; its nodes are qlik1, qlik2: correct the name, or remove the setting",
+				"warn node names -: --qlik.engine-port names qlik9, which is no node of the site; its nodes are qlik1, qlik2: correct the name, or remove the setting",
+			},
 		},
 		"saturated": {
 			func(s *qliktest.Site, _ *check.Config) { s.SetEngineSaturated("qlik2", true) },
