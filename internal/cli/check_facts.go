@@ -123,7 +123,7 @@ func (o *factsOptions) write(ctx context.Context, streams Streams, onTerminal bo
 	if err := writeNew(o.file, content); err != nil {
 		return fmt.Errorf("--facts: %w", err)
 	}
-	_, err := fmt.Fprintf(streams.Out, "Wrote %s. It tells nothing of your site but the answers above. Please paste it in a new issue: %s\n", text.Visible(o.file), sendFacts)
+	_, err := fmt.Fprintf(streams.Out, "Wrote %s. It contains nothing about your site except the answers above. Please paste it in a new issue: %s\n", text.Visible(o.file), sendFacts)
 	return err
 }
 

@@ -15,7 +15,7 @@ var (
 
 // questions are all questions. docs/qlik.md has a table of them.
 var questions = []Question{
-	{"session_list_order", "Session list", "In which order does a session list have its sessions?", []string{"oldest_first", "newest_first", "by_id", other, "mixed"}, (*site).order},
+	{"session_list_order", "Session list", "In what order are the sessions in a session list?", []string{"oldest_first", "newest_first", "by_id", other, "mixed"}, (*site).order},
 	{"session_list_content_type", "Session list", "What is the content type of a session list?", []string{"json", "json_with_charset", "text", "none", other, "mixed"}, func(s *site) string { return s.proxy.contentTypes.one() }},
 	{"session_list_bom", "Session list", "Does a session list begin with a byte order mark?", []string{yes, no, "mixed"}, func(s *site) string { return s.proxy.boms.one() }},
 	{"session_list_names", "Session list", "How are the names in a session list spelled?", []string{"pascal_case", "camel_case", other, "mixed"}, func(s *site) string { return s.proxy.names.one() }},
@@ -29,28 +29,28 @@ var questions = []Question{
 	{"no_client_certificate", "Certificates", "What happens without a client certificate?", []string{refusedHandshake, closedConnection, "status_401", "status_403", "answered", other}, func(s *site) string { return s.proxy.noCertificate }},
 	{"short_key", "XSRF key", "What is the response to an XSRF key of 15 characters?", []string{"status_403", "status_400", "answered", other}, func(s *site) string { return s.proxy.shortKey }},
 	{"proxy_description", "Ports and addressing", "Does the proxy describe what it offers?", []string{"offered", "status_404", "status_403", other}, func(s *site) string { return s.proxy.description }},
-	{"proxy_tls", "TLS versions", "Which is the highest version of TLS of the proxy, up to 1.3?", versions, func(s *site) string { return version(s.proxy.tls) }},
-	{"repository_tls", "TLS versions", "Which is the highest version of TLS of the repository, up to 1.3?", versions, func(s *site) string { return version(s.repository.tls) }},
-	{"engine_tls", "TLS versions", "Which is the highest version of TLS of the engine, up to 1.3?", versions, func(s *site) string { return version(s.engine.tls) }},
+	{"proxy_tls", "TLS versions", "What is the highest TLS version of the proxy, up to 1.3?", versions, func(s *site) string { return version(s.proxy.tls) }},
+	{"repository_tls", "TLS versions", "What is the highest TLS version of the repository, up to 1.3?", versions, func(s *site) string { return version(s.repository.tls) }},
+	{"engine_tls", "TLS versions", "What is the highest TLS version of the engine, up to 1.3?", versions, func(s *site) string { return version(s.engine.tls) }},
 	{"session_on_two_proxies", "Several nodes", "Do two proxies list the same session?", yesOrNo, func(s *site) string { return s.proxy.shared() }},
 
 	{"usage_rows", "Usage rows", "Which sessions have usage rows?", []string{"all", "some", "none"}, (*site).rowsOfSessions},
 	{"usage_row_session", "Usage rows", "Are the ids in usage rows those of session lists?", yesOrNo, (*site).joins},
 	{"usage_row_second", "Usage rows", "Does any session have two usage rows?", yesOrNo, (*site).second},
 	{"usage_row_left", "Usage rows", "Are there usage rows without a session?", yesOrNo, (*site).leftOver},
-	{"usage_row_user", "Usage rows", "Who is in modifiedByUserName of a usage row?", []string{"user", "service", "missing", other, "mixed"}, (*site).modifier},
-	{"usage_row_end", "Five-minute tail", "When does the usage row of a session end after the session?", []string{"at_once", "within_5_minutes", "after_5_minutes", "longer", "mixed"}, func(s *site) string { return s.watched.rowEnds.one() }},
+	{"usage_row_user", "Usage rows", "Whose name is in modifiedByUserName of a usage row?", []string{"user", "service", "missing", other, "mixed"}, (*site).modifier},
+	{"usage_row_end", "Five-minute tail", "How long does a usage row outlive its session?", []string{"at_once", "within_5_minutes", "after_5_minutes", "longer", "mixed"}, func(s *site) string { return s.watched.rowEnds.one() }},
 	{"usage_row_left_end", "Usage rows", "Do usage rows without a session end within six minutes?", []string{"end", "stay", "mixed"}, func(s *site) string { return s.watched.leftover.one() }},
 	{"activity_interval", "Usage rows", "What is the shortest time between two activities in a usage row?", []string{"under_1_minute", "under_4_minutes", "about_5_minutes", "longer"}, func(s *site) string { return s.watched.shortestInterval() }},
 	{"activity_delay", "Usage rows", "How long does it take at most until an activity is in a usage row?", []string{"under_1_minute", "up_to_5_minutes", "longer"}, func(s *site) string { return s.watched.longestDelay() }},
 
 	{"access_never_used", "Licenses", "What is lastUsed of an access that was never used?", []string{"missing", jsonNull, "empty", "0001", "1753", other, "mixed"}, func(s *site) string { return s.licenses.neverUsed.one() }},
-	{"license_end_in", "Licenses", "Which text has the end of the license?", []string{"license_file", "key_details", "both", "neither"}, func(s *site) string { return s.licenses.endIn() }},
-	{"license_end_date", "Licenses", "How is the date of the end written?", []string{"year_first", "day_first", "month_first", "two_ways", "no_end", "unreadable", "mixed"}, func(s *site) string { return s.licenses.endDate() }},
+	{"license_end_in", "Licenses", "Which text contains the end of the license?", []string{"license_file", "key_details", "both", "neither"}, func(s *site) string { return s.licenses.endIn() }},
+	{"license_end_date", "Licenses", "How is the date of the license's end written?", []string{"year_first", "day_first", "month_first", "two_ways", "no_end", "unreadable", "mixed"}, func(s *site) string { return s.licenses.endDate() }},
 
 	{"enumerations", "Repository", "Are enumerations numbers or names?", []string{"numbers", "names", other, "mixed"}, func(s *site) string { return s.repository.enumerations.one() }},
 	{"proxy_links", "Topology", "What is the name of the links of a proxy?", []string{"virtual_proxies", "old_names", "mixed"}, func(s *site) string { return s.repository.proxyLinks.one() }},
-	{"service_state_age", "Service states", "How old does the state of a service get that runs?", []string{"under_1_minute", "under_10_minutes", "longer"}, (*site).stateAge},
+	{"service_state_age", "Service states", "How old can the state of a running service be?", []string{"under_1_minute", "under_10_minutes", "longer"}, (*site).stateAge},
 	{"user_roles", "Roles", "What are the roles of a user?", []string{"texts", "objects", other, "mixed"}, func(s *site) string { return s.repository.roles.one() }},
 	{"data_connection_filter", "Service accounts", "Does the filter on the names of data connections work?", filters, func(s *site) string { return s.repository.connections }},
 	{"data_connection_user", "Service accounts", "What is username of a data connection?", []string{"directory_and_id", "id_only", "empty", jsonNull, "missing", other, "mixed"}, func(s *site) string { return s.repository.accounts.one() }},
@@ -72,7 +72,7 @@ var questions = []Question{
 	{"audit_log_bom", "Audit log", "Does the audit log begin with a byte order mark?", yesOrNo, func(s *site) string { return s.logs.bom }},
 	{"audit_log_offset", "Audit log", "How is the time zone written in the audit log?", []string{"without_colon", "with_colon", "utc", other, "mixed"}, func(s *site) string { return s.logs.offsets.one() }},
 	{"audit_log_session", "Audit log", "How do session ids of refused logins begin?", []string{"plain", "c0de", "mixed"}, func(s *site) string { return s.logs.ids.one() }},
-	{"audit_log_no_license", "Audit log", "How does the audit log tell of a refusal because of a missing license?", []string{"login_access_denied", "access_was_denied", other, "mixed"}, func(s *site) string { return s.logs.denials.one() }},
+	{"audit_log_no_license", "Audit log", "How does the audit log record a login that was refused because of a missing license?", []string{"login_access_denied", "access_was_denied", other, "mixed"}, func(s *site) string { return s.logs.denials.one() }},
 	{"trace_log_service_user", "Trace logs", "Do the Trace logs have the column ServiceUser?", []string{"present", "missing"}, func(s *site) string { return s.logs.serviceUser }},
 }
 
