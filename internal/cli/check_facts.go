@@ -70,12 +70,12 @@ func (o *factsOptions) askFacts(ctx context.Context, streams Streams, output str
 	if o.watch > 0 {
 		_, _ = fmt.Fprintf(streams.Err, "Asking for facts. This takes up to %s longer if usage rows can be watched.\n", o.watch)
 	}
-	file, err := facts.Ask(ctx, facts.Config{
+	file, interrupted := facts.Ask(ctx, facts.Config{
 		Qlik: settings.Run().Client, Program: o.program, AuditLogs: settings.AuditLogs(), LocalLogs: settings.LocalLogs, Watch: o.watch,
 		Progress: watching(streams.Err),
 	})
-	if err != nil {
-		return err
+	if file == nil {
+		return interrupted
 	}
 	content, err := file.JSON()
 	if err != nil {
@@ -86,8 +86,14 @@ func (o *factsOptions) askFacts(ctx context.Context, streams Streams, output str
 		shown = streams.Err // the report is alone in the output
 	}
 	answered := fmt.Sprintf("%d of %s", file.Known(), text.Count(len(file.Facts), "question"))
-	if _, err := fmt.Fprintf(shown, "\nThis site answers %s of docs/qlik.md:\n\n%s\n", answered, content); err != nil || o.file == standardOutput {
+	if _, err := fmt.Fprintf(shown, "\nThis site answers %s of docs/qlik.md:\n\n%s\n", answered, content); err != nil {
 		return err
+	}
+	if interrupted != nil {
+		return fmt.Errorf("%w; what is known so far is above, and no file was written", interrupted)
+	}
+	if o.file == standardOutput {
+		return nil
 	}
 	return o.write(ctx, Streams{In: streams.In, Out: shown}, terminal.Is(streams.In) && terminal.Is(streams.Out), content)
 }

@@ -120,7 +120,8 @@ var steps = []func(*site, context.Context){
 }
 
 // Ask asks a site all questions. It returns a *qlik.ConfigError if the settings are
-// invalid, and another error if ctx ends early.
+// invalid, and another error if ctx ends early. If ctx ends while it watches, it also
+// returns what is known by then.
 func Ask(ctx context.Context, config Config) (*File, error) {
 	s, err := newSite(config)
 	if err != nil {
@@ -132,13 +133,16 @@ func Ask(ctx context.Context, config Config) (*File, error) {
 	for _, step := range steps {
 		step(s, bounded)
 	}
-	s.watch(ctx)
 	if ctx.Err() != nil {
 		return nil, errInterrupted
+	}
+	s.watch(ctx)
+	if ctx.Err() != nil {
+		err = errInterrupted
 	}
 	file := &File{Schema: Schema, Program: strings.ToValidUTF8(config.Program, ""), Facts: make(map[string]string, len(questions))}
 	for i := range questions {
 		file.Facts[questions[i].ID] = questions[i].choose(questions[i].answer(s))
 	}
-	return file, nil
+	return file, err
 }

@@ -160,7 +160,8 @@ func (c Config) Behave(facts map[string]string) (behaving Config, cannot []strin
 	return c, cannot, nil
 }
 
-// notSimulated are questions about what is not a part of a site.
+// notSimulated are questions that a Site cannot answer: the key of the client is a file of
+// the exporter.
 var notSimulated = []string{"client_key"}
 
 // told are the answers that a site was told to give, by question.
@@ -181,8 +182,8 @@ func (e *endpoint) maxVersion() uint16 {
 	return 0 // the highest that there is
 }
 
-// response returns the response that the site was told to give, such as status_404, instead of an answer. It returns false if it was told
-// nothing, or to answer as usual.
+// response returns the response that the site was told to give instead of an answer, such
+// as status_404. It returns false if it was told nothing, or to answer as usual.
 func (t told) response(id string) (answer, bool) {
 	switch t[id] {
 	case "status_400":
