@@ -50,7 +50,8 @@ type Client struct {
 	counters     *counters
 	skipped      *skipped
 	repositories *repositories
-	lengths      *sync.Map // lengths of the last session lists, by the URL of the link
+	lengths      *sync.Map     // lengths of the last session lists, by the URL of the link
+	healthPath   *atomic.Int64 // index in enginePaths of the one that an engine answered last
 }
 
 // NewClient returns a client. It reads no certificates and sends no request: the
@@ -69,6 +70,7 @@ func NewClient(config Config) (*Client, error) {
 		skipped:      newSkipped(),
 		repositories: newRepositories(config.Hosts),
 		lengths:      new(sync.Map),
+		healthPath:   new(atomic.Int64),
 	}
 	c.http = http.Client{
 		Transport: c.transport,

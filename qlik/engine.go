@@ -49,7 +49,8 @@ type EngineHealth struct {
 }
 
 // enginePaths are the paths of the health check. The first one has been used in
-// production, the second one is in documentation (docs/qlik.md, "Engine health").
+// production, the second one is in documentation (docs/qlik.md, "Engine health"). An
+// engine may answer only one of them.
 var enginePaths = []string{"/engine/healthcheck/", "/engine/healthcheck"}
 
 // Engines returns the engines of the site in the order of their nodes: those that are not
@@ -100,9 +101,13 @@ func EngineNotInTime(engine *Engine) error {
 // EngineHealth asks an engine for its health. It calls begun, which may be nil, when the
 // response begins to arrive.
 func (c *Client) EngineHealth(ctx context.Context, engine *Engine, begun func()) (health *EngineHealth, answer Answer, err error) {
-	for _, path := range enginePaths {
+	// The nodes of a site have the same release. A release with only the second path would
+	// otherwise cause an error in every scrape.
+	first := int(c.healthPath.Load())
+	for i := range enginePaths {
+		path := (first + i) % len(enginePaths)
 		var left leftOut
-		q := get(APIEngine, engine.Address, path, nil)
+		q := get(APIEngine, engine.Address, enginePaths[path], nil)
 		q.begun = begun
 		answer, err = c.send(ctx, q, func(body io.Reader) error {
 			left = make(leftOut)
@@ -121,6 +126,9 @@ func (c *Client) EngineHealth(ctx context.Context, engine *Engine, begun func())
 		ofEngine := make(leftOut)
 		ofEngine.merge(left, "healthcheck")
 		c.skipped.recordOf(SourceEngines, engine.Address, ofEngine, err)
+		if err == nil {
+			c.healthPath.Store(int64(path))
+		}
 		break
 	}
 	if err != nil {

@@ -104,14 +104,25 @@ func TestEngineHealthErrors(t *testing.T) {
 	}
 }
 
-// TestEngineHealthPath checks the second path of the health check, and the error if there is
-// none.
+// TestEngineHealthPath checks the second path of the health check, which only the first
+// scrape has to find, and the error if there is none.
 func TestEngineHealthPath(t *testing.T) {
-	c := answers{"/engine/healthcheck": exampleHealth}.client()
-	if health, _, err := c.EngineHealth(t.Context(), &engine1, nil); err != nil || *health.Users != 5 {
-		t.Errorf("%v, %v", health, err)
+	for _, path := range enginePaths {
+		c := answers{path: exampleHealth}.client()
+		for range 3 {
+			if health, _, err := c.EngineHealth(t.Context(), &engine1, nil); err != nil || *health.Users != 5 {
+				t.Errorf("%s: %v, %v", path, health, err)
+			}
+		}
+		want := uint64(0)
+		if path != enginePaths[0] {
+			want = 1
+		}
+		if got := c.Requests().Errors[APIEngine][KindStatus]; got != want {
+			t.Errorf("%s: %d errors, want %d", path, got, want)
+		}
 	}
-	c = answers{}.client()
+	c := answers{}.client()
 	_, _, err := c.EngineHealth(t.Context(), &engine1, nil)
 	if failed, ok := errors.AsType[*Error](err); !ok || failed.Status != http.StatusNotFound {
 		t.Errorf("without any path: %v", err)
