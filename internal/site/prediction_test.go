@@ -169,7 +169,8 @@ func (w *world) restart() {
 	}
 }
 
-// run simulates the people and takes a snapshot at every interval.
+// run simulates the people and takes a snapshot at every interval. It sleeps in the
+// simulated time of the bubble.
 func (w *world) run(span, interval time.Duration) {
 	end := time.Now().Add(span)
 	for now := time.Now(); now.Before(end); now = time.Now() {
