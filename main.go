@@ -59,15 +59,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case err != nil: // reported below
+		warn(stderr, flags)
 	case flags.ConfigCheck && command != "serve":
 		err = &config.Error{Flag: "config.check", Err: errors.New("works only with the command serve; other commands always check their settings")}
 	case flags.ConfigCheck:
+		warn(stderr, flags)
 		err = serve.Check(flags, stdout)
 	default:
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		context.AfterFunc(ctx, stop) // a second signal ends the program at once
+		if command != "serve" && command != "demo" { // they log it
+			warn(stderr, flags)
+		}
 		err = cli.InTime(ctx, func() error {
 			return commands[command](ctx, cli.Streams{In: os.Stdin, Out: stdout, Err: stderr})
 		})
@@ -89,6 +94,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
+// warn says which environment variables have no effect.
+func warn(stderr io.Writer, flags *config.Flags) {
+	for _, sentence := range flags.Unread() {
+		_, _ = fmt.Fprintf(stderr, "qlik_exporter: warning: %s\n", text.Visible(sentence))
+	}
+}
+
 // newApp returns the command line of the program, its flags, and its commands.
 func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	app := kingpin.New("qlik_exporter",
@@ -97,6 +109,7 @@ func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	app.HelpFlag.Short('h').NoEnvar()
 	app.VersionFlag.NoEnvar()
 	app.DefaultEnvars()
+	cli.Help(app)
 
 	flags := config.Register(app)
 	flags.Now = clock

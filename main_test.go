@@ -36,11 +36,11 @@ var all = flag.Bool("all", false, "run all cases of TestFaults and TestHostileMe
 
 // asExporter is an environment variable that makes the test binary behave as
 // qlik_exporter, so that tests can start it as a process like users do.
-const asExporter = "QLIK_EXPORTER_TEST_AS_EXPORTER"
+const asExporter = "TEST_QLIK_EXPORTER_AS_EXPORTER"
 
 // flagsFileOf is an environment variable with the path of the flags file of the program
 // that asExporter starts. Without it, the program has none, whatever is installed here.
-const flagsFileOf = "QLIK_EXPORTER_TEST_FLAGS_FILE"
+const flagsFileOf = "TEST_QLIK_EXPORTER_FLAGS_FILE"
 
 func TestMain(m *testing.M) {
 	flagsFile = func() string { return os.Getenv(flagsFileOf) }

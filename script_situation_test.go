@@ -21,7 +21,7 @@ import (
 )
 
 // clockFileOf is the environment variable with the name of the file that contains the time.
-const clockFileOf = "QLIK_EXPORTER_TEST_CLOCK"
+const clockFileOf = "TEST_QLIK_EXPORTER_CLOCK"
 
 // useClockFile makes the commands of this process use the time in a file.
 func useClockFile(file string) {

@@ -24,7 +24,7 @@ import (
 // wallClock is a wall clock that a test can set while programs use it.
 type wallClock struct{ file string }
 
-const wallClockFile = "QLIK_EXPORTER_TEST_WALL_CLOCK" // environment variable
+const wallClockFile = "TEST_QLIK_EXPORTER_WALL_CLOCK" // environment variable
 
 // ahead goes into package time. The file is memory-mapped, not read, because the
 // runtime asks for the time in places where it must not call functions.

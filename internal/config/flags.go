@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/exporter-toolkit/web"
@@ -91,6 +89,8 @@ func register(app *kingpin.Application, rows []setting) {
 		flag := app.Flag(row.flag, row.help)
 		if _, repeatable := row.value.(cumulative); !repeatable && row.value.String() != "" {
 			flag.Default(row.value.String())
+		} else {
+			flag.PlaceHolder(strings.ToUpper(row.flag[strings.LastIndexAny(row.flag, ".-")+1:]))
 		}
 		if row.noEnvironment {
 			flag.NoEnvar()
@@ -135,7 +135,10 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 	}
 	command, err = f.app.Parse(args)
 	parsed, wrong := f.app.ParseContext(args)
-	if wrong != nil { // a flag or command that does not exist
+	if wrong != nil {
+		if err := f.unknown(args); err != nil {
+			return "", err
+		}
 		return "", fmt.Errorf("%w, try --help", wrong)
 	}
 	f.names = givenFlags(f.app, parsed)
@@ -154,54 +157,6 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 	}
 	return command, nil
 }
-
-// mistyped returns an error about the first flag that kingpin would misunderstand, or
-// would refuse with an error that does not name the cause. Kingpin ignores a flag
-// without a value before the default command, and takes the value of a boolean flag for
-// a command.
-func (f *Flags) mistyped(args []string) error {
-	known, given := f.known(), make(map[string]bool)
-	for i, arg := range args {
-		if arg == "--" {
-			return nil
-		}
-		if first, _ := utf8.DecodeRuneInString(arg); first != '-' && isDash(first) {
-			return fmt.Errorf("%s: starts with the dash %c, which an editor made of hyphens; write --%s", arg, first, strings.TrimLeftFunc(arg, isDash))
-		}
-		name, isLong := strings.CutPrefix(arg, "--")
-		name, _, hasValue := strings.Cut(name, "=")
-		if short := strings.TrimPrefix(name, "-"); !isLong && short != name && known[short] != nil {
-			return fmt.Errorf("%s: write --%s, with two hyphens", arg, short)
-		}
-		if bare, _, hasValue := strings.Cut(arg, "="); hasValue && known[bare] != nil {
-			return fmt.Errorf("%s: write --%s, with two hyphens", arg, bare)
-		}
-		if !isLong {
-			continue
-		}
-		flag := known[name]
-		if flag == nil {
-			flag = known[strings.TrimPrefix(name, "no-")]
-		}
-		switch {
-		case flag == nil && f.Places[strings.TrimPrefix(name, "no-")] != "":
-			return fmt.Errorf("--%s (%s): there is no such flag, try --help", name, f.Places[strings.TrimPrefix(name, "no-")])
-		case flag == nil: // kingpin says so
-		case given[flag.Name] && !isCumulative(flag):
-			return fmt.Errorf("--%s: is given twice, on the command line or in a file of arguments", flag.Name)
-		case flag.IsBoolFlag() && hasValue:
-			return fmt.Errorf("--%s: takes no value; write --%s or --no-%s", name, flag.Name, flag.Name)
-		case !flag.IsBoolFlag() && !hasValue && (i+1 == len(args) || strings.HasPrefix(args[i+1], "--")):
-			return fmt.Errorf("--%s: needs a value, try --help", name)
-		default:
-			given[flag.Name] = true
-		}
-	}
-	return nil
-}
-
-// isDash reports whether a character is a hyphen or looks like one.
-func isDash(r rune) bool { return unicode.Is(unicode.Pd, r) || r == '\u2212' }
 
 func isCumulative(flag *kingpin.FlagModel) bool {
 	v, is := flag.Value.(cumulative)

@@ -19,8 +19,8 @@ import (
 
 // The variables of a child process: its journal, and the number of the process.
 const (
-	childJournal = "QLIK_EXPORTER_TEST_GUARD_JOURNAL"
-	childNumber  = "QLIK_EXPORTER_TEST_GUARD_NUMBER"
+	childJournal = "TEST_QLIK_EXPORTER_GUARD_JOURNAL"
+	childNumber  = "TEST_QLIK_EXPORTER_GUARD_NUMBER"
 )
 
 // TestKilledGuard is not a test: TestKill runs it in a process that it kills. It ends sessions

@@ -14,7 +14,7 @@ import (
 )
 
 // childJournal is the variable with the journal of a child process.
-const childJournal = "QLIK_EXPORTER_TEST_JOURNAL"
+const childJournal = "TEST_QLIK_EXPORTER_JOURNAL"
 
 // endForever ends sessions until the process is killed. Each ending is a line in a
 // second file.

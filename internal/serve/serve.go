@@ -33,6 +33,9 @@ func (e *Exporter) Serve(ctx context.Context, streams cli.Streams) error {
 
 func (e *Exporter) serveSites(ctx context.Context, load func() (*config.Configuration, error), stderr io.Writer) error {
 	logger, slogger := logging.New(stderr, e.Flags.LogLevel, e.Flags.LogFormat)
+	for _, sentence := range e.Flags.Unread() {
+		_ = level.Warn(logger).Log("msg", sentence)
+	}
 	record, closeJournal, err := e.journal(logger)
 	if err != nil {
 		return err
