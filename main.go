@@ -23,6 +23,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/serve"
 	"github.com/qlik-exporter/qlik_exporter/internal/service"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 func main() {
@@ -45,6 +46,11 @@ var clock func() time.Time
 
 // run is main without os.Exit, so that deferred calls run.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == cli.CompleteCommand {
+		app, flags, _ := newApp(nil)
+		cli.Complete(ctx, app, flags, flagsFile(), args[1:], stdout)
+		return 0
+	}
 	args, places, err := config.ExpandFiles(args)
 	app, flags, commands := newApp(args)
 	flags.Places = places
@@ -80,6 +86,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
+	case len(args) == 0 && errors.Is(err, qlik.ErrNoHost):
+		cli.Welcome(stderr)
+		return 1
 	case errors.Is(err, cli.ErrIncomplete):
 		return 2
 	case errors.Is(err, cli.ErrFailed):
@@ -91,6 +100,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		lines[i] = text.Visible(lines[i])
 	}
 	_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", strings.Join(lines, "\n"))
+	if errors.Is(err, qlik.ErrNoHost) {
+		_, _ = fmt.Fprintf(stderr, "%s init asks for it, tests it, and saves it.\n", cli.Program())
+	}
 	return 1
 }
 
@@ -117,7 +129,7 @@ func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	app.Command("serve", "Serve the metrics (the default command).").Default()
 	commands := cli.Commands{"serve": e.Serve}
 	for _, more := range []cli.Commands{
-		cli.Demo(app, e.Demo), cli.Check(app, flags, version.Version), cli.Sessions(app, flags), cli.Why(app, flags), cli.Licenses(app, flags), cli.Report(app, flags), cli.Assets(app), cli.Desk(app), cli.Service(app, flags, args, flagsFile()),
+		cli.Init(app, flags, args, flagsFile()), cli.Demo(app, e.Demo), cli.Check(app, flags, version.Version), cli.Sessions(app, flags), cli.Why(app, flags), cli.Licenses(app, flags), cli.Report(app, flags), cli.Assets(app), cli.Completion(app), cli.Desk(app), cli.Service(app, flags, args, flagsFile()),
 	} {
 		maps.Copy(commands, more)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -51,6 +52,9 @@ import (
 //		contains the flag for that. Commands ask it.
 //	left
 //		Prints the sessions of the site.
+//	answers [host] [certificates]
+//		Moves the host of the central node, and the folder of the certificates, from
+//		the environment to lines of the file answers, for stdin.
 //	cat FILE
 //		Prints a file.
 //	ls FOLDER
@@ -113,7 +117,10 @@ func TestScript(t *testing.T) {
 			env.Setenv(asExporter, "1")
 			env.Setenv("QLIK_EXPORTER_DIRECT", "true") // no other exporter on this machine
 			env.Values[scripted] = new(scriptedSite)
-			return nil
+			// The shell finds the program, as after an installation.
+			programs := filepath.Join(env.WorkDir, "bin")
+			env.Setenv("PATH", programs+string(os.PathListSeparator)+env.Getenv("PATH"))
+			return errors.Join(os.Mkdir(programs, 0o700), os.Symlink(os.Args[0], filepath.Join(programs, "qlik_exporter")))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"site":          scriptSite,
@@ -122,6 +129,7 @@ func TestScript(t *testing.T) {
 			"fault":         scriptFault,
 			"on-delete":     scriptOnDelete,
 			"exporter":      scriptRunning,
+			"answers":       scriptAnswers,
 			"left":          scriptLeft,
 			"cat":           scriptCat,
 			"ls":            scriptLs,
@@ -430,6 +438,25 @@ func scriptUTF16(ts *testscript.TestScript, neg bool, args []string) {
 		content = binary.LittleEndian.AppendUint16(content, unit)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), content, 0o600))
+}
+
+func scriptAnswers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("unsupported: ! answers")
+	}
+	host := cmp.Or(ts.Getenv("QLIK_EXPORTER_QLIK_HOST"), ts.Getenv("HOST"))
+	ts.Setenv("HOST", host)
+	values := map[string]string{"host": host, "certificates": "certificates"}
+	var answers strings.Builder
+	for _, arg := range args {
+		if values[arg] == "" {
+			ts.Fatalf("%s is no answer", arg)
+		}
+		answers.WriteString(values[arg] + "\n")
+	}
+	ts.Setenv("QLIK_EXPORTER_QLIK_HOST", "")
+	ts.Setenv("QLIK_EXPORTER_QLIK_CERT_DIR", "")
+	ts.Check(os.WriteFile(ts.MkAbs("answers"), []byte(answers.String()), 0o600))
 }
 
 func scriptExporter(ts *testscript.TestScript, neg bool, args []string) {

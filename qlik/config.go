@@ -77,7 +77,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	switch {
 	case len(c.Hosts) == 0 && (len(c.Proxies) == 0 || len(c.VirtualProxies) == 0):
-		return Config{}, configErrorf("Hosts", "is missing; set it to the registered host name of a node with a repository, or set both proxies and virtual proxies")
+		return Config{}, &ConfigError{Field: "Hosts", Err: ErrNoHost}
 	case c.CertDir == "":
 		return Config{}, configErrorf("CertDir", "is missing; set it to the folder with %s, %s and %s as the QMC exports them",
 			clientCertificateFile, clientKeyFile, rootCertificateFile)

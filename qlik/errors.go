@@ -149,6 +149,9 @@ func (e *ConfigError) Error() string { return e.Field + ": " + e.Err.Error() }
 
 func (e *ConfigError) Unwrap() error { return e.Err }
 
+// ErrNoHost means that a Config names no server.
+var ErrNoHost = errors.New("is missing; set it to the registered host name of a node with a repository, or set both proxies and virtual proxies")
+
 func configErrorf(field, format string, args ...any) error {
 	return &ConfigError{Field: field, Err: fmt.Errorf(format, args...)}
 }

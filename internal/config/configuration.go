@@ -50,7 +50,7 @@ func (c *Configuration) validate() error {
 // setting is reported for the site.
 func (c *Configuration) Explain(site string, err error) error {
 	flag, cause := "", err
-	if setting, ok := errors.AsType[*Error](named(err)); ok {
+	if setting, ok := errors.AsType[*Error](Named(err)); ok {
 		flag, cause = setting.Flag, setting.Err
 	}
 	if prefix := c.from().prefix(site, flag); prefix != "" {

@@ -23,9 +23,9 @@ func errorf(flag, format string, args ...any) error {
 	return &Error{Flag: flag, Err: fmt.Errorf(format, args...)}
 }
 
-// named converts an error about a configuration field of package qlik or collector
+// Named converts an error about a configuration field of package qlik or collector
 // to an error about the setting that fills this field.
-func named(err error) error {
+func Named(err error) error {
 	field, ok := errors.AsType[*qlik.ConfigError](err)
 	if !ok {
 		return err

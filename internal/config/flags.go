@@ -120,6 +120,14 @@ func (v ofFlag) IsCumulative() bool {
 	return is
 }
 
+// Choices returns the valid values if there are only a few.
+func (v ofFlag) Choices() []string {
+	if of, is := v.value.(choiceValue); is {
+		return of.choices
+	}
+	return nil
+}
+
 // IsBoolFlag tells kingpin whether the flag needs no value and has a --no- form.
 func (v ofFlag) IsBoolFlag() bool {
 	b, is := v.value.(interface{ IsBoolFlag() bool })
@@ -132,6 +140,11 @@ func (v ofFlag) IsBoolFlag() bool {
 func (f *Flags) Parse(args []string) (command string, err error) {
 	if err := f.mistyped(args); err != nil {
 		return "", err
+	}
+	if len(args) > 0 && args[0] == "help" { // for which kingpin ends the program
+		if err := f.unknown(args); err != nil {
+			return "", err
+		}
 	}
 	command, err = f.app.Parse(args)
 	parsed, wrong := f.app.ParseContext(args)
@@ -366,8 +379,8 @@ func (f *Flags) Load() (*Configuration, error) {
 		}
 		return c, f.Explain(err)
 	}
-	site, names := f.site, maps.Clone(f.names)
-	found := append(site.UseLocalNode(os.Getenv("ProgramData")), site.usePackage(os.Getenv("CREDENTIALS_DIRECTORY"), packageCertificates())...)
+	names := maps.Clone(f.names)
+	site, found := f.FindSite()
 	before := f.site.settings()
 	for i, row := range site.settings() {
 		if row.value.String() != before[i].value.String() {
@@ -375,6 +388,29 @@ func (f *Flags) Load() (*Configuration, error) {
 		}
 	}
 	return f.checked(&Configuration{Sites: []Site{site}, Found: found, origin: names})
+}
+
+// FindSite returns the settings of the only site from the flags, together with those that
+// this machine tells, and a description of each of the latter.
+func (f *Flags) FindSite() (site Site, found []string) {
+	site = f.site
+	found = append(site.UseLocalNode(os.Getenv("ProgramData")), site.usePackage(os.Getenv("CREDENTIALS_DIRECTORY"), packageCertificates())...)
+	return site, found
+}
+
+// Answer sets a flag that the command line does not have, and that takes one value or has
+// none yet. It returns the flag as a line of a flags file.
+func (f *Flags) Answer(flag, text string) (line string, err error) {
+	value := f.app.GetFlag(flag).Model().Value
+	if err := value.Set(text); err != nil {
+		return "", err
+	}
+	if f.names == nil {
+		f.names = make(flagNames)
+	}
+	f.names[flag] = "--" + flag
+	text, err = f.absolute(flag, text)
+	return "--" + flag + "=" + text, err
 }
 
 // checked returns a configuration of flags if it is valid.

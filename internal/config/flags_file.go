@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/qlik-exporter/qlik_exporter/qlik/textfile"
 )
 
 // FlagsFile returns the path of the file in which every package keeps the flags of the
@@ -118,11 +121,17 @@ func (f *Flags) Write(path string, flags []string) error {
 			return nil
 		}
 		return fmt.Errorf("%s: has other flags; change them there, and leave the flags out here", path)
-	case err == nil && len(flags) == 0: // only comments
-		return nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
+	case err == nil && len(flags) == 0: // only comments
+		return nil
 	}
-	const comment = "# Flags of qlik_exporter, one per line. The service and its commands use them.\n"
-	return os.WriteFile(path, []byte(comment+strings.Join(append(flags, ""), "\n")), 0o600)
+	content := []byte("# Flags of qlik_exporter, one per line. The service and its commands use them.\n")
+	if err == nil { // only comments, which stay
+		if content, err = textfile.Read(path); err != nil {
+			return err
+		}
+		content = append(bytes.TrimRight(content, "\r\n"), '\n')
+	}
+	return os.WriteFile(path, append(content, strings.Join(append(flags, ""), "\n")...), 0o600)
 }

@@ -52,6 +52,9 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%q, %q: %v", test.content, test.given, err)
 			continue
 		}
+		if content, err := os.ReadFile(path); strings.HasPrefix(test.content, "# ") && (err != nil || !strings.HasPrefix(string(content), strings.TrimSpace(test.content)+"\n")) {
+			t.Errorf("%q, %q: the comment is gone: %q", test.content, test.given, content)
+		}
 		got, _, err := ExpandFiles([]string{"@" + path})
 		if want := strings.FieldsFunc(test.want, func(r rune) bool { return r == '\n' }); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q, %q: got %q (%v), want %q", test.content, test.given, got, err, want)

@@ -43,6 +43,8 @@ func (f *Flags) mistyped(args []string) error {
 		}
 		switch {
 		case flag == nil: // unknown says so
+		case strings.HasPrefix(name, "no-") && flag.Name != name && !flag.IsBoolFlag():
+			return fmt.Errorf("--%s: there is no such flag; leave --%s out instead", name, flag.Name)
 		case given[flag.Name] && !isCumulative(flag):
 			return fmt.Errorf("--%s: is given twice, on the command line or in a file of arguments", flag.Name)
 		case flag.IsBoolFlag() && hasValue:
@@ -95,13 +97,13 @@ func (f *Flags) unknown(args []string) error {
 		case at < 0 && values > 0:
 			values--
 		case at < 0:
-			return unknownCommand(arg, path, commands)
+			return unknownCommand(arg, path, commands, flags)
 		default:
 			command := commands[at]
 			path, commands, values = command.FullCommand, command.Commands, len(command.Args)
 			addFlags(flags, command)
-			if command.Name == "help" {
-				return nil // its arguments are commands
+			if path == "help" { // its arguments are a command
+				path, commands, values = "", model.Commands, 0
 			}
 		}
 	}
@@ -164,14 +166,18 @@ func (f *Flags) owners(name string) []string {
 	commands := f.app.Model().Commands
 	for len(commands) > 0 {
 		if slices.ContainsFunc(commands[0].Flags, func(flag *kingpin.FlagModel) bool { return flag.Name == name }) {
-			owners = append(owners, commands[0].FullCommand)
+			owner := commands[0].FullCommand
+			if commands[0].Default {
+				owner = strings.TrimSuffix(owner, " "+commands[0].Name) // as people type it
+			}
+			owners = append(owners, owner)
 		}
 		commands = append(slices.Clone(commands[0].Commands), commands[1:]...)
 	}
 	return owners
 }
 
-func unknownCommand(word, path string, commands []*kingpin.CmdModel) error {
+func unknownCommand(word, path string, commands []*kingpin.CmdModel, flags map[string]*kingpin.FlagModel) error {
 	var names []string
 	for _, command := range commands {
 		if !command.Hidden {
@@ -183,6 +189,8 @@ func unknownCommand(word, path string, commands []*kingpin.CmdModel) error {
 		prefix = path + " "
 	}
 	switch meant := nearest(word, prefix, names); {
+	case flags[word] != nil:
+		return fmt.Errorf("%s%s: there is no such command; did you mean --%s?", prefix, word, word)
 	case meant != "":
 		return fmt.Errorf("%s%s: there is no such command; did you mean %s?", prefix, word, meant)
 	case len(names) == 0:
@@ -192,20 +200,23 @@ func unknownCommand(word, path string, commands []*kingpin.CmdModel) error {
 	}
 }
 
-// nearest returns the names that were probably meant, joined with "or": those that end with
-// the given word after a dot, as in --host for --qlik.host, or the one that differs in the
-// fewest letters. It returns "" if there is none.
+// fewNames is the largest number of names that an error suggests.
+const fewNames = 3
+
+// nearest returns the names that were probably meant, joined with "or": those of which the
+// given word is the part before or after a dot, as in --host for --qlik.host, or the one
+// that differs in the fewest letters. It returns "" if there is none.
 func nearest(word, prefix string, names []string) string {
 	word = strings.ToLower(word)
 	slices.Sort(names)
-	var ending []string
+	var containing []string
 	for _, name := range names {
-		if strings.HasSuffix(name, "."+word) {
-			ending = append(ending, prefix+name)
+		if strings.HasSuffix(name, "."+word) || strings.HasPrefix(name, word+".") {
+			containing = append(containing, prefix+name)
 		}
 	}
-	if len(ending) > 0 {
-		return strings.Join(ending, " or ")
+	if n := len(containing); n > 0 && n <= fewNames {
+		return strings.Join(containing, " or ")
 	}
 	best, least := "", min(3, max(1, len(word)/3))+1
 	for _, name := range names {
@@ -228,6 +239,9 @@ func (f *Flags) Unread() []string {
 		if flag.Envar != "" {
 			read[flag.Envar] = true
 		}
+	}
+	if len(read) == 0 {
+		return nil // kingpin has not named them yet
 	}
 	var names, sentences []string
 	for name := range read {

@@ -233,7 +233,7 @@ func (s *Site) validate() error {
 	}
 	client, err := qlik.NewClient(s.Run().Client)
 	if err != nil {
-		return named(err)
+		return Named(err)
 	}
 	client.Close()
 	metrics, err := s.Metrics()
@@ -241,7 +241,7 @@ func (s *Site) validate() error {
 		return err
 	}
 	_, err = collector.NewExporter(nil, metrics)
-	return named(err)
+	return Named(err)
 }
 
 // validateGuard checks the settings of the guard. The argument tells whether its mode is

@@ -200,13 +200,23 @@ func numberUpTo(to *int, minimum, maximum int) value {
 	}, strconv.Itoa)
 }
 
+// choiceValue is a value with a few choices.
+type choiceValue struct {
+	value
+
+	choices []string
+}
+
+// Choices returns the valid values.
+func (v choiceValue) Choices() []string { return v.choices }
+
 func choice(to *string, choices ...string) value {
-	return scalar(to, func(text string) (string, error) {
+	return choiceValue{scalar(to, func(text string) (string, error) {
 		if !slices.Contains(choices, text) {
 			return "", fmt.Errorf("must be one of %s, not %q", strings.Join(choices, ", "), text)
 		}
 		return text, nil
-	}, plainly)
+	}, plainly), choices}
 }
 
 // positiveDuration returns a value for durations of at most maximum.

@@ -3,8 +3,6 @@ package serve
 import (
 	"context"
 	"errors"
-	"os"
-	"strings"
 	"sync"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/cli"
@@ -27,10 +25,7 @@ func (e *Exporter) Demo(ctx context.Context, streams cli.Streams, address string
 	if _, err := simulated(); err != nil {
 		return err
 	}
-	program := os.Args[0]
-	if strings.Contains(program, "go-build") {
-		program = "go run ." // the command that the user typed
-	}
+	program := cli.Program()
 	if e.Flags.Command == config.DefaultCommand {
 		e.Flags.Command = program + " @" + d.FlagsFile()
 	}
