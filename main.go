@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/serve"
 	"github.com/qlik-exporter/qlik_exporter/internal/service"
+	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
@@ -35,7 +37,12 @@ func main() {
 		// With the default, the garbage of one scrape is half of the memory in use.
 		debug.SetGCPercent(50)
 	}
-	os.Exit(service.Run(context.Background(), run))
+	code := service.Run(context.Background(), run)
+	if len(os.Args) == 1 && terminal.OwnsWindow() { // after a double click, for people to read
+		fmt.Print("\nPress Enter to close this window. ")
+		_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
+	}
+	os.Exit(code)
 }
 
 // flagsFile is the file with the flags of the installed exporter. Tests replace it.
@@ -51,6 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		cli.Complete(ctx, app, flags, flagsFile(), args[1:], stdout)
 		return 0
 	}
+	typed := args
 	args, places, err := config.ExpandFiles(args)
 	app, flags, commands := newApp(args)
 	flags.Places = places
@@ -75,9 +83,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		context.AfterFunc(ctx, stop) // a second signal ends the program at once
+		context.AfterFunc(ctx, stop)                 // a second signal ends the program at once
 		if command != "serve" && command != "demo" { // they log it
 			warn(stderr, flags)
+			if flags.Command == config.DefaultCommand {
+				flags.Command = cli.CommandWith(typed, flagsFile())
+			}
 		}
 		err = cli.InTime(ctx, func() error {
 			return commands[command](ctx, cli.Streams{In: os.Stdin, Out: stdout, Err: stderr})

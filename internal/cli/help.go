@@ -33,7 +33,7 @@ var helpTopics = []helpTopic{
 		{"sessions end", []string{"qlik_exporter sessions end --user=ACME/anna.berg --dry-run", "qlik_exporter sessions end --user=ACME/anna.berg"}},
 		{"why", []string{"qlik_exporter why anna", "qlik_exporter why ACME/anna.berg --output=json"}},
 		{"licenses", []string{"qlik_exporter licenses", "qlik_exporter licenses --output=csv > licenses.csv"}},
-		{"report", []string{"qlik_exporter report --prometheus.url=http://localhost:9090 --since=28d --html=report.html"}},
+		{"report", []string{"qlik_exporter report --prometheus.url=http://localhost:9090 --since=28d --file=report.html"}},
 	}},
 	{"Operation", []helpCommand{
 		{"serve", []string{"qlik_exporter --qlik.host=qlik1.company.com --qlik.cert-dir=certs", "qlik_exporter --config.file=sites.yml"}},

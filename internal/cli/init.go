@@ -26,7 +26,9 @@ const (
 	// maxTries is the number of times that init asks the same question.
 	maxTries = 3
 
-	hostFlag, certDirFlag, passphraseFlag = "qlik.host", "qlik.cert-dir", "qlik.key-passphrase-file"
+	hostFlag       = "qlik.host"
+	certDirFlag    = "qlik.cert-dir"
+	passphraseFlag = "qlik.key-passphrase-file" //nolint:gosec // the name of a flag
 )
 
 // initCommand sets up the connection to a site.

@@ -39,6 +39,18 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(first, second)
 }
 
+// CommandWith returns the words that start this program with the same argument files, for
+// commands that it prints.
+func CommandWith(args []string, flagsFile string) string {
+	words := []string{Program()}
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "@") && arg != "@"+flagsFile { // which commands use by themselves
+			words = append(words, arg)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // Welcome says what to do first. It is for a program without flags on a machine without
 // Qlik.
 func Welcome(out io.Writer) {

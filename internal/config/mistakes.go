@@ -61,7 +61,6 @@ func (f *Flags) mistyped(args []string) error {
 // isDash reports whether a character is a hyphen or looks like one.
 func isDash(r rune) bool { return unicode.Is(unicode.Pd, r) || r == '\u2212' }
 
-
 // unknown returns an error about the first flag or command on a command line that does not
 // exist, with the one that was probably meant. It returns nil if it finds none.
 func (f *Flags) unknown(args []string) error {
