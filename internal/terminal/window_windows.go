@@ -18,7 +18,7 @@ var (
 // console of a scheduled task is not visible.
 func OwnsWindow() bool {
 	var processes [2]uint32
-	if n, _, _ := getConsoleProcessList.Call(uintptr(unsafe.Pointer(&processes[0])), uintptr(len(processes))); n != 1 {
+	if n, _, _ := getConsoleProcessList.Call(uintptr(unsafe.Pointer(&processes[0])), uintptr(len(processes))); n != 1 { //nolint:gosec // for a function of Windows
 		return false
 	}
 	window, _, _ := getConsoleWindow.Call()
