@@ -29,6 +29,15 @@ type Config struct {
 	// without dashes, such as "qlik.host" or "no-collector.licenses". If Setting is
 	// nil, remedies name the flag itself.
 	Setting func(flag string) string
+
+	// Report is called with results as soon as they are known. Those of a server come
+	// together. It may be nil.
+	Report func(results ...Result)
+	// Patience is how long servers that have been tested wait for a slower one, so that
+	// their results come in order. 0 is without a limit.
+	Patience time.Duration
+	// Progress shows which steps run. It may be nil.
+	Progress *Progress
 }
 
 type (
@@ -42,15 +51,15 @@ var siteSteps = []step[*site]{
 	{name: "client certificate", target: clientFile, when: filesAreRead, run: (*site).checkClientCertificate},
 	{name: "client key", target: keyFile, when: filesAreRead, run: (*site).checkClientKey},
 	{name: "authority", target: rootFile, when: filesAreRead, run: (*site).checkAuthority},
-	{run: (*site).tryRepositories}, // serverSteps of each
+	{run: (*site).tryRepositories, ofServers: true},
 	{name: "rights", target: repositoryAddress, when: hasRepository, needs: siteNeeds{answeringRepository}, run: (*site).readServices},
 	{name: "services", target: repositoryAddress, when: knownServices, run: (*site).checkServices},
 	leftOut("services", qlik.SourceServices),
 	{name: "topology", target: repositoryAddress, needs: siteNeeds{wantedTopology, answeringRepository, rights}, run: (*site).readTopology},
 	leftOut("topology", qlik.SourceTopology),
 	{name: "node names", when: knownServices, run: (*site).compareNodes},
-	{name: "link", needs: siteNeeds{knownLinks}, run: (*site).tryProxies},                         // serverSteps of each
-	{name: "engine", when: wantsEngines, needs: siteNeeds{knownEngines}, run: (*site).tryEngines}, // serverSteps of each
+	{name: "link", needs: siteNeeds{knownLinks}, run: (*site).tryProxies, ofServers: true},
+	{name: "engine", when: wantsEngines, needs: siteNeeds{knownEngines}, run: (*site).tryEngines, ofServers: true},
 	leftOut("engines", qlik.SourceEngines),
 	{
 		name: "licenses", target: repositoryAddress,
@@ -113,9 +122,9 @@ type site struct {
 
 var errInterrupted = errors.New("interrupted")
 
-// Run checks the site and returns the report. It returns a *qlik.ConfigError if the
-// settings are invalid; then no step runs. It returns another error if ctx ends
-// before the report is complete.
+// Run checks the site and returns the report, in the order of the steps. It returns a
+// *qlik.ConfigError if the settings are invalid; then no step runs. It returns another
+// error if ctx ends before the report is complete; then Config.Report got what is known.
 func Run(ctx context.Context, config Config) (*Report, error) {
 	client, err := qlik.NewClient(config.Qlik)
 	if err != nil {
@@ -128,12 +137,19 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 	}
 	s := &site{Config: config, client: client, links: client.ConfiguredLinks()}
 	report := new(Report)
-	report.add(runSteps(ctx, siteSteps, s)...)
+	report.Results = visible(runSteps(ctx, siteSteps, s, s.report))
 	for _, advise := range advisers {
 		report.advise(advise(s)...)
 	}
 	if ctx.Err() != nil {
-		return nil, errInterrupted // the canceled steps would look like failures of the site
+		return nil, errInterrupted
 	}
 	return report, nil
+}
+
+// report reports results that have become known.
+func (s *site) report(results ...Result) {
+	if s.Report != nil && len(results) > 0 {
+		s.Report(visible(results)...)
+	}
 }

@@ -23,7 +23,7 @@ func (s *site) tryEngines(ctx context.Context) ([]Result, error) {
 		engines = append(engines, &server{site: s, address: engine.Address, api: qlik.APIEngine, ask: (*server).readHealth})
 	}
 	s.servers = append(s.servers, engines...)
-	return tryServers(ctx, engines), nil
+	return s.tryServers(ctx, engines), nil
 }
 
 func (s *server) readHealth(ctx context.Context) ([]Result, error) {

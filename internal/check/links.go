@@ -44,7 +44,7 @@ func (s *site) tryProxies(ctx context.Context) ([]Result, error) {
 		s.results[i].Link = link
 		if link.Unread {
 			s.results[i].Err = qlik.ErrUnread
-			unread = append(unread, Result{Target: link.Node + " " + link.VirtualProxy, Mark: Failed, Text: s.explain("link", qlik.ErrUnread)})
+			unread = append(unread, Result{Step: "link", Target: link.Node + " " + link.VirtualProxy, Mark: Failed, Text: s.explain("link", qlik.ErrUnread)})
 			continue
 		}
 		byAddress[link.Address] = append(byAddress[link.Address], &s.results[i])
@@ -56,7 +56,9 @@ func (s *site) tryProxies(ctx context.Context) ([]Result, error) {
 		})
 	}
 	s.servers = append(s.servers, proxies...)
-	return append(tryServers(ctx, proxies), unread...), nil
+	results := s.tryServers(ctx, proxies)
+	s.report(unread...)
+	return append(results, unread...), nil
 }
 
 // readSessions requests the sessions of every link of the node. If all links fail

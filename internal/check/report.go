@@ -4,9 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
@@ -53,11 +52,13 @@ func (r *Report) count(mark Mark) int {
 	return n
 }
 
-func (r *Report) add(results ...Result) {
-	for _, result := range results {
-		result.Step, result.Target, result.Text = text.Visible(result.Step), text.Visible(result.Target), text.Visible(result.Text)
-		r.Results = append(r.Results, result)
+func visible(results []Result) []Result {
+	results = slices.Clone(results)
+	for i := range results {
+		r := &results[i]
+		r.Step, r.Target, r.Text = text.Visible(r.Step), text.Visible(r.Target), text.Visible(r.Text)
 	}
+	return results
 }
 
 func (r *Report) advise(texts ...string) {
@@ -67,37 +68,6 @@ func (r *Report) advise(texts ...string) {
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
-
-var colors = map[Mark]string{OK: "\x1b[32m", Warning: "\x1b[33m", Failed: "\x1b[1;31m", Skipped: "\x1b[2m"}
-
-// WriteTable writes one line for each result, then the advice and a summary.
-func (r *Report) WriteTable(w io.Writer, color bool) error {
-	step, target := 0, 0
-	for i := range r.Results {
-		step = max(step, utf8.RuneCountInString(r.Results[i].Step))
-		target = max(target, utf8.RuneCountInString(r.Results[i].Target))
-	}
-	var table strings.Builder
-	if r.Site != "" {
-		fmt.Fprintf(&table, "Site %s\n\n", r.Site)
-	}
-	for _, result := range r.Results {
-		mark := fmt.Sprintf("%-4s", result.Mark)
-		if color {
-			mark = colors[result.Mark] + mark + "\x1b[0m"
-		}
-		fmt.Fprintf(&table, "%s  %-*s  %-*s  %s\n", mark, step, result.Step, target, result.Target, result.Text)
-	}
-	if len(r.Advice) > 0 {
-		table.WriteString("\nAdvice:\n")
-	}
-	for _, advice := range r.Advice {
-		fmt.Fprintf(&table, "- %s\n", advice)
-	}
-	fmt.Fprintf(&table, "\n%d ok, %s, %d failed, %d skipped\n", r.count(OK), text.Count(r.count(Warning), "warning"), r.count(Failed), r.count(Skipped))
-	_, err := io.WriteString(w, table.String())
-	return err
-}
 
 // WriteJSON writes the report as one JSON object.
 func (r *Report) WriteJSON(w io.Writer) error {

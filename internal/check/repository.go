@@ -61,7 +61,7 @@ func (s *site) tryRepositories(ctx context.Context) ([]Result, error) {
 	for _, host := range s.Qlik.Hosts {
 		s.servers = append(s.servers, &server{site: s, address: host, api: qlik.APIRepository, flag: "qlik.host", ask: (*server).readVersion})
 	}
-	results := tryServers(ctx, s.servers)
+	results := s.tryServers(ctx, s.servers)
 	for _, repository := range s.servers {
 		if repository.answers {
 			s.repository = repository

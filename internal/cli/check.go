@@ -3,12 +3,15 @@ package cli
 import (
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/check"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 // checkCommand checks one site or all sites.
@@ -31,7 +34,7 @@ func Check(app *kingpin.Application, flags *config.Flags, version string) Comman
 	return Commands{"check": c.run}
 }
 
-// run checks the sites and writes a report for each. It returns ErrFailed if a step
+// run checks the sites and writes the results of each. It returns ErrFailed if a step
 // failed.
 func (c *checkCommand) run(ctx context.Context, streams Streams) error {
 	configuration, err := c.flags.Load()
@@ -51,23 +54,15 @@ func (c *checkCommand) run(ctx context.Context, streams Streams) error {
 	}
 	var failed error
 	for i := range chosen {
-		report, err := checkSite(ctx, configuration, &chosen[i])
+		if i > 0 && c.output == formatTable {
+			_, _ = fmt.Fprintln(streams.Out)
+		}
+		report, err := c.checkSite(ctx, streams, configuration, &chosen[i])
 		if err != nil {
 			return err
 		}
 		if !report.OK() {
 			failed = ErrFailed
-		}
-		if c.output == formatJSON {
-			err = report.WriteJSON(streams.Out)
-		} else {
-			if i > 0 {
-				_, _ = fmt.Fprintln(streams.Out)
-			}
-			err = report.WriteTable(streams.Out, terminal.Colors(streams.Out))
-		}
-		if err != nil {
-			return err
 		}
 	}
 	if c.facts.file != "" {
@@ -78,9 +73,15 @@ func (c *checkCommand) run(ctx context.Context, streams Streams) error {
 	return failed
 }
 
-func checkSite(ctx context.Context, configuration *config.Configuration, settings *config.Site) (*check.Report, error) {
+// overtake is how long the results of a node wait for those of a slower one on a terminal.
+// A person then sees the healthy nodes. A file gets all results in order.
+const overtake = time.Second
+
+// checkSite checks a site. It writes each result as soon as it is known, or the report as
+// JSON.
+func (c *checkCommand) checkSite(ctx context.Context, streams Streams, configuration *config.Configuration, settings *config.Site) (*check.Report, error) {
 	run := settings.Run()
-	report, err := check.Run(ctx, check.Config{
+	asked := check.Config{
 		Qlik:            run.Client,
 		SessionLimit:    run.Headroom.Limit,
 		Licenses:        run.Licenses,
@@ -89,10 +90,48 @@ func checkSite(ctx context.Context, configuration *config.Configuration, setting
 		ServiceAccounts: settings.ServiceAccount,
 		ServiceUsers:    settings.FindServiceUsers,
 		Setting:         func(flag string) string { return configuration.Name(settings.Name, flag) },
-	})
+		Progress:        new(check.Progress),
+	}
+	status := terminal.NewStatus(streams.Err)
+	defer status.Follow(func() string { return waitingForStep(asked.Progress.Running()) })()
+	columns, _ := terminal.Size(streams.Out)
+	table := check.NewTable(streams.Out, terminal.Colors(streams.Out), columns, settings.Hosts()...)
+	if c.output == formatTable {
+		heading := sync.OnceFunc(func() { table.Heading(settings.Name) })
+		asked.Report = func(results ...check.Result) {
+			status.Above(func() {
+				heading()
+				table.Add(results...)
+			})
+		}
+	}
+	if terminal.Is(streams.Out) {
+		asked.Patience = overtake
+	}
+	report, err := check.Run(ctx, asked)
 	if err != nil {
 		return nil, configuration.Explain(settings.Name, err)
 	}
 	report.Site = settings.Name
-	return report, nil
+	status.Above(func() {
+		if c.output == formatJSON {
+			err = report.WriteJSON(streams.Out)
+		} else {
+			err = table.End(report)
+		}
+	})
+	return report, err
+}
+
+// waitingForStep says which step takes long.
+func waitingForStep(running []check.Running) string {
+	if len(running) == 0 {
+		return ""
+	}
+	longest := running[0]
+	line := fmt.Sprintf("Waiting for %s: %s (%s)", text.Visible(longest.Target), longest.Step, text.Duration(time.Since(longest.Since)))
+	if more := len(running) - 1; more > 0 {
+		line += fmt.Sprintf(" and %s", text.Count(more, "other"))
+	}
+	return line
 }
