@@ -89,9 +89,13 @@ func (s *step[T]) try(ctx context.Context, of T, target string) (results []Resul
 }
 
 // tryServers runs the steps of several servers concurrently. It returns the results
-// in the order of the servers. It reports those of a server at once, in the same order. If
-// Config.Patience is over, no server waits for its turn.
+// in the order of the servers. It reports those of a server together, in the same order.
+// When Config.Patience is over, no server waits for its turn.
 func (s *site) tryServers(ctx context.Context, servers []*server) []Result {
+	if len(servers) == 1 { // nothing else is reported meanwhile
+		defer servers[0].closeConnection()
+		return runSteps(ctx, serverSteps, servers[0], s.report)
+	}
 	results := make([][]Result, len(servers))
 	ended := make(chan int, len(servers))
 	for i, server := range servers {
