@@ -62,13 +62,13 @@ func record(ts *testscript.TestScript, p printed) {
 	ts.Check(errors.Join(err, file.Close()))
 }
 
-// sortLog sorts consecutive lines of the log, because concurrent requests fail in any
-// order.
+// sortLog sorts consecutive lines of the log, and of sentences about requests, because
+// concurrent requests fail in any order.
 func sortLog(text string) string {
 	lines := strings.SplitAfter(text, "\n")
 	for start := 0; start < len(lines); start++ {
 		end := start
-		for end < len(lines) && strings.HasPrefix(lines[end], "ts=") {
+		for end < len(lines) && (strings.HasPrefix(lines[end], "ts=") || strings.HasPrefix(lines[end], "Cannot read from")) {
 			end++
 		}
 		slices.Sort(lines[start:end])

@@ -25,13 +25,13 @@ type auditLog struct {
 // without a record.
 func (c *openSite) openAuditLog(path string) (*auditLog, error) {
 	if path == "" {
-		return &auditLog{logger: c.Logger}, nil
+		return &auditLog{logger: c.Record}, nil
 	}
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, &config.Error{Flag: "audit-log-file", Err: fmt.Errorf("no session was ended: %w", err)}
 	}
-	return &auditLog{logger: c.Logger, file: file}, nil
+	return &auditLog{logger: c.Record, file: file}, nil
 }
 
 // record writes one line and closes the file. The line contains no session id. Without a

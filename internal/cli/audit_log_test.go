@@ -22,7 +22,7 @@ func TestAuditLogIsSynced(t *testing.T) {
 	if null.Sync() == nil {
 		t.Skip("this system syncs its null device")
 	}
-	c := openSite{Logger: log.NewNopLogger()}
+	c := openSite{Record: log.NewNopLogger()}
 	a, err := c.openAuditLog(os.DevNull)
 	if err != nil {
 		t.Fatal(err)

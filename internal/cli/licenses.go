@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/exporter"
 	"github.com/qlik-exporter/qlik_exporter/internal/licenses"
-	"github.com/qlik-exporter/qlik_exporter/internal/logging"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -77,7 +77,7 @@ func (c *licensesCommand) run(ctx context.Context, streams Streams) error {
 	for _, cost := range c.costs {
 		question.Costs[cost.Name] = cost.Value
 	}
-	report, err := readLicenses(ctx, client, question, streams.Err)
+	report, err := readLicenses(ctx, client, question, newSentences(streams.Err, c.flags))
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (c *licensesCommand) refused(ctx context.Context, out io.Writer, settings *
 	case !settings.Enabled("denials"):
 		return nil, true, nil
 	}
-	logger, _ := logging.New(out, c.flags.LogLevel, c.flags.LogFormat)
+	logger := newSentences(out, c.flags)
 	var globs []string
 	for _, log := range settings.AuditLog {
 		globs = append(globs, log.Glob)
@@ -133,10 +133,9 @@ func refusedOf(list *sessions.List, known bool) map[qlik.User]time.Time {
 	return refused
 }
 
-// readLicenses reads the licenses and answers the question about them. It writes to out
-// why a part cannot be read.
-func readLicenses(ctx context.Context, client *qlik.Client, question *licenses.Question, out io.Writer) (*licenses.Report, error) {
-	logger, _ := logging.New(out, "warn", "logfmt")
+// readLicenses reads the licenses and answers the question about them. It logs why a part
+// cannot be read.
+func readLicenses(ctx context.Context, client *qlik.Client, question *licenses.Question, logger log.Logger) (*licenses.Report, error) {
 	var unread []string
 	var err error
 	if question.Licenses, question.Accesses, err = client.Accesses(ctx); err != nil {

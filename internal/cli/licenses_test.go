@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-kit/log"
+
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/licenses"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
@@ -69,7 +71,7 @@ func (d *licenseDesk) show(t *testing.T) string {
 	question := &licenses.Question{
 		Refused: d.refused, Unused: d.unused, Costs: map[string]float64{qlik.LicenseProfessional: 70, qlik.LicenseAnalyzer: 25.5, qlik.LicenseUser: 40}, Now: time.Now().UTC(),
 	}
-	report, err := readLicenses(t.Context(), d.client, question, &d.err)
+	report, err := readLicenses(t.Context(), d.client, question, &sentences{out: &d.err, said: make(map[string]bool)})
 	if err == nil {
 		err = d.write(Streams{Out: &d.out, Err: &d.err}, report, d.labels)
 	}
@@ -278,7 +280,7 @@ Incomplete: this could not be read: analyzer accesses, users.
 		}
 		// Without any list nothing is known.
 		d.SetRepositoryFault("qlik1", qliktest.Refused)
-		if _, err := readLicenses(t.Context(), d.client, &licenses.Question{}, &d.err); err == nil || !strings.HasPrefix(err.Error(), "the licenses are unknown: ") {
+		if _, err := readLicenses(t.Context(), d.client, &licenses.Question{}, log.NewNopLogger()); err == nil || !strings.HasPrefix(err.Error(), "the licenses are unknown: ") {
 			t.Errorf("error %v", err)
 		}
 	})

@@ -9,7 +9,6 @@ import (
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
-	"github.com/qlik-exporter/qlik_exporter/internal/logging"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
 	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -67,14 +66,9 @@ func (c *sessionsCommand) open(ctx context.Context, streams Streams) (*openSite,
 	if err != nil {
 		return nil, configuration.Explain(settings.Name, err)
 	}
-	logger, _ := logging.New(streams.Err, c.flags.LogLevel, c.flags.LogFormat)
-	ofSite := c.flags.LogLevel
-	if ofSite == "info" {
-		ofSite = "warn" // the output of the command covers the rest
-	}
+	logger := newSentences(streams.Err, c.flags)
 	run := settings.Run()
-	run.Client.Now = c.flags.Now
-	run.Logger, _ = logging.New(streams.Err, ofSite, c.flags.LogFormat)
+	run.Client.Now, run.Logger = c.flags.Now, logger
 	if settings.Enabled("denials") {
 		var globs []string
 		for _, log := range settings.AuditLog {
@@ -87,7 +81,7 @@ func (c *sessionsCommand) open(ctx context.Context, streams Streams) (*openSite,
 		return nil, configuration.Explain(settings.Name, err)
 	}
 	asked := withoutSite(streams)
-	asked.Site, asked.Logger = opened, logger
+	asked.Site, asked.Logger, asked.Record = opened, logger, recordLogger(streams.Err, c.flags)
 	running, err := settings.FindServiceUsers()
 	if err != nil {
 		_ = level.Warn(logger).Log("msg", "Cannot read a Trace log to find the account that the services run as", "err", err)

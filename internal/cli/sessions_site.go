@@ -25,6 +25,8 @@ import (
 type openSite struct {
 	Site   *site.Site
 	Logger log.Logger
+	// Record logs who ended sessions.
+	Record log.Logger
 	// ServiceAccounts are users whose sessions are never ended.
 	ServiceAccounts []qlik.User
 	// Hash returns the hash of a user in labels. It is nil if no key is known.

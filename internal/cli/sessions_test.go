@@ -39,7 +39,7 @@ type typed struct {
 func commands(site *site.Site) *typed {
 	c := new(typed)
 	c.openSite = openSite{
-		Site: site, Logger: log.NewLogfmtLogger(&c.log), In: strings.NewReader(""), Out: &c.out, Err: &c.err,
+		Site: site, Logger: &sentences{out: &c.err, said: make(map[string]bool)}, Record: log.NewLogfmtLogger(&c.log), In: strings.NewReader(""), Out: &c.out, Err: &c.err,
 		ServiceAccounts: []qlik.User{qlik.NewUser("LAB", "reload")},
 	}
 	return c

@@ -148,6 +148,9 @@ func (c *whyCommand) askQlik(ctx context.Context, opened *openSite) (*answer.Ans
 	if err != nil {
 		return nil, err
 	}
+	if err := sayIncomplete(opened.Err, sessions.NewList(snapshot, nil)); err != nil {
+		return nil, err
+	}
 	users := make([]qlik.User, len(snapshot.Users))
 	for i := range snapshot.Users {
 		users[i] = snapshot.Users[i].User
