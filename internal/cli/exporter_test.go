@@ -37,7 +37,7 @@ func TestUntrustedAnswer(t *testing.T) {
 	for _, format := range []string{formatTable, formatCSV, formatJSON} {
 		c := commands(nil)
 		c.Site = nil
-		if err := c.write(t.Context(), list(), Query{}, -1, format); !errors.Is(err, ErrIncomplete) {
+		if err := c.write(t.Context(), list(), Query{}, -1, noLimit, format); !errors.Is(err, ErrIncomplete) {
 			t.Errorf("%s: error %v", format, err)
 		}
 		clean(format, c.out.String())
@@ -49,7 +49,7 @@ func TestUntrustedAnswer(t *testing.T) {
 		}
 		var query Query
 		query.Nodes = []string{"qlik9"}
-		clean("node", c.write(t.Context(), list(), query, -1, format).Error())
+		clean("node", c.write(t.Context(), list(), query, -1, noLimit, format).Error())
 	}
 	none := list()
 	none.LinksAnswered = 0

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log/level"
@@ -25,6 +26,11 @@ type sessionsCommand struct {
 	end       EndOptions
 	all       bool
 	keepIsSet bool
+
+	limit                     int
+	watch                     bool
+	interval                  time.Duration
+	limitIsSet, intervalIsSet bool
 }
 
 // Sessions adds the commands sessions list and sessions end. The flags that select

@@ -1,16 +1,14 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -18,21 +16,66 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/exporter"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
+	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
 func (c *sessionsCommand) listFlags(list *kingpin.CmdClause) {
 	config.Number(list.Flag("at-least", "Only users with at least this many sessions or taken slots.").NoEnvar(), &c.atLeast, 0)
+	config.Number(list.Flag("limit", "Show at most this number of users in the table; 0 shows all. By default, all users, or on a terminal those who fit its height.").
+		NoEnvar().IsSetByUser(&c.limitIsSet), &c.limit, 0)
+	list.Flag("watch", "Show the table again and again until Ctrl-C, with what has changed and the time to the next free slot. Requires a terminal.").NoEnvar().BoolVar(&c.watch)
+	config.Duration(list.Flag("interval", "Time between two looks of --watch, at least 5s.").Default("10s").NoEnvar().IsSetByUser(&c.intervalIsSet), &c.interval)
 	config.Choice(list.Flag("output", "Output format: table, json, or csv.").Default(formatTable).NoEnvar(),
 		&c.output, formatTable, formatJSON, formatCSV)
 	c.exporter.add(list)
 }
 
-// list lists users and their sessions. It asks the running exporter first.
+// list lists users and their sessions.
 func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
+	look := &look{command: c, streams: streams}
+	defer look.close()
+	if c.watch {
+		return c.watchList(ctx, look, streams)
+	}
+	switch {
+	case c.intervalIsSet:
+		return errors.New("--interval: requires --watch")
+	case c.limitIsSet && c.output != formatTable:
+		return errors.New("--limit: applies only to --output=table; other formats have all users")
+	}
+	limit := noLimit
+	if c.limitIsSet {
+		limit = c.limit
+	}
+	list, from, err := look.at(ctx)
+	if err != nil {
+		return err
+	}
+	return from.write(ctx, list, c.query, c.atLeast, limit, c.output)
+}
+
+// look reads the users of a site, once or again and again.
+type look struct {
+	command *sessionsCommand
+	streams Streams
+	opened  *openSite // nil until it is needed
+}
+
+func (l *look) close() {
+	if l.opened != nil {
+		l.opened.Site.Close()
+	}
+}
+
+// at returns the users and their sessions. It asks the running exporter first. The site
+// knows display names and hashes, if the settings describe it.
+func (l *look) at(ctx context.Context) (*sessions.List, *openSite, error) {
+	c := l.command
 	var list *sessions.List
-	answered, err := c.exporter.ask(streams.Err, c.flags, func(client *exporter.Client) (err error) {
+	answered, err := c.exporter.ask(l.streams.Err, c.flags, func(client *exporter.Client) (err error) {
 		if list, err = client.Sessions(ctx, c.site); err != nil {
 			return err
 		}
@@ -40,27 +83,43 @@ func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
 		return sameSite(settings, list.Hosts)
 	})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if answered && c.query.User == "" {
-		return withoutSite(streams).write(ctx, list, c.query, c.atLeast, c.output)
+		return list, withoutSite(l.streams), nil
 	}
-	site, err := c.open(ctx, streams)
-	if err == nil {
-		defer site.Site.Close()
+	if l.opened == nil {
+		opened, openErr := c.open(ctx, l.streams)
+		switch {
+		case openErr == nil:
+			l.opened = opened
+		case answered: // only display names and hashes cannot be searched
+			return list, withoutSite(l.streams), nil
+		default:
+			return nil, nil, openErr
+		}
 	}
-	switch {
-	case answered && err != nil: // only display names and hashes cannot be searched
-		return withoutSite(streams).write(ctx, list, c.query, c.atLeast, c.output)
-	case answered:
-		return site.write(ctx, list, c.query, c.atLeast, c.output)
-	case err != nil:
-		return err
+	if answered {
+		return list, l.opened, nil
 	}
-	if err := sayDirect(streams.Err); err != nil {
-		return err
+	if err := sayDirect(l.streams.Err); err != nil {
+		return nil, nil, err
 	}
-	return site.List(ctx, c.query, c.atLeast, c.output)
+	snapshot, err := l.opened.read(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return listOf(snapshot), l.opened, nil
+}
+
+// listOf returns all users of a snapshot.
+func listOf(snapshot *headroom.Snapshot) *sessions.List {
+	rows := sessions.Rows(snapshot)
+	all := make([]*sessions.Row, len(rows))
+	for i := range rows {
+		all[i] = &rows[i]
+	}
+	return sessions.NewList(snapshot, all)
 }
 
 // List queries the site and writes its users. It returns ErrIncomplete if some links did
@@ -70,20 +129,14 @@ func (c *openSite) List(ctx context.Context, query Query, atLeast int, format st
 	if err != nil {
 		return err
 	}
-	rows := sessions.Rows(snapshot)
-	all := make([]*sessions.Row, len(rows))
-	for i := range rows {
-		all[i] = &rows[i]
-	}
-	return c.write(ctx, sessions.NewList(snapshot, all), query, atLeast, format)
+	return c.write(ctx, listOf(snapshot), query, atLeast, noLimit, format)
 }
 
-// write writes the users of a list that match a query, with their sessions and free
-// slots. It omits users with fewer than atLeast sessions or taken slots. It returns
-// ErrIncomplete if the list is incomplete.
-func (c *openSite) write(ctx context.Context, list *sessions.List, query Query, atLeast int, format string) error {
+// choose leaves the users of a list that match a query and have at least a number of
+// sessions or taken slots. It returns how many users there are in all.
+func (c *openSite) choose(ctx context.Context, list *sessions.List, query Query, atLeast int) (all int, err error) {
 	if err := cmp.Or(noData(list), checkPlaces(&query, list)); err != nil {
-		return err
+		return 0, err
 	}
 	var users []qlik.User
 	for i := range list.Users {
@@ -91,12 +144,23 @@ func (c *openSite) write(ctx context.Context, list *sessions.List, query Query, 
 	}
 	matching, _, err := c.match(ctx, users, query.User)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	all := len(list.Users)
+	all = len(list.Users)
 	list.Users = slices.DeleteFunc(list.Users, func(user sessions.Listed) bool {
 		return !matching[user.User()] || user.Taken() < atLeast || !query.anywhere(&user)
 	})
+	return all, nil
+}
+
+// write writes the users of a list that match a query, with their sessions and free
+// slots. It omits users with fewer than atLeast sessions or taken slots. It returns
+// ErrIncomplete if the list is incomplete.
+func (c *openSite) write(ctx context.Context, list *sessions.List, query Query, atLeast, limit int, format string) error {
+	all, err := c.choose(ctx, list, query, atLeast)
+	if err != nil {
+		return err
+	}
 	switch format {
 	case formatJSON:
 		err = c.writeJSON(list)
@@ -104,7 +168,9 @@ func (c *openSite) write(ctx context.Context, list *sessions.List, query Query, 
 		// The first line of a CSV file must be its header.
 		err = cmp.Or(sayIncomplete(c.Err, list), c.writeCSV(list))
 	default:
-		err = cmp.Or(sayIncomplete(c.Out, list), c.writeTable(list, all))
+		columns, rows := terminal.Size(c.Out)
+		table := &listTable{list: list, all: all, at: list.Time.In(time.Local), width: columns, height: rows, limit: limit, color: c.Color}
+		err = cmp.Or(sayIncomplete(c.Out, list), c.printf("%s", table.text()))
 	}
 	if err == nil && !list.Complete {
 		err = ErrIncomplete
@@ -116,97 +182,6 @@ func (c *openSite) write(ctx context.Context, list *sessions.List, query Query, 
 func (q *Query) anywhere(user *sessions.Listed) bool {
 	return q.Everywhere() ||
 		slices.ContainsFunc(user.Places, func(p sessions.Place) bool { return q.Matches(p.VirtualProxy, p.Node) })
-}
-
-// Colors of lines on a terminal.
-const (
-	red    = "\x1b[31m"
-	yellow = "\x1b[33m"
-	plain  = "\x1b[0m"
-)
-
-// writeTable writes the users of a list. All is the number of users before the selection.
-func (c *openSite) writeTable(list *sessions.List, all int) error {
-	if len(list.Users) == 0 {
-		_, err := fmt.Fprintf(c.Out, "No match among %s with sessions or taken slots.\n", text.Count(all, "user"))
-		return err
-	}
-	at := list.Time.In(time.Local)
-	var table bytes.Buffer
-	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	columns := []string{"FREE", "USER", "SESSIONS", "COOLING OR LEFT OVER", "LICENSE", "IDLE", "NEXT SLOT BY", "WHERE"}
-	refused := slices.ContainsFunc(list.Users, func(user sessions.Listed) bool { return user.RefusedText(at) != "" })
-	if refused {
-		columns = append(columns, "REFUSED")
-	}
-	_, _ = fmt.Fprintln(w, strings.Join(columns, "\t"))
-	for i := range list.Users {
-		user := &list.Users[i]
-		free, without, idle, next := "no limit", "", "", ""
-		switch {
-		case user.Unlicensed != "":
-			free = user.Unlicensed.Label()
-		case user.EffectiveHeadroom != nil:
-			free = strconv.Itoa(max(*user.EffectiveHeadroom, 0)) // as on the page
-		}
-		if user.SlotsWithoutSession == nil {
-			without = "?"
-		} else if slots := *user.SlotsWithoutSession; slots > 0 {
-			without = strconv.Itoa(slots)
-		}
-		if !user.LastActivity.IsZero() {
-			idle = text.Duration(at.Sub(user.LastActivity))
-		}
-		if !user.NextSlot.IsZero() {
-			next = text.Coming(user.NextSlot, at)
-		}
-		cells := []string{
-			free, text.Visible(user.User().String()), sessionsText(user), without,
-			text.Visible(strings.ReplaceAll(user.License, "_", " ")), idle, next, where(user.Places),
-		}
-		if refused {
-			cells = append(cells, strings.TrimPrefix(user.RefusedText(at), "refused: "))
-		}
-		for i := range cells {
-			cells[i] = cmp.Or(cells[i], "-")
-		}
-		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	_ = w.Flush() // into memory
-	for i, line := range strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n") {
-		line = strings.TrimRight(line, " ")
-		switch {
-		case !c.Color || i == 0:
-		case list.Users[i-1].Unlicensed != "":
-			line = red + line + plain
-		case list.Users[i-1].EffectiveHeadroom == nil:
-		case *list.Users[i-1].EffectiveHeadroom <= 0:
-			line = red + line + plain
-		case *list.Users[i-1].EffectiveHeadroom == 1:
-			line = yellow + line + plain
-		}
-		if _, err := fmt.Fprintln(c.Out, line); err != nil {
-			return err
-		}
-	}
-	if !list.UsageKnown {
-		_, err := fmt.Fprintln(c.Out, "\nWithout usage rows, FREE is calculated from sessions alone. It misses cooling and leftover slots.")
-		return err
-	}
-	return nil
-}
-
-// where formats places as "/ qlik1 (2), /sales qlik2".
-func where(places []sessions.Place) string {
-	var all []string
-	for _, p := range places {
-		place := text.Visible(p.VirtualProxy) + " " + text.Visible(p.Node)
-		if p.Sessions > 1 {
-			place += fmt.Sprintf(" (%d)", p.Sessions)
-		}
-		all = append(all, place)
-	}
-	return strings.Join(all, ", ")
 }
 
 func (c *openSite) writeJSON(list *sessions.List) error {
@@ -245,7 +220,7 @@ func (c *openSite) writeCSV(list *sessions.List) error {
 		_ = w.Write([]string{
 			text.Cell(user.Directory), text.Cell(user.ID), number(user.EffectiveHeadroom), number(user.Headroom), strconv.Itoa(user.Sessions),
 			number(user.SessionsWithSlot), number(user.SlotsWithoutSession), text.Cell(user.License), at(user.LastActivity), at(user.NextSlot),
-			text.Cell(where(user.Places)), at(last.At), string(last.Reason), string(user.Unlicensed),
+			text.Cell(where(user.Places, strconv.Itoa)), at(last.At), string(last.Reason), string(user.Unlicensed),
 		})
 	}
 	w.Flush()

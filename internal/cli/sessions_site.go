@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -15,6 +15,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
 	"github.com/qlik-exporter/qlik_exporter/internal/site"
+	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
@@ -49,12 +50,27 @@ type Query struct {
 // read queries the site. It waits for the repository's data, including usage rows,
 // for longer than a scrape does.
 func (c *openSite) read(ctx context.Context) (*headroom.Snapshot, error) {
+	begun := time.Now()
+	defer terminal.NewStatus(c.Err).Follow(func() string { return waitingForLinks(c.Site, begun) })()
 	c.Site.ReadAhead(ctx)
 	snapshot := c.Site.Snapshot(ctx)
 	if !snapshot.Up() && errors.Is(ctx.Err(), context.Canceled) {
 		return snapshot, errors.New("interrupted")
 	}
 	return snapshot, noData(sessions.NewList(snapshot, nil))
+}
+
+// waitingForLinks says what a command waits for.
+func waitingForLinks(site *site.Site, begun time.Time) string {
+	asking, ok := site.Asking()
+	if !ok {
+		return fmt.Sprintf("Waiting for the repository (%s)", text.Duration(time.Since(begun)))
+	}
+	line := fmt.Sprintf("%s of %s answered", text.Number(asking.Links-len(asking.Waiting)), text.Count(asking.Links, "link"))
+	if nodes := asking.Nodes(); len(nodes) > 0 {
+		line += fmt.Sprintf("; waiting for %s (%s)", text.Visible(strings.Join(nodes, ", ")), text.Duration(asking.For))
+	}
+	return line
 }
 
 // noData returns an error if no link responded, so that all sessions are unknown.
@@ -180,7 +196,7 @@ func sayIncomplete(out io.Writer, list *sessions.List) error {
 // sessionsText returns the number of sessions of a user. If usage rows show that not
 // each of them holds one slot, it adds the number that do, or the number of slots.
 func sessionsText(user *sessions.Listed) string {
-	count := strconv.Itoa(user.Sessions)
+	count := text.Number(user.Sessions)
 	if user.EffectiveHeadroom == nil || user.SessionsWithSlot == nil || user.SlotsOfSessions == nil {
 		return count
 	}
@@ -188,13 +204,13 @@ func sessionsText(user *sessions.Listed) string {
 	case with == user.Sessions && slots == with:
 		return count
 	case slots > with:
-		return fmt.Sprintf("%s, holding %d slots", count, slots)
+		return fmt.Sprintf("%s, holding %s slots", count, text.Number(slots))
 	case with == 0:
 		return count + ", none holds a slot"
 	case with == 1:
 		return count + ", 1 holds a slot"
 	default:
-		return fmt.Sprintf("%s, %d hold a slot", count, with)
+		return fmt.Sprintf("%s, %s hold a slot", count, text.Number(with))
 	}
 }
 

@@ -72,6 +72,14 @@ func TestEscapeJSON(t *testing.T) {
 	}
 }
 
+func TestNumber(t *testing.T) {
+	for n, want := range map[float64]string{0: "0", 1.5: "1.5", 2024: "2,024", 1234567.25: "1,234,567.25", 1e9: "1,000,000,000", -1234: "-1,234"} {
+		if got := text.Decimal(n); got != want {
+			t.Errorf("%g: got %q", n, got)
+		}
+	}
+}
+
 func TestCount(t *testing.T) {
 	for _, test := range []struct {
 		n    int
@@ -85,6 +93,9 @@ func TestCount(t *testing.T) {
 		{2, "virtual proxy", "2 virtual proxies"},
 		{2, "key", "2 keys"},
 		{2, "y", "2 ys"},
+		{999, "user", "999 users"},
+		{2024, "user", "2,024 users"},
+		{1234567, "user", "1,234,567 users"},
 	} {
 		if got := text.Count(test.n, test.noun); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
