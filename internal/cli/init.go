@@ -215,11 +215,11 @@ func (c *initCommand) test(ctx context.Context, streams Streams) (passed bool, e
 	if _, err := fmt.Fprintln(streams.Out); err != nil {
 		return false, err
 	}
-	report, err := checkSite(ctx, configuration, &configuration.Sites[0])
+	report, err := (&checkCommand{flags: c.flags, output: formatTable}).checkSite(ctx, streams, configuration, &configuration.Sites[0])
 	if err != nil {
 		return false, err
 	}
-	return report.OK(), report.WriteTable(streams.Out, terminal.Colors(streams.Out))
+	return report.OK(), nil
 }
 
 // explainWrite adds a remedy to the error of a file that cannot be written.
