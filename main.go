@@ -48,6 +48,10 @@ func main() {
 // flagsFile is the file with the flags of the installed exporter. Tests replace it.
 var flagsFile = config.FlagsFile
 
+// commandWith returns the words that start this program in printed commands. Tests replace
+// it.
+var commandWith = cli.CommandWith
+
 // clock is the clock of commands; nil means time.Now. Tests replace it.
 var clock func() time.Time
 
@@ -87,7 +91,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if command != "serve" && command != "demo" { // they log it
 			warn(stderr, flags)
 			if flags.Command == config.DefaultCommand {
-				flags.Command = cli.CommandWith(typed, flagsFile())
+				flags.Command = commandWith(typed, flagsFile())
 			}
 		}
 		err = cli.InTime(ctx, func() error {
@@ -106,12 +110,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	// Make characters visible that editors, shells, and web pages leave in a value.
-	lines := strings.Split(flags.Explain(err).Error(), "\n")
+	lines := strings.Split(text.Error(flags.Explain(err)), "\n")
 	for i := range lines {
 		lines[i] = text.Visible(lines[i])
 	}
 	_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", strings.Join(lines, "\n"))
-	if errors.Is(err, qlik.ErrNoHost) {
+	if errors.Is(err, qlik.ErrNoHost) && command != "serve" {
 		_, _ = fmt.Fprintf(stderr, "%s init asks for it, tests it, and saves it.\n", cli.Program())
 	}
 	return 1

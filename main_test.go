@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/common/model"
 	"go.uber.org/goleak"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/qlik/qliktest"
 )
 
@@ -48,6 +49,7 @@ func TestMain(m *testing.M) {
 		useClockFile(os.Getenv(clockFileOf))
 		main()
 	}
+	commandWith = func([]string, string) string { return config.DefaultCommand } // as if installed
 	goleak.VerifyTestMain(m)
 }
 
@@ -170,7 +172,7 @@ func TestCannotStart(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "--qlik.host: is missing; set it to the registered host name of a node"},
+		{[]string{"--log.level=info"}, "--qlik.host: is missing; set it to the registered host name of a node"},
 		{[]string{"--qlik.host=qlik1"}, "--qlik.cert-dir: is missing; set it to the folder with client.pem"},
 		{append(flags, "--config.file=sites.yml"), "--qlik.host: cannot be combined with --config.file"},
 		{[]string{"--config.file=sites.yml", "--no-collector.licenses"}, "--collector.licenses: cannot be combined with --config.file"},
@@ -180,7 +182,7 @@ func TestCannotStart(t *testing.T) {
 		{[]string{"--qlik.host", "--qlik.cert-dir=c"}, "--qlik.host: needs a value, try --help"},
 		{[]string{"demo", "--demo.listen=localhost"}, "--demo.listen: must be an IP address such as 127.0.0.1"},
 		{[]string{"demo", "--config.check"}, "--config.check: works only with the command serve; other commands always check their settings"},
-		{append(flags, "--qlik.hots=qlik1"), "unknown long flag '--qlik.hots', try --help"},
+		{append(flags, "--qlik.hots=qlik1"), "--qlik.hots: there is no such flag; did you mean --qlik.host?"},
 		{append(flags, "serv"), "serv"},
 	} {
 		exporter := command(t, test.args...)

@@ -186,7 +186,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 // withoutAddress removes the URL from an error, because it can contain a password.
 func withoutAddress(err error) error {
 	if failed, ok := err.(*url.Error); ok { //nolint:errorlint // the client returns only this type
-		return failed.Err
+		err = failed.Err
 	}
 	return err
 }

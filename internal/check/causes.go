@@ -165,6 +165,10 @@ var causes = []cause{
 	// Requests of any step to a reachable server.
 	{"", clientRefused, "the server rejects the client certificate (${refusal})", exportAgain},
 	{
+		"", all(kind(qlik.KindTimeout), untested),
+		"the server does not respond in time", "check the load of the node and the log of the ${service}, and the firewalls on the way${no restart}",
+	},
+	{
 		"", kind(qlik.KindTimeout),
 		"the server accepts the connection but does not respond within ${timeout}",
 		"check the load of the node and the log of the ${service}, or raise ${--qlik.timeout}${no restart}",
@@ -190,9 +194,13 @@ var causes = []cause{
 		"${give rights}, and " + lookAtLinks,
 	},
 	{
-		"", all(kind(qlik.KindForbidden), not(usualUser)),
+		"", all(kind(qlik.KindForbidden), not(usualUser), not(untested)),
 		"the response is 403, so ${user} is unknown or the client certificate is not accepted",
 		"remove ${--qlik.user}; if the problem persists, " + exportAgain,
+	},
+	{
+		"", all(kind(qlik.KindForbidden), untested),
+		"the response is 403, so the client certificate or the user is not accepted", "",
 	},
 	{"", kind(qlik.KindForbidden), "the response is 403, so the client certificate is not accepted", exportAgain},
 	{"", kind(qlik.KindRedirect), "the response is ${error}, which is typical of the browser port of Qlik Sense or of a login page", "${use right port}"},
@@ -219,6 +227,7 @@ var causes = []cause{
 		"the response is ${error}, so ${meaning}",
 		lookAtLinks + ", and correct ${--qlik.virtual-proxy} or ${--qlik.proxy} (port 4243)",
 	},
+	{"", all(refusedRequest, untested), "the response is ${error}, so ${meaning}", lookAtLinks + "${no restart}"},
 	{
 		"", all(refusedRequest, ofProxy),
 		"the response is ${error} although the repository links this virtual proxy to the node, so ${meaning}", lookAtLinks + "${no restart}",
@@ -309,6 +318,9 @@ func (f *failure) value(name string) string {
 	case "refusal":
 		return cmp.Or(refusalReason(f.err), f.bareError())
 	case "timeout":
+		if untested(f) {
+			return "the timeout"
+		}
 		return f.site.Qlik.Timeout.String()
 	case "user":
 		return f.site.Qlik.User.String()
@@ -324,11 +336,11 @@ func (f *failure) value(name string) string {
 	case "host":
 		return f.server.host()
 	case "reached":
-		return f.site.client.Reached(f.server.address)
+		return f.reached()
 	case "reached host":
-		return f.server.reachedHost()
+		return qlik.HostOf(f.reached())
 	case "reached port":
-		return portOf(f.site.client.Reached(f.server.address))
+		return portOf(f.reached())
 	case "service": // the one that should listen on the port
 		switch {
 		case ofProxy(f):
@@ -411,6 +423,22 @@ func (f *failure) noRestart() string {
 	return fmt.Sprintf("; a restart would end the %s of %s on the node and is not known to help", text.Count(sessions, "session"), text.Count(users, "user"))
 }
 
+// reached returns the address that the client connected to. Without a client, the error may
+// tell it.
+func (f *failure) reached() string {
+	reached := f.server.reached()
+	op, isOp := errors.AsType[*net.OpError](f.err)
+	dns, isDNS := errors.AsType[*net.DNSError](f.err)
+	switch {
+	case !untested(f):
+	case isOp && op.Op == "dial" && op.Addr != nil:
+		return op.Addr.String()
+	case isDNS:
+		return net.JoinHostPort(dns.Name, portOf(reached))
+	}
+	return reached
+}
+
 // bareError returns the error without the context that the text of a cause already
 // contains.
 func (f *failure) bareError() string {
@@ -429,7 +457,7 @@ func (f *failure) bareError() string {
 	case errors.As(err, &op) && op.Op == "dial":
 		err = op.Err
 	}
-	return strings.TrimSuffix(err.Error(), "; is this the right port?")
+	return strings.TrimSuffix(text.Error(err), "; is this the right port?")
 }
 
 // certificate returns the certificate that the error is about.

@@ -116,6 +116,9 @@ func TestCauses(t *testing.T) {
 	elsewhere := func(f *failure) {
 		f.site.client = newTestClient(t, map[string]qlik.NodeAddress{"qlik2": {Host: "10.0.0.2"}})
 	}
+	alreadyAsked := func(f *failure) { // by the exporter, without the steps of a check
+		f.site.client, f.site.credentials, f.site.repository = nil, nil, nil
+	}
 	named := func(f *failure) { f.site.Qlik.ServerName = "sense" }
 	withUser := func(set func(*failure)) func(*failure) {
 		return func(f *failure) {
@@ -271,7 +274,7 @@ func TestCauses(t *testing.T) {
 		},
 		{
 			"server certificate", discovered, &net.OpError{Op: "remote error", Err: errors.New("tls: protocol version not supported")},
-			"the TLS handshake fails (remote error: tls: protocol version not supported): make sure that the node allows TLS 1.2 and that this is the port of the Qlik Sense Proxy Service",
+			"the TLS handshake fails (the server refuses: protocol version not supported): make sure that the node allows TLS 1.2 and that this is the port of the Qlik Sense Proxy Service",
 		},
 
 		{
@@ -393,6 +396,15 @@ func TestCauses(t *testing.T) {
 			"*.txt cannot be read: correct the pattern, or give the exporter's account read access to the folder",
 		},
 		{"request", discovered, errors.New("something else"), "something else"},
+		{
+			"request", alreadyAsked, asked(qlik.KindTimeout, "no complete response before the timeout"),
+			"the server does not respond in time: check the load of the node and the log of the Qlik Sense Proxy Service, and the firewalls on the way" + noRestart,
+		},
+		{"request", alreadyAsked, asked(qlik.KindForbidden, "403"), "the response is 403, so the client certificate or the user is not accepted"},
+		{
+			"request", alreadyAsked, answered(404),
+			"the response is 404, so the proxy does not know this virtual proxy, or this is not the proxy's port: look at the virtual proxy and its links in the QMC under Proxies and Virtual proxies" + noRestart,
+		},
 	} {
 		hasName := func(name string) bool { return name == test.step }
 		if !slices.ContainsFunc(siteSteps, func(s step[*site]) bool { return hasName(s.name) }) &&

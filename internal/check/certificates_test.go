@@ -82,14 +82,14 @@ func TestCertificates(t *testing.T) {
 			name: "no folder",
 			set:  func(c *check.Config) error { c.Qlik.CertDir += "/nosuch"; return nil },
 			want: []string{
-				"FAIL certificate files -: --qlik.cert-dir: open CERTS/nosuch/client.pem: no such file or directory; the folder must contain client.pem, client_key.pem and root.pem as the QMC exports them",
+				"FAIL certificate files -: --qlik.cert-dir: CERTS/nosuch/client.pem does not exist; the folder must contain client.pem, client_key.pem and root.pem as the QMC exports them",
 			},
 		},
 		{
 			name: "no root.pem",
 			set:  func(c *check.Config) error { return os.Remove(filepath.Join(c.Qlik.CertDir, "root.pem")) },
 			want: []string{
-				"FAIL certificate files -: --qlik.cert-dir: open CERTS/root.pem: no such file or directory; the folder must contain client.pem, client_key.pem and root.pem as the QMC exports them",
+				"FAIL certificate files -: --qlik.cert-dir: CERTS/root.pem does not exist; the folder must contain client.pem, client_key.pem and root.pem as the QMC exports them",
 			},
 		},
 		{

@@ -105,6 +105,9 @@ func repositoryAnswers(f *failure) bool { return f.site.repository != nil }
 
 func withoutRepository(f *failure) bool { return !hasRepository(f.site) }
 
+// untested matches a request before which no step of a check ran.
+func untested(f *failure) bool { return f.site.client == nil }
+
 func serverNameSet(f *failure) bool { return f.site.Qlik.ServerName != "" }
 
 func usualUser(f *failure) bool { return f.site.Qlik.User.String() == qlik.DefaultUser }
@@ -128,13 +131,15 @@ func isAuthority(f *failure) bool { return f.certificate().IsCA }
 
 // issuedByName matches if root.pem has an authority with the name of the issuer.
 func issuedByName(f *failure) bool {
-	return slices.ContainsFunc(f.site.credentials.Roots, func(root *x509.Certificate) bool {
+	return f.site.credentials == nil || slices.ContainsFunc(f.site.credentials.Roots, func(root *x509.Certificate) bool {
 		return bytes.Equal(f.certificate().RawIssuer, root.RawSubject)
 	})
 }
 
 // issuedByKey matches if an authority of root.pem signed the certificate.
-func issuedByKey(f *failure) bool { return issuedBy(f.certificate(), f.site.credentials.Roots) }
+func issuedByKey(f *failure) bool {
+	return f.site.credentials == nil || issuedBy(f.certificate(), f.site.credentials.Roots)
+}
 
 func nameless(f *failure) bool {
 	return len(f.certificate().DNSNames)+len(f.certificate().IPAddresses) == 0

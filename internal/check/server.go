@@ -43,7 +43,15 @@ func (s *server) host() string { return qlik.HostOf(s.address) }
 
 // reachedHost returns the host that the client connects to. It differs from host if
 // Config.Qlik.NodeAddresses has an entry for it.
-func (s *server) reachedHost() string { return qlik.HostOf(s.site.client.Reached(s.address)) }
+func (s *server) reachedHost() string { return qlik.HostOf(s.reached()) }
+
+// reached returns the address that the client connects to, as far as it is known.
+func (s *server) reached() string {
+	if s.site.client == nil {
+		return s.address
+	}
+	return s.site.client.Reached(s.address)
+}
 
 func hostAndPort(s *server) string { return s.address }
 

@@ -152,7 +152,7 @@ func TestDialing(t *testing.T) {
 		{"refuses our TLS", answering(func(conn net.Conn) {
 			_, _ = conn.Read(make([]byte, 4096))
 			_, _ = conn.Write([]byte{21, 3, 3, 0, 2, 2, 70}) // a fatal alert
-		}), "FAIL server certificate qlik2:4243: the TLS handshake fails (remote error: tls: protocol version not supported): make sure that the node allows TLS 1.2 and that this is the port of the Qlik Sense Proxy Service"},
+		}), "FAIL server certificate qlik2:4243: the TLS handshake fails (the server refuses: protocol version not supported): make sure that the node allows TLS 1.2 and that this is the port of the Qlik Sense Proxy Service"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -145,13 +145,13 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, answer 
 		if inner, ok := errors.AsType[*url.Error](err); ok {
 			err = inner.Err // without the URL
 		}
-		return errors.New(text.Visible(err.Error()))
+		return errors.New(text.Visible(text.Error(err)))
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBytes+1))
 	switch {
 	case err != nil:
-		return errors.New(text.Visible(err.Error()))
+		return errors.New(text.Visible(text.Error(err)))
 	case len(body) > maxBytes:
 		return fmt.Errorf("the answer is larger than %d MiB", maxBytes>>20)
 	}
@@ -160,7 +160,7 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, answer 
 	switch status := response.StatusCode; {
 	case status == http.StatusOK && isJSON:
 		if err := json.Unmarshal(body, answer); err != nil {
-			return fmt.Errorf("the answer is not the JSON of an exporter: %s", text.Visible(err.Error()))
+			return fmt.Errorf("the answer is not the JSON of an exporter: %s", text.Visible(text.Error(err)))
 		}
 		return nil
 	case status == http.StatusOK:

@@ -127,7 +127,7 @@ func (p *Prometheus) explainConnection(err error) error {
 		}
 		err = request.Err // without the URL
 	}
-	said := shorten(err.Error())
+	said := shorten(text.Error(err))
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
 		return fmt.Errorf("cannot trust the Prometheus at %s: %s; set tls_config with ca_file in --prometheus.http-config-file", p, said)
 	}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/qlik-exporter/qlik_exporter/internal/check"
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
@@ -100,7 +102,7 @@ func NewList(snapshot *headroom.Snapshot, rows []*Row) *List {
 		case link.Err == nil:
 			list.LinksAnswered++
 		case !link.Stopped:
-			list.Missing = append(list.Missing, Missing{link.VirtualProxy, link.Node, qlik.KindOf(link.Err), causeOf(link.Err)})
+			list.Missing = append(list.Missing, Missing{link.VirtualProxy, link.Node, qlik.KindOf(link.Err), text.Visible(check.Explain(&link.Link, link.Err))})
 		}
 		list.VirtualProxies, list.Nodes = append(list.VirtualProxies, link.VirtualProxy), append(list.Nodes, link.Node)
 	}

@@ -1,12 +1,9 @@
 package sessions
 
 import (
-	"errors"
 	"slices"
-	"strings"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
-	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
@@ -56,13 +53,4 @@ func (l *List) Failures() []Failure {
 		failures[at].VirtualProxies = append(failures[at].VirtualProxies, text.Visible(link.VirtualProxy))
 	}
 	return failures
-}
-
-// causeOf returns the cause without the URL of the request. The node and the virtual
-// proxy already identify it.
-func causeOf(err error) string {
-	if e, ok := errors.AsType[*qlik.Error](err); ok {
-		return text.Visible(strings.ReplaceAll(string(e.Kind), "_", " ") + ": " + e.Err.Error())
-	}
-	return text.Visible(err.Error())
 }

@@ -1,0 +1,179 @@
+package text
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Winsock error numbers, for which package syscall has no portable names.
+const (
+	errWindowsRefused     = syscall.Errno(10061)
+	errWindowsUnreachable = syscall.Errno(10065)
+)
+
+// Error returns the text of an error for people. It keeps the words of this program, and
+// replaces those of Go's own packages: about files, the network, TLS, numbers, and JSON.
+func Error(err error) string {
+	whole := err.Error()
+	for _, rule := range errorRules {
+		if found, plain := rule(err); found != "" {
+			whole = strings.ReplaceAll(whole, found, plain)
+		}
+	}
+	return whole
+}
+
+// errorRules return the text of an error within another one, and its text for people. The
+// rules for errors that contain others come first.
+var errorRules = []func(error) (found, plain string){
+	fileError, lookupError, connectError, verificationError, tlsError, timeoutError, numberError, syntaxError, endError,
+}
+
+func fileError(err error) (found, plain string) {
+	of, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return "", ""
+	}
+	switch {
+	case errors.Is(of, fs.ErrNotExist):
+		return of.Error(), of.Path + " does not exist"
+	case errors.Is(of, fs.ErrPermission):
+		return of.Error(), "access to " + of.Path + " is denied"
+	default:
+		return of.Error(), of.Path + ": " + of.Err.Error()
+	}
+}
+
+func lookupError(err error) (found, plain string) {
+	of, ok := errors.AsType[*net.DNSError](err)
+	if !ok {
+		return "", ""
+	}
+	found = of.Error()
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		found = op.Error()
+	}
+	switch {
+	case of.IsNotFound:
+		return found, "the name " + of.Name + " does not resolve"
+	case of.IsTimeout:
+		return found, "the DNS server does not respond to the query for " + of.Name
+	default:
+		return found, "the name " + of.Name + " cannot be looked up (" + of.Err + ")"
+	}
+}
+
+func connectError(err error) (found, plain string) {
+	of, ok := errors.AsType[*net.OpError](err)
+	if !ok {
+		return "", ""
+	}
+	switch {
+	case of.Op == "remote error": // how crypto/tls wraps alerts
+		return of.Error(), "the server refuses: " + strings.TrimPrefix(of.Err.Error(), "tls: ")
+	case of.Op != "dial" || of.Addr == nil:
+		return of.Error(), "the connection broke"
+	case errors.Is(of, syscall.ECONNREFUSED), errors.Is(of, errWindowsRefused):
+		return of.Error(), of.Addr.String() + " refuses the connection"
+	case of.Timeout():
+		return of.Error(), of.Addr.String() + " does not respond"
+	case errors.Is(of, syscall.EHOSTUNREACH), errors.Is(of, syscall.ENETUNREACH), errors.Is(of, errWindowsUnreachable):
+		return of.Error(), of.Addr.String() + " is not reachable"
+	default:
+		return of.Error(), of.Addr.String() + " is not reachable (" + of.Err.Error() + ")"
+	}
+}
+
+func verificationError(err error) (found, plain string) {
+	authority, isAuthority := errors.AsType[x509.UnknownAuthorityError](err)
+	name, isName := errors.AsType[x509.HostnameError](err)
+	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
+	switch {
+	case isAuthority:
+		found, plain = authority.Error(), "no trusted authority signed the certificate of the server"
+	case isName:
+		found, plain = name.Error(), "the certificate of the server is not for "+name.Host
+	case isInvalid && invalid.Reason == x509.Expired:
+		found, plain = invalid.Error(), "the certificate of the server has expired or is not valid yet"
+	default:
+		return "", ""
+	}
+	if of, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		found = of.Error()
+	}
+	return found, plain
+}
+
+func tlsError(err error) (found, plain string) {
+	header, ok := errors.AsType[tls.RecordHeaderError](err)
+	switch {
+	case ok:
+		return header.Error(), "the server does not speak TLS"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return http.ErrSchemeMismatch.Error(), "the server does not speak TLS"
+	default:
+		return "net/http: TLS handshake timeout", "the server does not complete the TLS handshake"
+	}
+}
+
+func timeoutError(err error) (found, plain string) {
+	const inTime = "there is no answer in time"
+	if request, ok := errors.AsType[*url.Error](err); ok {
+		err = request.Err // the method and the URL stay
+	}
+	timeout, ok := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return context.Canceled.Error(), "interrupted"
+	case ok && timeout.Timeout() && strings.Contains(timeout.Error(), context.DeadlineExceeded.Error()):
+		return timeout.Error(), inTime
+	case errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded.Error(), inTime
+	default:
+		return "", ""
+	}
+}
+
+func numberError(err error) (found, plain string) {
+	of, ok := errors.AsType[*strconv.NumError](err)
+	if !ok {
+		return "", ""
+	}
+	if errors.Is(of, strconv.ErrRange) {
+		return of.Error(), strconv.Quote(of.Num) + " is too large"
+	}
+	return of.Error(), strconv.Quote(of.Num) + " is not a number"
+}
+
+func syntaxError(err error) (found, plain string) {
+	if of, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return of.Error(), "it is not JSON"
+	}
+	if of, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return of.Error(), "the JSON has a " + of.Value + " in " + of.Field
+	}
+	return "", ""
+}
+
+func endError(err error) (found, plain string) {
+	const closed = "the connection closed before the answer was complete"
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return io.ErrUnexpectedEOF.Error(), closed
+	case errors.Is(err, io.EOF) && strings.HasSuffix(err.Error(), "EOF"):
+		return "EOF", closed
+	default:
+		return "", ""
+	}
+}
