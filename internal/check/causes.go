@@ -280,12 +280,16 @@ func (s *server) explain(step string, err error) string {
 
 // explain returns the cause, a colon, and the remedy.
 func (f *failure) explain() string {
-	row := causes[f.cause()]
-	cause := f.listed() + os.Expand(row.text, f.value)
-	if row.remedy == "" {
+	cause, remedy := f.causeAndRemedy()
+	if remedy == "" {
 		return cause
 	}
-	return cause + ": " + os.Expand(row.remedy, f.value)
+	return cause + ": " + remedy
+}
+
+func (f *failure) causeAndRemedy() (cause, remedy string) {
+	row := causes[f.cause()]
+	return f.listed() + os.Expand(row.text, f.value), os.Expand(row.remedy, f.value)
 }
 
 // cause returns the index of the first cause that matches. The last cause always

@@ -26,7 +26,7 @@ func TestExplain(t *testing.T) {
 	certificate := newAuthority(t, "sense-CA").certificate
 	for _, test := range []struct {
 		err  error
-		want string // begins the text
+		want string // begins the cause, or the cause, a colon, and the remedy
 	}{
 		{failed(qlik.KindRefused, dial(syscall.ECONNREFUSED)), "10.0.0.2:4243 refuses the connection: start the Qlik Sense Proxy Service on the node, or open port 4243 in the node's firewall"},
 		{failed(qlik.KindTimeout, dial(syscall.ETIMEDOUT)), "10.0.0.2:4243 does not respond within the timeout: open port 4243"},
@@ -38,7 +38,8 @@ func TestExplain(t *testing.T) {
 		{&qlik.Error{Op: "GET", Kind: qlik.KindStatus, Status: 503, Err: errors.New("503")}, "the response is 503, so the service or something in front of it has a problem"},
 		{fmt.Errorf("a link: %w", qlik.ErrUnread), "a link: the repository names a virtual proxy of this node in a form that cannot be read"},
 	} {
-		if got := Explain(link, test.err); !strings.HasPrefix(got, test.want) || strings.Contains(got, "${") {
+		cause, remedy := Explain(link, test.err)
+		if got := cause + ": " + remedy; !strings.HasPrefix(got, test.want) || strings.Contains(got, "${") || strings.Contains(got, "again") {
 			t.Errorf("%v: got %q, want %q", test.err, got, test.want)
 		}
 	}

@@ -187,6 +187,9 @@ func sayIncomplete(out io.Writer, list *sessions.List) error {
 		list.LinksAnswered, list.Links)
 	for _, failure := range list.Failures() {
 		fmt.Fprintf(&b, "  %s %s: %s\n", failure.Node, strings.Join(failure.VirtualProxies, " "), failure.Cause)
+		if failure.Remedy != "" {
+			fmt.Fprintf(&b, "    To do: %s\n", failure.Remedy)
+		}
 	}
 	b.WriteString("\n")
 	_, err := io.WriteString(out, b.String())

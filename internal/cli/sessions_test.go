@@ -429,25 +429,29 @@ func TestListForPrograms(t *testing.T) {
       "virtual_proxy": "/",
       "node": "qlik3",
       "kind": "refused",
-      "cause": "refused: dial tcp qlik3:4243: connect: connection refused"
+      "cause": "qlik3:4243 refuses the connection",
+      "remedy": "start the Qlik Sense Proxy Service on the node, or open port 4243 in the node's firewall"
     },
     {
       "virtual_proxy": "/portal",
       "node": "qlik3",
       "kind": "refused",
-      "cause": "refused: dial tcp qlik3:4243: connect: connection refused"
+      "cause": "qlik3:4243 refuses the connection",
+      "remedy": "start the Qlik Sense Proxy Service on the node, or open port 4243 in the node's firewall"
     },
     {
       "virtual_proxy": "/qmc",
       "node": "qlik3",
       "kind": "refused",
-      "cause": "refused: dial tcp qlik3:4243: connect: connection refused"
+      "cause": "qlik3:4243 refuses the connection",
+      "remedy": "start the Qlik Sense Proxy Service on the node, or open port 4243 in the node's firewall"
     },
     {
       "virtual_proxy": "/sales",
       "node": "qlik3",
       "kind": "refused",
-      "cause": "refused: dial tcp qlik3:4243: connect: connection refused"
+      "cause": "qlik3:4243 refuses the connection",
+      "remedy": "start the Qlik Sense Proxy Service on the node, or open port 4243 in the node's firewall"
     }
   ],
   "limit": 5,
@@ -487,7 +491,8 @@ func TestIncomplete(t *testing.T) {
 		hidden := sessionstest.Login(t, server, "anna", "phone", "", "qlik3")
 		server.SetProxyFault("qlik3", qliktest.ServerError)
 		const first = "Incomplete: 8 of 12 links (virtual proxies on nodes) responded. There may be more sessions and fewer free slots.\n" +
-			"  qlik3 / /portal /qmc /sales: status: 500 Internal Server Error\n\n"
+			"  qlik3 / /portal /qmc /sales: the response is 500 Internal Server Error, so the service or something in front of it has a problem\n" +
+			"    To do: check the log of the Qlik Sense Proxy Service on the node, and run the check again in a few minutes; a restart would end every session on the node and is not known to help\n\n"
 		c := commands(site)
 		err := c.List(t.Context(), Query{}, 0, formatTable)
 		// The slot of a session that is not listed must not look like a cooling slot.
@@ -509,7 +514,7 @@ func TestIncomplete(t *testing.T) {
 			server.SetProxyFault(node, qliktest.Refused)
 		}
 		err = c.List(t.Context(), Query{}, 0, formatTable)
-		if err == nil || errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), "no virtual proxy responded (qlik1: refused: ") {
+		if err == nil || errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), "no virtual proxy responded (qlik1: qlik1:4243 refuses the connection; ") {
 			t.Errorf("all down: %v", err)
 		}
 	})

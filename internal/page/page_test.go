@@ -363,7 +363,7 @@ func TestFailureIsNeverAnEmptyPage(t *testing.T) {
 		},
 		{
 			"one failed, nobody there", func(s *headroom.Snapshot) { s.Links[2].Err = failed },
-			[]string{"Incomplete: 2 of 3 links answered", "<bdi>qlik2</bdi></b> <bdi>/sales</bdi>: <bdi>not json: unexpected EOF", "The other links may have some", "<title>Incomplete: at least 0 users without"},
+			[]string{"Incomplete: 2 of 3 links answered", "<bdi>qlik2</bdi></b> <bdi>/sales</bdi>: <bdi>the response is not JSON, so the service is starting or another program responds</bdi>. To do: <bdi>run qlik_exporter check", "The other links may have some", "<title>Incomplete: at least 0 users without"},
 			[]string{"Nobody has a session", "complete: all"},
 		},
 		{

@@ -91,7 +91,7 @@ func TestConnectionErrors(t *testing.T) {
 	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	t.Cleanup(cut.Close)
 	for name, test := range map[string]struct{ address, want string }{
-		"nobody listens":      {closed.URL, "connection refused; check --prometheus.url"},
+		"nobody listens":      {closed.URL, " refuses the connection; check --prometheus.url"},
 		"unknown certificate": {secure.URL, "; set tls_config with ca_file in --prometheus.http-config-file"},
 		"cut off":             {cut.URL, ": the connection was closed; check --prometheus.url"},
 	} {

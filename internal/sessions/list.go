@@ -46,6 +46,7 @@ type Missing struct {
 	Node         string    `json:"node"`
 	Kind         qlik.Kind `json:"kind"`
 	Cause        string    `json:"cause"`
+	Remedy       string    `json:"remedy,omitempty"`
 }
 
 // Listed is a user in a List.
@@ -102,7 +103,8 @@ func NewList(snapshot *headroom.Snapshot, rows []*Row) *List {
 		case link.Err == nil:
 			list.LinksAnswered++
 		case !link.Stopped:
-			list.Missing = append(list.Missing, Missing{link.VirtualProxy, link.Node, qlik.KindOf(link.Err), text.Visible(check.Explain(&link.Link, link.Err))})
+			cause, remedy := check.Explain(&link.Link, link.Err)
+			list.Missing = append(list.Missing, Missing{link.VirtualProxy, link.Node, qlik.KindOf(link.Err), text.Visible(cause), text.Visible(remedy)})
 		}
 		list.VirtualProxies, list.Nodes = append(list.VirtualProxies, link.VirtualProxy), append(list.Nodes, link.Node)
 	}

@@ -24,6 +24,7 @@ type Failure struct {
 	Node           string
 	VirtualProxies []string
 	Cause          string
+	Remedy         string // "" if the cause contains it, or if none is known
 }
 
 // NewState returns the state of a snapshot.
@@ -48,7 +49,7 @@ func (l *List) Failures() []Failure {
 		at := slices.IndexFunc(failures, func(f Failure) bool { return f.Node == node && f.Cause == cause })
 		if at < 0 {
 			at = len(failures)
-			failures = append(failures, Failure{Node: node, Cause: cause})
+			failures = append(failures, Failure{Node: node, Cause: cause, Remedy: text.Visible(link.Remedy)})
 		}
 		failures[at].VirtualProxies = append(failures[at].VirtualProxies, text.Visible(link.VirtualProxy))
 	}

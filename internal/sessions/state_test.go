@@ -14,6 +14,7 @@ import (
 
 func TestState(t *testing.T) {
 	notJSON := &qlik.Error{Op: "GET", Target: "https://qlik2:4243/qps/sales/session", Kind: qlik.KindNotJSON, Err: io.ErrUnexpectedEOF}
+	const wait = "run qlik_exporter check in a minute; if the problem persists, compare the REST API listen port of the proxy in the QMC with the port on which the proxy listens, and look for a reverse proxy or load balancer in front of it"
 	for _, test := range []struct {
 		name   string
 		change func(links []headroom.LinkResult) []headroom.LinkResult
@@ -28,7 +29,7 @@ func TestState(t *testing.T) {
 			"one failed",
 			func(links []headroom.LinkResult) []headroom.LinkResult { links[2].Err = notJSON; return links },
 			sessions.State{Known: true, Links: 3, Answered: 2, Failures: []sessions.Failure{
-				{Node: "qlik2", VirtualProxies: []string{"/sales"}, Cause: "not json: unexpected EOF"},
+				{Node: "qlik2", VirtualProxies: []string{"/sales"}, Cause: "the response is not JSON, so the service is starting or another program responds", Remedy: wait},
 			}},
 		},
 		{
@@ -46,7 +47,7 @@ func TestState(t *testing.T) {
 				return links
 			},
 			sessions.State{Known: true, Links: 3, Answered: 1, Failures: []sessions.Failure{
-				{Node: "qlik1", VirtualProxies: []string{"/", "/sales"}, Cause: "EOF"},
+				{Node: "qlik1", VirtualProxies: []string{"/", "/sales"}, Cause: "the connection closed before the answer was complete"},
 			}},
 		},
 		{
@@ -56,9 +57,9 @@ func TestState(t *testing.T) {
 				return links
 			},
 			sessions.State{Links: 3, Failures: []sessions.Failure{
-				{Node: "qlik1", VirtualProxies: []string{"/"}, Cause: "EOF"},
+				{Node: "qlik1", VirtualProxies: []string{"/"}, Cause: "the connection closed before the answer was complete"},
 				{Node: "qlik1", VirtualProxies: []string{"/sales"}, Cause: "a‹U+202E›b"},
-				{Node: "qlik2", VirtualProxies: []string{"/sales"}, Cause: "not json: unexpected EOF"},
+				{Node: "qlik2", VirtualProxies: []string{"/sales"}, Cause: "the response is not JSON, so the service is starting or another program responds", Remedy: wait},
 			}},
 		},
 		{
