@@ -1,10 +1,12 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // targetGroup is an element of the response for HTTP service discovery of
@@ -61,11 +63,25 @@ func configuration(sites Sites) http.HandlerFunc {
 	}
 }
 
-// reload reloads the configuration file.
+// reloadTimeout is how long a request waits for the end of another reload, which can
+// hang in a file system that does not respond.
+const reloadTimeout = 10 * time.Second
+
+// reload reloads the configuration file, one request at a time.
 func reload(sites Sites, allowed bool) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
+	reloading := make(chan struct{}, 1)
+	return func(w http.ResponseWriter, r *http.Request) {
 		if !allowed {
 			http.Error(w, "Reloading over HTTP is disabled. Set --web.enable-lifecycle to enable it.", http.StatusForbidden)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), reloadTimeout)
+		defer cancel()
+		select {
+		case reloading <- struct{}{}:
+			defer func() { <-reloading }()
+		case <-ctx.Done():
+			http.Error(w, "An earlier reload is still in progress. It probably waits for a file system that does not respond.", http.StatusServiceUnavailable)
 			return
 		}
 		hidden := sites.NamesHidden()

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-kit/log"
@@ -49,7 +50,7 @@ func TestSeveralSites(t *testing.T) {
 		{"GET", "/metrics", 200, "qlik_exporter_build_info"},
 		{"GET", "/config", 200, "sites: {}"},
 		{"POST", "/-/reload", 403, "--web.enable-lifecycle"},
-		{"GET", "/-/reload", 405, ""},
+		{"PUT", "/-/reload", 403, "--web.enable-lifecycle"},
 	} {
 		answer := httptest.NewRecorder()
 		h.ServeHTTP(answer, httptest.NewRequest(test.method, test.path, http.NoBody))
@@ -168,11 +169,60 @@ func TestRedirectsBelowExternalURL(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	h := handler(t, Config{TelemetryPath: "/metrics", Sites: two{}, Lifecycle: true})
-	answer := httptest.NewRecorder()
-	h.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/-/reload", http.NoBody))
-	if answer.Code != 500 || answer.Body.String() != "is broken\n" {
-		t.Errorf("got %d %q", answer.Code, answer.Body)
+	for _, method := range []string{"POST", "PUT", "GET", "HEAD", "DELETE", "PATCH", "OPTIONS"} {
+		answer := httptest.NewRecorder()
+		h.ServeHTTP(answer, httptest.NewRequest(method, "/-/reload", http.NoBody))
+		switch allow := answer.Header().Get("Allow"); {
+		case method == "POST" || method == "PUT":
+			if answer.Code != 500 || answer.Body.String() != "is broken\n" {
+				t.Errorf("%s: got %d %q", method, answer.Code, answer.Body)
+			}
+		case answer.Code != http.StatusMethodNotAllowed || allow != "POST, PUT":
+			t.Errorf("%s: got %d, allowed are %s", method, answer.Code, allow)
+		}
 	}
+}
+
+// hanging is a configuration that hangs while it is reloaded.
+type hanging struct {
+	two
+
+	reloads chan<- struct{}
+	until   <-chan struct{}
+}
+
+func (h hanging) Reload() error {
+	h.reloads <- struct{}{}
+	<-h.until
+	return nil
+}
+
+// TestHangingReload checks that requests do not wait for a reload that hangs, and that the
+// next one after its end reloads again.
+func TestHangingReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reloads, until := make(chan struct{}, 3), make(chan struct{})
+		h := handler(t, Config{TelemetryPath: "/metrics", Sites: hanging{reloads: reloads, until: until}, Lifecycle: true})
+		post := func() int {
+			answer := httptest.NewRecorder()
+			h.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/-/reload", http.NoBody))
+			return answer.Code
+		}
+		first := make(chan int, 1)
+		go func() { first <- post() }()
+		synctest.Wait()
+		begin := time.Now()
+		if got, took := post(), time.Since(begin); got != http.StatusServiceUnavailable || took != reloadTimeout {
+			t.Errorf("the second one: %d after %s", got, took)
+		}
+		close(until)
+		if got := <-first; got != http.StatusOK {
+			t.Errorf("the first one: %d", got)
+		}
+		if got := post(); got != http.StatusOK || len(reloads) != 2 {
+			t.Errorf("the third one: %d, %d reloads", got, len(reloads))
+		}
+	})
 }
 
 // hiding is a configuration that hides names and cannot be reloaded.

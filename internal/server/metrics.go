@@ -80,11 +80,7 @@ func (m *metrics) probe(w http.ResponseWriter, r *http.Request) {
 
 // scrape serves the metrics of a site together with those of other gatherers.
 func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, site func(context.Context) Scrape, others ...prometheus.Gatherer) {
-	granted, err := scrapeTimeout(r.Header)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
+	granted := scrapeTimeout(r.Header)
 	ctx, begin, who := r.Context(), time.Now(), scraper{name, clientOf(r.RemoteAddr)}
 	if granted > 0 {
 		var cancel context.CancelFunc
@@ -144,28 +140,19 @@ func (j joined) Gather() ([]*dto.MetricFamily, error) {
 	return families, failed.MaybeUnwrap()
 }
 
-// scrapeTimeout returns the scrape timeout of Prometheus, or 0 if the header is
-// missing.
-func scrapeTimeout(header http.Header) (time.Duration, error) {
-	value := header.Get(scrapeTimeoutHeader)
-	if value == "" {
-		return 0, nil
-	}
-	seconds, err := strconv.ParseFloat(value, 64)
+// scrapeTimeout returns the scrape timeout of Prometheus, or 0 if there is none. A value
+// that is no timeout counts as none, so that the scrape has the time that the exporter
+// grants by itself.
+func scrapeTimeout(header http.Header) time.Duration {
+	seconds, err := strconv.ParseFloat(header.Get(scrapeTimeoutHeader), 64)
 	if err != nil || math.IsNaN(seconds) || seconds <= 0 || seconds > math.MaxInt32 {
-		return 0, &headerError{value}
+		return 0
 	}
-	return time.Duration(seconds * float64(time.Second)), nil
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // timeToAsk returns how long a scrape may wait for Qlik: the scrape timeout minus
 // the reserve, but at least half of the timeout.
 func timeToAsk(granted, reserve time.Duration) time.Duration {
 	return max(granted-reserve, granted/2)
-}
-
-type headerError struct{ value string }
-
-func (e *headerError) Error() string {
-	return "header " + scrapeTimeoutHeader + ": must be a positive number of seconds, not " + strconv.Quote(e.value)
 }

@@ -337,7 +337,9 @@ func newHandler(config Config, additional ...prometheus.Collector) (http.Handler
 	mux.Handle("GET /sessions", config.Sessions) // it compresses the page in its turn
 	mux.Handle("GET /sessions/", config.Responses.compress(config.Sessions))
 	mux.Handle("GET /api/users", config.Sessions)
-	mux.HandleFunc("POST /-/reload", reload(config.Sites, config.Lifecycle))
+	reloads := reload(config.Sites, config.Lifecycle)
+	mux.HandleFunc("POST /-/reload", reloads)
+	mux.HandleFunc("PUT /-/reload", reloads)
 	mux.HandleFunc("GET /-/healthy", say("qlik_exporter is healthy.\n"))
 	mux.HandleFunc("GET /-/ready", say("qlik_exporter is ready.\n"))
 	if config.Pprof {
