@@ -6,6 +6,7 @@ package collector
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -55,8 +56,9 @@ type RepositoryStatus struct {
 type view struct {
 	snapshot *headroom.Snapshot
 	status   Status
-	users    []userRow // users with series, in the order of their labels
-	dropped  int       // users without series because of the maximum
+	// users returns the users with series, in the order of their labels, and the number of
+	// users without series because of the maximum.
+	users func() (rows []userRow, dropped int)
 }
 
 // Collector is one group of metrics that can be disabled.
@@ -138,6 +140,9 @@ func NewExporter(site Site, config Config) (*Exporter, error) {
 	}
 	return e, nil
 }
+
+// Collectors returns the names of the enabled collectors.
+func (e *Exporter) Collectors() []string { return slices.Clone(e.names) }
 
 // seconds returns a time in Unix seconds.
 func seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1e3 }

@@ -80,9 +80,10 @@ func (c *licensesCollector) Update(v *view, w *writer) error {
 	if leftover := v.snapshot.LeftoverRows; leftover != nil {
 		w.write(leftoverUsageRowsDesc, float64(*leftover))
 	}
-	for i := range v.users {
-		if v.users[i].Present() {
-			writeUserLicense(v, &v.users[i], w)
+	users, _ := v.users()
+	for i := range users {
+		if users[i].Present() {
+			writeUserLicense(v, &users[i], w)
 		}
 	}
 	for _, account := range c.serviceAccounts {

@@ -36,13 +36,18 @@ var _ prometheus.Gatherer = (*Scrape)(nil)
 // not responded when ctx ends are reported as unknown. The caller must Close the
 // result or gather it.
 func (e *Exporter) Scrape(ctx context.Context) *Scrape {
+	return e.ScrapeOnly(ctx, func(string) bool { return true })
+}
+
+// ScrapeOnly is a Scrape that runs only the wanted collectors, by name.
+func (e *Exporter) ScrapeOnly(ctx context.Context, wanted func(collector string) bool) *Scrape {
 	snapshot := e.site.Snapshot(ctx)
 	held := e.waiting.enter(snapshot)
 	s := &Scrape{heard: snapshot.Heard, held: held, close: sync.OnceFunc(func() { e.waiting.leave(held) })}
 	s.gather = sync.OnceValues(func() ([]*dto.MetricFamily, error) {
 		v := &view{snapshot: e.waiting.best(held), status: e.site.Status()}
 		s.Close()
-		return e.gather(v)
+		return e.gather(v, wanted)
 	})
 	return s
 }
@@ -112,9 +117,9 @@ func (w *waiting) leave(mine *held) {
 	}
 }
 
-// gather runs the collectors.
-func (e *Exporter) gather(v *view) ([]*dto.MetricFamily, error) {
-	v.users, v.dropped = e.users.rows(v.snapshot.Users)
+// gather runs the wanted collectors.
+func (e *Exporter) gather(v *view, wanted func(collector string) bool) ([]*dto.MetricFamily, error) {
+	v.users = sync.OnceValues(func() ([]userRow, int) { return e.users.rows(v.snapshot.Users) })
 	w := newWriter()
 	for _, c := range e.always {
 		if err := update(c, v, w); err != nil {
@@ -122,6 +127,9 @@ func (e *Exporter) gather(v *view) ([]*dto.MetricFamily, error) {
 		}
 	}
 	for i, c := range e.collectors {
+		if !wanted(e.names[i]) {
+			continue
+		}
 		start := time.Now()
 		err := update(c, v, w)
 		e.ran(e.names[i], err)

@@ -3,8 +3,11 @@ package collector
 import (
 	"context"
 	"io"
+	"slices"
 	"testing"
 	"time"
+
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
@@ -72,5 +75,36 @@ func TestScrapesThatWaitShareSnapshots(t *testing.T) {
 	left.Close()
 	if n := len(e.waiting.held); n != 0 {
 		t.Errorf("%d snapshots are held of a client that left", n)
+	}
+}
+
+// TestScrapeOnly checks that a scrape runs the wanted collectors, and always that of the
+// site.
+func TestScrapeOnly(t *testing.T) {
+	e, err := NewExporter(&answering{&headroom.Snapshot{}}, Config{Enabled: map[string]bool{"denials": false, "services": false}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := e.Collectors(), []string{"sessions", "licenses", "certificates"}; !slices.Equal(got, want) {
+		t.Errorf("enabled are %v, want %v", got, want)
+	}
+	families, err := e.ScrapeOnly(t.Context(), func(name string) bool { return name == "certificates" }).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		switch family.GetName() {
+		case "qlik_session_limit", "qlik_licenses":
+			t.Errorf("%s is of a collector that is not wanted", family.GetName())
+		case "qlik_scrape_collector_success":
+			if metric := family.GetMetric(); len(metric) != 1 || metric[0].GetLabel()[0].GetValue() != "certificates" {
+				t.Errorf("ran: %v", metric)
+			}
+		}
+	}
+	for _, name := range []string{"qlik_up", "qlik_client_certificate_expiry_timestamp_seconds"} {
+		if !slices.ContainsFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == name }) {
+			t.Errorf("no %s", name)
+		}
 	}
 }

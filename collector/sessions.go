@@ -124,8 +124,9 @@ func (c *sessionsCollector) Update(v *view, w *writer) error {
 	}
 	c.writeTracking(&snapshot.Tracking, w)
 	c.writeLastRefused(snapshot, w)
-	for i := range v.users {
-		writeLimitReached(&v.users[i], w)
+	users, dropped := v.users()
+	for i := range users {
+		writeLimitReached(&users[i], w)
 	}
 	if !snapshot.Up() {
 		return errNoAnswer
@@ -148,9 +149,9 @@ func (c *sessionsCollector) Update(v *view, w *writer) error {
 		w.write(usersDesc, float64(n), strconv.Itoa(headroom))
 	}
 	w.write(usersDesc, float64(over), "over")
-	w.write(usersDroppedDesc, float64(v.dropped))
-	for i := range v.users {
-		writeUserSessions(&v.users[i], w)
+	w.write(usersDroppedDesc, float64(dropped))
+	for i := range users {
+		writeUserSessions(&users[i], w)
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func (noSites) Names() []string                  { return []string{""} }
 func (noSites) Format() ([]byte, error)          { return []byte("sites: []\n"), nil }
 func (noSites) Reload() error                    { return nil }
 func (noSites) NamesHidden() bool                { return false }
-func (noSites) Use(string) (func(context.Context) server.Scrape, func(), bool) {
+func (noSites) Use(string) (server.Site, func(), bool) {
 	return nil, nil, false
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/common/version"
 
+	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/cli"
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/logging"
@@ -118,12 +119,19 @@ func reloadOnHangup(set *sites.Set) (stop func()) {
 // servedSites adapts the sites to the interface of the server.
 type servedSites struct{ *sites.Set }
 
-func (s servedSites) Use(name string) (scrape func(context.Context) server.Scrape, done func(), found bool) {
+func (s servedSites) Use(name string) (served server.Site, done func(), found bool) {
 	site, done, found := s.Set.Use(name)
 	if !found {
 		return nil, nil, false
 	}
-	return func(ctx context.Context) server.Scrape { return site.Exporter.Scrape(ctx) }, done, true
+	return servedSite{site.Exporter}, done, true
+}
+
+// servedSite adapts a site to the interface of the server.
+type servedSite struct{ *collector.Exporter }
+
+func (s servedSite) Scrape(ctx context.Context, wanted func(string) bool) server.Scrape {
+	return s.ScrapeOnly(ctx, wanted)
 }
 
 // pages returns the configuration of the pages on the exporter's port.

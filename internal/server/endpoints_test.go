@@ -25,12 +25,60 @@ type two struct{ only }
 
 func (two) Names() []string { return []string{"emea", "apac"} }
 
-func (t two) Use(name string) (scrape func(context.Context) Scrape, done func(), found bool) {
-	return func(context.Context) Scrape {
-		return heardNow{collect(func(ch chan<- prometheus.Metric) {
-			ch <- prometheus.MustNewConstMetric(seen, prometheus.GaugeValue, 1, name)
-		}), time.Now()}
-	}, func() {}, name == "emea" || name == "apac"
+func (two) Use(name string) (site Site, done func(), found bool) {
+	return oneOfTwo(name), func() {}, name == "emea" || name == "apac"
+}
+
+// oneOfTwo is a site with a metric, which shows the name of the site and the collectors
+// that ran.
+type oneOfTwo string
+
+func (oneOfTwo) Collectors() []string { return []string{"sessions", "licenses", "certificates"} }
+
+func (o oneOfTwo) Scrape(_ context.Context, wanted func(string) bool) Scrape {
+	return heardNow{collect(func(ch chan<- prometheus.Metric) {
+		ch <- prometheus.MustNewConstMetric(seen, prometheus.GaugeValue, 1, string(o))
+		for _, name := range o.Collectors() {
+			if wanted(name) {
+				ch <- prometheus.MustNewConstMetric(seen, prometheus.GaugeValue, 1, name)
+			}
+		}
+	}), time.Now()}
+}
+
+// TestSelectedCollectors checks that a scrape runs the collectors that it selects.
+func TestSelectedCollectors(t *testing.T) {
+	h := handler(t, Config{TelemetryPath: "/metrics", Sites: two{}})
+	for query, want := range map[string]string{
+		"":                        "certificates emea licenses sessions",
+		"&collect[]=sessions":     "emea sessions",
+		"&collect%5B%5D=sessions": "emea sessions",
+		"&collect[]=sessions&collect[]=licenses&collect[]=sessions": "emea licenses sessions",
+		"&exclude[]=sessions": "certificates emea licenses",
+		"&exclude[]=sessions&exclude[]=licenses&exclude[]=certificates": "emea",
+		"&collect[]=engine":                      `400: collector "engine" does not exist or is disabled; the enabled collectors are sessions, licenses, certificates`,
+		"&exclude[]=Sessions":                    `400: collector "Sessions" does not exist or is disabled; the enabled collectors are sessions, licenses, certificates`,
+		"&collect[]=":                            `400: collector "" does not exist or is disabled; the enabled collectors are sessions, licenses, certificates`,
+		"&collect[]=sessions&exclude[]=sessions": "400: the parameters collect[] and exclude[] cannot be combined",
+	} {
+		answer := get(h, "/probe?target=emea"+query)
+		got := fmt.Sprintf("%d: %s", answer.Code, strings.TrimSpace(answer.Body.String()))
+		if answer.Code == http.StatusOK {
+			var ran []string
+			for _, series := range regexp.MustCompile(`seen{label="(\w+)"} 1`).FindAllStringSubmatch(got, -1) {
+				ran = append(ran, series[1])
+			}
+			got = strings.Join(ran, " ")
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", query, got, want)
+		}
+	}
+	for path, want := range map[string]int{"/metrics?collect[]=sessions": 400, "/metrics?exclude[]=sessions": 400, "/metrics?collect=sessions": 200} {
+		if answer := get(h, path); answer.Code != want {
+			t.Errorf("%s: got %d %s", path, answer.Code, answer.Body)
+		}
+	}
 }
 
 func TestSeveralSites(t *testing.T) {

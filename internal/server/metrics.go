@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	stdlog "log"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +31,7 @@ type metrics struct {
 	options   promhttp.HandlerOpts
 	responses *Responses
 	reserve   *reserve
-	sizes     sync.Map // bytes of the last response, by site
+	sizes     sync.Map // bytes of the last response with all collectors, by site
 }
 
 func newMetrics(
@@ -59,6 +61,10 @@ func (m *metrics) own(w http.ResponseWriter, r *http.Request) {
 		m.scrape(w, r, "", site, m.process)
 		return
 	}
+	if selects(r.URL.Query()) {
+		http.Error(w, "collect[] and exclude[] select collectors of a site; use them with /probe?target=SITE", http.StatusBadRequest)
+		return
+	}
 	m.responses.Respond(w, r, promhttp.HandlerFor(m.process, m.options).ServeHTTP)
 }
 
@@ -79,7 +85,12 @@ func (m *metrics) probe(w http.ResponseWriter, r *http.Request) {
 }
 
 // scrape serves the metrics of a site together with those of other gatherers.
-func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, site func(context.Context) Scrape, others ...prometheus.Gatherer) {
+func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, site Site, others ...prometheus.Gatherer) {
+	wanted, err := selected(r.URL.Query(), site.Collectors())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	granted := scrapeTimeout(r.Header)
 	ctx, begin, who := r.Context(), time.Now(), scraper{name, clientOf(r.RemoteAddr)}
 	if granted > 0 {
@@ -87,7 +98,7 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 		ctx, cancel = context.WithTimeout(ctx, timeToAsk(granted, m.reserve.of(who, granted, m.offset)))
 		defer cancel()
 	}
-	scrape := site(ctx)
+	scrape := site.Scrape(ctx, wanted)
 	waited := scrape.Heard()
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(waited) {
 		waited = deadline
@@ -112,12 +123,12 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 // make builds the response to a scrape. It returns nil if the client disconnects
 // before its turn.
 func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request, site string) *answer {
-	size := 0
-	if last, ok := m.sizes.Load(site); ok {
+	size, all := 0, !selects(r.URL.Query())
+	if last, ok := m.sizes.Load(site); ok && all {
 		size = last.(int) //nolint:errcheck,forcetypeassert // stored below
 	}
 	answer := m.responses.build(r, size, promhttp.HandlerFor(gatherer, m.options).ServeHTTP)
-	if answer != nil {
+	if answer != nil && all {
 		m.sizes.Store(site, answer.body.Len()+answer.body.Len()/8)
 	}
 	return answer
@@ -149,6 +160,29 @@ func scrapeTimeout(header http.Header) time.Duration {
 		return 0
 	}
 	return time.Duration(seconds * float64(time.Second))
+}
+
+// selects reports whether a query selects collectors.
+func selects(query url.Values) bool { return query.Has("collect[]") || query.Has("exclude[]") }
+
+// selected returns which of the enabled collectors a scrape runs: those that the
+// parameter collect[] names, or all except those that exclude[] names, or all.
+func selected(query url.Values, enabled []string) (wanted func(collector string) bool, err error) {
+	collect, exclude := query["collect[]"], query["exclude[]"]
+	if len(collect) > 0 && len(exclude) > 0 {
+		return nil, errors.New("the parameters collect[] and exclude[] cannot be combined")
+	}
+	for _, name := range slices.Concat(collect, exclude) {
+		if !slices.Contains(enabled, name) {
+			return nil, fmt.Errorf("collector %q does not exist or is disabled; the enabled collectors are %s", name, strings.Join(enabled, ", "))
+		}
+	}
+	return func(collector string) bool {
+		if len(collect) > 0 {
+			return slices.Contains(collect, collector)
+		}
+		return !slices.Contains(exclude, collector)
+	}, nil
 }
 
 // timeToAsk returns how long a scrape may wait for Qlik: the scrape timeout minus

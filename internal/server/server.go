@@ -70,10 +70,9 @@ type Desk struct {
 type Sites interface {
 	prometheus.Collector // of the metrics about the configuration
 
-	// Use returns the function that scrapes the site with the given name. The caller
-	// must call done after the scrape has been gathered. If flags describe the only
-	// site, its name is "".
-	Use(name string) (scrape func(ctx context.Context) Scrape, done func(), found bool)
+	// Use returns the site with the given name. The caller must call done after the
+	// scrape has been gathered. If flags describe the only site, its name is "".
+	Use(name string) (site Site, done func(), found bool)
 	// Names returns the names of the sites.
 	Names() []string
 	// Format returns the configuration in use.
@@ -82,6 +81,14 @@ type Sites interface {
 	Reload() error
 	// NamesHidden reports whether the metrics of a site do not contain names of users.
 	NamesHidden() bool
+}
+
+// Site is a site as scrapes use it.
+type Site interface {
+	// Collectors returns the names of the enabled collectors.
+	Collectors() []string
+	// Scrape queries the site until ctx ends. The scrape runs the wanted collectors.
+	Scrape(ctx context.Context, wanted func(collector string) bool) Scrape
 }
 
 // Scrape holds the metrics of a site at one time.

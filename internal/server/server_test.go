@@ -89,8 +89,12 @@ func (only) Names() []string                  { return []string{""} }
 func (only) Format() ([]byte, error)          { return []byte("sites: {}\n"), nil }
 func (only) NamesHidden() bool                { return false }
 func (only) Reload() error                    { return errors.New("is broken") }
-func (o only) Use(name string) (scrape func(context.Context) Scrape, done func(), found bool) {
-	return func(ctx context.Context) Scrape { return heardNow{o(ctx), time.Now()} }, func() {}, name == ""
+func (o only) Use(name string) (site Site, done func(), found bool) {
+	return o, func() {}, name == ""
+}
+func (only) Collectors() []string { return []string{"sessions", "certificates"} }
+func (o only) Scrape(ctx context.Context, _ func(string) bool) Scrape {
+	return heardNow{o(ctx), time.Now()}
 }
 
 var nothing = only(func(context.Context) prometheus.Gatherer { return collect(func(chan<- prometheus.Metric) {}) })
