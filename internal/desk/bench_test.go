@@ -256,7 +256,7 @@ func (b *bench) serve(pages http.Handler, external *url.URL) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		err := server.Run(ctx, server.Config{
-			Sites: noSites{}, Sessions: pages, Responses: server.NewResponses(), TelemetryPath: "/metrics", ExternalURL: external, Connections: 100,
+			Sites: noSites{}, Sessions: pages, Landing: http.NotFoundHandler(), Responses: server.NewResponses(), TelemetryPath: "/metrics", ExternalURL: external, Connections: 100,
 			Pprof: true, Lifecycle: true, Web: flags(exporterWeb), Desk: &server.Desk{Handler: b.desk, Web: flags(b.webFile), Metrics: b.desk},
 			Logger: logger, Slog: slogger,
 		})

@@ -205,6 +205,7 @@ const tooLong = "The text is too long for a name."
 type findView struct {
 	*sessions.Found
 
+	Icon        iconView
 	Action      string // URL of the search
 	Site        string
 	Back        string // URL of the list
@@ -237,6 +238,7 @@ func (h *handler) serveFind(w http.ResponseWriter, r *http.Request, o *opened, s
 		return
 	}
 	v := newFindView(found, o.named())
+	v.Icon = h.icon(o.query.Site).view("", o.query.Site)
 	if status != http.StatusOK {
 		v.Sentence = tooLong
 	}

@@ -55,9 +55,11 @@ type Site struct {
 	// NamesHidden means that the metrics of the site do not contain user names. The
 	// page does, so it then requires authentication.
 	NamesHidden bool
+	// AuditLog means that refused logins are read from audit logs.
+	AuditLog bool
 }
 
-//go:embed page.html user.html find.html page.css page.js
+//go:embed page.html user.html find.html landing.html page.css page.js
 var files embed.FS
 
 // handler serves the page.
@@ -66,9 +68,7 @@ type handler struct {
 	template *template.Template
 }
 
-// New returns the handler of /sessions and of the paths below it, of /api/users, and of
-// /api/user.
-func New(config Config) http.Handler {
+func newHandler(config Config) *handler {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
@@ -84,10 +84,25 @@ func New(config Config) http.Handler {
 	if config.Program == "" {
 		config.Program = "qlik_exporter"
 	}
-	h := &handler{config: config, template: template.Must(template.ParseFS(files, "*.html"))}
+	return &handler{config: config, template: template.Must(template.ParseFS(files, "*.html"))}
+}
+
+// New returns the handler of /sessions and of the paths below it, of /api/users, and of
+// /api/user.
+func New(config Config) http.Handler {
+	h := newHandler(config)
 	mux := http.NewServeMux()
 	mux.Handle("GET /sessions", h)
 	mux.HandleFunc("GET /sessions/user", h.serveUser)
+	mux.HandleFunc("GET /sessions/favicon.svg", h.serveIcon)
+	mux.HandleFunc("GET /sessions/{$}", func(w http.ResponseWriter, r *http.Request) {
+		to := "../sessions" // relative, so that it works behind any reverse proxy
+		if r.URL.RawQuery != "" {
+			to += "?" + r.URL.RawQuery
+		}
+		w.Header().Set("Location", to)
+		w.WriteHeader(http.StatusMovedPermanently)
+	})
 	mux.HandleFunc("GET /api/users", h.serveUsers)
 	mux.HandleFunc("GET /api/user", func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("Accept", jsonType)
@@ -103,7 +118,7 @@ func New(config Config) http.Handler {
 func Protected(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
-		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "+
+		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "+
 			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
@@ -220,6 +235,7 @@ func (h *handler) build(w http.ResponseWriter, r *http.Request, o *opened) {
 		return
 	}
 	v := newView(answer.Snapshot, rows, o.query, o.site.ServiceAccounts, h.config.Program, h.config.Now())
+	v.Icon = icon{users: v.Full, incomplete: !v.State.Complete}.view("sessions/", o.query.Site)
 	if len(o.names) > 1 {
 		for _, name := range o.names {
 			v.Sites = append(v.Sites, choice{Value: query{Site: name}.url(), Text: text.Visible(name), Selected: name == o.query.Site})

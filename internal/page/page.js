@@ -24,6 +24,7 @@ document.getElementById("refresh").addEventListener("click", (event) => {
 
 setInterval(() => {
   if (!loading && mayRefresh()) load(address);
+  else if (document.hidden) followIcon();
 }, refreshEvery);
 document.addEventListener("visibilitychange", () => {
   if (mayRefresh()) load(address);
@@ -94,12 +95,31 @@ function show(page) {
     if (now) document.getElementById(id).replaceWith(document.adoptNode(now));
   }
   document.title = page.title;
+  showIcon(page.getElementById("icon").getAttribute("href"));
   prepare();
   if (opened) byKey(opened)?.setAttribute("open", "");
   if (focused && document.activeElement === document.body) byKey(focused)?.focus({ preventScroll: true });
   const summary = document.getElementById("state").dataset.summary;
   const announce = document.getElementById("announce");
   if (announce.textContent !== summary) announce.textContent = summary;
+}
+
+// showIcon shows the icon with a URL. The number of users without a free slot is in the URL.
+function showIcon(url) {
+  const icon = document.getElementById("icon");
+  if (icon.getAttribute("href") !== url) icon.setAttribute("href", url);
+}
+
+// followIcon updates the icon of a hidden page, which is not refreshed. This sends no
+// request to Qlik.
+async function followIcon() {
+  try {
+    const icon = document.getElementById("icon");
+    const response = await fetch(new URL(icon.dataset.now, document.baseURI), { signal: AbortSignal.timeout(30_000) });
+    if (response.ok) showIcon(response.url);
+  } catch {
+    // The page says that the exporter does not respond as soon as it is visible.
+  }
 }
 
 function byKey(key) {

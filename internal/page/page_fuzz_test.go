@@ -163,7 +163,8 @@ func checkHTML(t *testing.T, page, below string, tags, attributes map[string]boo
 				case !attributes[a.Key] || strings.HasPrefix(a.Key, "on"):
 					t.Errorf("unexpected attribute %q of %s", a.Key, token.Data)
 				case a.Key == "src" && a.Val != below+"page.js",
-					a.Key == "href" && !strings.HasPrefix(a.Val, "?") && !strings.HasPrefix(a.Val, below+"user?") && !strings.HasPrefix(a.Val, "../sessions?") && a.Val != below+"page.css" && a.Val != "#users",
+					a.Key == "data-now" && !strings.HasPrefix(a.Val, below+"favicon.svg"),
+					a.Key == "href" && !strings.HasPrefix(a.Val, "?") && !strings.HasPrefix(a.Val, below+"user?") && !strings.HasPrefix(a.Val, "../sessions?") && !strings.HasPrefix(a.Val, below+"favicon.svg?users=") && a.Val != below+"page.css" && a.Val != "#users",
 					(a.Key == "action" || a.Key == "formaction") && a.Val != below+"user":
 					t.Errorf("link to %q", a.Val)
 				}

@@ -63,14 +63,11 @@ func (q query) filtered() bool {
 
 // slotsLeft returns "0" or "1" for a user near the limit and "" for other users.
 func slotsLeft(row *sessions.Row) string {
-	switch {
-	case !row.Limited || row.EffectiveHeadroom > 1 || row.Unlicensed != "":
+	free, near := row.NearLimit()
+	if !near {
 		return ""
-	case row.EffectiveHeadroom == 1:
-		return "1"
-	default:
-		return "0"
 	}
+	return strconv.Itoa(free)
 }
 
 // named reports whether a text in lower case is part of DIRECTORY\id or DIRECTORY/id.

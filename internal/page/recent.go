@@ -2,7 +2,9 @@ package page
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -37,6 +39,8 @@ type Source interface {
 type Recent struct {
 	Source
 
+	last atomic.Pointer[overview] // of the last snapshot; nil before it
+
 	refreshes singleflight.Group
 	mu        sync.Mutex
 	cached    *cachedSnapshot // nil after expiry, to release the memory
@@ -64,11 +68,15 @@ func NewRecent(site Source) *Recent { return &Recent{Source: site, names: newRep
 // timeout of a scrape can be shorter than the timeout of the page.
 func (r *Recent) Snapshot(ctx context.Context) *headroom.Snapshot {
 	snapshot := r.Source.Snapshot(ctx)
+	if errors.Is(ctx.Err(), context.Canceled) { // the snapshot is empty
+		return snapshot
+	}
+	r.summarize(snapshot)
 	r.mu.Lock()
 	viewed := time.Since(r.viewed) < viewedFor
 	r.mu.Unlock()
 	if viewed && snapshot.Complete() {
-		r.store(snapshot)
+		r.cache(snapshot)
 	}
 	return snapshot
 }
@@ -113,7 +121,9 @@ func (r *Recent) recently(ctx context.Context) (*cachedSnapshot, error) {
 		// The first caller may cancel while others still wait for the result.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxWait)
 		defer cancel()
-		return r.store(r.Source.Snapshot(ctx)), nil
+		snapshot := r.Source.Snapshot(ctx)
+		r.summarize(snapshot)
+		return r.cache(snapshot), nil
 	})
 	select {
 	case result := <-refreshed:
@@ -134,12 +144,13 @@ func (r *Recent) cachedNow() *cachedSnapshot {
 // Show makes the page show a complete snapshot that was read for another reason.
 func (r *Recent) Show(snapshot *headroom.Snapshot) {
 	if snapshot.Complete() {
-		r.store(snapshot)
+		r.summarize(snapshot)
+		r.cache(snapshot)
 	}
 }
 
-// store caches a snapshot until cacheTime has passed.
-func (r *Recent) store(snapshot *headroom.Snapshot) *cachedSnapshot {
+// cache caches a snapshot until cacheTime has passed.
+func (r *Recent) cache(snapshot *headroom.Snapshot) *cachedSnapshot {
 	stored := &cachedSnapshot{snapshot, sync.OnceValue(func() []sessions.Row {
 		return sessions.Rows(snapshot)
 	})}

@@ -35,6 +35,7 @@ type userView struct {
 	NowAt    int    // on the timeline, of timelineWidth
 	Phrases  []phrase
 	Find     findView // the form for the next user
+	Icon     iconView
 
 	SiteName string // "" if there is only one
 	Free     bool   // the viewer may free a slot of the user
@@ -94,6 +95,7 @@ func (h *handler) serveUser(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		v := newFindView(&sessions.Found{Query: user.String(), Everybody: true}, o.named())
+		v.Icon = h.icon(o.query.Site).view("", o.query.Site)
 		v.Sentence = text.Visible(user.String()) + nobody
 		h.config.Respond(w, r, func(w http.ResponseWriter, _ *http.Request) { h.render(w, "find.html", v, http.StatusNotFound) })
 		return
@@ -120,6 +122,7 @@ func (h *handler) buildUser(w http.ResponseWriter, asJSON bool, o *opened, user 
 		return
 	}
 	v := newUserView(reply, o.named(), now)
+	v.Icon = h.icon(o.query.Site).view("", o.query.Site)
 	v.SiteName, v.Free = o.named(), mayFree && reply.EndingHelps
 	h.render(w, "user.html", v, http.StatusOK)
 }

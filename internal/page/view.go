@@ -20,6 +20,7 @@ type view struct {
 	ReadAt  moment
 	State   sessions.State
 	Summary string // one sentence
+	Icon    iconView
 	Full    int    // users without a free slot
 	Near    int    // users with one free slot
 	Users   int    // all users

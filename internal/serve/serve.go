@@ -7,6 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"os/signal"
 	"sync"
@@ -52,6 +56,7 @@ func (e *Exporter) serveSites(ctx context.Context, load func() (*config.Configur
 		defer reloadOnHangup(set)() //nolint:contextcheck // as above
 	}
 	responses := server.NewResponses()
+	pages := e.pages(set, responses)
 	second, closeDesk, err := e.openDesk(set, record, responses, logger)
 	if err != nil {
 		return err
@@ -59,7 +64,8 @@ func (e *Exporter) serveSites(ctx context.Context, load func() (*config.Configur
 	defer closeDesk()
 	err = server.Run(ctx, server.Config{
 		Sites:         servedSites{set},
-		Sessions:      page.New(e.pages(set, responses)),
+		Sessions:      page.New(pages),
+		Landing:       page.NewLanding(pages, e.landing()),
 		Responses:     responses,
 		TelemetryPath: e.Flags.TelemetryPath,
 		ExternalURL:   e.Flags.ExternalURL,
@@ -132,6 +138,33 @@ type servedSite struct{ *collector.Exporter }
 
 func (s servedSite) Scrape(ctx context.Context, wanted func(string) bool) server.Scrape {
 	return s.ScrapeOnly(ctx, wanted)
+}
+
+// landing returns the links of the landing page.
+func (e *Exporter) landing() page.Landing {
+	links := page.Landing{TelemetryPath: e.Flags.TelemetryPath, Pprof: e.Flags.Pprof, Version: version.Version}
+	if e.Flags.Desk.ListenAddress != "" && e.Flags.ExternalURL == nil {
+		links.Desk = func(r *http.Request) string { return deskURL(e.Flags.Desk.ListenAddress, r) }
+	}
+	return links
+}
+
+// deskURL returns the URL of the desk for a browser that sends a request to the exporter. A
+// desk that listens on all addresses has the same name as the exporter. A desk that listens
+// on the loopback interface has no URL for other machines.
+func deskURL(listenAddress string, r *http.Request) string {
+	host, port, err := net.SplitHostPort(listenAddress)
+	if err != nil {
+		return ""
+	}
+	asked := (&url.URL{Host: r.Host}).Hostname()
+	switch ip, err := netip.ParseAddr(host); {
+	case host == "" || err == nil && ip.IsUnspecified():
+		host = asked
+	case err == nil && ip.IsLoopback() && asked != host && asked != "localhost":
+		return ""
+	}
+	return (&url.URL{Scheme: "https", Host: net.JoinHostPort(host, port), Path: "/"}).String()
 }
 
 // pages returns the configuration of the pages on the exporter's port.

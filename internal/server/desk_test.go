@@ -27,6 +27,7 @@ func withDesk(desk http.Handler) Config {
 	return Config{
 		Sites:         nothing,
 		Sessions:      say("the sessions page"),
+		Landing:       say("Metrics"),
 		Responses:     NewResponses(),
 		TelemetryPath: "/metrics",
 		Connections:   10,

@@ -135,13 +135,3 @@ func (w redirectsBelow) WriteHeader(status int) {
 
 // Unwrap is for http.ResponseController.
 func (w redirectsBelow) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// linked serves the landing page, which derives its links from the request path. The
-// links are relative, so that they work behind any reverse proxy.
-func linked(landing http.Handler) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		r = r.Clone(r.Context())
-		r.URL.Path = relativeRoot
-		landing.ServeHTTP(w, r)
-	}
-}

@@ -13,7 +13,6 @@ import (
 	"net/http/pprof"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +22,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
-	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
 )
@@ -35,14 +33,13 @@ const (
 	// drainTimeout is the time that requests in progress have to finish after the
 	// signal to stop.
 	drainTimeout = 3 * time.Second
-	// relativeRoot is the prefix of the links on the landing page.
-	relativeRoot = "./"
 )
 
 // Config configures the server.
 type Config struct {
 	Sites         Sites
 	Sessions      http.Handler           // of /sessions and the paths below it, and of /api/users
+	Landing       http.Handler           // of /
 	Responses     *Responses             // shared with Sessions
 	TelemetryPath string                 // --web.telemetry-path
 	ExternalURL   *url.URL               // --web.external-url; nil for none
@@ -112,7 +109,7 @@ type listener struct {
 }
 
 // listeners returns the ports of a configuration.
-func listeners(config Config) ([]listener, error) {
+func listeners(config Config) []listener {
 	exporterFailed := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "qlik_exporter_failed_logins_total",
 		Help: "Requests to the exporter's port with a wrong password since the exporter started.",
@@ -131,10 +128,7 @@ func listeners(config Config) ([]listener, error) {
 			counters = append(counters, config.Desk.Metrics)
 		}
 	}
-	handler, err := newHandler(config, counters...)
-	if err != nil {
-		return nil, err
-	}
+	handler := newHandler(config, counters...)
 	all := []listener{{
 		listenFlag: "web.listen-address", configFlag: "web.config.file",
 		web: config.Web, failed: newFailedLogins("exporter", exporterFailed, config.Logger), handler: handler,
@@ -145,16 +139,13 @@ func listeners(config Config) ([]listener, error) {
 			web: config.Desk.Web, failed: newFailedLogins("desk", deskFailed, config.Logger), handler: limited(config.Desk.Handler),
 		})
 	}
-	return all, nil
+	return all
 }
 
 // Run serves until ctx ends, then waits a short time for the requests in progress. If
 // one address cannot be served, it serves none.
 func Run(ctx context.Context, config Config) error {
-	all, err := listeners(config)
-	if err != nil {
-		return err
-	}
+	all := listeners(config)
 	open := newConnections(maxConnections(config, maxFiles())) // of all listeners, because they share the files
 	var servers []*http.Server
 	served := make(chan error)
@@ -176,6 +167,7 @@ func Run(ctx context.Context, config Config) error {
 		}
 	}
 	running := len(servers)
+	var err error
 	select {
 	case err = <-served:
 		running--
@@ -309,7 +301,7 @@ func (l serverLog) Write(line []byte) (int, error) {
 
 // newHandler returns the handler of the exporter's port. The additional metrics are about
 // the exporter itself.
-func newHandler(config Config, additional ...prometheus.Collector) (http.Handler, error) {
+func newHandler(config Config, additional ...prometheus.Collector) http.Handler {
 	process := prometheus.NewRegistry()
 	process.MustRegister(
 		collectors.NewGoCollector(),
@@ -318,23 +310,6 @@ func newHandler(config Config, additional ...prometheus.Collector) (http.Handler
 		config.Sites,
 	)
 	process.MustRegister(additional...)
-	landing, err := web.NewLandingPage(web.LandingConfig{
-		RoutePrefix: relativeRoot,
-		Name:        "qlik_exporter",
-		Description: "Prometheus exporter for the session limit of Qlik Sense Enterprise on Windows",
-		Version:     version.Info(),
-		Profiling:   strconv.FormatBool(config.Pprof),
-		Links: []web.LandingLinks{
-			{Address: config.TelemetryPath, Text: "Metrics", Description: "for Prometheus"},
-			{Address: "sessions", Text: "Sessions", Description: "of each user, and how to free slots"},
-			{Address: "config", Text: "Configuration", Description: "in use"},
-			{Address: "-/healthy", Text: "Healthy", Description: "returns 200 while the process runs"},
-			{Address: "-/ready", Text: "Ready", Description: "returns 200 once the exporter serves scrapes, even if Qlik does not respond"},
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
 	mux := http.NewServeMux()
 	metrics := newMetrics(process, config.Sites, config.TimeoutOffset, config.Responses, slog.NewLogLogger(config.Slog.Handler(), slog.LevelError))
 	mux.HandleFunc("GET "+config.TelemetryPath, metrics.own)
@@ -357,9 +332,9 @@ func newHandler(config Config, additional ...prometheus.Collector) (http.Handler
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
 	if config.TelemetryPath != "/" {
-		mux.Handle("GET /{$}", linked(landing))
+		mux.Handle("GET /{$}", config.Responses.compress(config.Landing))
 	}
-	return protected(limited(below(config.ExternalURL, mux))), nil
+	return protected(limited(below(config.ExternalURL, mux)))
 }
 
 // say returns a handler that responds with a fixed text. Readiness does not depend on

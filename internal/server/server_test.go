@@ -112,11 +112,10 @@ func handler(t *testing.T, config Config) http.Handler {
 	if config.Sessions == nil {
 		config.Sessions = say("the sessions page")
 	}
-	h, err := newHandler(config)
-	if err != nil {
-		t.Fatal(err)
+	if config.Landing == nil {
+		config.Landing = say("the landing page")
 	}
-	return h
+	return newHandler(config)
 }
 
 func get(h http.Handler, path string, header ...string) *httptest.ResponseRecorder {
@@ -136,12 +135,11 @@ func TestEndpoints(t *testing.T) {
 		status int
 		text   string
 	}{
-		{Config{TelemetryPath: "/metrics"}, "/", 200, `href="./metrics"`},
+		{Config{TelemetryPath: "/metrics"}, "/", 200, "the landing page"},
 		{Config{TelemetryPath: "/metrics"}, "/metrics", 200, "qlik_exporter_build_info"},
 		{Config{TelemetryPath: "/metrics"}, "/metrics", 200, `promhttp_metric_handler_errors_total{cause="gathering"} 0`},
 		{Config{TelemetryPath: "/metrics"}, "/-/healthy", 200, "healthy"},
 		{Config{TelemetryPath: "/metrics"}, "/-/ready", 200, "ready"},
-		{Config{TelemetryPath: "/metrics"}, "/", 200, `href="./sessions"`},
 		{Config{TelemetryPath: "/metrics"}, "/sessions", 200, "the sessions page"},
 		{Config{TelemetryPath: "/metrics"}, "/sessions/page.css", 200, "the sessions page"},
 		{Config{TelemetryPath: "/metrics"}, "/nowhere", 404, ""},
@@ -352,6 +350,7 @@ func TestRunSaysWhyItCannotListen(t *testing.T) {
 	err := Run(t.Context(), Config{
 		Sites:         nothing,
 		Sessions:      http.NotFoundHandler(),
+		Landing:       http.NotFoundHandler(),
 		Responses:     NewResponses(),
 		TelemetryPath: "/metrics",
 		Web:           &web.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebSystemdSocket: &socket, WebConfigFile: &missing},
@@ -402,6 +401,7 @@ func TestSeveralAddresses(t *testing.T) {
 			if err := Run(ctx, Config{
 				Sites:         nothing,
 				Sessions:      http.NotFoundHandler(),
+				Landing:       http.NotFoundHandler(),
 				Responses:     NewResponses(),
 				TelemetryPath: "/metrics",
 				Connections:   10,

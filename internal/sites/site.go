@@ -166,6 +166,7 @@ func (s *Site) Page() page.Site {
 		Hosts:           s.Config.Hosts(),
 		ServiceAccounts: s.ServiceAccounts(),
 		NamesHidden:     s.Config.NamesHidden(),
+		AuditLog:        len(s.followers) > 0 && s.Config.Enabled("denials"),
 	}
 	if len(s.Config.Host) > 0 {
 		shown.Find = s.Client.FindUsers
