@@ -4,11 +4,11 @@
 // the page of a user, whose states take an hour to appear, the page itself.
 //
 // The tests need a Unix system with go, git, sh, curl, prometheus, promtool,
-// chromium, node and npm in the PATH; on Debian: apt-get install git curl prometheus
-// chromium npm. With its package prometheus-alertmanager, they also test the example
-// for Alertmanager 0.25. The tests build Alertmanager from the module in
-// tools/alertmanager, which takes minutes the first time. Every program listens
-// on a free port of the loopback interface, and its test stops it.
+// chromium, nginx, node and npm in the PATH; on Debian: apt-get install git curl
+// prometheus chromium nginx npm. With its package prometheus-alertmanager, they also
+// test the example for Alertmanager 0.25. The tests build Alertmanager from the module
+// in tools/alertmanager, which takes minutes the first time. Every program listens on a
+// free port of the loopback interface, and its test stops it.
 //
 //	go test -v ./...
 //
