@@ -36,7 +36,7 @@ scrape_configs:
 `
 
 // describe writes the settings of simulated sites as a configuration file.
-func describe(t *testing.T, path string, sites map[string]*qliktest.Site, more ...string) {
+func describe(t *testing.T, path string, sites map[string]*qliktest.Site) {
 	t.Helper()
 	settings := make(map[string]any)
 	for name, simulated := range sites {
@@ -56,7 +56,7 @@ func describe(t *testing.T, path string, sites map[string]*qliktest.Site, more .
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, path, append(content, strings.Join(more, "")...))
+	writeFile(t, path, content)
 }
 
 // simulate starts a site of one node with the configured number of sessions.

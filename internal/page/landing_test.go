@@ -64,6 +64,11 @@ var (
 	iconLink = regexp.MustCompile(`id="icon" href="([^"]*)" data-now="([^"]*)"`)
 )
 
+// iconOf returns the two URLs of the icon of a page.
+func iconOf(page string) string {
+	return strings.Join(append(iconLink.FindStringSubmatch(page), "", "", "")[1:3], " ")
+}
+
 func TestLanding(t *testing.T) {
 	busy := map[string]int{`A\anna`: 5, `A\bert`: 7, `A\carl`: 4, `A\dora`: 1}
 	broken := func(answered int) *headroom.Snapshot {
@@ -84,47 +89,49 @@ func TestLanding(t *testing.T) {
 		{At: sessionstest.Noon.Add(-time.Minute), Reason: qlik.RefusedSessionLimit}, {At: sessionstest.Noon.Add(-2 * time.Minute), Reason: qlik.RefusedSessionLimit}, {At: sessionstest.Noon.Add(-time.Hour), Reason: qlik.RefusedSessionLimit},
 	}}
 	for name, test := range map[string]struct {
-		site               readable
+		snapshot           *headroom.Snapshot
+		status             collector.Status
 		audit              bool
 		level, title, icon string
 		says               []string
 	}{
-		"not scraped": {readable{}, true, "unknown", "Not scraped yet", "0", []string{"qlik1.example Not scraped yet."}},
-		"busy": {readable{answers: answers{snapshot: sessionstest.Snapshot(busy)}}, false, "full", "2 users without a free slot", "2", []string{
+		"not scraped": {nil, collector.Status{}, true, "unknown", "Not scraped yet", "0", []string{"qlik1.example Not scraped yet."}},
+		"busy": {sessionstest.Snapshot(busy), collector.Status{}, false, "full", "2 users without a free slot", "2", []string{
 			"Read at 12:00:00 UTC , 30 s ago; all 3 links answered. 2 users without a free slot 1 user with one free slot 17 sessions of 4 users Sessions Metrics",
 		}},
-		"quiet":   {readable{answers: answers{snapshot: sessionstest.Snapshot(map[string]int{`A\anna`: 1})}}, true, "free", "0 users without a free slot", "0", []string{"1 session of 1 user 0 refused logins in the last 15 min"}},
-		"refused": {readable{answers: answers{snapshot: refused}}, true, "full", "2 users without a free slot", "2", []string{"2 refused logins in the last 15 min"}},
-		"incomplete": {readable{answers: answers{snapshot: broken(2)}}, false, "full", "Incomplete: at least 2 users without a free slot", "2", []string{
+		"quiet":   {sessionstest.Snapshot(map[string]int{`A\anna`: 1}), collector.Status{}, true, "free", "0 users without a free slot", "0", []string{"1 session of 1 user 0 refused logins in the last 15 min"}},
+		"refused": {refused, collector.Status{}, true, "full", "2 users without a free slot", "2", []string{"2 refused logins in the last 15 min"}},
+		"incomplete": {broken(2), collector.Status{}, false, "full", "Incomplete: at least 2 users without a free slot", "2", []string{
 			"2 of 3 links answered. qlik2 /sales: timeout: no answer in 10s.", "≥ 2 users without a free slot", "≥ 17 sessions of 4 users",
 		}},
-		"nothing": {readable{answers: answers{snapshot: broken(0)}}, false, "unknown", "No session data available", "unknown", []string{
+		"nothing": {broken(0), collector.Status{}, false, "unknown", "No session data available", "unknown", []string{
 			"0 of 3 links answered. qlik1 /, /sales: timeout: no answer in 10s, and 1 other failure. Sessions Metrics",
 		}},
-		"no topology": {readable{answers: answers{snapshot: &headroom.Snapshot{Time: sessionstest.Noon}}}, false, "unknown", "No session data available", "unknown", []string{
+		"no topology": {&headroom.Snapshot{Time: sessionstest.Noon}, collector.Status{}, false, "unknown", "No session data available", "unknown", []string{
 			"No repository has answered, so the virtual proxies are unknown.",
 		}},
-		"old": {readable{answers: answers{snapshot: old}}, false, "unknown", "No session data available", "unknown", []string{"Nothing has scraped this site for 10 min. Check Prometheus."}},
-		"expiring": {readable{answers: answers{snapshot: sessionstest.Snapshot(busy)}, status: expiring}, false, "full", "2 users without a free slot", "2", []string{
+		"old": {old, collector.Status{}, false, "unknown", "No session data available", "unknown", []string{"Nothing has scraped this site for 10 min. Check Prometheus."}},
+		"expiring": {sessionstest.Snapshot(busy), expiring, false, "full", "2 users without a free slot", "2", []string{
 			"The repository of qlik2 does not answer. The client certificate expires in 12 d 0 h, on 2026-12-02. 2 users",
 		}},
 	} {
-		page, _ := landingOf(t, map[string]*readable{"": &test.site}, func(_ string, site *Site) { site.AuditLog = test.audit }, Landing{TelemetryPath: "/metrics", Version: "1.2.3"}, "")
-		reads := test.site.reads.Load()
+		site := &readable{answers: answers{snapshot: test.snapshot}, status: test.status}
+		page, _ := landingOf(t, map[string]*readable{"": site}, func(_ string, site *Site) { site.AuditLog = test.audit }, Landing{TelemetryPath: "/metrics", Version: "1.2.3"}, "")
+		reads := site.reads.Load()
 		answer := request(t, page, "/")
 		body := answer.Body.String()
 		if answer.Code != http.StatusOK || !strings.Contains(body, `<section class="site `+test.level+`"`) || !strings.Contains(body, "<title>"+test.title+" –") {
 			t.Errorf("%s: status %d, %s", name, answer.Code, body)
 		}
-		if got := iconLink.FindStringSubmatch(body); got == nil || got[1] != "sessions/favicon.svg?users="+test.icon || got[2] != "sessions/favicon.svg" {
-			t.Errorf("%s: the icon is %q", name, got)
+		if got, want := iconOf(body), "sessions/favicon.svg?users="+test.icon+" sessions/favicon.svg"; got != want {
+			t.Errorf("%s: the icon is %q, want %q", name, got, want)
 		}
 		for _, says := range append(test.says, "qlik_exporter 1.2.3.") {
 			if got := textOf(body); !strings.Contains(got, says) {
 				t.Errorf("%s: no %q in %s", name, says, got)
 			}
 		}
-		if test.site.reads.Load() != reads {
+		if site.reads.Load() != reads {
 			t.Errorf("%s: the page has read the site", name)
 		}
 	}
@@ -177,6 +184,29 @@ func TestLandingOfSeveralSites(t *testing.T) {
 	}
 }
 
+// TestLandingOfHostileSite checks that the texts of a site do nothing on the page.
+func TestLandingOfHostileSite(t *testing.T) {
+	const name = "<script>alert(1)</script>\u202e\x1b"
+	snapshot := sessionstest.Snapshot(map[string]int{`A\anna`: 5})
+	for i := range snapshot.Links {
+		link := &snapshot.Links[i]
+		link.Node, link.VirtualProxy, link.CertificateExpiry = name+"node", name+"proxy", sessionstest.Noon
+		link.Err = &qlik.Error{Kind: qlik.KindTimeout, Err: errors.New(name + "error")}
+	}
+	snapshot.Links[0].Err = nil
+	site := &readable{answers: answers{snapshot: snapshot}, status: collector.Status{Repositories: []collector.RepositoryStatus{{Node: name + "repository"}}}}
+	page, _ := landingOf(t, map[string]*readable{name: site}, nil, Landing{TelemetryPath: "/metrics"}, name)
+	body := request(t, page, "/").Body.String()
+	if strings.Contains(body, "<script>") || strings.ContainsAny(textOf(body), "\u202e\x1b") {
+		t.Errorf("dangerous characters in %s", body)
+	}
+	for _, shown := range []string{"node", "proxy", "error", "repository", ""} {
+		if !strings.Contains(textOf(body), "<script>alert(1)</script>‹U+202E›‹U+001B›"+shown) {
+			t.Errorf("no %q in %s", shown, textOf(body))
+		}
+	}
+}
+
 // TestLandingHidesNames checks that the page has neither names nor links that are refused
 // if the metrics hide names and nobody must authenticate.
 func TestLandingHidesNames(t *testing.T) {
@@ -213,11 +243,11 @@ func TestIcon(t *testing.T) {
 		}
 	}
 	// The pages of the site link to its icon.
-	if got := iconLink.FindStringSubmatch(request(t, page, "/sessions").Body.String()); got == nil || got[1] != "sessions/favicon.svg?users=1" {
+	if got := iconOf(request(t, page, "/sessions").Body.String()); got != "sessions/favicon.svg?users=1 sessions/favicon.svg" {
 		t.Errorf("on the list: %q", got)
 	}
 	for _, target := range []string{`/sessions/user?user=A\anna`, "/sessions/user"} {
-		if got := iconLink.FindStringSubmatch(request(t, page, target).Body.String()); got == nil || got[1] != "favicon.svg?users=1" {
+		if got := iconOf(request(t, page, target).Body.String()); got != "favicon.svg?users=1 favicon.svg" {
 			t.Errorf("on %s: %q", target, got)
 		}
 	}
