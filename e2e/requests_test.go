@@ -27,7 +27,8 @@ func TestConnectionsAreKept(t *testing.T) {
 		fmt.Sprintf("%d requests to %d links in %d scrapes", asked, links, scrapes))
 }
 
-// Concurrent scrapes, such as those of two Prometheus servers, query Qlik once.
+// Concurrent scrapes, such as those of two Prometheus servers, query Qlik once, whatever
+// collectors they select.
 func TestScrapesShareQuestions(t *testing.T) {
 	site := startRelay(t, startDemo(t))
 	e := startExporter(t, site.flags...)
@@ -35,9 +36,9 @@ func TestScrapesShareQuestions(t *testing.T) {
 	site.gate.Lock()
 	const scrapes = 5
 	answers := make(chan error, scrapes)
-	for range scrapes {
+	for _, query := range []string{"", "", "?collect[]=sessions", "?collect[]=certificates&collect[]=licenses", "?exclude[]=sessions"} {
 		go func() {
-			_, _, err := get(e.url("/metrics"), http.Header{"X-Prometheus-Scrape-Timeout-Seconds": {"10"}})
+			_, _, err := get(e.url("/metrics"+query), http.Header{"X-Prometheus-Scrape-Timeout-Seconds": {"10"}})
 			answers <- err
 		}()
 	}
