@@ -72,8 +72,8 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"guard.idle":                      {{"4m59s", "must be at least 5m, not 4m59s"}, {"10", `must be a duration such as 90s or 5m, not "10"`}, {"25h", "must be at most 24h, not 25h"}},
 		"guard.virtual-proxy":             {{"/sales", "has no effect, because the guard is off"}, {"", "must not be empty"}, {"/,/sales", "/,/sales: contains several values"}, {"C:/Git/sales", "C:/Git/sales: is not the prefix of a virtual proxy"}, {"../../qrs/about", `"../../qrs/about" is not a prefix; write it as the QMC shows it`}},
 		"config.file":                     {{"/nowhere", "open /nowhere: no such file or directory"}},
-		"web.telemetry-path":              {{"metrics", `must start with a slash, not "metrics"`}, {"/m{", `"/m{" is not a plain path; use a path such as /metrics`}, {"/sd", `"/sd" is reserved; use a path such as /metrics`}, {"/probe", "is reserved"}, {"/config", "is reserved"}, {"/sessions", "is reserved"}, {"/sessions/page.js", "is reserved"}, {"/-/ready", "is reserved"}, {"/debug/pprof/x", "is reserved"}},
-		"web.external-url":                {{"monitoring.example", `"monitoring.example": must be a URL such as https://monitoring.example/qlik`}, {"https://a/?b", `"https://a/?b": must be a URL`}, {"https://a/../b", `"https://a/../b": "/../b" is not a plain path`}, {"https://a/metrics", `"https://a/metrics": has the same path as the metrics`}, {"https://a/sessions", `"https://a/sessions": "/sessions" is reserved`}, {"https://u:secret@a", "must be a URL such as https://monitoring.example/qlik"}, {"http://a:99999", `"http://a:99999": must be a URL`}},
+		"web.telemetry-path":              {{"metrics", `must start with a slash, not "metrics"`}, {"/m{", `"/m{" is not a plain path; use a path such as /metrics`}, {"/sd", `"/sd" is reserved; use a path such as /metrics`}, {"/probe", "is reserved"}, {"/config", "is reserved"}, {"/sessions", "is reserved"}, {"/sessions/page.js", "is reserved"}, {"/-/ready", "is reserved"}, {"/debug/pprof/x", "is reserved"}, {"/api/users", "is reserved"}},
+		"web.external-url":                {{"monitoring.example", `"monitoring.example": must be a URL such as https://monitoring.example/qlik`}, {"https://a/?b", `"https://a/?b": must be a URL`}, {"https://a/../b", `"https://a/../b": "/../b" is not a plain path`}, {"https://a/metrics", `"https://a/metrics": has the same path as the metrics`}, {"https://a/sessions", `"https://a/sessions": "/sessions" is reserved`}, {"https://a/api", `"https://a/api": "/api" is reserved`}, {"https://a/-", `"https://a/-": "/-" is reserved`}, {"https://u:secret@a", "must be a URL such as https://monitoring.example/qlik"}, {"http://a:99999", `"http://a:99999": must be a URL`}},
 		"web.command":                     {{"docker exec -it qlik; reboot", `"docker exec -it qlik; reboot": must be the start of a command line`}, {`"C:\qlik_exporter.exe`, "must be the start of a command line"}, {"--qlik.host=a", "must be the start of a command line"}},
 		"web.max-connections":             {{"9", "must be at least 10, not 9"}},
 		"web.enable-lifecycle":            onOff,
@@ -253,6 +253,39 @@ func TestWrongSettings(t *testing.T) {
 		if flag := app.GetFlag(name); flag == nil || flag.Model().Envar == "" {
 			t.Errorf("--%s is not a flag", name)
 		}
+	}
+}
+
+// route matches the path of an endpoint in the source of the server.
+var route = regexp.MustCompile(`mux\.Handle(?:Func)?\("(?:[A-Z]+ )?(/[^"{]+)"`)
+
+// TestReservedPaths checks that the metrics cannot have the path of another endpoint, and
+// that no external URL has a path that makes one unreachable.
+func TestReservedPaths(t *testing.T) {
+	source, err := os.ReadFile("internal/server/server.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := route.FindAllSubmatch(source, -1)
+	if len(routes) < 10 {
+		t.Errorf("only %d endpoints", len(routes))
+	}
+	for _, found := range routes {
+		path := strings.TrimSuffix(string(found[1]), "/")
+		for ; path != ""; path = path[:strings.LastIndex(path, "/")] {
+			for _, flag := range []string{"--web.telemetry-path=" + path, "--web.external-url=https://monitoring.example" + path} {
+				var out bytes.Buffer
+				args := []string{"--config.check", "--qlik.host=qlik1", "--qlik.cert-dir=" + t.TempDir(), flag}
+				if status := run(t.Context(), args, &out, &out); status != 1 || !strings.Contains(out.String(), `"`+path+`" is reserved`) {
+					t.Errorf("%s: exit status %d: %s", flag, status, &out)
+				}
+			}
+		}
+	}
+	var out bytes.Buffer
+	args := []string{"--config.check", "--qlik.host=qlik1", "--qlik.cert-dir=" + t.TempDir(), "--web.telemetry-path=/qlik/metrics", "--web.external-url=https://monitoring.example/qlik"}
+	if status := run(t.Context(), args, &out, &out); status != 1 || !strings.Contains(out.String(), "the path of the metrics is below it; use --web.telemetry-path=/metrics,") {
+		t.Errorf("exit status %d: %s", status, &out)
 	}
 }
 

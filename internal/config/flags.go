@@ -294,8 +294,14 @@ func (f *Flags) validate() error {
 			}
 		}
 	}
-	if f.ExternalURL != nil && f.ExternalURL.Path == f.TelemetryPath {
-		return errorf("web.external-url", "%q: has the same path as the metrics", f.ExternalURL)
+	if external := f.ExternalURL; external != nil && external.Path != "" {
+		switch { // which a reverse proxy may remove
+		case f.TelemetryPath == external.Path:
+			return errorf("web.external-url", "%q: has the same path as the metrics", external)
+		case strings.HasPrefix(f.TelemetryPath, external.Path+"/"):
+			return errorf("web.external-url", "%q: the path of the metrics is below it; use --web.telemetry-path=%s, which is below the external URL anyway",
+				external, strings.TrimPrefix(f.TelemetryPath, external.Path))
+		}
 	}
 	for i, address := range *f.Web.WebListenAddresses {
 		address = clean(address)

@@ -179,7 +179,7 @@ func (p *Program) settings() []setting {
 		},
 		{
 			flag: "web.enable-lifecycle", value: boolean(&p.Lifecycle),
-			help: "Enable reloading the configuration file with POST /-/reload.",
+			help: "Enable reloading the configuration file with POST or PUT /-/reload.",
 		},
 		{
 			flag: "web.enable-pprof", value: boolean(&p.Pprof),

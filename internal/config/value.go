@@ -425,6 +425,9 @@ func matchesSeparator(expression *syntax.Regexp) bool {
 	return slices.ContainsFunc(expression.Sub, matchesSeparator)
 }
 
+// ownPaths are the paths of the exporter itself. It also serves paths below them.
+var ownPaths = []string{"/probe", "/sd", "/config", "/sessions", "/api", "/-", "/debug"}
+
 // telemetryPath rejects paths that are reserved or that have a special meaning.
 func telemetryPath(text string) (string, error) {
 	switch {
@@ -432,8 +435,7 @@ func telemetryPath(text string) (string, error) {
 		return "", fmt.Errorf("must start with a slash, not %q", text)
 	case path.Clean(text) != text, strings.ContainsAny(text, "{} \t?#%"):
 		return "", fmt.Errorf("%q is not a plain path; use a path such as /metrics", text)
-	case slices.Contains([]string{"/probe", "/sd", "/config", "/sessions"}, text),
-		strings.HasPrefix(text, "/-/"), strings.HasPrefix(text, "/debug/"), strings.HasPrefix(text, "/sessions/"):
+	case slices.ContainsFunc(ownPaths, func(own string) bool { return text == own || strings.HasPrefix(text, own+"/") }):
 		return "", fmt.Errorf("%q is reserved; use a path such as /metrics", text)
 	}
 	return text, nil
