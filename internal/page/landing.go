@@ -57,7 +57,7 @@ type landingView struct {
 // siteView is a site on the landing page.
 type siteView struct {
 	Name     string
-	Level    string // CSS class: full, near, free or unknown
+	Level    string // CSS class: full, near, free or unknown; full also if nothing is known
 	Scraped  bool   // there has been a snapshot
 	Stale    bool   // the snapshot is old
 	ReadAt   moment
@@ -137,32 +137,27 @@ func newSiteView(name string, site *Site, authenticated bool, now time.Time) sit
 	v.Scraped, v.Stale = true, age >= staleAfter
 	v.ReadAt, v.Ago, v.State = newMoment(last.time, now), text.Duration(age), last.state
 	if !v.State.Known {
+		v.Level = "full"
 		return v
 	}
 	least := !v.State.Complete
 	v.Tiles = []tile{
-		{list("0"), "", least, last.NoSlot, noun(last.NoSlot, "user") + " without a free slot"},
-		{list("1"), "", false, last.OneSlot, noun(last.OneSlot, "user") + " with one free slot"},
+		{list("0"), "full", least, last.NoSlot, noun(last.NoSlot, "user") + " without a free slot"},
+		{list("1"), "near", false, last.OneSlot, noun(last.OneSlot, "user") + " with one free slot"},
 		{list(""), "", least, last.sessions, noun(last.sessions, "session") + " of " + text.Count(last.Users, "user")},
 	}
-	if last.NoSlot > 0 {
-		v.Tiles[0].Level = "full"
-	}
-	if last.OneSlot > 0 {
-		v.Tiles[1].Level = "near"
-	}
 	if site.AuditLog {
-		refused := tile{"", "", false, last.Refused, "refused " + noun(last.Refused, "login") + " in the last " + text.Duration(headroom.RecentRefusal)}
-		if last.Refused > 0 {
-			refused.Level = "near"
+		v.Tiles = append(v.Tiles, tile{"", "near", false, last.Refused, "refused " + noun(last.Refused, "login") + " in the last " + text.Duration(headroom.RecentRefusal)})
+	}
+	for i := range v.Tiles {
+		if v.Tiles[i].Number == 0 || v.Stale {
+			v.Tiles[i].Level = ""
 		}
-		v.Tiles = append(v.Tiles, refused)
 	}
 	switch {
-	case v.Stale:
-	case last.NoSlot > 0:
+	case last.NoSlot > 0 && !v.Stale:
 		v.Level = "full"
-	case last.OneSlot > 0, least:
+	case last.OneSlot > 0, least, v.Stale:
 		v.Level = "near"
 	default:
 		v.Level = "free"
@@ -176,18 +171,20 @@ func noun(n int, singular string) string {
 	return noun
 }
 
-// problems returns what is wrong with a site, in one sentence each. The first is the most
-// important.
+// problems returns what is wrong with a site. The first problem is the most important.
 func problems(last *overview, site *Site, now time.Time) []string {
 	var all []string
 	if last != nil {
-		switch failures := last.state.Failures; {
-		case last.state.Links == 0:
+		failures := last.state.Failures
+		if last.state.Links == 0 {
 			all = append(all, "No repository has answered, so the virtual proxies are unknown.")
-		case len(failures) == 1:
-			all = append(all, brokenText(failures[0])+".")
-		case len(failures) > 1:
-			all = append(all, fmt.Sprintf("%s, and %s.", brokenText(failures[0]), text.Count(len(failures)-1, "other failure")))
+		}
+		if len(failures) > 0 {
+			broken := fmt.Sprintf("No sessions from %s on %s: %s.", failures[0].Node, strings.Join(failures[0].VirtualProxies, ", "), failures[0].Cause)
+			if more := len(failures) - 1; more > 0 {
+				broken += " The sessions page shows " + text.Count(more, "other failure") + "."
+			}
+			all = append(all, broken)
 		}
 	}
 	status := site.Status()
@@ -211,9 +208,4 @@ func problems(last *overview, site *Site, now time.Time) []string {
 		expires("The certificate of "+text.Visible(last.node), last.nodeExpiry)
 	}
 	return all
-}
-
-// brokenText returns the links that do not answer, and the cause.
-func brokenText(failure sessions.Failure) string {
-	return failure.Node + " " + strings.Join(failure.VirtualProxies, ", ") + ": " + failure.Cause
 }

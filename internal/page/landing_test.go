@@ -102,15 +102,15 @@ func TestLanding(t *testing.T) {
 		"quiet":   {sessionstest.Snapshot(map[string]int{`A\anna`: 1}), collector.Status{}, true, "free", "0 users without a free slot", "0", []string{"1 session of 1 user 0 refused logins in the last 15 min"}},
 		"refused": {refused, collector.Status{}, true, "full", "2 users without a free slot", "2", []string{"2 refused logins in the last 15 min"}},
 		"incomplete": {broken(2), collector.Status{}, false, "full", "Incomplete: at least 2 users without a free slot", "2", []string{
-			"2 of 3 links answered. qlik2 /sales: timeout: no answer in 10s.", "≥ 2 users without a free slot", "≥ 17 sessions of 4 users",
+			"2 of 3 links answered. No sessions from qlik2 on /sales: timeout: no answer in 10s.", "≥ 2 users without a free slot", "≥ 17 sessions of 4 users",
 		}},
-		"nothing": {broken(0), collector.Status{}, false, "unknown", "No session data available", "unknown", []string{
-			"0 of 3 links answered. qlik1 /, /sales: timeout: no answer in 10s, and 1 other failure. Sessions Metrics",
+		"nothing": {broken(0), collector.Status{}, false, "full", "No session data available", "unknown", []string{
+			"0 of 3 links answered. No sessions from qlik1 on /, /sales: timeout: no answer in 10s. The sessions page shows 1 other failure. Sessions Metrics",
 		}},
-		"no topology": {&headroom.Snapshot{Time: sessionstest.Noon}, collector.Status{}, false, "unknown", "No session data available", "unknown", []string{
+		"no topology": {&headroom.Snapshot{Time: sessionstest.Noon}, collector.Status{}, false, "full", "No session data available", "unknown", []string{
 			"No repository has answered, so the virtual proxies are unknown.",
 		}},
-		"old": {old, collector.Status{}, false, "unknown", "No session data available", "unknown", []string{"Nothing has scraped this site for 10 min. Check Prometheus."}},
+		"old": {old, collector.Status{}, false, "near", "No session data available", "unknown", []string{"Nothing has scraped this site for 10 min. Check Prometheus."}},
 		"expiring": {sessionstest.Snapshot(busy), expiring, false, "full", "2 users without a free slot", "2", []string{
 			"The repository of qlik2 does not answer. The client certificate expires in 12 d 0 h, on 2026-12-02. 2 users",
 		}},
