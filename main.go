@@ -90,9 +90,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		context.AfterFunc(ctx, stop)                 // a second signal ends the program at once
 		if command != "serve" && command != "demo" { // they log it
 			warn(stderr, flags)
-			if flags.Command == config.DefaultCommand {
-				flags.Command = commandWith(typed, flagsFile())
-			}
+		}
+		switch {
+		case flags.Command != config.DefaultCommand: // given
+		case command == "serve":
+			flags.Command = cli.ServedCommand(typed, flagsFile())
+		case command != "demo": // which has a flags file of its own
+			flags.Command = commandWith(typed, flagsFile())
 		}
 		err = cli.InTime(ctx, func() error {
 			return commands[command](ctx, cli.Streams{In: os.Stdin, Out: stdout, Err: stderr})

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
@@ -45,11 +46,44 @@ func CommandWith(args []string, flagsFile string) string {
 	words := []string{Program()}
 	for _, arg := range args {
 		if strings.HasPrefix(arg, "@") && arg != "@"+flagsFile { // which commands use by themselves
+			if hasBlank(arg) {
+				arg = `"` + arg + `"`
+			}
 			words = append(words, arg)
 		}
 	}
 	return strings.Join(words, " ")
 }
+
+// ServedCommand returns the words that start this program, on this machine and in any folder,
+// with the argument files of a running exporter. Without such files, or if a path would need
+// quotes, which differ between shells, it returns the name of the program.
+func ServedCommand(args []string, flagsFile string) string {
+	program := Program()
+	if filepath.Base(program) != program && !strings.HasPrefix(program, "go run") {
+		if executable, err := os.Executable(); err == nil {
+			program = executable
+		}
+	}
+	words := []string{program}
+	for _, arg := range args {
+		file, isFile := strings.CutPrefix(arg, "@")
+		if !isFile || file == flagsFile { // which commands use by themselves
+			continue
+		}
+		absolute, err := filepath.Abs(file)
+		if err != nil {
+			return config.DefaultCommand
+		}
+		words = append(words, "@"+absolute)
+	}
+	if len(words) == 1 || slices.ContainsFunc(words[1:], hasBlank) || hasBlank(program) && program != "go run ." {
+		return config.DefaultCommand
+	}
+	return strings.Join(words, " ")
+}
+
+func hasBlank(path string) bool { return strings.Contains(path, " ") }
 
 // Welcome says what to do first. It is for a program without flags on a machine without
 // Qlik.
