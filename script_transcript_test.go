@@ -101,10 +101,6 @@ var masks = []replacement{
 	{regexp.MustCompile(`\b(127\.0\.0\.1:|qlik\d:|port )\d{5}\b`), "$1<PORT>"},
 	// The topology consists of two lists that are requested concurrently.
 	{regexp.MustCompile(`/qrs/(proxyservice|virtualproxyconfig)/full`), "/qrs/<TOPOLOGY>/full"},
-
-	// Windows has a different message.
-	{regexp.MustCompile(`connectex: No connection could be made because the target machine actively refused it\.`), "connect: connection refused"},
-	{regexp.MustCompile(`The system cannot find the (file|path) specified\.`), "no such file or directory"},
 }
 
 // mask makes a text independent of the time and the machine.

@@ -48,8 +48,8 @@ func TestReportErrors(t *testing.T) {
 		arguments []string
 		want      []string
 	}{
-		"nobody listens":      {[]string{"--prometheus.url=http://127.0.0.1:" + freePort(t)}, []string{"no answer from a Prometheus at http://127.0.0.1:", "connection refused", "--prometheus.url"}},
-		"packets are dropped": {[]string{"--prometheus.url=http://" + unresponsive(t)}, []string{"no answer from a Prometheus at http://127.0.0.1:", "timeout", "--prometheus.url"}},
+		"nobody listens":      {[]string{"--prometheus.url=http://127.0.0.1:" + freePort(t)}, []string{"no answer from a Prometheus at http://127.0.0.1:", "refuses the connection", "--prometheus.url"}},
+		"packets are dropped": {[]string{"--prometheus.url=http://" + unresponsive(t)}, []string{"no answer from a Prometheus at http://127.0.0.1:", "does not respond", "--prometheus.url"}},
 		"unknown name":        {[]string{"--prometheus.url=http://prometheus.invalid:9090"}, []string{"http://prometheus.invalid:9090", "--prometheus.url"}},
 		"a web page":          {[]string{"--prometheus.url=" + answering(http.StatusOK, "text/html", "<html><body>Welcome</body></html>")}, []string{"does not answer like a Prometheus", "--prometheus.url"}},
 		"not found":           {[]string{"--prometheus.url=" + answering(http.StatusNotFound, "text/html", "<html>not here</html>")}, []string{"no Prometheus API", "404", "--prometheus.url"}},

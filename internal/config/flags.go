@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,6 +17,8 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 // Program holds the settings of the program. They are the same for all sites.
@@ -149,10 +152,7 @@ func (f *Flags) Parse(args []string) (command string, err error) {
 	command, err = f.app.Parse(args)
 	parsed, wrong := f.app.ParseContext(args)
 	if wrong != nil {
-		if err := f.unknown(args); err != nil {
-			return "", err
-		}
-		return "", fmt.Errorf("%w, try --help", wrong)
+		return "", cmp.Or(f.unknown(args), fmt.Errorf("%w, try --help", wrong))
 	}
 	f.names = givenFlags(f.app, parsed)
 	for flag, place := range f.Places {
@@ -352,11 +352,11 @@ func (d *Desk) validate(guard bool) error {
 
 // oneLine returns the error of a library about a file as one line.
 func oneLine(path string, err error) string {
-	text := strings.Join(strings.Fields(err.Error()), " ")
-	if strings.Contains(text, path) {
-		return text
+	words := strings.Join(strings.Fields(text.Error(err)), " ")
+	if strings.Contains(words, path) {
+		return words
 	}
-	return path + ": " + text
+	return path + ": " + words
 }
 
 // listenAddress rejects addresses without a valid port.
@@ -455,7 +455,7 @@ func (f *Flags) Site() Site { return f.site }
 func (f *Flags) Given(args []string, except ...string) ([]string, error) {
 	parsed, err := f.app.ParseContext(args)
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(f.unknown(args), err)
 	}
 	var given []string
 	for _, element := range parsed.Elements {

@@ -26,7 +26,7 @@ func TestWrite(t *testing.T) {
 		{content: "\ufeff--qlik.host qlik1\r\n", want: "--qlik.host=qlik1"},
 		{content: "--qlik.host qlik1\n--no-collector.licenses\n", given: "--no-collector.licenses\n--qlik.host=qlik1", want: "--qlik.host=qlik1\n--no-collector.licenses"},
 		{content: "--qlik.host=qlik1", given: "--qlik.host=qlik2", failure: "has other flags"},
-		{content: "--qlik.hots=qlik1", given: "--qlik.host=qlik2", failure: "flags.txt: unknown long flag"},
+		{content: "--qlik.hots=qlik1", given: "--qlik.host=qlik2", failure: "flags.txt: --qlik.hots: there is no such flag; did you mean --qlik.host?"},
 		{content: "--a --b", failure: "line 1: contains several arguments"},
 		{content: "-", given: "--qlik.key-passphrase-file=C:\\a # b", failure: "cannot be written"},
 	} {
