@@ -71,14 +71,14 @@ func TestMain(m *testing.M) {
 // variants are the sets of values in testdata, with the kinds of objects that
 // each of them creates.
 var variants = map[string][]string{
-	"demo":           {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
-	"one-site":       {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
-	"several-sites":  {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
-	"authentication": {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
-	"desk":           {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
-	"guard":          {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
-	"no-operator":    {"ConfigMap", "Deployment", "Service"},
-	"openshift":      {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
+	"demo":           {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
+	"one-site":       {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
+	"several-sites":  {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
+	"authentication": {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
+	"desk":           {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
+	"guard":          {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
+	"no-operator":    {"ConfigMap", "Deployment", "Service", "ServiceAccount"},
+	"openshift":      {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
 }
 
 func valuesFile(variant string) string { return filepath.Join("testdata", variant+".yaml") }
@@ -87,6 +87,7 @@ func valuesFile(variant string) string { return filepath.Join("testdata", varian
 type manifests struct {
 	deployment    *appsv1.Deployment
 	service       *corev1.Service
+	account       *corev1.ServiceAccount
 	configuration *corev1.ConfigMap
 	dashboards    map[string]string // content by file name
 	networkPolicy *networkingv1.NetworkPolicy
@@ -143,6 +144,8 @@ func (m *manifests) add(t *testing.T, object runtime.Object) (kind string) {
 		m.service = object
 	case *networkingv1.NetworkPolicy:
 		m.networkPolicy = object
+	case *corev1.ServiceAccount:
+		m.account = object
 	case *corev1.PersistentVolumeClaim:
 		m.journal = object
 	case *monitoringv1.ServiceMonitor:
@@ -487,7 +490,7 @@ func TestRefusedValues(t *testing.T) {
 		{"sites=null", "sites is empty"},
 		{"demo=true", "either demo or sites"},
 		{"replica=2", "'replica'"},
-		{"image.registry=x", "'registry'"},
+		{"image.name=x", "'name'"},
 		{"sites.production.settings.hosts={a}", "'hosts'"},
 		{"sites.production.settings.cert_dir=/certs", "'cert_dir'"},
 		{"sites.production.settings.session_limit=0", "session_limit"},
