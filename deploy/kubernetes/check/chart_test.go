@@ -28,6 +28,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -36,6 +39,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -71,14 +77,26 @@ func TestMain(m *testing.M) {
 // variants are the sets of values in testdata, with the kinds of objects that
 // each of them creates.
 var variants = map[string][]string{
-	"demo":           {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
-	"one-site":       {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
-	"several-sites":  {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
-	"authentication": {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
-	"desk":           {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
-	"guard":          {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
-	"no-operator":    {"ConfigMap", "Deployment", "Service", "ServiceAccount"},
-	"openshift":      {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "4 dashboards"},
+	"demo":               usual(),
+	"one-site":           usual(),
+	"several-sites":      usual(),
+	"authentication":     usual(),
+	"desk":               usual("PersistentVolumeClaim"),
+	"guard":              usual("PersistentVolumeClaim"),
+	"no-operator":        {"ConfigMap", "Deployment", "Service", "ServiceAccount"},
+	"openshift":          {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor"},
+	"operator-namespace": usual(),
+	"second-release":     {"ConfigMap", "Deployment", "NetworkPolicy", "Service", "ServiceAccount", "ServiceMonitor"},
+	"existing-secrets":   {"ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceMonitor", "4 dashboards"},
+	"restricted":         usual("PodDisruptionBudget"),
+	"exposed":            usual("HTTPRoute", "Ingress", "Secret"),
+}
+
+// usual returns the kinds of objects of most sets of values.
+func usual(and ...string) []string {
+	kinds := append(and, "ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor")
+	slices.Sort(kinds)
+	return append(kinds, "4 dashboards")
 }
 
 func valuesFile(variant string) string { return filepath.Join("testdata", variant+".yaml") }
@@ -92,21 +110,36 @@ type manifests struct {
 	dashboards    map[string]string // content by file name
 	networkPolicy *networkingv1.NetworkPolicy
 	journal       *corev1.PersistentVolumeClaim
+	budget        *policyv1.PodDisruptionBudget
+	ingress       *networkingv1.Ingress
+	route         *gatewayv1.HTTPRoute
 	monitor       *monitoringv1.ServiceMonitor
 	rules         *monitoringv1.PrometheusRule
-	kinds         []string // sorted, dashboards counted at the end
+	kinds         []string        // sorted, dashboards counted at the end
+	objects       []metav1.Object // all of them
+	names         []string        // KIND NAMESPACE/NAME of all of them
 }
 
-// render renders the chart with Helm and decodes the result. Unknown and repeated
-// keys are errors.
+// render renders the chart with Helm and decodes the result.
 func render(t *testing.T, arguments ...string) *manifests {
 	t.Helper()
-	output, err := runHelm(append([]string{"template", "qlik", chart, "--namespace=" + namespace}, arguments...)...)
+	return renderRelease(t, "qlik", namespace, arguments...)
+}
+
+func renderRelease(t *testing.T, release, namespace string, arguments ...string) *manifests {
+	t.Helper()
+	output, err := runHelm(append([]string{"template", release, chart, "--namespace=" + namespace}, arguments...)...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
+	return decode(t, output)
+}
+
+// decode decodes the objects of a release. Unknown and repeated keys are errors.
+func decode(t *testing.T, output []byte) *manifests {
+	t.Helper()
 	known := runtime.NewScheme()
-	if err := errors.Join(scheme.AddToScheme(known), monitoringv1.AddToScheme(known)); err != nil {
+	if err := errors.Join(scheme.AddToScheme(known), monitoringv1.AddToScheme(known), gatewayv1.Install(known)); err != nil {
 		t.Fatal(err)
 	}
 	decoder := serializer.NewCodecFactory(known, serializer.EnableStrict).UniversalDeserializer()
@@ -124,9 +157,7 @@ func render(t *testing.T, arguments ...string) *manifests {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, document[:min(len(document), 1000)])
 		}
-		if kind := m.add(t, object); kind != "" {
-			m.kinds = append(m.kinds, kind)
-		}
+		m.add(t, object)
 	}
 	slices.Sort(m.kinds)
 	if n := len(m.dashboards); n > 0 {
@@ -135,34 +166,47 @@ func render(t *testing.T, arguments ...string) *manifests {
 	return m
 }
 
-func (m *manifests) add(t *testing.T, object runtime.Object) (kind string) {
+func (m *manifests) add(t *testing.T, object runtime.Object) {
 	t.Helper()
+	kind := object.GetObjectKind().GroupVersionKind().Kind
+	data, err := meta.Accessor(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.objects = append(m.objects, data)
+	m.names = append(m.names, kind+" "+data.GetNamespace()+"/"+data.GetName())
 	switch object := object.(type) {
 	case *appsv1.Deployment:
 		m.deployment = object
 	case *corev1.Service:
 		m.service = object
-	case *networkingv1.NetworkPolicy:
-		m.networkPolicy = object
 	case *corev1.ServiceAccount:
 		m.account = object
 	case *corev1.PersistentVolumeClaim:
 		m.journal = object
+	case *networkingv1.NetworkPolicy:
+		m.networkPolicy = object
+	case *networkingv1.Ingress:
+		m.ingress = object
+	case *policyv1.PodDisruptionBudget:
+		m.budget = object
+	case *gatewayv1.HTTPRoute:
+		m.route = object
 	case *monitoringv1.ServiceMonitor:
 		m.monitor = object
 	case *monitoringv1.PrometheusRule:
 		m.rules = object
 	case *corev1.ConfigMap:
-		if object.Labels["grafana_dashboard"] == "" {
-			m.configuration = object
-			break
+		if object.Data["flags"] == "" {
+			maps.Copy(m.dashboards, object.Data)
+			return
 		}
-		maps.Copy(m.dashboards, object.Data)
-		return ""
+		m.configuration = object
+	case *corev1.Secret: // of extraManifests
 	default:
 		t.Errorf("unexpected object %T", object)
 	}
-	return object.GetObjectKind().GroupVersionKind().Kind
+	m.kinds = append(m.kinds, kind)
 }
 
 func runHelm(arguments ...string) ([]byte, error) {
@@ -191,6 +235,7 @@ func TestManifests(t *testing.T) {
 			checkPod(t, m)
 			checkReferences(t, m)
 			checkSecurity(t, m)
+			checkNames(t, m)
 		})
 	}
 }
@@ -217,7 +262,7 @@ func checkPod(t *testing.T, m *manifests) {
 		if config := volume.ConfigMap; config != nil && config.Name != m.configuration.Name && (config.Optional == nil || !*config.Optional) {
 			t.Errorf("volume %s uses the ConfigMap %s, which does not exist", volume.Name, config.Name)
 		}
-		if claim := volume.PersistentVolumeClaim; claim != nil && (m.journal == nil || claim.ClaimName != m.journal.Name) {
+		if claim := volume.PersistentVolumeClaim; claim != nil && m.journal != nil && claim.ClaimName != m.journal.Name {
 			t.Errorf("volume %s uses the claim %s, which does not exist", volume.Name, claim.ClaimName)
 		}
 	}
@@ -231,6 +276,24 @@ func checkPod(t *testing.T, m *manifests) {
 		if !mounted {
 			t.Errorf("not mounted: %s", name)
 		}
+	}
+}
+
+// checkNames checks the names and labels of all objects, and that no object exists twice.
+func checkNames(t *testing.T, m *manifests) {
+	t.Helper()
+	found := make(map[string]bool)
+	for i, object := range m.objects {
+		if faults := validation.ValidateLabels(object.GetLabels(), field.NewPath("labels")); len(faults) > 0 {
+			t.Errorf("%s: %v", m.names[i], faults)
+		}
+		if faults := namevalidation.IsDNS1123Subdomain(object.GetName()); len(faults) > 0 {
+			t.Errorf("%s: %v", m.names[i], faults)
+		}
+		if found[m.names[i]] {
+			t.Errorf("%s exists twice", m.names[i])
+		}
+		found[m.names[i]] = true
 	}
 }
 
@@ -250,6 +313,12 @@ func checkReferences(t *testing.T, m *manifests) {
 	selects("Service", m.service.Spec.Selector, pod)
 	if got := m.service.Spec.Ports[0].TargetPort.String(); got != port {
 		t.Errorf("Service targets port %s, not %s", got, port)
+	}
+	if account := m.account; account != nil && account.Name != m.deployment.Spec.Template.Spec.ServiceAccountName {
+		t.Errorf("the service account %s is not that of the pod", account.Name)
+	}
+	if budget := m.budget; budget != nil {
+		selects("PodDisruptionBudget", budget.Spec.Selector.MatchLabels, pod)
 	}
 	for name, probe := range map[string]*corev1.Probe{"readiness": container.ReadinessProbe, "liveness": container.LivenessProbe} {
 		switch {
@@ -290,14 +359,20 @@ func checkSecurity(t *testing.T, m *manifests) {
 	if pod.SecurityContext.RunAsUser == nil { // left to the cluster
 		wantPod.RunAsUser, wantPod.RunAsGroup, wantPod.FSGroup = nil, nil, nil
 	}
+	// The namespace may enforce the standard "restricted", unless the cluster chooses the user.
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	level := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
+	if result := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &m.deployment.Spec.Template.ObjectMeta, &pod)); !result.Allowed {
+		t.Errorf("the standard restricted forbids the pod: %s", result.ForbiddenDetail())
+	}
 	if !reflect.DeepEqual(pod.SecurityContext, wantPod) {
 		t.Errorf("pod: %v", pod.SecurityContext)
 	}
 	if !reflect.DeepEqual(pod.Containers[0].SecurityContext, wantContainer) {
 		t.Errorf("container: %v", pod.Containers[0].SecurityContext)
-	}
-	if token := pod.AutomountServiceAccountToken; token == nil || *token {
-		t.Error("the pod gets a token of a service account")
 	}
 	if memory := pod.Containers[0].Resources.Limits.Memory(); memory.IsZero() {
 		t.Error("memory has no limit")
@@ -308,37 +383,6 @@ func checkSecurity(t *testing.T, m *manifests) {
 			volume.Projected != nil && *volume.Projected.DefaultMode != 0o440:
 			t.Errorf("volume %s has a mode other than 0440", volume.Name)
 		}
-	}
-}
-
-// TestOpenShift checks that a cluster can choose user and groups, and that Prometheus can be
-// in another namespace.
-func TestOpenShift(t *testing.T) {
-	t.Parallel()
-	m := render(t, "--values="+valuesFile("openshift"))
-	pod := m.deployment.Spec.Template.Spec
-	if c := pod.SecurityContext; c.RunAsUser != nil || c.RunAsGroup != nil || c.FSGroup != nil {
-		t.Errorf("the pod sets its user: %v", c)
-	}
-	if env := pod.Containers[0].Env; len(env) != 1 || env[0].Name != "GOMEMLIMIT" {
-		t.Errorf("the environment is %v", env)
-	}
-	const prometheus = "openshift-user-workload-monitoring"
-	if m.monitor.Namespace != prometheus || m.rules.Namespace != prometheus {
-		t.Errorf("ServiceMonitor is in %s, PrometheusRule in %s", m.monitor.Namespace, m.rules.Namespace)
-	}
-	if got := m.monitor.Spec.NamespaceSelector.MatchNames; !slices.Equal(got, []string{namespace}) {
-		t.Errorf("ServiceMonitor selects services in %v", got)
-	}
-	for _, endpoint := range m.monitor.Spec.Endpoints {
-		last := endpoint.RelabelConfigs[len(endpoint.RelabelConfigs)-1]
-		if last.TargetLabel != "cluster" || len(endpoint.MetricRelabelConfigs) != 1 {
-			t.Errorf("%s: %v, %v", endpoint.Path, endpoint.RelabelConfigs, endpoint.MetricRelabelConfigs)
-		}
-	}
-	none := render(t, "--values="+valuesFile("openshift"), "--set=podSecurityContext=null,securityContext=null").deployment.Spec.Template.Spec
-	if none.SecurityContext != nil || none.Containers[0].SecurityContext != nil {
-		t.Errorf("the contexts are %v and %v", none.SecurityContext, none.Containers[0].SecurityContext)
 	}
 }
 

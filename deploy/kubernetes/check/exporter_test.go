@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"maps"
 	"math/big"
@@ -43,6 +44,7 @@ func TestExporterRuns(t *testing.T) {
 			if m.monitor != nil {
 				p.checkEndpoints(t, m.monitor)
 			}
+			p.checkNotes(t, valuesFile(variant))
 			if strings.Contains(m.configuration.Data["flags"], "--desk.listen-address") {
 				p.checkDesk(t)
 			}
@@ -58,6 +60,7 @@ type pod struct {
 	log           *bytes.Buffer
 	scheme        string
 	authenticated bool
+	flags         string // path of its flags
 }
 
 const password = "secret enough"
@@ -91,16 +94,18 @@ func startPod(t *testing.T, m *manifests) *pod {
 	certificate, key := newCertificate(t)
 	secrets := map[string]string{
 		"client.pem": certificate, "root.pem": certificate, "client_key.pem": key, // for the example sites
-		"passphrase": "not needed", "key": "sixteen bytes or more",
+		"passphrase": "not needed", "production": "not needed", "key": "sixteen bytes or more", "current": "sixteen bytes or more",
 		"web-config.yml": webConfig(t), "tls.pem": certificate, "tls_key.pem": key,
 	}
 	secrets["desk.yml"], secrets["roles.yml"] = secrets["web-config.yml"], "helpdesk: [\"user:prometheus\"]\n"
 	p.desk = freeAddress(t)
 	ofConfiguration := strings.NewReplacer("/etc/qlik_exporter", root+"/etc/qlik_exporter", "/var/lib/qlik_exporter", root+"/var/lib/qlik_exporter",
-		"--web.listen-address=:9986", "--web.listen-address="+p.address, "--desk.listen-address=:9987", "--desk.listen-address="+p.desk)
+		"--web.listen-address=:9986", "--web.listen-address="+p.address, "--desk.listen-address=:9987", "--desk.listen-address="+p.desk,
+		"--web.listen-address=:9080", "--web.listen-address="+freeAddress(t)) // of extraArgs
 	paths := make(map[string]string)
 	for _, mount := range p.container.VolumeMounts {
 		if mount.SubPath != "" { // a single file of the ConfigMap
+			p.flags = filepath.Join(root, mount.MountPath)
 			write(mount.MountPath, ofConfiguration.Replace(m.configuration.Data[mount.SubPath]))
 			continue
 		}
@@ -129,7 +134,7 @@ func startPod(t *testing.T, m *manifests) *pod {
 			if err := os.MkdirAll(filepath.Join(root, paths[volume.Name]), 0o700); err != nil {
 				t.Fatal(err)
 			}
-		case volume.Secret != nil:
+		case volume.Secret != nil && volume.Name == "web":
 			p.scheme, p.authenticated = "https", true
 			for _, name := range []string{"web-config.yml", "tls.pem", "tls_key.pem"} {
 				write(filepath.Join(paths[volume.Name], name), secrets[name])
@@ -223,6 +228,35 @@ func (p *pod) get(path string, user string) (status int, body string) {
 	return get(p.scheme+"://"+p.address+path, user)
 }
 
+// checkNotes runs the commands of the notes in the pod. No Qlik server of the examples
+// exists, so outside the demo they fail, but the settings are right.
+func (p *pod) checkNotes(t *testing.T, values string) {
+	t.Helper()
+	output, err := runHelm("install", "qlik", chart, "--namespace="+namespace, "--dry-run=client", "--values="+values)
+	_, notes, found := strings.Cut(string(output), "\nNOTES:\n")
+	if err != nil || !found {
+		t.Fatalf("no notes: %v\n%s", err, output)
+	}
+	demo := p.container.Args[0] == "demo"
+	commands := regexp.MustCompile(`(?m)^  kubectl exec --namespace monitoring deployment/qlik-qlik-exporter -- qlik_exporter (\w+)(.*)$`).FindAllStringSubmatch(notes, -1)
+	for _, command := range commands {
+		arguments := append([]string{command[1], "@" + p.flags}, strings.Fields(strings.ReplaceAll(command[2], `'DIRECTORY\id'`, `ACME\nobody`))...)
+		output, err := exec.Command(exporter, arguments...).CombinedOutput()
+		ended, isStatus := errors.AsType[*exec.ExitError](err)
+		switch answer := string(output); {
+		case err != nil && (!isStatus || ended.ExitCode() != 1),
+			strings.Contains(answer, "error: --"), strings.Contains(answer, "unknown long flag"), strings.Contains(answer, "password"):
+			t.Errorf("%q: %v\n%s", command[0], err, answer)
+		case demo && command[1] == "sessions" && err != nil,
+			command[1] == "check" && !strings.Contains(answer, "company.com"):
+			t.Errorf("%q: %v\n%s", command[0], err, answer)
+		}
+	}
+	if want := 3; !demo && len(commands) != want || demo && len(commands) != want-1 {
+		t.Errorf("the notes have the commands %q", commands)
+	}
+}
+
 // checkDesk checks that the desk works with the files of its Secret and the volume of its
 // journal, and only with a password.
 func (p *pod) checkDesk(t *testing.T) {
@@ -289,7 +323,7 @@ func (p *pod) checkEndpoints(t *testing.T, monitor *monitoringv1.ServiceMonitor)
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 		// Only the demo has a Qlik site. All others must report that it is down.
-		if wants := path != "/metrics" || p.container.Args[0] == "demo"; wants != strings.Contains(body, "\nqlik_up ") {
+		if wants := strings.HasPrefix(path, "/probe") || p.container.Args[0] == "demo"; wants != strings.Contains(body, "\nqlik_up ") {
 			t.Errorf("%s: metrics of a site: %t", path, !wants)
 		}
 	}

@@ -43,7 +43,7 @@ annotations:
 
 {{- define "qlik-exporter.serviceAccount" -}}
 {{- $account := .Values.serviceAccount | default dict -}}
-{{- $account.name | default ($account.create | ternary (include "qlik-exporter.fullname" .) "default") -}}
+{{- $account.name | default (empty $account.create | not | ternary (include "qlik-exporter.fullname" .) "default") -}}
 {{- end }}
 
 {{- define "qlik-exporter.image" -}}
