@@ -94,9 +94,9 @@ var variants = map[string][]string{
 
 // usual returns the kinds of objects of most sets of values.
 func usual(and ...string) []string {
-	kinds := append(and, "ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor")
-	slices.Sort(kinds)
-	return append(kinds, "4 dashboards")
+	and = append(and, "ConfigMap", "Deployment", "NetworkPolicy", "PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor")
+	slices.Sort(and)
+	return append(and, "4 dashboards")
 }
 
 func valuesFile(variant string) string { return filepath.Join("testdata", variant+".yaml") }

@@ -274,6 +274,9 @@ func TestParent(t *testing.T) {
 	if err != nil || bytes.Contains(off, []byte("kind:")) {
 		t.Errorf("the tag of the parent chart is not respected: %v\n%s", err, off)
 	}
+	if output, err := runHelm("template", "qlik", chart, "--set=enabled=true,tags.exporters=true,global.x.y=1,demo=true"); err != nil {
+		t.Errorf("the chart refuses what a parent chart passes: %v\n%s", err, output)
+	}
 	alone, err := runHelm("template", "qlik", chart, "--set=enabled=false,demo=true")
 	if err == nil || !bytes.Contains(alone, []byte("enabled is false")) {
 		t.Errorf("the chart is installed although enabled is false: %v\n%s", err, alone)
@@ -352,6 +355,7 @@ func TestQlikPorts(t *testing.T) {
 	}{
 		{map[string]any{"host": list{"qlik1"}}, list{"4242", "4243"}},
 		{map[string]any{"host": list{"qlik1:4342", "qlik2"}}, list{"4342", "4242", "4243"}},
+		{map[string]any{"host": list{" qlik1:4342 "}}, list{"4342", "4243"}},
 		{map[string]any{"host": list{"fd00::4"}}, list{"4242", "4243"}},
 		{map[string]any{"host": list{"[fd00::4]"}}, list{"4242", "4243"}},
 		{map[string]any{"host": list{"[fd00::4]:4342"}}, list{"4342", "4243"}},

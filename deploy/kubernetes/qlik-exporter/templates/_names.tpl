@@ -107,7 +107,7 @@ port where the setting has none. Proxies that the repository names may have othe
 */}}
 {{- define "qlik-exporter.qlikPorts" -}}
 {{- $ports := (.Values.networkPolicy).qlikPorts | default list -}}
-{{- $withPort := `^(?:[^=]*=)?(?:\[[^\]]*\]|[^:]*):([0-9]+)$` -}}
+{{- $withPort := `^(?:[^=]*=)?(?:\[[^\]]*\]|[^:]*):([0-9]+)\s*$` -}}
 {{- range include "qlik-exporter.sites" . | fromJson -}}
 {{- $settings := .settings -}}
 {{- range $settings.host -}}
