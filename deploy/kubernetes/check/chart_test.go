@@ -2,10 +2,10 @@
 // for several sets of values. The tests decode the manifests strictly into the
 // types of the Kubernetes API, and start the exporter as the manifests specify.
 //
-//	go test -v ./...
+//	go test -count=1 -v ./...
 //
-// The tests need a Unix system. They build Helm and the exporter, which takes
-// minutes the first time.
+// Go's cache of test results does not see changes of the chart. The tests need a Unix
+// system. They build Helm, helm-docs and the exporter, which takes minutes the first time.
 package check
 
 import (
