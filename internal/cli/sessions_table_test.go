@@ -60,11 +60,11 @@ FREE  USER                 SESSIONS       OVER     LICENSE       IDLE   SLOT BY
 Not shown, because the terminal is too narrow: WHERE.
 `)
 	table.width = 120
-	compare(t, table.text(), `                                               COOLING
-                                               OR LEFT
-FREE  USER               SESSIONS              OVER     LICENSE       IDLE   NEXT SLOT BY             WHERE
-0     ACME\som…ng-name0  1,411, 3 hold a slot  2        professional  1 min  12:05:00 UTC (in 5 min)  / qlik-central.ac…
-0     ACME\som…ng-name1  1,411, 3 hold a slot  2        professional  1 min  12:05:00 UTC (in 5 min)  / qlik-central.ac…
+	compare(t, table.text(), `                                                   COOLING
+                                                   OR LEFT                       NEXT
+FREE  USER                          SESSIONS       OVER     LICENSE       IDLE   SLOT BY   WHERE
+0     ACME\somebody.…-a-long-name0  1,411, 3 hold  2        professional  1 min  in 5 min  / qlik-central.acme.example,…
+0     ACME\somebody.…-a-long-name1  1,411, 3 hold  2        professional  1 min  in 5 min  / qlik-central.acme.example,…
 ... and 2,022 more users, 12 of them without a free slot; --limit=0 shows all
 `)
 }

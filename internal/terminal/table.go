@@ -14,9 +14,10 @@ type Column struct {
 	Cells []string
 	// Short are shorter cells for a narrow terminal. It may be nil.
 	Short []string
-	// Cut is where cells are cut for a narrow terminal, down to the width Least.
-	Cut   Cut
-	Least int
+	// Cut is where cells are cut for a narrow terminal, to the width Enough, or if the
+	// terminal is too narrow even so, to the width Least.
+	Cut           Cut
+	Enough, Least int
 	// Optional columns are left out if the terminal is too narrow even so.
 	Optional bool
 }
@@ -32,33 +33,37 @@ type Table struct {
 const between = "  "
 
 // NewTable formats a table. If it is wider than the terminal, its titles are broken between
-// words, then cells are cut, then short cells are used, and at last optional columns are
-// left out, the last one first. A width of 0 leaves nothing out.
+// words, then cells are cut a little, then short cells are used, then cells are cut more, and
+// at last optional columns are left out, the last one first. A width of 0 leaves nothing out.
 func NewTable(columns []Column, width int) *Table {
 	l := newLayout(columns)
 	if width == 0 || l.width() <= width {
 		return l.table()
 	}
 	l.breakTitles()
-	narrow := l.shorten()
-	if l.cut(width) {
-		return l.table()
+	if long := l.clone(); long.cut(width, enough) {
+		return long.table()
 	}
+	l.shorten()
 	var leftOut []string
-	for !narrow.clone().cut(width) {
-		last := narrow.lastOptional()
-		if last < 0 {
-			break
+	for {
+		narrow := l.clone()
+		fits := narrow.cut(width, enough) || narrow.cut(width, least)
+		last := l.lastOptional()
+		if fits || last < 0 {
+			table := narrow.table()
+			slices.Reverse(leftOut)
+			table.LeftOut = leftOut
+			return table
 		}
-		leftOut = append(leftOut, narrow.columns[last].Title)
-		narrow.columns = slices.Delete(narrow.columns, last, last+1)
+		leftOut = append(leftOut, l.columns[last].Title)
+		l.columns = slices.Delete(l.columns, last, last+1)
 	}
-	narrow.cut(width)
-	table := narrow.table()
-	slices.Reverse(leftOut)
-	table.LeftOut = leftOut
-	return table
 }
+
+func enough(c *columnLayout) int { return max(c.Enough, c.Least) }
+
+func least(c *columnLayout) int { return c.Least }
 
 // layout is one way to format a table.
 type layout struct {
@@ -96,15 +101,13 @@ func (l *layout) clone() *layout {
 	return &layout{columns: slices.Clone(l.columns), broken: l.broken}
 }
 
-// shorten returns the layout with short cells.
-func (l *layout) shorten() *layout {
-	short := l.clone()
-	for i := range short.columns {
-		if c := &short.columns[i]; c.Short != nil {
+// shorten uses short cells.
+func (l *layout) shorten() {
+	for i := range l.columns {
+		if c := &l.columns[i]; c.Short != nil {
 			c.use(c.Short)
 		}
 	}
-	return short
 }
 
 func (l *layout) width() int {
@@ -129,12 +132,12 @@ func (l *layout) breakTitles() {
 
 // cut cuts cells, those of the widest column first, until the table has a width. It returns
 // whether this succeeds.
-func (l *layout) cut(width int) bool {
+func (l *layout) cut(width int, to func(*columnLayout) int) bool {
 	for l.width() > width {
 		var from *columnLayout
 		for i := range l.columns {
 			c := &l.columns[i]
-			if c.Cut != Never && c.cellWidth > max(c.Least, c.titleWidth) && (from == nil || c.cellWidth > from.cellWidth) {
+			if c.Cut != Never && c.cellWidth > max(to(c), c.titleWidth) && (from == nil || c.cellWidth > from.cellWidth) {
 				from = c
 			}
 		}
