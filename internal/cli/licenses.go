@@ -17,6 +17,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/exporter"
 	"github.com/qlik-exporter/qlik_exporter/internal/licenses"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
@@ -30,6 +31,8 @@ type licensesCommand struct {
 	unused     time.Duration
 	costs      []config.Amount
 	all, names bool
+	limit      int
+	limitIsSet bool
 }
 
 // Licenses adds the command licenses.
@@ -42,6 +45,8 @@ func Licenses(app *kingpin.Application, flags *config.Flags) Commands {
 	config.Days(command.Flag("unused", "Days without use after which a license is wasted.").Default("90d").NoEnvar(), &c.unused)
 	config.Amounts(command.Flag("seat-cost", "Cost of one license, as NAME=AMOUNT, such as professional=70 or analyzer=25.50, to show what is wasted. Repeatable.").NoEnvar(),
 		&c.costs, qlik.AllocatedLicenses()...)
+	config.Number(command.Flag("limit", "Show at most this number of lines about users in the table; 0 shows all. By default, all, or on a terminal those that fit its height.").
+		NoEnvar().IsSetByUser(&c.limitIsSet), &c.limit, 0)
 	command.Flag("all", "Show all users with a license, not only those with a finding.").NoEnvar().BoolVar(&c.all)
 	command.Flag("names", "Show the names of users even if --user-labels hides them.").NoEnvar().BoolVar(&c.names)
 	c.exporter.addFlags(command, "Read the audit logs, instead of asking the running exporter who was refused.")
@@ -50,6 +55,9 @@ func Licenses(app *kingpin.Application, flags *config.Flags) Commands {
 
 // run writes the report about the licenses of a site.
 func (c *licensesCommand) run(ctx context.Context, streams Streams) error {
+	if c.limitIsSet && c.format != formatTable {
+		return errLimit
+	}
 	configuration, settings, err := settingsOf(c.flags, c.site)
 	if err != nil {
 		return err
@@ -187,7 +195,12 @@ func (c *licensesCommand) write(streams Streams, report *licenses.Report, labels
 			err = writeLicensesCSV(streams.Out, report)
 		}
 	default:
-		err = writeLicensesTable(streams.Out, report, c.all)
+		table := &licensesTable{report: report, all: c.all, limit: noLimit}
+		if c.limitIsSet {
+			table.limit = c.limit
+		}
+		table.width, table.height = terminal.Size(streams.Out)
+		_, err = io.WriteString(streams.Out, table.text())
 	}
 	if err == nil && !report.Complete {
 		err = ErrIncomplete

@@ -1,19 +1,20 @@
 package cli
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"golang.org/x/text/number"
+
 	"github.com/qlik-exporter/qlik_exporter/internal/licenses"
+	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
@@ -64,49 +65,89 @@ func writeLicensesCSV(out io.Writer, report *licenses.Report) error {
 	return w.Error()
 }
 
-// writeLicensesTable writes a report for people.
-func writeLicensesTable(out io.Writer, report *licenses.Report, all bool) error {
-	var b bytes.Buffer
-	b.WriteString(validity(report) + "\n")
+// licensesTable is a report for people.
+type licensesTable struct {
+	report *licenses.Report
+	all    bool // not only users with a finding
+
+	width, height int // of the terminal; 0 for none
+	limit         int // maximum number of users; 0 for all, or noLimit
+}
+
+// text returns the lines of the report.
+func (t *licensesTable) text() string {
+	report := t.report
+	before := []string{validity(report)}
 	if len(report.Licenses) > 0 {
-		b.WriteString("\n")
-		writeTotals(&b, report)
+		totals := terminal.NewTable(totalsColumns(report), t.width)
+		before = append(before, "")
+		before = append(before, totals.Header...)
+		before = append(before, totals.Rows...)
+		before = append(before, notShown(totals)...)
 	}
 	if report.Tokens != nil || report.Capacity != nil || len(forecasts(report)) > 0 {
-		b.WriteString("\n")
+		before = append(before, "")
 	}
 	if t := report.Tokens; t != nil {
-		fmt.Fprintf(&b, "Tokens: %s in total, %s for user access, %s for login access (%s used), %s in quarantine, %s available.\n",
-			number(t.Total), number(t.UserAccess), number(t.LoginAccess), number(t.UsedLogins), number(t.Quarantined), number(t.Available))
+		before = append(before, fmt.Sprintf("Tokens: %s in total, %s for user access, %s for login access (%s used), %s in quarantine, %s available.",
+			decimal(t.Total), decimal(t.UserAccess), decimal(t.LoginAccess), decimal(t.UsedLogins), decimal(t.Quarantined), decimal(t.Available)))
 	}
 	if report.Capacity != nil {
-		b.WriteString(capacityText(report.Capacity) + "\n")
+		before = append(before, capacityText(report.Capacity))
 	}
-	for _, forecast := range forecasts(report) {
-		b.WriteString(forecast + "\n")
+	before = append(before, forecasts(report)...)
+	before = append(before, "")
+
+	var notes []string
+	var text strings.Builder
+	_ = writeLicensesNotes(&text, report) // into memory
+	if text.Len() > 0 {
+		notes = strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 	}
-	b.WriteString("\n")
+	if len(notes) > 0 && (len(report.Users) > 0 || report.Hidden == 0) {
+		notes = append([]string{""}, notes...)
+	}
+	before, notes = wrapped(before, t.width), wrapped(notes, t.width)
+	return strings.Join(slices.Concat(before, t.users(len(before)+len(notes)), notes), "\n") + "\n"
+}
+
+// wrapped breaks the lines that are wider than the terminal. Lines of tables are not.
+func wrapped(lines []string, width int) []string {
+	var all []string
+	for _, line := range lines {
+		all = append(all, strings.Split(terminal.Wrap(line, 0, 0, width), "\n")...)
+	}
+	return all
+}
+
+// users returns the lines about users, beside a number of other lines.
+func (t *licensesTable) users(others int) []string {
+	report := t.report
 	switch {
 	case len(report.Users) > 0:
-		writeHolders(&b, report)
+		table := terminal.NewTable(holdersColumns(report.Users), t.width)
+		others += len(table.Header) + len(notShown(table)) + 2 // how many more there are, and the prompt
+		shown := report.Users
+		if most := mostUsers(t.limit, t.height, others); most < len(shown) {
+			shown = shown[:most]
+			table = terminal.NewTable(holdersColumns(shown), t.width)
+		}
+		lines := slices.Concat(table.Header, table.Rows)
+		if more := len(report.Users) - len(shown); more > 0 {
+			lines = append(lines, fmt.Sprintf("... and %s; --limit=0 shows all", text.Count(more, "more line")))
+		}
+		return append(lines, notShown(table)...)
 	case report.Hidden > 0:
-	case all && report.Complete:
-		b.WriteString("No user holds a license.\n")
-	case all:
-		b.WriteString("No user is known to hold a license.\n")
+		return nil
+	case t.all && report.Complete:
+		return []string{"No user holds a license."}
+	case t.all:
+		return []string{"No user is known to hold a license."}
 	case report.Certain():
-		b.WriteString("No license of a user is wasted.\n")
+		return []string{"No license of a user is wasted."}
 	default:
-		b.WriteString("No license of a user is known to be wasted.\n")
+		return []string{"No license of a user is known to be wasted."}
 	}
-	var notes bytes.Buffer
-	_ = writeLicensesNotes(&notes, report) // into memory
-	if notes.Len() > 0 && (len(report.Users) > 0 || report.Hidden == 0) {
-		b.WriteString("\n")
-	}
-	b.Write(notes.Bytes())
-	_, err := out.Write(b.Bytes())
-	return err
 }
 
 // writeLicensesNotes writes what is missing from a report.
@@ -149,12 +190,13 @@ func validity(report *licenses.Report) string {
 	return words
 }
 
-// writeTotals writes the numbers of each license. Columns that say nothing are left out.
-func writeTotals(b *bytes.Buffer, report *licenses.Report) {
+// totalsColumns returns the numbers of each license. Columns that say nothing are left out.
+func totalsColumns(report *licenses.Report) []terminal.Column {
 	type column struct {
-		name  string
-		value func(*licenses.Total) string
-		shown bool
+		name     string
+		value    func(*licenses.Total) string
+		shown    bool
+		optional bool // on a narrow terminal
 	}
 	unknown, costs := false, false
 	for i := range report.Licenses {
@@ -163,18 +205,18 @@ func writeTotals(b *bytes.Buffer, report *licenses.Report) {
 		costs = costs || t.SeatCost != nil
 	}
 	columns := []column{
-		{"LICENSE", func(t *licenses.Total) string { return t.License }, true},
-		{"SEATS", func(t *licenses.Total) string { return seatsText(t, t.Seats) }, true},
-		{"AVAILABLE", func(t *licenses.Total) string { return seatsText(t, t.Available) }, true},
-		{"HELD", func(t *licenses.Total) string { return counted(t.Held) }, true},
-		{"NEVER USED", func(t *licenses.Total) string { return counted(t.NeverUsed) }, true},
-		{fmt.Sprintf("UNUSED FOR %d D", report.UnusedDays), func(t *licenses.Total) string { return counted(t.Unused) }, true},
-		{"LAST USE UNKNOWN", func(t *licenses.Total) string { return counted(t.LastUseUnknown) }, unknown},
-		{"USER LEFT", func(t *licenses.Total) string { return counted(t.Left) }, true},
-		{"TWO LICENSES", func(t *licenses.Total) string { return counted(t.TwoLicenses) }, true},
-		{"EXCESS", func(t *licenses.Total) string { return number(t.Excess) }, true},
-		{"QUARANTINED", func(t *licenses.Total) string { return number(t.Quarantined) }, true},
-		{"WASTED", func(t *licenses.Total) string { return counted(t.Wasted) }, true},
+		{"LICENSE", func(t *licenses.Total) string { return t.License }, true, false},
+		{"SEATS", func(t *licenses.Total) string { return seatsText(t, t.Seats) }, true, false},
+		{"AVAILABLE", func(t *licenses.Total) string { return seatsText(t, t.Available) }, true, false},
+		{"HELD", func(t *licenses.Total) string { return counted(t.Held) }, true, false},
+		{"NEVER USED", func(t *licenses.Total) string { return counted(t.NeverUsed) }, true, false},
+		{fmt.Sprintf("UNUSED FOR %d D", report.UnusedDays), func(t *licenses.Total) string { return counted(t.Unused) }, true, false},
+		{"LAST USE UNKNOWN", func(t *licenses.Total) string { return counted(t.LastUseUnknown) }, unknown, true},
+		{"USER LEFT", func(t *licenses.Total) string { return counted(t.Left) }, true, true},
+		{"TWO LICENSES", func(t *licenses.Total) string { return counted(t.TwoLicenses) }, true, true},
+		{"EXCESS", func(t *licenses.Total) string { return decimal(t.Excess) }, true, true},
+		{"QUARANTINED", func(t *licenses.Total) string { return decimal(t.Quarantined) }, true, true},
+		{"WASTED", func(t *licenses.Total) string { return counted(t.Wasted) }, true, false},
 		{"COST", func(t *licenses.Total) string {
 			switch {
 			case t.SeatCost == nil:
@@ -182,24 +224,21 @@ func writeTotals(b *bytes.Buffer, report *licenses.Report) {
 			case t.WastedCost == nil:
 				return "?"
 			}
-			return money(*t.WastedCost)
-		}, costs},
+			return amount(*t.WastedCost)
+		}, costs, false},
 	}
-	var rows [][]string
-	for i := -1; i < len(report.Licenses); i++ {
-		var cells []string
-		for _, c := range columns {
-			switch {
-			case !c.shown:
-			case i < 0:
-				cells = append(cells, c.name)
-			default:
-				cells = append(cells, c.value(&report.Licenses[i]))
-			}
+	var shown []terminal.Column
+	for _, c := range columns {
+		if !c.shown {
+			continue
 		}
-		rows = append(rows, cells)
+		of := terminal.Column{Title: c.name, Optional: c.optional}
+		for i := range report.Licenses {
+			of.Cells = append(of.Cells, c.value(&report.Licenses[i]))
+		}
+		shown = append(shown, of)
 	}
-	writeRows(b, rows)
+	return shown
 }
 
 // seatsText writes a number of seats. User access has tokens instead.
@@ -207,45 +246,50 @@ func seatsText(t *licenses.Total, n *float64) string {
 	if t.License == qlik.LicenseUser {
 		return "-"
 	}
-	return number(n)
+	return decimal(n)
 }
 
-// writeHolders writes one line for each access.
-func writeHolders(b *bytes.Buffer, report *licenses.Report) {
-	rows := [][]string{{"USER", "NAME", "LICENSE", "LAST USED", "NOT USED FOR", "FINDINGS", "WASTED"}}
-	for i := range report.Users {
-		h := &report.Users[i]
-		used, idle, wasted := "?", "?", ""
-		switch {
-		case !h.HasAccess():
-			used, idle = "-", "-"
-		case h.NeverUsed != nil && *h.NeverUsed:
-			used = "never"
-		case !h.LastUsed.IsZero():
-			used = text.Date(h.LastUsed)
+// holdersColumns returns one line for each access.
+func holdersColumns(holders []licenses.Holder) []terminal.Column {
+	cells := func(cell func(*licenses.Holder) string) []string {
+		all := make([]string, len(holders))
+		for i := range holders {
+			all[i] = cell(&holders[i])
 		}
-		if h.UnusedDays != nil {
-			idle = fmt.Sprintf("%d d", *h.UnusedDays)
-		}
-		if h.Wasted {
-			wasted = "yes"
-		}
-		rows = append(rows, []string{
-			text.Visible(h.User().String()), text.Visible(h.Name), h.License, used, idle, strings.ReplaceAll(h.Text(", "), "_", " "), wasted,
-		})
+		return all
 	}
-	writeRows(b, rows)
-}
-
-func writeRows(b *bytes.Buffer, rows [][]string) {
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	for _, cells := range rows {
-		for i := range cells {
-			cells[i] = cmp.Or(cells[i], "-")
-		}
-		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
+	return []terminal.Column{
+		{Title: "USER", Cells: cells(func(h *licenses.Holder) string { return text.Visible(h.User().String()) }), Cut: terminal.Middle, Enough: 24, Least: 14},
+		{Title: "NAME", Cells: cells(func(h *licenses.Holder) string { return text.Visible(h.Name) }), Cut: terminal.End, Enough: 20, Least: 10, Optional: true},
+		{Title: "LICENSE", Cells: cells(func(h *licenses.Holder) string { return h.License })},
+		{Title: "LAST USED", Cells: cells(func(h *licenses.Holder) string {
+			switch {
+			case !h.HasAccess():
+				return ""
+			case h.NeverUsed != nil && *h.NeverUsed:
+				return "never"
+			case !h.LastUsed.IsZero():
+				return text.Date(h.LastUsed)
+			}
+			return "?"
+		})},
+		{Title: "NOT USED FOR", Cells: cells(func(h *licenses.Holder) string {
+			switch {
+			case h.UnusedDays != nil:
+				return text.Number(*h.UnusedDays) + " d"
+			case !h.HasAccess():
+				return ""
+			}
+			return "?"
+		})},
+		{Title: "FINDINGS", Cells: cells(func(h *licenses.Holder) string { return strings.ReplaceAll(h.Text(", "), "_", " ") }), Cut: terminal.End, Enough: 30, Least: 14},
+		{Title: "WASTED", Cells: cells(func(h *licenses.Holder) string {
+			if h.Wasted {
+				return "yes"
+			}
+			return ""
+		})},
 	}
-	_ = w.Flush() // into memory
 }
 
 // forecasts returns what runs out within a year.
@@ -254,19 +298,19 @@ func forecasts(report *licenses.Report) []string {
 	var all []string
 	for i := range report.Licenses {
 		if t := &report.Licenses[i]; !t.RunsOut.IsZero() {
-			all = append(all, fmt.Sprintf("The %s seats last until about %s if users get as many as in the last %d days (%d), and none is given back.",
-				t.License, text.Date(t.RunsOut), days, *t.Lately))
+			all = append(all, fmt.Sprintf("The %s seats last until about %s if users get as many as in the last %d days (%s), and none is given back.",
+				t.License, text.Date(t.RunsOut), days, text.Number(*t.Lately)))
 		}
 	}
 	if t := report.Tokens; t != nil && !t.RunsOut.IsZero() {
-		all = append(all, fmt.Sprintf("The tokens last until about %s if as many users get access as in the last %d days (%d), and none loses it.",
-			text.Date(t.RunsOut), days, *t.Lately))
+		all = append(all, fmt.Sprintf("The tokens last until about %s if as many users get access as in the last %d days (%s), and none loses it.",
+			text.Date(t.RunsOut), days, text.Number(*t.Lately)))
 	}
 	return all
 }
 
 func capacityText(c *licenses.Capacity) string {
-	words := fmt.Sprintf("Capacity: %s of %s minutes are used this month.", number(c.Used), number(c.Allocated))
+	words := fmt.Sprintf("Capacity: %s of %s minutes are used this month.", decimal(c.Used), decimal(c.Allocated))
 	reset := c.Resets.Format(time.DateOnly)
 	switch c.Forecast {
 	case licenses.UsedUp:
@@ -279,22 +323,30 @@ func capacityText(c *licenses.Capacity) string {
 	return words
 }
 
-// number writes a number that the repository may not say.
-func number(n *float64) string {
+// decimal writes a number that the repository may not say.
+func decimal(n *float64) string {
 	if n == nil {
 		return "?"
 	}
-	return strconv.FormatFloat(*n, 'f', -1, 64)
+	return text.Decimal(*n)
 }
 
 func counted(n *int) string {
 	if n == nil {
 		return "?"
 	}
-	return strconv.Itoa(*n)
+	return text.Number(*n)
 }
 
-// money writes an amount, with cents if there are any.
+// amount writes money for people, with cents if there are any.
+func amount(money float64) string {
+	if money == math.Trunc(money) {
+		return text.Decimal(money)
+	}
+	return text.Decimal(money, number.Scale(2))
+}
+
+// money writes an amount for programs, with cents if there are any.
 func money(amount float64) string {
 	decimals := 2
 	if amount == math.Trunc(amount) {

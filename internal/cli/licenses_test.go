@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-kit/log"
+	"github.com/rivo/uniseg"
 
 	"github.com/qlik-exporter/qlik_exporter/collector"
 	"github.com/qlik-exporter/qlik_exporter/internal/licenses"
@@ -368,15 +370,15 @@ func TestLicensesTable(t *testing.T) {
 		},
 		"capacity": {
 			qliktest.Config{CapacityMinutes: 1000, CapacityUsed: 700},
-			"Capacity: 700 of 1000 minutes are used this month. At the rate of this month it runs out on 2026-11-28, before the reset on 2026-12-01.\n",
+			"Capacity: 700 of 1,000 minutes are used this month. At the rate of this month it runs out on 2026-11-28, before the reset on 2026-12-01.\n",
 		},
 		"enough capacity": {
 			qliktest.Config{CapacityMinutes: 1000, CapacityUsed: 100},
-			"Capacity: 100 of 1000 minutes are used this month. At the rate of this month it lasts until the reset on 2026-12-01.\n",
+			"Capacity: 100 of 1,000 minutes are used this month. At the rate of this month it lasts until the reset on 2026-12-01.\n",
 		},
 		"no capacity left": {
 			qliktest.Config{CapacityMinutes: 1000, CapacityUsed: 1000},
-			"Capacity: 1000 of 1000 minutes are used this month. It is used up until the reset on 2026-12-01.\n",
+			"Capacity: 1,000 of 1,000 minutes are used this month. It is used up until the reset on 2026-12-01.\n",
 		},
 		"cores": {qliktest.Config{Cores: 8}, ""},
 	} {
@@ -388,5 +390,40 @@ func TestLicensesTable(t *testing.T) {
 				compare(t, d.show(t), strings.ReplaceAll(want, "\n\n\n", "\n\n"))
 			})
 		})
+	}
+}
+
+// TestLicensesTableFits checks that no line is wider than the terminal, that no number of a
+// license is cut, and that nobody is left out silently.
+func TestLicensesTableFits(t *testing.T) {
+	held, seats, days := 1234, 2000.0, 1000
+	report := &licenses.Report{Complete: true, RefusalsKnown: true, Licenses: []licenses.Total{{License: "professional", Seats: &seats, Held: &held}}}
+	for i := range 1500 {
+		holder := licenses.Holder{Directory: "ACME", ID: fmt.Sprint("somebody.with-a-long-name", i), Name: "Somebody With A Long Name 田中太郎", License: "professional", UnusedDays: &days}
+		holder.Findings = append(holder.Findings, licenses.Unused)
+		report.Users = append(report.Users, holder)
+	}
+	for width := 80; width < 200; width += 7 {
+		table := &licensesTable{report: report, width: width, height: 30, limit: noLimit}
+		text := table.text()
+		for line := range strings.Lines(text) {
+			if n := uniseg.StringWidth(strings.TrimSuffix(line, "\n")); n > width {
+				t.Fatalf("width %d: %d characters in %s", width, n, line)
+			}
+		}
+		if !strings.Contains(text, "1,234") || !strings.Contains(text, "2,000") || !strings.Contains(text, " more lines; --limit=0 shows all\n") {
+			t.Errorf("width %d: got\n%s", width, text)
+		}
+		if lines := strings.Count(text, "\n"); lines > 29 {
+			t.Errorf("width %d: %d lines of 30", width, lines)
+		}
+	}
+	table := &licensesTable{report: report, height: 30, limit: 0}
+	if n := strings.Count(table.text(), "somebody"); n != 1500 {
+		t.Errorf("--limit=0 shows %d", n)
+	}
+	table.limit = 20
+	if text := table.text(); strings.Count(text, "somebody") != 20 || !strings.HasSuffix(text, "\n... and 1,480 more lines; --limit=0 shows all\n") {
+		t.Errorf("--limit=20: got\n%s", text)
 	}
 }

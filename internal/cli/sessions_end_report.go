@@ -1,14 +1,14 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
+	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/ending"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
@@ -28,25 +28,37 @@ func (c *openSite) show(row *sessions.Row, plan *ending.Plan, snapshot *headroom
 	if len(plan.Sessions) == 0 {
 		return c.printf("%s\n", heading)
 	}
-	var table bytes.Buffer
-	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "\tVIRTUAL PROXY\tNODE\tLAST ACTIVE\tHOLDS A SLOT")
-	for i := range plan.Sessions {
-		session := &plan.Sessions[i]
-		action, active, slot := "keep", "unknown", "unknown"
-		if session.Ends() {
-			action = "end"
+	columns, _ := terminal.Size(c.Out)
+	table := terminal.NewTable(planColumns(plan, snapshot.Time, listed.SessionsWithSlot != nil), columns)
+	return c.printf("%s\n\n%s\n\n", terminal.Wrap(heading, 0, 0, columns), strings.Join(slices.Concat(table.Header, table.Rows), "\n"))
+}
+
+// planColumns returns one line for each session of a plan.
+func planColumns(plan *ending.Plan, now time.Time, slotsKnown bool) []terminal.Column {
+	cells := func(cell func(*ending.PlannedSession) string) []string {
+		all := make([]string, len(plan.Sessions))
+		for i := range plan.Sessions {
+			all[i] = cell(&plan.Sessions[i])
 		}
-		if !session.LastActivity.IsZero() {
-			active = text.Duration(snapshot.Time.Sub(session.LastActivity)) + " ago"
-		}
-		if listed.SessionsWithSlot != nil {
-			slot = map[bool]string{true: "yes", false: "no"}[session.HoldsSlot]
-		}
-		_, _ = fmt.Fprintln(w, strings.Join([]string{action, text.Visible(session.Link.VirtualProxy), text.Visible(session.Link.Node), active, slot}, "\t"))
+		return all
 	}
-	_ = w.Flush() // into memory
-	return c.printf("%s\n\n%s\n", heading, table.String())
+	return []terminal.Column{
+		{Cells: cells(func(s *ending.PlannedSession) string { return map[bool]string{true: "end", false: "keep"}[s.Ends()] })},
+		{Title: "VIRTUAL PROXY", Cells: cells(func(s *ending.PlannedSession) string { return text.Visible(s.Link.VirtualProxy) }), Cut: terminal.Middle, Least: 14},
+		{Title: "NODE", Cells: cells(func(s *ending.PlannedSession) string { return text.Visible(s.Link.Node) }), Cut: terminal.Middle, Least: 14},
+		{Title: "LAST ACTIVE", Cells: cells(func(s *ending.PlannedSession) string {
+			if s.LastActivity.IsZero() {
+				return "unknown"
+			}
+			return text.Duration(now.Sub(s.LastActivity)) + " ago"
+		})},
+		{Title: "HOLDS A SLOT", Cells: cells(func(s *ending.PlannedSession) string {
+			if !slotsKnown {
+				return "unknown"
+			}
+			return map[bool]string{true: "yes", false: "no"}[s.HoldsSlot]
+		})},
+	}
 }
 
 // sayWait prints that waiting is better than ending sessions.

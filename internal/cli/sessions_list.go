@@ -33,6 +33,9 @@ func (c *sessionsCommand) listFlags(list *kingpin.CmdClause) {
 	c.exporter.add(list)
 }
 
+// errLimit keeps programs from missing users.
+var errLimit = errors.New("--limit: applies only to --output=table; other formats have all users")
+
 // list lists users and their sessions.
 func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
 	look := &look{command: c, streams: streams}
@@ -44,7 +47,7 @@ func (c *sessionsCommand) list(ctx context.Context, streams Streams) error {
 	case c.intervalIsSet:
 		return errors.New("--interval: requires --watch")
 	case c.limitIsSet && c.output != formatTable:
-		return errors.New("--limit: applies only to --output=table; other formats have all users")
+		return errLimit
 	}
 	limit := noLimit
 	if c.limitIsSet {

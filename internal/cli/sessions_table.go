@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -73,8 +74,8 @@ func (t *listTable) text() string {
 // after returns the lines after the users.
 func (t *listTable) after(table *terminal.Table) string {
 	var b strings.Builder
-	if len(table.LeftOut) > 0 {
-		fmt.Fprintf(&b, "Not shown, because the terminal is too narrow: %s.\n", strings.Join(table.LeftOut, ", "))
+	for _, line := range notShown(table) {
+		b.WriteString(line + "\n")
 	}
 	if !t.list.UsageKnown {
 		b.WriteString("\n" + terminal.Wrap("Without usage rows, FREE is calculated from sessions alone. It misses cooling and leftover slots.", 0, 0, t.width) + "\n")
@@ -84,18 +85,31 @@ func (t *listTable) after(table *terminal.Table) string {
 
 // fitting returns the number of users to show, beside a number of other lines.
 func (t *listTable) fitting(others int) int {
-	switch {
-	case t.limit > 0:
-		return t.limit
-	case t.limit == 0 || t.height == 0:
-		return len(t.list.Users)
-	}
 	others++ // how many more users there are
-	if t.watched {
+	if t.watched && t.limit == noLimit && t.height > 0 {
 		return max(t.height-others, 1)
 	}
-	others += 2 // who answered, and the prompt
-	return max(t.height-others, minUsers)
+	return mostUsers(t.limit, t.height, others+2) // who answered, and the prompt
+}
+
+// mostUsers returns the maximum number of users in a table on a terminal, beside a number of
+// other lines.
+func mostUsers(limit, height, others int) int {
+	switch {
+	case limit > 0:
+		return limit
+	case limit == 0 || height == 0:
+		return math.MaxInt
+	}
+	return max(height-others, minUsers)
+}
+
+// notShown returns the line about columns that are left out, if any.
+func notShown(table *terminal.Table) []string {
+	if len(table.LeftOut) == 0 {
+		return nil
+	}
+	return []string{"Not shown, because the terminal is too narrow: " + strings.Join(table.LeftOut, ", ") + "."}
 }
 
 func countStuck(users []sessions.Listed) int {

@@ -1,16 +1,15 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -19,6 +18,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/exporter"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
@@ -272,17 +272,21 @@ func addSimilar(err error, users []qlik.User, searched string) error {
 // causes are only those of the command.
 func writeAnswer(c *openSite, a *answer.Answer, past bool) error {
 	now := a.At.Local()
-	var b bytes.Buffer
+	columns, _ := terminal.Size(c.Out)
+	var b strings.Builder
 	color := ""
 	if c.Color && a.CanLogIn != nil && !*a.CanLogIn {
 		color = red
 	}
-	_, _ = fmt.Fprintf(&b, "%s\n\n", colored(text.Visible(a.Verdict), color))
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	line := func(name, value string) {
+	b.WriteString(colored(terminal.Wrap(text.Visible(a.Verdict), 0, 0, columns), color) + "\n\n")
+	const indent = len("Refused  ") // the longest name
+	write := func(name, value string) {
 		if value != "" {
-			_, _ = fmt.Fprintf(w, "%s\t%s\n", name, value)
+			b.WriteString(terminal.Pad(name, indent) + value + "\n")
 		}
+	}
+	line := func(name, value string) {
+		write(name, terminal.Wrap(value, indent, indent, columns))
 	}
 	if a.Why != "" {
 		why := text.Visible(a.Why)
@@ -306,12 +310,11 @@ func writeAnswer(c *openSite, a *answer.Answer, past bool) error {
 		line(name, slotText(&a.Slots[i], now, past))
 	}
 	line("To do", text.Visible(a.Advice))
-	line("", a.Command)
+	write("", a.Command) // it must stay in one piece
 	for i, language := range []string{answer.English, answer.French, answer.German} {
 		line([]string{"Say", "", ""}[i], language+": "+text.Visible(a.Say[language]))
 	}
-	_ = w.Flush() // into memory
-	_, err := c.Out.Write(b.Bytes())
+	_, err := io.WriteString(c.Out, b.String())
 	return err
 }
 
