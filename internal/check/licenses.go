@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
@@ -38,7 +39,7 @@ func (s *site) readLicenses(ctx context.Context) ([]Result, error) {
 	for _, license := range slices.Sorted(maps.Keys(s.licenses.Seats)) {
 		of := s.licenses.Seats[license]
 		if of.Allocated != nil && of.Total != nil && (*of.Total > 0 || *of.Allocated > 0) {
-			seats = append(seats, fmt.Sprintf("%s %g of %g", license, *of.Allocated, *of.Total))
+			seats = append(seats, fmt.Sprintf("%s %s of %s", license, text.Decimal(*of.Allocated), text.Decimal(*of.Total)))
 		}
 	}
 	found := "readable"
@@ -46,13 +47,15 @@ func (s *site) readLicenses(ctx context.Context) ([]Result, error) {
 		found = "allocated: " + strings.Join(seats, ", ")
 	}
 	if capacity := s.licenses.Capacity; capacity != nil && capacity.Allocated != nil && capacity.Used != nil {
-		found += fmt.Sprintf("; analyzer capacity: %.0f of %.0f minutes used", capacity.Used.Minutes(), capacity.Allocated.Minutes())
+		found += fmt.Sprintf("; analyzer capacity: %s of %s minutes used", minutes(*capacity.Used), minutes(*capacity.Allocated))
 	}
 	if tokens := s.licenses.Tokens; tokens != nil && tokens.Total != nil && tokens.Available != nil {
-		found += fmt.Sprintf("; tokens: %g of %g available", *tokens.Available, *tokens.Total)
+		found += fmt.Sprintf("; tokens: %s of %s available", text.Decimal(*tokens.Available), text.Decimal(*tokens.Total))
 	}
 	return passed("%s", found), nil
 }
+
+func minutes(d time.Duration) string { return text.Number(int(d.Round(time.Minute) / time.Minute)) }
 
 func licenseIsRead(s *site) bool { return s.licenses != nil }
 

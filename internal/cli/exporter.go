@@ -60,15 +60,13 @@ func (e *runningExporter) ask(out io.Writer, flags *config.Flags, question func(
 	refusal, refused := errors.AsType[*exporter.RefusedError](err)
 	switch {
 	case err == nil:
-		_, err = fmt.Fprintf(out, "The exporter at %s %s.\n", client, cmp.Or(e.says, "answers"))
-		return true, err
+		return true, say(out, "The exporter at %s %s.", client, cmp.Or(e.says, "answers"))
 	case isAboutTheUser(err):
 		return false, err
 	case errors.Is(err, context.Canceled):
 		return false, errors.New("interrupted")
 	case !refused:
-		_, err = fmt.Fprintf(out, "No answer from an exporter at %s: %s.\n", client, strings.TrimSuffix(err.Error(), "."))
-		return false, err
+		return false, say(out, "No answer from an exporter at %s: %s.", client, strings.TrimSuffix(err.Error(), "."))
 	case len(refusal.Sites) > 0:
 		return false, &config.Error{Flag: "site", Err: fmt.Errorf("must be one of %s, which the exporter at %s serves; to ask Qlik instead, add --direct", strings.Join(refusal.Sites, ", "), client)}
 	case refusal.UnknownSite():
@@ -82,8 +80,7 @@ func (e *runningExporter) ask(out io.Writer, flags *config.Flags, question func(
 
 // sayDirect says what an answer of Qlik itself does not contain.
 func sayDirect(out io.Writer) error {
-	_, err := fmt.Fprintln(out, "Qlik itself answers. Which slots are cooling since when, and how old sessions are, is known only to a running exporter.")
-	return err
+	return say(out, "Qlik itself answers. Which slots are cooling since when, and how old sessions are, is known only to a running exporter.")
 }
 
 // sameSite returns an error if an exporter serves another site than the one that the

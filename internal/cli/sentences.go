@@ -65,8 +65,7 @@ func (s *sentences) Log(keyvals ...any) error {
 		return nil
 	}
 	s.said[sentence] = true
-	_, err := fmt.Fprintln(s.out, sentence)
-	return err
+	return say(s.out, "%s", sentence)
 }
 
 // recordLogger returns the logger for what must be on record, such as ended sessions. On a

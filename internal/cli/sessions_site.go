@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,6 +72,13 @@ func waitingForLinks(site *site.Site, begun time.Time) string {
 		line += fmt.Sprintf("; waiting for %s (%s)", text.Visible(strings.Join(nodes, ", ")), text.Duration(asking.For))
 	}
 	return line
+}
+
+// say writes a line for people. On a terminal, it breaks the line between words.
+func say(out io.Writer, format string, args ...any) error {
+	columns, _ := terminal.Size(out)
+	_, err := io.WriteString(out, terminal.Wrap(fmt.Sprintf(format, args...), 0, 0, columns)+"\n")
+	return err
 }
 
 // noData returns an error if no link responded, so that all sessions are unknown.
@@ -153,7 +161,7 @@ func (c *openSite) matchName(ctx context.Context, users []qlik.User, searched st
 // settings of a site cannot search there.
 func (c *openSite) displayed(ctx context.Context, searched string) map[qlik.User]bool {
 	if c.Site == nil {
-		_, _ = fmt.Fprintln(c.Err, "Display names and hashes are not searched, because the flags do not describe the site.")
+		_ = say(c.Err, "Display names and hashes are not searched, because the flags do not describe the site.")
 		return nil
 	}
 	named := make(map[qlik.User]bool)
@@ -182,18 +190,12 @@ func sayIncomplete(out io.Writer, list *sessions.List) error {
 	if list.Complete {
 		return nil
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "Incomplete: %d of %d links (virtual proxies on nodes) responded. There may be more sessions and fewer free slots.\n",
-		list.LinksAnswered, list.Links)
+	err := say(out, "Incomplete: %s of %s (virtual proxies on nodes) responded. There may be more sessions and fewer free slots.",
+		text.Number(list.LinksAnswered), text.Count(list.Links, "link"))
 	for _, failure := range list.Failures() {
-		fmt.Fprintf(&b, "  %s %s: %s\n", failure.Node, strings.Join(failure.VirtualProxies, " "), failure.Cause)
-		if failure.Remedy != "" {
-			fmt.Fprintf(&b, "    To do: %s\n", failure.Remedy)
-		}
+		err = cmp.Or(err, say(out, "  %s %s: %s", failure.Node, strings.Join(failure.VirtualProxies, " "), failure.Cause))
 	}
-	b.WriteString("\n")
-	_, err := io.WriteString(out, b.String())
-	return err
+	return cmp.Or(err, say(out, ""))
 }
 
 // sessionsText returns the number of sessions of a user. If usage rows show that not

@@ -927,3 +927,28 @@ func TestHarmless(t *testing.T) {
 		}
 	})
 }
+
+// TestWaiting checks what a person reads while a node hangs, and that the list comes without
+// the node at the timeout.
+func TestWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, site := sessionstest.Start(t, nil)
+		sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
+		server.SetProxyFault("qlik2", qliktest.Hanging)
+		c := commands(site)
+		begun := time.Now()
+		if got := waitingForLinks(site, begun.Add(-2*time.Second)); got != "Waiting for the repository (2 s)" {
+			t.Errorf("before the links are asked: %s", got)
+		}
+		var got string
+		time.AfterFunc(8*time.Second, func() { got = waitingForLinks(site, begun) })
+		list := c.list(t, Query{}, 0, formatTable)
+		compare(t, got, "8 of 12 links answered; waiting for qlik2 (8 s)")
+		if took := time.Since(begun); took.Round(time.Second) != 10*time.Second {
+			t.Errorf("the list came after %s", took)
+		}
+		if !strings.HasPrefix(list, "Incomplete: 8 of 12 links ") || !strings.Contains(list, `LAB\anna`) {
+			t.Errorf("got\n%s", list)
+		}
+	})
+}

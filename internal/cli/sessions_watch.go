@@ -109,8 +109,8 @@ type lookedAt struct {
 
 // Sequences of a terminal.
 const (
-	wholeScreen = "\x1b[?1049h\x1b[?25l" // another screen, without a cursor
-	lastScreen  = "\x1b[?25h\x1b[?1049l"
+	wholeScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l" // another screen, without a cursor, which cuts wide lines
+	lastScreen  = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 	toTop       = "\x1b[H"
 	eraseToEnd  = "\x1b[K"
 	eraseBelow  = "\x1b[J"
@@ -229,11 +229,12 @@ func (w *listWatch) text(now time.Time) string {
 		}
 		b.WriteString(failure + "\n")
 	}
-	for line := range strings.Lines(w.said) {
+	var said strings.Builder
+	said.WriteString(w.said + "\n")
+	_ = sayIncomplete(&said, w.list) // into memory
+	for line := range strings.Lines(said.String()) {
 		b.WriteString(terminal.Wrap(strings.TrimSuffix(line, "\n"), 0, 0, columns) + "\n")
 	}
-	b.WriteString("\n")
-	_ = sayIncomplete(&b, w.list) // into memory
 	height := 0
 	if rows > 0 {
 		height = max(rows-strings.Count(b.String(), "\n"), 1)
