@@ -14,6 +14,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/config"
 	"github.com/qlik-exporter/qlik_exporter/internal/ending"
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
 	"github.com/qlik-exporter/qlik_exporter/internal/text"
 	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
@@ -115,10 +116,13 @@ func (c *openSite) End(ctx context.Context, options EndOptions) error {
 		return err
 	}
 	var audit *auditLog
+	begun := time.Now()
+	stop := terminal.NewStatus(c.Err).Follow(func() string { return fmt.Sprintf("Ending sessions (%s)", text.Duration(time.Since(begun))) })
 	outcome, err := ending.End(ctx, c.Site, plan, c.ServiceAccounts, func([]ending.PlannedSession) (err error) {
 		audit, err = c.openAuditLog(options.AuditLog)
 		return err
 	})
+	stop()
 	switch {
 	case errors.Is(err, ending.ErrUnknown):
 		return fmt.Errorf("no session was ended: %w", err)

@@ -109,7 +109,7 @@ func notShown(table *terminal.Table) []string {
 	if len(table.LeftOut) == 0 {
 		return nil
 	}
-	return []string{"Not shown, because the terminal is too narrow: " + strings.Join(table.LeftOut, ", ") + "."}
+	return []string{"The terminal is too narrow for " + strings.Join(table.LeftOut, ", ") + "."}
 }
 
 func countStuck(users []sessions.Listed) int {
@@ -154,16 +154,16 @@ func (t *listTable) columns(users []sessions.Listed) []terminal.Column {
 	}
 	columns := []terminal.Column{
 		{Title: "FREE", Cells: cells(freeText)},
-		{Title: "USER", Cells: cells(func(u *sessions.Listed) string { return text.Visible(u.User().String()) }), Cut: terminal.Middle, Enough: 24, Least: 14},
+		{Title: "USER", Cells: cells(func(u *sessions.Listed) string { return text.Visible(u.User().String()) }), Cut: terminal.Middle, Enough: 24, Least: 18},
 		{Title: "SESSIONS", Cells: cells(sessionsText), Short: cells(shortSessionsText)},
-		{Title: "COOLING OR LEFT OVER", Cells: cells(withoutText)},
+		{Title: "COOLING OR LEFT OVER", Cells: cells(withoutText), Optional: true},
 		{Title: "LICENSE", Cells: cells(func(u *sessions.Listed) string { return text.Visible(strings.ReplaceAll(u.License, "_", " ")) }), Cut: terminal.End, Enough: 12, Least: 9, Optional: true},
 		{Title: "IDLE", Cells: cells(t.idleText), Optional: true},
 		{Title: "NEXT SLOT BY", Cells: cells(t.nextText), Short: cells(t.shortNextText)},
-		{Title: "WHERE", Cells: cells(func(u *sessions.Listed) string { return where(u.Places, text.Number) }), Cut: terminal.End, Enough: 24, Least: 14, Optional: true},
+		{Title: "WHERE", Cells: cells(func(u *sessions.Listed) string { return where(u.Places, text.Number) }), Cut: terminal.End, Enough: 24, Least: 12, Optional: true},
 	}
 	if slices.ContainsFunc(t.list.Users, func(u sessions.Listed) bool { return t.refusedText(&u) != "" }) {
-		columns = append(columns, terminal.Column{Title: "REFUSED", Cells: cells(t.refusedText), Short: cells(t.shortRefusedText), Cut: terminal.End, Enough: 24, Least: 14})
+		columns = append(columns, terminal.Column{Title: "REFUSED", Cells: cells(t.refusedText), Short: cells(t.shortRefusedText), Cut: terminal.End, Enough: 24, Least: 12})
 	}
 	if t.watched {
 		columns = slices.Insert(columns, 0, terminal.Column{Title: "CHANGE", Cells: cells(func(u *sessions.Listed) string { return t.changed[u.User()] })})
@@ -226,14 +226,15 @@ func (t *listTable) refusedText(user *sessions.Listed) string {
 	return strings.TrimPrefix(user.RefusedText(t.at), "refused: ")
 }
 
-// shortRefusedText has only how long ago it was, like IDLE.
+// shortRefusedText says of the time only how long ago it was, like IDLE.
 func (t *listTable) shortRefusedText(user *sessions.Listed) string {
 	refused := t.refusedText(user)
 	comma, open := strings.LastIndex(refused, ", "), strings.LastIndex(refused, "(")
 	if comma < 0 || open < comma {
 		return refused
 	}
-	return refused[:comma+2] + strings.TrimSuffix(strings.Trim(refused[open:], "()"), " ago")
+	what := strings.ReplaceAll(refused[:comma], "too many sessions", "limit")
+	return what + ", " + strings.TrimSuffix(strings.Trim(refused[open:], "()"), " ago")
 }
 
 // countdown returns a time to wait, such as "4:12".

@@ -9,6 +9,7 @@ import (
 	"github.com/rivo/uniseg"
 
 	"github.com/qlik-exporter/qlik_exporter/internal/sessions"
+	"github.com/qlik-exporter/qlik_exporter/qlik"
 )
 
 // crowded returns a list of users, of whom the first ones have no free slot.
@@ -22,6 +23,7 @@ func crowded(users, stuck int) *sessions.List {
 		}
 		if i < stuck {
 			headroom, sessionsOf, hold, without = 0, 1411, 3, 2
+			user.Refused = []sessions.RefusedLogin{{At: list.Time.Add(-time.Minute), Reason: qlik.RefusedSessionLimit}}
 			user.NextSlot = list.Time.Add(5 * time.Minute)
 			user.Places = append(user.Places, sessions.Place{VirtualProxy: "/portal", Node: "qlik-node2.acme.example", Sessions: 1410})
 		}
@@ -36,7 +38,9 @@ func crowded(users, stuck int) *sessions.List {
 func TestTableFits(t *testing.T) {
 	for width := 80; width < 250; width++ {
 		list := crowded(30, 3)
-		table := &listTable{list: list, all: 30, at: list.Time, width: width, limit: noLimit}
+		list.Users[1].Unlicensed = sessions.NoLicense
+		changed := map[qlik.User]string{list.Users[0].User(): "+1, no slot"}
+		table := &listTable{list: list, all: 30, at: list.Time, width: width, limit: noLimit, changed: changed}
 		for _, watched := range []bool{false, true} {
 			table.watched = watched
 			for line := range strings.Lines(table.text()) {
@@ -51,20 +55,20 @@ func TestTableFits(t *testing.T) {
 func TestTableOfANarrowTerminal(t *testing.T) {
 	list := crowded(2024, 14)
 	table := &listTable{list: list, all: 2024, at: list.Time, width: 80, limit: 2}
-	compare(t, table.text(), `                                          COOLING
-                                          OR LEFT                       NEXT
-FREE  USER                 SESSIONS       OVER     LICENSE       IDLE   SLOT BY
-0     ACME\some…ong-name0  1,411, 3 hold  2        professional  1 min  in 5 min
-0     ACME\some…ong-name1  1,411, 3 hold  2        professional  1 min  in 5 min
+	compare(t, table.text(), `                                                 COOLING
+                                                 OR LEFT  NEXT
+FREE  USER                        SESSIONS       OVER     SLOT BY   REFUSED
+0     ACME\somebody…a-long-name0  1,411, 3 hold  2        in 5 min  limit, 1 min
+0     ACME\somebody…a-long-name1  1,411, 3 hold  2        in 5 min  limit, 1 min
 ... and 2,022 more users, 12 of them without a free slot; --limit=0 shows all
-Not shown, because the terminal is too narrow: WHERE.
+The terminal is too narrow for LICENSE, IDLE, WHERE.
 `)
 	table.width = 120
-	compare(t, table.text(), `                                                   COOLING
-                                                   OR LEFT                       NEXT
-FREE  USER                          SESSIONS       OVER     LICENSE       IDLE   SLOT BY   WHERE
-0     ACME\somebody.…-a-long-name0  1,411, 3 hold  2        professional  1 min  in 5 min  / qlik-central.acme.example,…
-0     ACME\somebody.…-a-long-name1  1,411, 3 hold  2        professional  1 min  in 5 min  / qlik-central.acme.example,…
+	compare(t, table.text(), `                                            COOLING
+                                            OR LEFT                       NEXT
+FREE  USER                   SESSIONS       OVER     LICENSE       IDLE   SLOT BY   WHERE                   REFUSED
+0     ACME\someb…long-name0  1,411, 3 hold  2        professional  1 min  in 5 min  / qlik-central.acme.e…  limit, 1 min
+0     ACME\someb…long-name1  1,411, 3 hold  2        professional  1 min  in 5 min  / qlik-central.acme.e…  limit, 1 min
 ... and 2,022 more users, 12 of them without a free slot; --limit=0 shows all
 `)
 }

@@ -112,7 +112,7 @@ const (
 	wholeScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l" // another screen, without a cursor, which cuts wide lines
 	lastScreen  = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 	toTop       = "\x1b[H"
-	eraseToEnd  = "\x1b[K"
+	eraseLine   = "\x1b[2K"
 	eraseBelow  = "\x1b[J"
 )
 
@@ -249,11 +249,16 @@ func (w *listWatch) text(now time.Time) string {
 // draw shows the text. It cuts what does not fit, because the terminal would scroll.
 func (w *listWatch) draw(now time.Time) error {
 	_, rows := w.size()
-	lines := strings.SplitAfter(strings.TrimSuffix(w.text(now), "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(w.text(now), "\n"), "\n")
 	if rows > 0 {
 		lines = lines[:min(len(lines), rows)]
 	}
-	frame := toTop + strings.ReplaceAll(strings.TrimSuffix(strings.Join(lines, ""), "\n"), "\n", eraseToEnd+"\n") + eraseToEnd + eraseBelow
+	// A line is erased before it is written: after a line of full width, the cursor is still on
+	// its last character.
+	frame := toTop + eraseLine + strings.Join(lines, "\n"+eraseLine)
+	if len(lines) < rows {
+		frame += "\n" + eraseBelow
+	}
 	_, err := io.WriteString(w.out, frame)
 	return err
 }
