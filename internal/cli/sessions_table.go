@@ -66,7 +66,10 @@ func (t *listTable) text() string {
 		if stuck := countStuck(more); stuck > 0 {
 			fmt.Fprintf(&b, ", %s of them without a free slot", text.Number(stuck))
 		}
-		b.WriteString("; --limit=0 shows all\n")
+		if !t.watched {
+			b.WriteString("; --limit=0 shows all")
+		}
+		b.WriteString("\n")
 	}
 	return b.String() + after
 }
@@ -85,9 +88,13 @@ func (t *listTable) after(table *terminal.Table) string {
 
 // fitting returns the number of users to show, beside a number of other lines.
 func (t *listTable) fitting(others int) int {
-	others++ // how many more users there are
-	if t.watched && t.limit == noLimit && t.height > 0 {
-		return max(t.height-others, 1)
+	others++                       // how many more users there are
+	if t.watched && t.height > 0 { // the terminal must not scroll
+		fit := max(t.height-others, 1)
+		if t.limit > 0 {
+			fit = min(fit, t.limit)
+		}
+		return fit
 	}
 	return mostUsers(t.limit, t.height, others+2) // who answered, and the prompt
 }

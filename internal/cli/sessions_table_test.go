@@ -100,4 +100,12 @@ func TestLimit(t *testing.T) {
 			t.Errorf("%+v: %d users are shown; %s", test, shown, last)
 		}
 	}
+	for limit, want := range map[int]int{noLimit: 8, 0: 8, 5: 5, 20: 8} {
+		list := crowded(20, 0)
+		table := &listTable{list: list, all: 20, at: list.Time, height: 10, limit: limit, watched: true}
+		text := table.text()
+		if shown := strings.Count(text, "ACME"); shown != want || !strings.HasSuffix(text, fmt.Sprintf("\n... and %d more users\n", 20-want)) {
+			t.Errorf("watched with limit %d: got\n%s", limit, text)
+		}
+	}
 }
