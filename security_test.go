@@ -125,7 +125,9 @@ func TestSecretsStaySecret(t *testing.T) {
 		}
 		return path
 	}
+	logFile := filepath.Join(t.TempDir(), "qlik_exporter.log")
 	flags := slices.Concat(f.flags, []string{
+		"--log.file=" + logFile,
 		"--qlik.key-passphrase-file=" + file("passphrase", secrets["passphrase"]),
 		"--user-labels=hashed", "--user-labels.key-file=" + file("labels", secrets["key of user labels"]),
 		"--web.config.file=" + file("web.yml", "basic_auth_users: {prometheus: "+webHash+"}\n"),
@@ -198,6 +200,9 @@ func TestSecretsStaySecret(t *testing.T) {
 		t.Error("the log does not tell of the failures")
 	}
 	leaks("log", log.String())
+	if content, err := os.ReadFile(logFile); err != nil || string(content) != log.String() {
+		t.Errorf("the log file is not the log, and has %d bytes (%v)", len(content), err)
+	}
 
 	secrets["wrong passphrase"], secrets["short key of user labels"] = "marker-wrong-passphrase", "marker-short"
 	for _, test := range []struct {

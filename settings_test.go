@@ -89,6 +89,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"timeout-offset":                  {{"-1s", "must be at least 0s, not -1s"}},
 		"log.level":                       {{"loud", `must be one of debug, info, warn, error, not "loud"`}},
 		"log.format":                      {{"xml", `must be one of logfmt, json, not "xml"`}},
+		"log.file":                        {{"/nowhere/qlik.log", "the folder /nowhere does not exist; create it, and allow the account of the exporter to write to it"}, {short + "/qlik.log", short + " is not a folder"}, {os.TempDir(), "is not a file"}, {"~/qlik.log", "contains ~, which nothing replaces here"}},
 	}
 }
 

@@ -33,6 +33,7 @@ type Program struct {
 	TimeoutOffset time.Duration
 	LogLevel      string
 	LogFormat     string
+	LogFile       string // "" for none
 
 	MaxConnections int
 
@@ -311,6 +312,9 @@ func (f *Flags) validate() error {
 		(*f.Web.WebListenAddresses)[i] = address
 	}
 	*f.Web.WebConfigFile = clean(*f.Web.WebConfigFile)
+	if err := f.logFile(); err != nil {
+		return err
+	}
 	if f.skipWeb {
 		return nil
 	}

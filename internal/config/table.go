@@ -217,6 +217,10 @@ func (p *Program) settings() []setting {
 			flag: "log.format", value: choice(&p.LogFormat, "logfmt", "json"),
 			help: "Output format of log messages: logfmt or json.",
 		},
+		{
+			flag: "log.file", value: filePath(&p.LogFile), path: wholePath,
+			help: "File to which the log is written as well. At 5 MB a new one is begun, and the last four are kept.",
+		},
 	}
 }
 

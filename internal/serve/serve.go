@@ -36,7 +36,12 @@ func (e *Exporter) Serve(ctx context.Context, streams cli.Streams) error {
 	return e.serveSites(ctx, e.Flags.Load, streams.Err)
 }
 
-func (e *Exporter) serveSites(ctx context.Context, load func() (*config.Configuration, error), stderr io.Writer) error {
+func (e *Exporter) serveSites(ctx context.Context, load func() (*config.Configuration, error), stderr io.Writer) (ended error) {
+	if path := e.Flags.LogFile; path != "" {
+		file := logging.NewWithFile(stderr, path, e.Flags.LogFormat)
+		defer func() { file.Close(e.Flags.Explain(ended)) }()
+		stderr = file
+	}
 	logger, slogger := logging.New(stderr, e.Flags.LogLevel, e.Flags.LogFormat)
 	for _, sentence := range e.Flags.Unread() {
 		_ = level.Warn(logger).Log("msg", sentence)
