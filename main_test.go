@@ -439,6 +439,24 @@ func TestServiceArguments(t *testing.T) {
 	}
 }
 
+// TestServiceConfigure checks that the command of the installer passes on all words of its
+// command line, and reads no argument files.
+func TestServiceConfigure(t *testing.T) {
+	before := flagsFile
+	t.Cleanup(func() { flagsFile = before })
+	path := filepath.Join(t.TempDir(), "flags.txt")
+	flagsFile = func() string { return path }
+	args := []string{"service", "configure", "--", "--web.listen-address=:9990", `--qlik.cert-dir=C:\Program`, "Files", `@1\certs`, "--no-collector.licenses"}
+	var out bytes.Buffer
+	if status := run(t.Context(), args, &out, &out); status != 0 {
+		t.Fatalf("exit status %d: %s", status, &out)
+	}
+	content, err := os.ReadFile(path)
+	if want := "\n--web.listen-address=:9990\n--qlik.cert-dir=C:\\Program Files @1\\certs\n--no-collector.licenses\n"; err != nil || !strings.HasSuffix(string(content), want) {
+		t.Errorf("the file has\n%s\nwant\n%s (%v)", content, want, err)
+	}
+}
+
 func TestServiceElsewhere(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("would install it")

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"strings"
 	"unicode"
@@ -89,6 +90,9 @@ func expandFiles(args []placed, depth int) ([]placed, error) {
 			return nil, fmt.Errorf("%s: argument files include one another more than %d times", arg.text, maxNesting)
 		}
 		lines, err := readArguments(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, noFileError(arg.text)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", arg.text, err)
 		}
@@ -100,6 +104,16 @@ func expandFiles(args []placed, depth int) ([]placed, error) {
 	}
 	return expanded, nil
 }
+
+// noFileError is the error about an argument @FILE without a file. A service whose file was
+// deleted shows it.
+type noFileError string
+
+func (e noFileError) Error() string {
+	return string(e) + ": there is no such file; create it and write the flags to it, one per line, or none"
+}
+
+func (e noFileError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // readArguments reads a file with one argument per line. Empty lines and lines that
 // start with # are comments.

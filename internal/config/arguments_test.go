@@ -88,7 +88,7 @@ func TestExpandFilesRefuses(t *testing.T) {
 	self := filepath.Join(t.TempDir(), "self")
 	write(t, self, "@"+self+"\n")
 	for arg, want := range map[string]string{
-		"@" + filepath.Join(t.TempDir(), "none"): "open ",
+		"@" + filepath.Join(t.TempDir(), "none"): "there is no such file; create it",
 		"@" + os.TempDir():                       "is a folder, not a file",
 		"@" + self:                               "argument files include one another",
 		"@":                                      "write @FILE without a blank",

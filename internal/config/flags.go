@@ -69,7 +69,7 @@ type Flags struct {
 	// Now is the clock of commands; nil means time.Now.
 	Now func() time.Time
 
-	skipWeb bool // the file of --web.config.file is not read, see Add
+	skipWeb bool // the file of --web.config.file is not read, see Add and WithoutFiles
 	runs    bool // the command starts the exporter, or tests all with which it would start
 
 	app   *kingpin.Application
@@ -87,6 +87,9 @@ func Register(app *kingpin.Application) *Flags {
 	f.Web = kingpinflag.AddFlags(app, ":9986")
 	return f
 }
+
+// WithoutFiles makes Parse accept flags that name files which do not exist yet.
+func (f *Flags) WithoutFiles() { f.skipWeb = true }
 
 func register(app *kingpin.Application, rows []setting) {
 	for _, row := range rows {
@@ -312,11 +315,11 @@ func (f *Flags) validate() error {
 		(*f.Web.WebListenAddresses)[i] = address
 	}
 	*f.Web.WebConfigFile = clean(*f.Web.WebConfigFile)
-	if err := f.logFile(); err != nil {
-		return err
-	}
 	if f.skipWeb {
 		return nil
+	}
+	if err := f.logFile(); err != nil {
+		return err
 	}
 	if err := webConfig("web.config.file", *f.Web.WebConfigFile); err != nil {
 		return err

@@ -127,11 +127,11 @@ func (f *Flags) Write(path string, flags []string) error {
 		return nil
 	}
 	content := []byte("# Flags of qlik_exporter, one per line. The service and its commands use them.\n")
-	if err == nil { // only comments, which stay
+	if err == nil { // comments, which may explain more flags
 		if content, err = textfile.Read(path); err != nil {
 			return err
 		}
-		content = append(bytes.TrimRight(content, "\r\n"), '\n')
+		content = append(bytes.TrimRight(content, " \t\r\n"), "\n\n"...)
 	}
 	return os.WriteFile(path, append(content, strings.Join(append(flags, ""), "\n")...), 0o600)
 }

@@ -3,6 +3,7 @@ package service
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -30,5 +31,21 @@ func TestLevelOf(t *testing.T) {
 	}
 	if got := levelOf("qlik_exporter: error: unknown long flag '--qlik.hots', try --help"); got != "error" {
 		t.Errorf("level %q, want error", got)
+	}
+}
+
+func TestEventText(t *testing.T) {
+	for text, want := range map[string]int{"a\x00b\n": 3, strings.Repeat("a", maxEvent): maxEvent, strings.Repeat("€", maxEvent): maxEvent + len(" (cut)")} {
+		if got := eventText([]byte(text)); len(got) != want || !utf8.ValidString(got) || strings.Contains(got, "\x00") {
+			t.Errorf("%.10q: %d bytes, want %d: %.10q", text, len(got), want, got)
+		}
+	}
+}
+
+func TestOfInstaller(t *testing.T) {
+	for args, want := range map[string]bool{"service configure -- --guard=off": true, "service install": false, "service": false, "": false} {
+		if got := ofInstaller(strings.Fields(args)); got != want {
+			t.Errorf("%s: %v", args, got)
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/windows"
@@ -26,7 +25,9 @@ const (
 // Run runs the program and returns its exit code. If the program runs as a service,
 // stopping the service cancels ctx, and output goes to the event log.
 func Run(ctx context.Context, run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) int {
-	if isService, err := svc.IsWindowsService(); err != nil || !isService {
+	isService, err := svc.IsWindowsService()
+	isService = isService && err == nil
+	if !isService && !ofInstaller(os.Args[1:]) {
 		return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	}
 	events, err := eventlog.Open(Name)
@@ -34,7 +35,10 @@ func Run(ctx context.Context, run func(ctx context.Context, args []string, stdou
 		return 1 // there is no log for the error
 	}
 	defer func() { _ = events.Close() }()
-	program := program{ctx, run, eventWriter{events}}
+	if !isService {
+		return run(ctx, os.Args[1:], eventWriter{events, "info"}, eventWriter{events, ""})
+	}
+	program := program{ctx, run, eventWriter{events, ""}}
 	if err := svc.Run(Name, program); err != nil {
 		_, _ = fmt.Fprintf(program.log, "qlik_exporter: error: service: %s\n", err)
 		return 1
@@ -75,14 +79,21 @@ func (p program) Execute(_ []string, requests <-chan svc.ChangeRequest, states c
 	}
 }
 
-// eventWriter writes each line as an event with the level of the line.
-type eventWriter struct{ log *eventlog.Log }
+// eventWriter writes each line as an event.
+type eventWriter struct {
+	log   *eventlog.Log
+	level string // "" for the level of the line
+}
 
 func (w eventWriter) Write(line []byte) (int, error) {
 	const id = 1 // EventCreate.exe provides the message texts and supports ids from 1 to 1000
-	text := strings.ReplaceAll(strings.TrimSpace(string(line)), "\x00", " ")
+	text := eventText(line)
+	level := w.level
+	if level == "" {
+		level = levelOf(text)
+	}
 	report := w.log.Info
-	switch levelOf(text) {
+	switch level {
 	case "warn":
 		report = w.log.Warning
 	case "error":
