@@ -48,8 +48,6 @@ done
 # wixl does not support arm64, but Windows on arm64 runs programs for amd64.
 build windows amd64 $stage/qlik_exporter.exe
 msi=dist/packages/qlik_exporter-$version-amd64.msi
-wixl --arch x64 -D VERSION="${version%%[-+]*}" -o "$msi" deploy/windows/qlik_exporter.wxs
-# wixl cannot set these attributes: 16 is permanent, 128 never overwrite, 256 64-bit.
-msibuild "$msi" -q "UPDATE Component SET Attributes = 400 WHERE Component = 'Flags'"
+deploy/windows/msi.sh "${version%%[-+]*}" "$msi"
 
 ls -l dist/packages
