@@ -49,5 +49,7 @@ done
 build windows amd64 $stage/qlik_exporter.exe
 msi=dist/packages/qlik_exporter-$version-amd64.msi
 deploy/windows/msi.sh "${version%%[-+]*}" "$msi"
+rm -rf dist/winget
+deploy/windows/winget.sh "$version" "$msi" dist/winget
 
 ls -l dist/packages

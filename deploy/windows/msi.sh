@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Builds the MSI from dist/stage/qlik_exporter.exe:
+# Builds the MSI of a program, dist/stage/qlik_exporter.exe by default:
 #
-#   deploy/windows/msi.sh VERSION FILE
+#   deploy/windows/msi.sh VERSION FILE.msi [PROGRAM]
 #
 # Needs Debian's wixl and msitools.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-wixl --arch x64 -D VERSION="$1" -o "$2" deploy/windows/qlik_exporter.wxs
+program=$(realpath --relative-to=. "${3:-dist/stage/qlik_exporter.exe}") # as wixl wants it
+wixl --arch x64 -D VERSION="$1" -D PROGRAM="$program" -o "$2" deploy/windows/qlik_exporter.wxs
 
 # What wixl 0.101 cannot express.
 secure='FLAGS;LISTEN_PORT;FIREWALL;REMOTE_ADDR;PATH'

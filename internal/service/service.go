@@ -15,6 +15,10 @@ const (
 	// DefaultAccount is a virtual account. Windows creates it with the service. It has
 	// no password, and only the permissions of any user.
 	DefaultAccount = `NT SERVICE\` + Name
+	// DisplayName is the name in the Services console.
+	DisplayName = "Qlik Sense exporter for Prometheus"
+	// Description is its text there.
+	Description = "Shows Prometheus the sessions of the users of a Qlik Sense site, and what the session limit leaves to each."
 	// maxEvent is the maximum length of an event in UTF-16 units, 31,839, less what marks a
 	// longer text.
 	maxEvent = 31_800

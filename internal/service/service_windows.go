@@ -118,8 +118,8 @@ func Install(account string, arguments []string) error {
 	}
 	defer func() { _ = manager.Disconnect() }()
 	service, err := manager.CreateService(Name, executable, mgr.Config{
-		DisplayName:      "Qlik Sense exporter for Prometheus",
-		Description:      "Exports the sessions and the session limit headroom of Qlik Sense users to Prometheus.",
+		DisplayName:      DisplayName,
+		Description:      Description,
 		StartType:        mgr.StartAutomatic,
 		ErrorControl:     mgr.ErrorNormal,
 		DelayedAutoStart: true,
