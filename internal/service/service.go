@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -30,10 +31,10 @@ func ofInstaller(args []string) bool {
 	return len(args) > 1 && slices.Equal(args[:2], []string{"service", "configure"})
 }
 
-// eventText returns a line as the text of an event. Windows refuses longer texts and texts
+// eventText returns lines as the text of an event. Windows refuses longer texts and texts
 // with a null character.
-func eventText(line []byte) string {
-	text := strings.ReplaceAll(strings.TrimSpace(string(line)), "\x00", " ")
+func eventText(line string) string {
+	text := strings.ReplaceAll(strings.TrimSpace(line), "\x00", " ")
 	if len(text) <= maxEvent { // no character has more UTF-16 units than bytes
 		return text
 	}
@@ -48,11 +49,38 @@ func eventText(line []byte) string {
 // time and the caller precede it. In JSON, quotes within texts are escaped.
 var levelOfLine = regexp.MustCompile(`^(?:ts=\S+ caller=\S+ level=|\{.*?"level":")([a-z]+)`)
 
-// levelOf returns the level of a line that the program writes as a service. A line
-// that is not from the log is the error that ends the program.
-func levelOf(line string) string {
+// levelOf returns the level of a line of the log, and false for other lines.
+func levelOf(line string) (level string, ofLog bool) {
 	if match := levelOfLine.FindStringSubmatch(line); match != nil {
-		return match[1]
+		return match[1], true
 	}
-	return "error"
+	return "", false
+}
+
+// output receives what a service or the installer's command writes. Each line of the log is an
+// event. All other lines say why the program ends, and are one event when it has ended.
+type output struct {
+	report func(level, text string) error
+
+	mu   sync.Mutex
+	rest strings.Builder
+}
+
+// Write implements io.Writer.
+func (o *output) Write(line []byte) (int, error) {
+	if level, ofLog := levelOf(string(line)); ofLog {
+		return len(line), o.report(level, eventText(string(line)))
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.rest.Write(line)
+}
+
+// end reports the lines that are not from the log.
+func (o *output) end(level string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if text := eventText(o.rest.String()); text != "" {
+		_ = o.report(level, text)
+	}
 }

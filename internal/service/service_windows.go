@@ -35,12 +35,20 @@ func Run(ctx context.Context, run func(ctx context.Context, args []string, stdou
 		return 1 // there is no log for the error
 	}
 	defer func() { _ = events.Close() }()
+	out := &output{report: func(level, text string) error { return report(events, level, text) }}
 	if !isService {
-		return run(ctx, os.Args[1:], eventWriter{events, "info"}, eventWriter{events, ""})
+		code := run(ctx, os.Args[1:], out, out)
+		if code == 0 {
+			out.end("info")
+		} else {
+			out.end("error")
+		}
+		return code
 	}
-	program := program{ctx, run, eventWriter{events, ""}}
+	defer out.end("error")
+	program := program{ctx, run, out}
 	if err := svc.Run(Name, program); err != nil {
-		_, _ = fmt.Fprintf(program.log, "qlik_exporter: error: service: %s\n", err)
+		_, _ = fmt.Fprintf(out, "qlik_exporter: error: service: %s\n", err)
 		return 1
 	}
 	return 0
@@ -79,27 +87,17 @@ func (p program) Execute(_ []string, requests <-chan svc.ChangeRequest, states c
 	}
 }
 
-// eventWriter writes each line as an event.
-type eventWriter struct {
-	log   *eventlog.Log
-	level string // "" for the level of the line
-}
-
-func (w eventWriter) Write(line []byte) (int, error) {
+// report writes an event.
+func report(events *eventlog.Log, level, text string) error {
 	const id = 1 // EventCreate.exe provides the message texts and supports ids from 1 to 1000
-	text := eventText(line)
-	level := w.level
-	if level == "" {
-		level = levelOf(text)
-	}
-	report := w.log.Info
 	switch level {
 	case "warn":
-		report = w.log.Warning
+		return events.Warning(id, text)
 	case "error":
-		report = w.log.Error
+		return events.Error(id, text)
+	default:
+		return events.Info(id, text)
 	}
-	return len(line), report(id, text)
 }
 
 // Supported returns nil: this system has Windows services.
