@@ -114,7 +114,9 @@ func rowOf(command *kingpin.CmdModel) [2]string {
 func subcommands(command *kingpin.CmdModel) [][2]string {
 	var rows [][2]string
 	for _, sub := range command.Commands {
-		rows = append(rows, rowOf(sub))
+		if !sub.Hidden {
+			rows = append(rows, rowOf(sub))
+		}
 	}
 	return rows
 }
