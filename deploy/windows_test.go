@@ -293,7 +293,7 @@ func TestWindowsGuide(t *testing.T) {
 	})
 
 	t.Run("FIREWALL", func(t *testing.T) {
-		name := regexp.MustCompile("as the rule `([^`]+)`").FindStringSubmatch(g.section(t, "## Firewall"))
+		name := regexp.MustCompile("as the rule\\s+`([^`]+)`").FindStringSubmatch(g.section(t, "## Firewall"))
 		if name == nil {
 			t.Fatal("the guide does not name the rule")
 		}
