@@ -105,7 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
-	case len(args) == 0 && errors.Is(err, qlik.ErrNoHost):
+	case len(typed) == 0 && errors.Is(err, qlik.ErrNoHost):
 		cli.Welcome(stderr)
 		return 1
 	case errors.Is(err, cli.ErrIncomplete):

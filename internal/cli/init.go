@@ -92,7 +92,7 @@ func (c *initCommand) run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	if file, err = filepath.Abs(file); err == nil {
-		err = c.flags.Write(file, lines)
+		err = c.flags.AddSite(file, lines)
 	}
 	if err != nil {
 		return explainWrite(file, err)
@@ -107,22 +107,17 @@ func (c *initCommand) run(ctx context.Context, streams Streams) error {
 	return err
 }
 
-// flagsFile returns the file to write. It returns an error if the file already has flags.
+// flagsFile returns the file to write. It returns an error if its flags describe a site.
 func (c *initCommand) flagsFile() (string, error) {
 	file := cmp.Or(c.file, c.usual)
 	if _, err := os.Stat(filepath.Dir(file)); c.file == "" && (file == "" || errors.Is(err, fs.ErrNotExist)) {
 		file = localFlags
 	}
-	flags, _, err := config.ExpandFiles([]string{"@" + file})
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return file, nil
-	case err != nil:
-		return "", err
-	case len(flags) > 0:
-		return "", fmt.Errorf("%s already has flags, which stay as they are; change them there, and test them with %s", file, c.command("check", file))
+	described, err := c.flags.DescribedIn(file)
+	if described {
+		return "", fmt.Errorf("%s already describes a site; change its flags there, and test them with %s", file, c.command("check", file))
 	}
-	return file, nil
+	return file, err
 }
 
 // askFor asks for what is missing to connect to the site. It returns the answers as

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -106,32 +107,67 @@ func (f *Flags) describesSite(parsed *kingpin.ParseContext) bool {
 // that has the same flags, and one with other flags if none are given. It returns an
 // error if it would replace other flags.
 func (f *Flags) Write(path string, flags []string) error {
+	old, err := f.read(path)
+	switch {
+	case err != nil:
+		return err
+	case len(old) == 0:
+		return appendFlags(path, flags)
+	case len(flags) == 0 || slices.Equal(slices.Sorted(slices.Values(old)), slices.Sorted(slices.Values(flags))):
+		return nil
+	}
+	return fmt.Errorf("%s: has other flags; change them there, and leave the flags out here", path)
+}
+
+// DescribedIn reports whether the flags in a file describe a site.
+func (f *Flags) DescribedIn(path string) (described bool, err error) {
+	flags, err := f.read(path)
+	return slices.ContainsFunc(flags, func(flag string) bool {
+		return strings.HasPrefix(flag, "--qlik.") || strings.HasPrefix(flag, "--config.file=")
+	}), err
+}
+
+// AddSite adds the flags that describe a site to a file whose flags describe none.
+func (f *Flags) AddSite(path string, flags []string) error {
+	if described, err := f.DescribedIn(path); err != nil || described {
+		return cmp.Or(err, fmt.Errorf("%s: describes a site already", path))
+	}
+	return appendFlags(path, flags)
+}
+
+// read returns the flags in a file with absolute paths. There are none in a file that does
+// not exist.
+func (f *Flags) read(path string) ([]string, error) {
+	flags, _, err := ExpandFiles([]string{"@" + path})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil || len(flags) == 0 {
+		return nil, err
+	}
+	if flags, err = f.Given(flags); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return flags, nil
+}
+
+// appendFlags writes flags to the end of a file, which it creates if there is none.
+func appendFlags(path string, flags []string) error {
 	for _, flag := range flags {
 		if read, err := argument(flag); err != nil || read != flag {
 			return fmt.Errorf("%s: cannot be written to %s; write this file yourself", flag, path)
 		}
 	}
-	old, _, err := ExpandFiles([]string{"@" + path})
+	content, err := textfile.Read(path)
 	switch {
-	case err == nil && len(old) > 0:
-		if old, err = f.Given(old); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		if len(flags) == 0 || slices.Equal(slices.Sorted(slices.Values(old)), slices.Sorted(slices.Values(flags))) {
-			return nil
-		}
-		return fmt.Errorf("%s: has other flags; change them there, and leave the flags out here", path)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
+		content = []byte("# Flags of qlik_exporter, one per line. The service and its commands use them.\n")
+	case err != nil:
 		return err
-	case err == nil && len(flags) == 0: // only comments
+	case len(flags) == 0:
 		return nil
-	}
-	content := []byte("# Flags of qlik_exporter, one per line. The service and its commands use them.\n")
-	if err == nil { // comments, which may explain more flags
-		if content, err = textfile.Read(path); err != nil {
-			return err
-		}
-		content = append(bytes.TrimRight(content, " \t\r\n"), "\n\n"...)
+	default:
+		content = append(bytes.TrimRight(content, "\r\n"), '\n')
 	}
 	return os.WriteFile(path, append(content, strings.Join(append(flags, ""), "\n")...), 0o600)
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/internal/page"
 	"github.com/qlik-exporter/qlik_exporter/internal/server"
 	"github.com/qlik-exporter/qlik_exporter/internal/sites"
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 // Exporter implements the commands that serve metrics.
@@ -170,6 +171,14 @@ func deskURL(listenAddress string, r *http.Request) string {
 		return ""
 	}
 	return (&url.URL{Scheme: "https", Host: net.JoinHostPort(host, port), Path: "/"}).String()
+}
+
+// Reload reloads the configuration. Its error is for people.
+func (s servedSites) Reload() error {
+	if err := s.Set.Reload(); err != nil {
+		return errors.New(text.Error(err))
+	}
+	return nil
 }
 
 // pages returns the configuration of the pages on the exporter's port.
