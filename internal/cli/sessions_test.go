@@ -492,7 +492,7 @@ func TestIncomplete(t *testing.T) {
 		server.SetProxyFault("qlik3", qliktest.ServerError)
 		const first = "Incomplete: 8 of 12 links (virtual proxies on nodes) responded. There may be more sessions and fewer free slots.\n" +
 			"  qlik3 / /portal /qmc /sales: the response is 500 Internal Server Error, so the service or something in front of it has a problem\n" +
-			"    To do: check the log of the Qlik Sense Proxy Service on the node, and run the check again in a few minutes; a restart would end every session on the node and is not known to help\n\n"
+			"    To do: check the log of the Qlik Sense Proxy Service on the node, and run qlik_exporter check in a few minutes; a restart would end every session on the node and is not known to help\n\n"
 		c := commands(site)
 		err := c.List(t.Context(), Query{}, 0, formatTable)
 		// The slot of a session that is not listed must not look like a cooling slot.
