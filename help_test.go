@@ -45,6 +45,9 @@ func TestHelp(t *testing.T) {
 	for len(commands) > 0 {
 		c := commands[0]
 		commands = append(commands[1:], c.Commands...)
+		if c.Hidden {
+			continue
+		}
 		text := helpOf(t, append([]string{"help"}, strings.Fields(c.FullCommand)...)...)
 		_, examples, found := strings.Cut(text, "\nExamples:\n")
 		examples, _, _ = strings.Cut(examples, "\n\n")

@@ -49,13 +49,14 @@ func TestMain(m *testing.M) {
 		useClockFile(os.Getenv(clockFileOf))
 		main()
 	}
-	commandWith = func([]string, string) string { return config.DefaultCommand } // as if installed
+	commandWith = func([]string, string) string { return config.DefaultCommand } // also in this process
 	goleak.VerifyTestMain(m)
 }
 
 func command(tb testing.TB, args ...string) *exec.Cmd {
 	tb.Helper()
 	exporter := exec.CommandContext(tb.Context(), os.Args[0], args...)
+	exporter.Args[0] = "qlik_exporter" // as printed commands begin
 	exporter.Env = append(os.Environ(), asExporter+"=1")
 	return exporter
 }

@@ -154,12 +154,12 @@ func TestPortIsNamedAlone(t *testing.T) {
 	}
 	defer func() { _ = listener.Close() }()
 	address := listener.Addr().String()
-	want := "error: --web.listen-address: listen tcp " + address + ": bind: address already in use\n"
+	want := "error: --web.listen-address: another program listens on " + address + "\n"
 	if out, err := command(t, append(f.flags, "--web.listen-address="+address)...).CombinedOutput(); err == nil || !strings.HasSuffix(string(out), want) {
 		t.Errorf("%v, want %q in %s", err, want, out)
 	}
 	t.Setenv("QLIK_EXPORTER_WEB_LISTEN_ADDRESS", address)
-	want = "error: --web.listen-address (QLIK_EXPORTER_WEB_LISTEN_ADDRESS): listen tcp "
+	want = "error: --web.listen-address (QLIK_EXPORTER_WEB_LISTEN_ADDRESS): another program listens on "
 	if out, err := command(t, f.flags...).CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
 		t.Errorf("%v, want %q in %s", err, want, out)
 	}

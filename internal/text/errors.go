@@ -18,6 +18,8 @@ import (
 
 // Winsock error numbers, for which package syscall has no portable names.
 const (
+	errWindowsForbidden   = syscall.Errno(10013)
+	errWindowsInUse       = syscall.Errno(10048)
 	errWindowsRefused     = syscall.Errno(10061)
 	errWindowsUnreachable = syscall.Errno(10065)
 )
@@ -82,6 +84,8 @@ func connectError(err error) (found, plain string) {
 	switch {
 	case of.Op == "remote error": // how crypto/tls wraps alerts
 		return of.Error(), "the server refuses: " + strings.TrimPrefix(of.Err.Error(), "tls: ")
+	case of.Op == "listen" && of.Addr != nil:
+		return of.Error(), listenError(of)
 	case of.Op != "dial" || of.Addr == nil:
 		return of.Error(), "the connection broke"
 	case errors.Is(of, syscall.ECONNREFUSED), errors.Is(of, errWindowsRefused):
@@ -92,6 +96,17 @@ func connectError(err error) (found, plain string) {
 		return of.Error(), of.Addr.String() + " is not reachable"
 	default:
 		return of.Error(), of.Addr.String() + " is not reachable (" + of.Err.Error() + ")"
+	}
+}
+
+func listenError(of *net.OpError) string {
+	switch {
+	case errors.Is(of, syscall.EADDRINUSE), errors.Is(of, errWindowsInUse):
+		return "another program listens on " + of.Addr.String()
+	case errors.Is(of, fs.ErrPermission), errors.Is(of, errWindowsForbidden):
+		return "access to the port of " + of.Addr.String() + " is denied"
+	default:
+		return "cannot listen on " + of.Addr.String() + " (" + of.Err.Error() + ")"
 	}
 }
 

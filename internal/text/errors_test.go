@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -62,6 +63,7 @@ func TestError(t *testing.T) {
 		}
 		return err
 	}
+	_, taken := net.Listen("tcp", silent.Addr().String()) //nolint:noctx // fails at once
 	const address = `127\.0\.0\.1:\d+`
 	for _, test := range []struct {
 		err  error
@@ -76,6 +78,9 @@ func TestError(t *testing.T) {
 		{&net.DNSError{Err: "server misbehaving", Name: "qlik9"}, `the name qlik9 cannot be looked up \(server misbehaving\)`},
 		{&net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")}, "the server refuses: bad certificate"},
 		{&net.OpError{Op: "read", Net: "tcp", Err: errors.New("connection reset by peer")}, "the connection broke"},
+		{taken, "another program listens on " + address},
+		{&net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{Port: 80}, Err: os.NewSyscallError("bind", syscall.EACCES)}, "access to the port of :80 is denied"},
+		{&net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{Port: 80}, Err: errors.New("odd")}, `cannot listen on :80 \(odd\)`},
 		{get(secure.URL), `Get "https://` + address + `": no trusted authority signed the certificate of the server`},
 		{get(strings.Replace(open.URL, "http:", "https:", 1)), `Get "https://` + address + `": the server does not speak TLS`},
 		{get("https://" + silent.Addr().String()), `Get "https://` + address + `": the server does not complete the TLS handshake`},
