@@ -940,10 +940,10 @@ func TestWaiting(t *testing.T) {
 		if got := waitingForLinks(site, begun.Add(-2*time.Second)); got != "Waiting for the repository (2 s)" {
 			t.Errorf("before the links are asked: %s", got)
 		}
-		var got string
-		time.AfterFunc(8*time.Second, func() { got = waitingForLinks(site, begun) })
+		said := make(chan string, 1)
+		time.AfterFunc(8*time.Second, func() { said <- waitingForLinks(site, begun) })
 		list := c.list(t, Query{}, 0, formatTable)
-		compare(t, got, "8 of 12 links answered; waiting for qlik2 (8 s)")
+		compare(t, <-said, "8 of 12 links answered; waiting for qlik2 (8 s)")
 		if took := time.Since(begun); took.Round(time.Second) != 10*time.Second {
 			t.Errorf("the list came after %s", took)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,14 +54,14 @@ func TestWatch(t *testing.T) {
 		leaving := sessionstest.Login(t, server, "anna", "laptop", "", "qlik1")
 		c := commands(site)
 		var looks []time.Time
-		var broken error
+		var broken atomic.Pointer[error]
 		shown := new(screen)
 		w := &listWatch{
 			interval: 10 * time.Second, limit: noLimit, notes: new(notes), out: shown, size: func() (int, int) { return 100, 20 },
 			look: func(ctx context.Context) (*sessions.List, int, error) {
 				looks = append(looks, time.Now())
-				if broken != nil {
-					return nil, 0, broken
+				if err := broken.Load(); err != nil {
+					return nil, 0, *err
 				}
 				snapshot, err := c.read(ctx)
 				if err != nil {
@@ -116,10 +117,11 @@ func TestWatch(t *testing.T) {
 
 		time.Sleep(9 * time.Second) // 20.5 s
 		has("nothing new", `- 0 LAB\bert 5`)
-		broken = errors.New("the network\x1b is gone")
+		failure := errors.New("the network\x1b is gone")
+		broken.Store(&failure)
 		time.Sleep(10 * time.Second) // 30.5 s
 		has("broken", "No new answer: the network‹U+001B› is gone", `0 LAB\bert 5`, "(10 s ago)")
-		broken = nil
+		broken.Store(nil)
 		time.Sleep(10 * time.Second) // 40.5 s
 		if strings.Contains(strings.Join(shown.last(), "\n"), "No new answer") {
 			t.Error("an old failure is still shown")
