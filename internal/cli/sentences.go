@@ -41,7 +41,11 @@ func newSentences(out io.Writer, flags *config.Flags) log.Logger {
 func (s *sentences) Log(keyvals ...any) error {
 	record := make(map[string]string)
 	for i := 0; i+1 < len(keyvals); i += 2 {
-		record[fmt.Sprint(keyvals[i])] = fmt.Sprint(keyvals[i+1])
+		value := fmt.Sprint(keyvals[i+1])
+		if err, ok := keyvals[i+1].(error); ok {
+			value = text.Error(err)
+		}
+		record[fmt.Sprint(keyvals[i])] = value
 	}
 	severe := record["level"] == level.WarnValue().String() || record["level"] == level.ErrorValue().String()
 	if !severe || record["node"] != "" {
