@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -38,6 +39,7 @@ const (
 	DefaultDashboardURL    = "https://grafana.example.com"
 	DefaultSessionsURL     = "https://qlik-exporter.example.com/sessions"
 	DefaultJob             = "qlik"
+	DefaultCommand         = "qlik_exporter"
 	DefaultReachedSeverity = "critical"
 	DefaultAlertmanager    = "0.28"
 	OldAlertmanager        = "0.25" // of Debian 12
@@ -54,6 +56,8 @@ type Options struct {
 	SessionsURL     string // address of the sessions page; alerts append /user and the user
 	Job             string // job under which Prometheus scrapes the exporter
 	ReachedSeverity string // severity of QlikUserSessionLimitReached
+	Command         string // words that start the exporter's program, for commands in alerts and runbook
+	SeveralSites    bool   // the exporter has sites with names, so that commands in alerts must name the site
 
 	Thresholds Thresholds
 	KeepLabels []string // labels that tell sites apart, in addition to job and site
@@ -169,6 +173,17 @@ func (o Options) replacer() (*strings.Replacer, error) {
 		}
 		pairs = append(pairs, `job="`+DefaultJob+`"`, "job="+strconv.Quote(o.Job))
 	}
+	if err := CheckCommand(o.Command); err != nil {
+		return nil, fmt.Errorf("command: %w", err)
+	}
+	command := cmp.Or(o.Command, DefaultCommand)
+	if o.SeveralSites {
+		const user = ` --user "{{ $labels.user_directory }}`
+		pairs = append(pairs, DefaultCommand+" sessions end"+user, command+` sessions end --site "{{ $labels.site }}"`+user)
+	}
+	for _, name := range []string{"check", "sessions", "why"} {
+		pairs = append(pairs, DefaultCommand+" "+name, command+" "+name)
+	}
 	if o.ReachedSeverity != "" {
 		if !slices.Contains(Severities(), o.ReachedSeverity) {
 			return nil, fmt.Errorf("severity: %q is not one of %s", o.ReachedSeverity, strings.Join(Severities(), ", "))
@@ -184,6 +199,14 @@ func (o Options) replacer() (*strings.Replacer, error) {
 // of analyzer capacity.
 func severityOfCapacity(severity string) string {
 	return "severity: " + severity + " # not above assets --reached-severity"
+}
+
+// CheckCommand accepts words that need no quoting in YAML, in a template, and in Markdown.
+func CheckCommand(words string) error {
+	if strings.Contains(words, "{{") || strings.ContainsFunc(words, func(r rune) bool { return r == '`' || unicode.IsControl(r) }) {
+		return fmt.Errorf("%q contains a backtick, a control character, or {{", words)
+	}
+	return nil
 }
 
 // CheckAddress accepts addresses that need no quoting in YAML, in a template, and in

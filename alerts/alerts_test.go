@@ -587,6 +587,8 @@ func TestWriteAdjusted(t *testing.T) {
 		SessionsURL:     "https://qlik.acme.test:9986/sessions/",
 		Job:             `a "job" of ours`,
 		ReachedSeverity: "warning",
+		Command:         "docker exec -it qlik: #1 qlik_exporter",
+		SeveralSites:    true,
 	}
 	dir := t.TempDir()
 	for range 2 { // the second call replaces the files of the first
@@ -606,7 +608,7 @@ func TestWriteAdjusted(t *testing.T) {
 	if len(before) != len(after) {
 		t.Fatalf("%d rules, there were %d", len(after), len(before))
 	}
-	var jobs int
+	var jobs, commands int
 	for i := range before {
 		want := before[i]
 		jobs += strings.Count(want.Expr, `job="qlik"`)
@@ -618,6 +620,10 @@ func TestWriteAdjusted(t *testing.T) {
 			want.Annotations["runbook_url"] = options.RunbookURL + "#" + strings.ToLower(want.Alert)
 			_, dashboard, _ := strings.Cut(want.Annotations["dashboard_url"], "/d/")
 			want.Annotations["dashboard_url"] = options.DashboardURL + "d/" + dashboard
+			text := strings.ReplaceAll(want.Annotations["description"], "qlik_exporter check", options.Command+" check")
+			commands += strings.Count(text, "qlik_exporter sessions end --user")
+			text = strings.ReplaceAll(text, "qlik_exporter sessions", options.Command+" sessions")
+			want.Annotations["description"] = strings.ReplaceAll(text, " sessions end --user", ` sessions end --site "{{ $labels.site }}" --user`)
 			if _, user, linked := strings.Cut(want.Annotations["sessions_url"], "/user?"); linked {
 				want.Annotations["sessions_url"] = options.SessionsURL + "user?" + user
 			}
@@ -625,6 +631,9 @@ func TestWriteAdjusted(t *testing.T) {
 		if !reflect.DeepEqual(after[i], want) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", want.name(), after[i], want)
 		}
+	}
+	if commands == 0 {
+		t.Error("no alert has a command for one user")
 	}
 	if jobs != 6 {
 		t.Errorf("the job is used %d times in expressions, want 6", jobs)
@@ -712,6 +721,9 @@ func TestWriteRefuses(t *testing.T) {
 		{SessionsURL: "qlik1:9986/sessions"},
 		{Job: "\xff"},
 		{ReachedSeverity: "page"},
+		{Command: "{{ .Evil }}"},
+		{Command: "qlik_exporter\nexpr: 1"},
+		{Command: "a `b`"},
 	} {
 		dir := filepath.Join(t.TempDir(), "out")
 		if err := write(dir, options); err == nil {

@@ -37,6 +37,9 @@ func Assets(app *kingpin.Application) Commands {
 		Default(alerts.DefaultSessionsURL), &c.options.SessionsURL, alerts.CheckAddress)
 	config.Text(command.Flag("job", "Name of the Prometheus job that scrapes the exporter.").
 		Default(alerts.DefaultJob), &c.options.Job, nil)
+	config.Text(command.Flag("command", "Words that start the program in the commands of alerts and runbook, as in --web.command.").
+		Default(alerts.DefaultCommand), &c.options.Command, alerts.CheckCommand)
+	command.Flag("several-sites", "The exporter has several sites, so that the commands of alerts name the site.").BoolVar(&c.options.SeveralSites)
 	config.Choice(command.Flag("reached-severity", "Severity of the alert QlikUserSessionLimitReached.").
 		Default(alerts.DefaultReachedSeverity), &c.options.ReachedSeverity, alerts.Severities()...)
 	config.Choice(command.Flag("alertmanager", "Oldest version of Alertmanager that must read alertmanager.yml: 0.28, or 0.25 for Debian 12.").

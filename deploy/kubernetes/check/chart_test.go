@@ -480,6 +480,18 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// commandFlag returns the flag of assets with the words that the pages show.
+func commandFlag(t *testing.T, m *manifests) string {
+	t.Helper()
+	for line := range strings.Lines(m.configuration.Data["flags"]) {
+		if words, found := strings.CutPrefix(line, "--web.command="); found {
+			return "--command=" + strings.TrimSpace(words)
+		}
+	}
+	t.Fatal("the flags have no --web.command")
+	return ""
+}
+
 // The chart installs the same assets that the exporter writes with the same
 // settings.
 func TestAssets(t *testing.T) {
@@ -498,7 +510,7 @@ func TestAssets(t *testing.T) {
 			t.Parallel()
 			m := render(t, "--values="+valuesFile(variant))
 			dir := t.TempDir()
-			if output, err := exec.Command(exporter, slices.Concat([]string{"assets"}, flags, []string{dir})...).CombinedOutput(); err != nil {
+			if output, err := exec.Command(exporter, slices.Concat([]string{"assets", "--several-sites", commandFlag(t, m)}, flags, []string{dir})...).CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, output)
 			}
 			var rules monitoringv1.PrometheusRuleSpec

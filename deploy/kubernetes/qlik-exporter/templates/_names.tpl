@@ -96,6 +96,15 @@ annotations:
 {{ $value }}
 {{- end }}
 
+{{/* The words that start the program, for commands on the pages, in alerts, and in the notes. */}}
+{{- define "qlik-exporter.command" -}}
+{{- if .Values.demo -}}
+qlik_exporter
+{{- else -}}
+{{ include "qlik-exporter.extraArg" (list . "web.command") | default (printf "kubectl exec -it -n %s deployment/%s -- qlik_exporter" .Release.Namespace (include "qlik-exporter.fullname" .)) }}
+{{- end -}}
+{{- end }}
+
 {{/* Not empty if the exporter may use TLS or require authentication. */}}
 {{- define "qlik-exporter.webConfig" -}}
 {{- (.Values.web).configSecret | default (include "qlik-exporter.extraArg" (list . "web.config.file")) -}}
