@@ -63,7 +63,7 @@ func TestError(t *testing.T) {
 		}
 		return err
 	}
-	_, taken := net.Listen("tcp", silent.Addr().String()) //nolint:noctx // fails at once
+	_, taken := net.Listen("tcp", silent.Addr().String())
 	const address = `127\.0\.0\.1:\d+`
 	for _, test := range []struct {
 		err  error
