@@ -43,8 +43,9 @@ archive() { # GOOS GOARCH
 build "$(go env GOHOSTOS)" "$(go env GOHOSTARCH)" $stage/qlik_exporter
 $stage/qlik_exporter assets $stage/assets
 rm $stage/assets/.qlik_exporter.manifest # the package manager replaces these files
-$stage/qlik_exporter --completion-script-bash >$stage/completion.bash
-$stage/qlik_exporter --completion-script-zsh >$stage/completion.zsh
+for shell in bash zsh fish; do
+  $stage/qlik_exporter completion $shell >$stage/completion.$shell
+done
 # --help-man prints the --version text before the first section, which is not a valid
 # title. Backslashes in help texts must be escaped.
 {
