@@ -19,7 +19,7 @@ const (
 	// The downloads are in the home folder.
 	download = "cp \"$(ls -d /srv/release/*_amd64.deb | head -n 1)\" ."
 	// The exporter needs a moment to read the site.
-	waitForQlik = "for try in {1..100}; do ! curl -s http://localhost:9986/metrics | grep --quiet '^qlik_up 1' || exit 0; sleep 0.1; done; journalctl -u qlik_exporter; exit 1"
+	waitForQlik = "soon contains $'\\nqlik_up 1\\n' curl -s http://localhost:9986/metrics"
 	noFlags     = "fails grep --quiet '^--' /etc/qlik_exporter/flags"
 )
 
@@ -73,7 +73,7 @@ var documented = map[string][]treatment{
 		{begins: "qlik_exporter init", on: "package", input: "qlik-central\n", prints: []string{"^  --qlik.host=qlik-central$"}},
 		{begins: "qlik_exporter check", on: "package", prints: []string{" 0 failed"}},
 		{begins: "ok    client certificate", instead: isOutput},
-		{begins: "systemctl enable --now", on: "package", after: waitForQlik + "\n"},
+		{begins: "systemctl enable --now", on: "package", after: waitForQlik},
 		{begins: "qlik_exporter @/etc/qlik_exporter/flags", on: "package", serves: true, before: "systemctl stop qlik_exporter", prints: []string{"Listening on"}, after: "systemctl start qlik_exporter\n" + waitForQlik},
 		{begins: "curl -s http://localhost:9986/metrics", on: "package", prints: []string{"^qlik_up 1$"}},
 		{begins: "scrape_configs", instead: ofPrometheus},
@@ -86,7 +86,7 @@ var documented = map[string][]treatment{
 				"systemctl restart qlik_exporter\n" + waitForQlik,
 		},
 		{begins: `cd "C:`, instead: onWindows},
-		{begins: "qlik_exporter sessions --user=HASH", on: "package", before: "curl -s http://localhost:9986/metrics | grep -om 1 'user_id=\"[0-9a-f]*\"' | cut -d '\"' -f 2 >hash", prints: []string{`^FREE`, `ACME\\`}},
+		{begins: "qlik_exporter sessions --user=HASH", on: "package", before: "curl -s http://localhost:9986/metrics >metrics\ngrep -om 1 'user_id=\"[0-9a-f]*\"' metrics | cut -d '\"' -f 2 >hash", prints: []string{`^FREE`, `ACME\\`}},
 		{begins: "source <(qlik_exporter completion bash)", on: "package"},
 		{begins: "source <(qlik_exporter completion zsh)", instead: isInTable},
 		{begins: "qlik_exporter completion fish", instead: isInTable},
@@ -128,7 +128,7 @@ var documented = map[string][]treatment{
 		{
 			begins: "systemctl reload", on: "package archive",
 			before: "sed -i 's/^  test:/  other:/' /etc/qlik_exporter/sites.yml\nsystemctl show -P MainPID qlik_exporter >pid",
-			after: "sleep 1\ncurl -s 'http://localhost:9986/probe?target=other' | grep '^qlik_up 1'\n" +
+			after: "soon contains $'\\nqlik_up 1\\n' curl -s 'http://localhost:9986/probe?target=other'\n" +
 				`test "$(cat pid)" = "$(systemctl show -P MainPID qlik_exporter)"`,
 		},
 		{
@@ -137,7 +137,7 @@ var documented = map[string][]treatment{
 		},
 		{
 			begins: "echo '--web.config.file", on: "package archive",
-			after: "sleep 1\ncurl -s --cacert server.crt -u prometheus:secret https://localhost:9986/metrics | grep qlik_exporter_build_info\n" +
+			after: "soon contains qlik_exporter_build_info curl -s --cacert server.crt -u prometheus:secret https://localhost:9986/metrics\n" +
 				`test "$(curl -s --cacert server.crt -o /dev/null -w '%{http_code}' https://localhost:9986/metrics)" = 401`,
 		},
 		{
@@ -155,5 +155,6 @@ var documented = map[string][]treatment{
 		{begins: "dnf remove", instead: ofRPM},
 		{begins: "systemctl disable --now", on: "archive", after: "fails systemctl is-active qlik_exporter\ntest -e /var/lib/qlik_exporter/desk.jsonl\nfails pgrep --uid qlik_exporter"},
 		{begins: "rm -r /var/lib/qlik_exporter", on: "package archive", after: "fails getent passwd qlik_exporter"},
+		{begins: "groupdel", on: "package archive"}, // anna was added
 	},
 }

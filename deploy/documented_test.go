@@ -46,7 +46,7 @@ var (
 	listItem = regexp.MustCompile(`^(?:[-*]|\d+\.) +`)
 	inText   = regexp.MustCompile("`([^`]+)`")
 	// likeCommand matches what a person would type, and not the name of a command.
-	likeCommand = regexp.MustCompile(`^(?:apt|certutil|curl|deploy/packages\.sh|dnf|docker|Get-FileHash|go|helm|journalctl|make|msiexec|netsh|qlik_exporter|rm|runuser|shasum|source|systemctl|systemd-analyze|tar|Unblock-File|wevtutil|xattr) \S`)
+	likeCommand = regexp.MustCompile(`^(?:apt|certutil|curl|deploy/packages\.sh|dnf|docker|Get-FileHash|go|groupdel|helm|journalctl|make|msiexec|netsh|qlik_exporter|rm|runuser|shasum|source|systemctl|systemd-analyze|tar|Unblock-File|wevtutil|xattr) \S`)
 )
 
 // commandsOf returns the code blocks of a document, and the commands in its text, in their
@@ -200,6 +200,14 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 }
 
+// functions are for the commands in the tests. Bash ignores "set -e" for commands that begin
+// with "!".
+const functions = `
+fails() { if "$@"; then echo "no failure: $*"; exit 1; fi; }
+soon() { for try in {1..150}; do ! "$@" || return 0; sleep 0.1; done; echo "no success: $*"; exit 1; }
+contains() { [[ $("${@:2}") == *"$1"* ]]; }
+`
+
 // prepare makes a machine as a reader has it: with a site on the network, the exported
 // certificates, and the downloaded files, all in the home folder of root.
 const prepare = `
@@ -212,10 +220,7 @@ END
 echo 'APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/90test
 useradd --create-home anna
 systemd-run --quiet --unit=site --setenv=TMPDIR=/var/lib/site --property=StateDirectory=site /srv/site/qlik_exporter demo --demo.listen=127.9.8.1 --web.listen-address=127.0.0.1:0
-for try in {1..100}; do
-  ! journalctl --unit=site --output=cat | grep --quiet 'Listening on' || break
-  sleep 0.1
-done
+soon contains 'Listening on' journalctl --unit=site --output=cat
 cp /var/lib/site/qlik_exporter-demo-*/*.pem .
 openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout server.key -out server.crt 2>/dev/null
 `
@@ -277,10 +282,8 @@ func (m *machine) command(ctx context.Context, user, script string) *exec.Cmd {
 func (m *machine) run(t *testing.T, what, script string, expect treatment) bool {
 	t.Helper()
 	// A step may leave the folder to the next one, such as after cd.
-	// Bash ignores "set -e" for commands that begin with "!".
-	script = "fails() { if \"$@\"; then echo \"no failure: $*\"; exit 1; fi; }\ncd \"$(cat /run/folder 2>/dev/null || echo /root)\"\n" + script
 	if expect.user == "" {
-		script += "\npwd >/run/folder"
+		script = functions + "cd \"$(cat /run/folder 2>/dev/null || echo /root)\"\n" + script + "\npwd >/run/folder"
 	}
 	command := m.command(t.Context(), expect.user, script)
 	command.Stdin = strings.NewReader(expect.input)
