@@ -86,7 +86,7 @@ var documented = map[string][]treatment{
 				"systemctl restart qlik_exporter\n" + waitForQlik,
 		},
 		{begins: `cd "C:`, instead: onWindows},
-		{begins: "qlik_exporter sessions --user=HASH", on: "package", before: "curl -s http://localhost:9986/metrics >metrics\ngrep -om 1 'user_id=\"[0-9a-f]*\"' metrics | cut -d '\"' -f 2 >hash", prints: []string{`^FREE`, `ACME\\`}},
+		{begins: "qlik_exporter sessions --direct --user=HASH", on: "package", before: "curl -s http://localhost:9986/metrics >metrics\ngrep -om 1 'user_id=\"[0-9a-f]*\"' metrics | cut -d '\"' -f 2 >hash", prints: []string{`^FREE`, `ACME\\`}},
 		{begins: "source <(qlik_exporter completion bash)", on: "package"},
 		{begins: "source <(qlik_exporter completion zsh)", instead: isInTable},
 		{begins: "qlik_exporter completion fish", instead: isInTable},
@@ -119,11 +119,16 @@ var documented = map[string][]treatment{
 		{begins: "[Service]", on: "package archive", file: "/etc/systemd/system/qlik_exporter.service.d/override.conf", after: "systemctl daemon-reload"},
 		{begins: "systemctl restart", on: "package archive", after: "systemctl show -P IPAddressAllow qlik_exporter | grep 10.0.0.0/24\n" + waitForQlik},
 		{begins: "install -m 0640 -g qlik_exporter client.pem", on: "package archive", before: "echo broken >/etc/qlik_exporter/certs/client.pem", after: "runuser -u qlik_exporter -- qlik_exporter check"},
-		{begins: "install -m 0640 -g qlik_exporter /dev/null", on: "package archive", before: "openssl ec -in client_key.pem -aes256 -passout pass:secret -out /etc/qlik_exporter/certs/client_key.pem", after: waitForQlik},
+		{begins: "install -m 0640 -g qlik_exporter /dev/null", on: "package archive", after: "echo secret >>/etc/qlik_exporter/passphrase"},
+		{
+			begins: "echo '--qlik.key-passphrase-file", on: "package archive",
+			before: "openssl pkcs8 -topk8 -v2 aes256 -passout pass:secret -in client_key.pem -out /etc/qlik_exporter/certs/client_key.pem",
+			after:  waitForQlik + "\ncp client_key.pem /etc/qlik_exporter/certs/", // the key that all sites have
+		},
 		{begins: "install -d -m 2750", on: "package archive"},
 		{begins: "sites:", on: "package archive", file: "/etc/qlik_exporter/sites.yml"},
 		{begins: "sed -i", on: "package archive"},
-		{begins: "runuser -u qlik_exporter -- qlik_exporter check", on: "package archive", prints: []string{"test", "production"}},
+		{begins: "runuser -u qlik_exporter -- qlik_exporter check", on: "package archive", prints: []string{"test", "production"}, after: "soon contains $'\\nqlik_up 1\\n' curl -s 'http://localhost:9986/probe?target=test'"},
 		{begins: "curl -s 'http://localhost:9986/probe?target=test'", on: "package archive", prints: []string{"^qlik_up 1$"}},
 		{
 			begins: "systemctl reload", on: "package archive",
