@@ -17,7 +17,7 @@ const (
 
 const (
 	// The downloads are in the home folder.
-	download = "cp \"$(ls -d /srv/release/*_amd64.deb | head -n 1)\" ."
+	download = "cp /srv/release/*.deb ."
 	// The exporter needs a moment to read the site.
 	waitForQlik = "soon contains $'\\nqlik_up 1\\n' curl -s http://localhost:9986/metrics"
 	noFlags     = "fails grep --quiet '^--' /etc/qlik_exporter/flags"
@@ -103,7 +103,7 @@ var documented = map[string][]treatment{
 		{begins: "qlik_exporter assets", instead: isName},
 		{begins: "apt install", on: "package", before: download, after: noFlags + "\nfails systemctl is-active qlik_exporter"},
 		{begins: "dnf install", instead: ofRPM},
-		{begins: "tar -xzf", on: "archive", before: "cp /srv/release/*.linux-amd64.tar.gz .", after: "fails systemctl is-active qlik_exporter\ncd /root"},
+		{begins: "tar -xzf", on: "archive", before: "cp /srv/release/*.tar.gz .", after: "fails systemctl is-active qlik_exporter\ncd /root"},
 		{begins: "install -m 0640 -g qlik_exporter client.pem", on: "package archive"},
 		{begins: "qlik_exporter init", on: "package archive", input: "qlik-central\n", prints: []string{"^  --qlik.host=qlik-central$"}},
 		{begins: "runuser -u qlik_exporter -- qlik_exporter check", on: "package archive", prints: []string{" 0 failed"}},
@@ -147,7 +147,7 @@ var documented = map[string][]treatment{
 		},
 		{
 			begins: "apt install", on: "package", version: "later",
-			before: "cp /srv/release/*_amd64.deb .\nsystemctl show -P MainPID qlik_exporter >pid\nmd5sum /etc/qlik_exporter/flags >flags.md5\ninstall -o qlik_exporter -m 0600 /dev/null /var/lib/qlik_exporter/desk.jsonl",
+			before: download + "\nsystemctl show -P MainPID qlik_exporter >pid\nmd5sum /etc/qlik_exporter/flags >flags.md5\ninstall -o qlik_exporter -m 0600 /dev/null /var/lib/qlik_exporter/desk.jsonl",
 			after:  "md5sum -c flags.md5\nsystemctl is-active qlik_exporter\n" + `test "$(cat pid)" != "$(systemctl show -P MainPID qlik_exporter)"`,
 		},
 		{begins: "dnf upgrade", instead: ofRPM},

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -145,6 +146,7 @@ func placeholders(version string) *strings.Replacer {
 	return strings.NewReplacer(
 		"https://github.com/qlik-exporter/qlik_exporter/releases/download/vVERSION", "file://"+*release,
 		"VERSION", version,
+		"amd64", runtime.GOARCH,
 		"qlik1.company.com", "qlik-central",
 		"qlik-test.company.com", "qlik-central", // another name for the same site
 		"$2y$10$...", "$2y$04$E7oeX6K5EFFPlcl4v4HUWOKF./jSHU/m1/AUGQk./izPjnqw7c9ou", // a hash of "secret"
@@ -224,6 +226,70 @@ soon contains 'Listening on' journalctl --unit=site --output=cat
 cp /var/lib/site/qlik_exporter-demo-*/*.pem .
 openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout server.key -out server.crt 2>/dev/null
 `
+
+// TestPackage installs the deb on a fresh machine, serves the desk with the flags in the
+// comments, upgrades to a version that does not start, and removes everything.
+func TestPackage(t *testing.T) {
+	t.Parallel()
+	if *machineRoot == "" {
+		t.Skip("needs -machine.root")
+	}
+	m := boot(t)
+	m.run(t, "prepare", prepare, treatment{})
+	m.run(t, "package", fmt.Sprintf(`
+files() {
+  find / -xdev \( -path /dev -o -path /proc -o -path /root -o -path /run -o -path /sys -o -path /tmp -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/log -o -path /var/tmp \) -prune \
+    -o -name '*-' -prune -o -print | sort # useradd keeps the earlier /etc/passwd as /etc/passwd-
+}
+files >before
+dpkg -i %[1]s/qlik-exporter_%[2]s_%[4]s.deb
+systemd-analyze verify --man=no qlik_exporter.service
+qlik_exporter --version
+man=$(zcat /usr/share/man/man1/qlik_exporter.1.gz)
+[[ $man == *'.SH "NAME"'* ]]
+source /usr/share/bash-completion/completions/qlik_exporter
+test -s /usr/share/zsh/vendor-completions/_qlik_exporter
+test -s /usr/share/fish/vendor_completions.d/qlik_exporter.fish
+
+# The first steps of docs/desk.md: the flags in the comments, the example of the roles, a
+# certificate, and a password.
+cp *.pem /etc/qlik_exporter/certs/
+chmod 640 /etc/qlik_exporter/certs/*
+qlik_exporter init <<<qlik-central
+sed -i 's/^#--desk/--desk/' /etc/qlik_exporter/flags
+sed -i 's/^#\(viewer\|helpdesk\|admin\): /\1: /' /etc/qlik_exporter/roles.yml
+cp server.crt /etc/qlik_exporter/desk.crt
+cp server.key /etc/qlik_exporter/desk.key
+cat >/etc/qlik_exporter/desk.yml <<'END'
+tls_server_config: {cert_file: desk.crt, key_file: desk.key}
+basic_auth_users: {vera: $2y$04$E7oeX6K5EFFPlcl4v4HUWOKF./jSHU/m1/AUGQk./izPjnqw7c9ou}
+END
+chgrp qlik_exporter /etc/qlik_exporter/desk.{yml,crt,key}
+chmod 640 /etc/qlik_exporter/desk.{yml,crt,key}
+systemctl enable --now qlik_exporter
+soon contains '"users":[' curl -s --cacert server.crt -u vera:secret 'https://localhost:9987/api/users?q=a'
+soon contains 'qlik_sessions_complete 1' curl -s http://localhost:9986/metrics
+test "$(stat -c '%%U %%a' /var/lib/qlik_exporter)" = 'qlik_exporter 700'
+
+# The later version does not start with these flags. The upgrade must not fail.
+echo --no-such-flag >>/etc/qlik_exporter/flags
+dpkg -i %[1]s/qlik-exporter_%[3]s_%[4]s.deb
+dpkg --audit
+sed -i '/no-such-flag/d' /etc/qlik_exporter/flags
+soon contains '"users":[' curl -s --cacert server.crt -u vera:secret 'https://localhost:9987/api/users?q=a'
+
+dpkg --remove qlik-exporter
+fails systemctl is-active qlik_exporter
+fails systemctl is-enabled qlik_exporter
+test -e /etc/qlik_exporter/certs/client_key.pem # it belongs to the administrator
+dpkg --purge qlik-exporter
+dpkg --audit
+test -e /var/lib/qlik_exporter/desk.jsonl # it is evidence
+rm -r /var/lib/qlik_exporter
+files | diff before -
+echo 'Only the journal remains.'
+`, *release, *version, *later, runtime.GOARCH), treatment{prints: []string{"^Only the journal remains.$"}})
+}
 
 // A machine is a running one.
 type machine struct {
