@@ -403,3 +403,44 @@ func TestDockerignore(t *testing.T) {
 		}
 	}
 }
+
+// TestArchives compares the archives of packages.sh, which anyone can build, with those of a
+// release, which goreleaser builds.
+func TestArchives(t *testing.T) {
+	t.Parallel()
+	var release struct {
+		Project string `yaml:"project_name"`
+		Builds  []struct {
+			Systems []string `yaml:"goos"`
+			Arches  []string `yaml:"goarch"`
+		}
+		Archives []struct {
+			Name  string `yaml:"name_template"`
+			Files []string
+		}
+		Checksum struct {
+			Name string `yaml:"name_template"`
+		}
+	}
+	if err := yaml.Unmarshal(read(t, filepath.Join(repository, ".goreleaser.yaml")), &release); err != nil {
+		t.Fatal(err)
+	}
+	if len(release.Builds) != 1 || len(release.Archives) != 1 {
+		t.Fatalf("unexpected: %+v", release)
+	}
+	build, archive := release.Builds[0], release.Archives[0]
+	name := strings.NewReplacer("{{ .ProjectName }}", release.Project, "{{ .Version }}", "$version", "{{ .Os }}", "$1", "{{ .Arch }}", "$2").Replace(archive.Name)
+	// packages.sh names files of one folder together.
+	files := strings.ReplaceAll(strings.Join(archive.Files, " "), "deploy/systemd/qlik_exporter.service deploy/systemd/flags", "deploy/systemd/{flags,qlik_exporter.service}")
+	script := string(read(t, "packages.sh"))
+	for _, line := range []string{
+		"local name=" + name + "\n",
+		"cp --parents " + files + " \"$folder\"\n",
+		"for arch in " + strings.Join(build.Arches, " ") + "; do\n  for system in " + strings.Join(build.Systems, " ") + "; do\n",
+		">" + release.Checksum.Name + ")\n",
+	} {
+		if !strings.Contains(script, line) {
+			t.Errorf("packages.sh does not contain %q, as .goreleaser.yaml", line)
+		}
+	}
+}

@@ -300,7 +300,7 @@ type machine struct {
 func boot(t *testing.T) *machine {
 	t.Helper()
 	var output bytes.Buffer
-	script := exec.CommandContext(t.Context(), filepath.Join(repository, ".ci", "machine"), *machineRoot) //nolint:gosec // a flag of the test
+	script := exec.CommandContext(t.Context(), filepath.Join(repository, ".ci", "machine"), *machineRoot)
 	script.Stdout, script.Stderr = &output, &output
 	script.Cancel = func() error { return script.Process.Signal(syscall.SIGTERM) }
 	if err := script.Start(); err != nil {
@@ -331,7 +331,7 @@ func boot(t *testing.T) *machine {
 
 // children returns the child processes of a process.
 func children(pid string) []string {
-	list, _ := os.ReadFile(filepath.Join("/proc", pid, "task", pid, "children"))
+	list, _ := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
 	return strings.Fields(string(list))
 }
 
@@ -341,7 +341,7 @@ func (m *machine) command(ctx context.Context, user, script string) *exec.Cmd {
 	if user != "" {
 		in = append(in, "runuser", "-u", user, "--")
 	}
-	return exec.CommandContext(ctx, "nsenter", append(in, "bash", "-euo", "pipefail", "-c", script)...) //nolint:gosec // from the documents
+	return exec.CommandContext(ctx, "nsenter", append(in, "bash", "-euo", "pipefail", "-c", script)...)
 }
 
 // run runs a script on the machine, and reports whether all is as expected.
