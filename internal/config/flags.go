@@ -407,7 +407,7 @@ func (f *Flags) Load() (*Configuration, error) {
 // this machine tells, and a description of each of the latter.
 func (f *Flags) FindSite() (site Site, found []string) {
 	site = f.site
-	found = append(site.UseLocalNode(os.Getenv("ProgramData")), site.usePackage(os.Getenv("CREDENTIALS_DIRECTORY"), packageCertificates())...)
+	found = append(site.UseLocalNode(os.Getenv("ProgramData")), site.usePackage(packageCertificates())...)
 	return site, found
 }
 

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"path/filepath"
 	"runtime"
 )
 
@@ -15,20 +14,12 @@ func packageCertificates() string {
 	return "/etc/qlik_exporter/certs"
 }
 
-// usePackage sets a missing folder of certificates and returns a description of it. A
-// service finds the certificates among the credentials of systemd. Everyone else finds
-// them in the folder of the package.
-func (s *Site) usePackage(credentials, folder string) []string {
-	switch {
-	case s.CertDir != "":
-		return nil
-	case credentials != "" && exists(filepath.Join(credentials, "client.pem")):
-		s.CertDir = credentials
-		return []string{fmt.Sprintf("--qlik.cert-dir=%s, the credentials of the service", credentials)}
-	case folder != "" && exists(folder):
-		s.CertDir = folder
-		return []string{fmt.Sprintf("--qlik.cert-dir=%s, the folder of the package", folder)}
-	default:
+// usePackage sets a missing folder of certificates to that of the package and returns a
+// description of it.
+func (s *Site) usePackage(folder string) []string {
+	if s.CertDir != "" || folder == "" || !exists(folder) {
 		return nil
 	}
+	s.CertDir = folder
+	return []string{fmt.Sprintf("--qlik.cert-dir=%s, the folder of the package", folder)}
 }

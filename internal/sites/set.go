@@ -101,7 +101,7 @@ func (s *Set) use() (err error) {
 	s.mu.Unlock()
 
 	for _, found := range configuration.Found {
-		_ = level.Info(s.logger).Log("msg", "This machine is a Qlik Sense node", "using", found)
+		_ = level.Info(s.logger).Log("msg", "Found on this machine", "setting", found)
 	}
 	var after, opened []*Site
 	for _, settings := range configuration.Sites {
