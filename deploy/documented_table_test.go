@@ -5,7 +5,7 @@ const (
 	onWindows     = "on Windows"
 	onMacOS       = "on macOS"
 	ofPrometheus  = "for prometheus.yml"
-	ofRPM         = "needs RHEL; .ci/packages compares the files of the rpm with those of the deb"
+	ofRPM         = "needs Red Hat or SUSE; .ci/packages compares the files of the rpm with those of the deb"
 	ofContainer   = ".ci/image tests the image"
 	ofChart       = "kubernetes/check tests the chart"
 	ofGo          = "needs Go and the network; .ci/run and .ci/packages build the program"
@@ -58,14 +58,17 @@ var documented = map[string][]treatment{
 		{begins: "xattr", instead: onMacOS},
 		{begins: "git clone", instead: ofGo},
 		{begins: "make build", instead: ofGo},
-		{begins: "msiexec", instead: onWindows},
+		{begins: "Start-Process msiexec", instead: onWindows},
+		{begins: "start /wait msiexec", instead: onWindows},
 		{begins: "icacls", instead: onWindows},
-		{begins: "cd /d", instead: onWindows},
-		{begins: "qlik_exporter service start", instead: onWindows},
+		{begins: "pushd", instead: onWindows},
+		{begins: `.\qlik_exporter service start`, instead: onWindows},
+		{begins: "curl.exe", instead: onWindows},
 		{begins: "netsh", instead: onWindows},
 		{begins: "scrape_configs", instead: ofPrometheus},
 		{begins: "--qlik.audit-log", instead: onWindows},
 		{begins: "dnf install", instead: ofRPM},
+		{begins: "zypper install", instead: ofRPM},
 		{begins: "tar -xzf", instead: onMacOS},
 		{begins: "apt install", on: "package"},
 		{begins: "install -m 0640 -g qlik_exporter client.pem", on: "package"},
@@ -87,8 +90,8 @@ var documented = map[string][]treatment{
 		},
 		{begins: `cd "C:`, instead: onWindows},
 		{begins: "qlik_exporter sessions --direct --user=HASH", on: "package", before: "curl -s http://localhost:9986/metrics >metrics\ngrep -om 1 'user_id=\"[0-9a-f]*\"' metrics | cut -d '\"' -f 2 >hash", prints: []string{`^FREE`, `ACME\\`}},
-		{begins: "source <(qlik_exporter completion bash)", on: "package"},
-		{begins: "source <(qlik_exporter completion zsh)", instead: isInTable},
+		{begins: `eval "$(qlik_exporter completion bash)"`, on: "package"},
+		{begins: `eval "$(qlik_exporter completion zsh)"`, instead: isInTable},
 		{begins: "qlik_exporter completion fish", instead: isInTable},
 		{begins: "qlik_exporter completion powershell", instead: isInTable},
 		{begins: "go install", instead: isName},
@@ -103,6 +106,7 @@ var documented = map[string][]treatment{
 		{begins: "qlik_exporter assets", instead: isName},
 		{begins: "apt install", on: "package", before: download, after: noFlags + "\nfails systemctl is-active qlik_exporter"},
 		{begins: "dnf install", instead: ofRPM},
+		{begins: "zypper install", instead: ofRPM},
 		{begins: "tar -xzf", on: "archive", before: "cp /srv/release/*.tar.gz .", after: "fails systemctl is-active qlik_exporter\ncd /root"},
 		{begins: "install -m 0640 -g qlik_exporter client.pem", on: "package archive"},
 		{begins: "qlik_exporter init", on: "package archive", input: "qlik-central\n", prints: []string{"^  --qlik.host=qlik-central$"}},

@@ -47,7 +47,7 @@ var (
 	listItem = regexp.MustCompile(`^(?:[-*]|\d+\.) +`)
 	inText   = regexp.MustCompile("`([^`]+)`")
 	// likeCommand matches what a person would type, and not the name of a command.
-	likeCommand = regexp.MustCompile(`^(?:apt|certutil|curl|deploy/packages\.sh|dnf|docker|Get-FileHash|go|groupdel|helm|journalctl|make|msiexec|netsh|qlik_exporter|rm|runuser|shasum|source|systemctl|systemd-analyze|tar|Unblock-File|wevtutil|xattr) \S`)
+	likeCommand = regexp.MustCompile(`^(?:apt|certutil|curl|deploy/packages\.sh|dnf|docker|eval|Get-FileHash|go|groupdel|helm|journalctl|make|msiexec|netsh|qlik_exporter|rm|runuser|shasum|systemctl|systemd-analyze|tar|Unblock-File|wevtutil|xattr|zypper) \S`)
 )
 
 // commandsOf returns the code blocks of a document, and the commands in its text, in their
