@@ -291,6 +291,43 @@ echo 'Only the journal remains.'
 `, *release, *version, *later, runtime.GOARCH), treatment{prints: []string{"^Only the journal remains.$"}})
 }
 
+// TestRPM installs, upgrades and removes the rpm. The machine is a Debian, which has rpm, but
+// none of its packages.
+func TestRPM(t *testing.T) {
+	t.Parallel()
+	if *machineRoot == "" {
+		t.Skip("needs -machine.root")
+	}
+	m := boot(t)
+	m.run(t, "prepare", prepare, treatment{})
+	m.run(t, "rpm", fmt.Sprintf(`
+rpm -i --nodeps %[1]s/qlik-exporter-%[2]s-1.$(uname -m).rpm
+fails systemctl is-active qlik_exporter
+test "$(stat -c '%%G %%a' /etc/qlik_exporter/certs)" = 'qlik_exporter 2750'
+install -m 0640 -g qlik_exporter *.pem /etc/qlik_exporter/certs/
+qlik_exporter init <<<qlik-central
+runuser -u qlik_exporter -- qlik_exporter check
+systemctl enable --now qlik_exporter
+soon contains $'\nqlik_up 1\n' curl -s http://localhost:9986/metrics
+systemctl show -P MainPID qlik_exporter >pid
+md5sum /etc/qlik_exporter/flags >flags.md5
+install -o qlik_exporter -m 0600 /dev/null /var/lib/qlik_exporter/desk.jsonl
+
+rpm -U --nodeps %[1]s/qlik-exporter-%[3]s-1.$(uname -m).rpm
+md5sum -c flags.md5
+systemctl is-enabled qlik_exporter
+soon contains $'\nqlik_up 1\n' curl -s http://localhost:9986/metrics
+test "$(cat pid)" != "$(systemctl show -P MainPID qlik_exporter)"
+
+rpm -e qlik-exporter
+fails systemctl is-active qlik_exporter
+fails systemctl is-enabled qlik_exporter
+fails test -e /usr/bin/qlik_exporter
+test -e /etc/qlik_exporter/certs/client_key.pem # it belongs to the administrator
+test -e /var/lib/qlik_exporter/desk.jsonl       # it is evidence
+`, *release, *version, *later), treatment{})
+}
+
 // A machine is a running one.
 type machine struct {
 	first string // the process id of its first process, outside the machine
