@@ -25,7 +25,7 @@ var (
 	machineRoot = flag.String("machine.root", "", "root of a Debian, with a folder of release files, to boot as a machine; as root")
 	release     = flag.String("machine.release", "/srv/release", "folder with the files of a release in -machine.root")
 	version     = flag.String("machine.version", "", "version of the files")
-	later       = flag.String("machine.later", "", "a later version, of which there is only the deb")
+	later       = flag.String("machine.later", "", "a later version, of which there are only packages")
 )
 
 // A command is a code block of a document, or a command in its text.
