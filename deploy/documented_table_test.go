@@ -117,7 +117,7 @@ var documented = map[string][]treatment{
 		{begins: "systemctl status", on: "package archive", prints: []string{"Active: active", "Read the topology"}},
 		{begins: "journalctl -f", instead: "does not end; the same as without -f"},
 		{begins: "qlik_exporter sessions --at-least 4", on: "package archive", user: "anna", prints: []string{"^FREE"}},
-		{begins: "usermod", on: "package archive", before: "fails runuser -u anna -- qlik_exporter check", after: "runuser -u anna -- qlik_exporter check\nrunuser -u anna -- qlik_exporter licenses\nrunuser -u anna -- qlik_exporter sessions end --dry-run --user=ACME/adm.kessler"},
+		{begins: "usermod", on: "package archive", before: "fails runuser -u anna -- qlik_exporter check", after: "runuser -u anna -- qlik_exporter check\nrunuser -u anna -- qlik_exporter licenses\nrunuser -u anna -- qlik_exporter sessions end --dry-run --all --user=ACME/adm.kessler"},
 		{begins: "systemd-analyze security", on: "package archive", prints: []string{"1\\.1 OK"}},
 		{begins: "systemctl edit", instead: "an editor; the next line is what to enter"},
 		{begins: "[Service]", on: "package archive", file: "/etc/systemd/system/qlik_exporter.service.d/override.conf", after: "systemctl daemon-reload"},
