@@ -83,4 +83,26 @@ func TestLogFile(t *testing.T) {
 		}
 		untouched()
 	})
+	t.Run("not a file", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "other.log")
+		link := filepath.Join(t.TempDir(), "link.log")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(file, link); err != nil {
+			t.Skip(err)
+		}
+		for path, want := range map[string]string{
+			"-":           "- is not a file; standard error has the log without this flag",
+			dir:           dir + " is not a file",
+			link:          link + " is a symbolic link",
+			link + ".new": "", // does not exist yet
+		} {
+			status, output := execute(slices.Concat(siteFlags, []string{"--config.check", "--log.file=" + path})...)
+			if status == 0 != (want == "") || want != "" && !strings.Contains(output, "--log.file: "+want) {
+				t.Errorf("%s: exit status %d, want %q in\n%s", path, status, want, output)
+			}
+		}
+		untouched()
+	})
 }

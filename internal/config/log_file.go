@@ -54,6 +54,9 @@ func sameFile(one, other string) bool {
 // checkLogFile returns an error if a log file cannot be written. It leaves no file: one that
 // an administrator's check creates would belong to the administrator.
 func checkLogFile(path string) error {
+	if path == "-" {
+		return errors.New("- is not a file; standard error has the log without this flag")
+	}
 	folder := filepath.Dir(path)
 	info, err := os.Stat(folder)
 	switch {
@@ -62,8 +65,11 @@ func checkLogFile(path string) error {
 	case err == nil && !info.IsDir():
 		return fmt.Errorf("%s is not a folder", folder)
 	}
-	info, err = os.Stat(path)
+	info, err = os.Lstat(path)
 	switch {
+	case err == nil && info.Mode()&fs.ModeSymlink != 0:
+		// The log would rename the link at 5 MB: /dev/stderr, if that leads to a file.
+		return fmt.Errorf("%s is a symbolic link; name the file itself", path)
 	case err == nil && !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a file", path)
 	case err == nil:
