@@ -180,6 +180,9 @@ func (o Options) replacer() (*strings.Replacer, error) {
 	if o.SeveralSites {
 		const user = ` --user "{{ $labels.user_directory }}`
 		pairs = append(pairs, DefaultCommand+" sessions end"+user, command+` sessions end --site "{{ $labels.site }}"`+user)
+		for _, quoted := range []string{` sessions --direct`, ` sessions end`} { // names of sites need no quotes
+			pairs = append(pairs, DefaultCommand+quoted+`"`, command+quoted+` --site {{ $labels.site }}"`)
+		}
 	}
 	for _, name := range []string{"check", "sessions", "why"} {
 		pairs = append(pairs, DefaultCommand+" "+name, command+" "+name)

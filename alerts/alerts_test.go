@@ -623,7 +623,9 @@ func TestWriteAdjusted(t *testing.T) {
 			text := strings.ReplaceAll(want.Annotations["description"], "qlik_exporter check", options.Command+" check")
 			commands += strings.Count(text, "qlik_exporter sessions end --user")
 			text = strings.ReplaceAll(text, "qlik_exporter sessions", options.Command+" sessions")
-			want.Annotations["description"] = strings.ReplaceAll(text, " sessions end --user", ` sessions end --site "{{ $labels.site }}" --user`)
+			text = strings.ReplaceAll(text, " sessions end --user", ` sessions end --site "{{ $labels.site }}" --user`)
+			text = strings.ReplaceAll(text, ` sessions end"`, ` sessions end --site {{ $labels.site }}"`)
+			want.Annotations["description"] = strings.ReplaceAll(text, ` sessions --direct"`, ` sessions --direct --site {{ $labels.site }}"`)
 			if _, user, linked := strings.Cut(want.Annotations["sessions_url"], "/user?"); linked {
 				want.Annotations["sessions_url"] = options.SessionsURL + "user?" + user
 			}
