@@ -108,7 +108,7 @@ func TestLanding(t *testing.T) {
 			"0 of 3 links answered. No sessions from qlik1 on /, /sales: timeout: no answer in 10s. The sessions page shows 1 other failure. Sessions Metrics",
 		}},
 		"no topology": {&headroom.Snapshot{Time: sessionstest.Noon}, collector.Status{}, false, "full", "No session data available", "unknown", []string{
-			"No repository has answered, so the virtual proxies are unknown.",
+			"Read at 12:00:00 UTC , 30 s ago. No repository has answered, so the virtual proxies are unknown.",
 		}},
 		"old": {old, collector.Status{}, false, "near", "No session data available", "unknown", []string{"Nothing has scraped this site for 10 min. Check Prometheus."}},
 		"expiring": {sessionstest.Snapshot(busy), expiring, false, "full", "2 users without a free slot", "2", []string{
