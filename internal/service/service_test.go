@@ -30,7 +30,7 @@ func TestLevelOf(t *testing.T) {
 			}
 		}
 	}
-	if got, ofLog := levelOf("qlik_exporter: error: unknown long flag '--qlik.hots', try --help"); ofLog {
+	if got, ofLog := levelOf("qlik_exporter: error: --qlik.hots: there is no such flag; did you mean --qlik.host?"); ofLog {
 		t.Errorf("level %q of a line that is not from the log", got)
 	}
 }

@@ -245,7 +245,7 @@ func (p *pod) checkNotes(t *testing.T, values string) {
 		ended, isStatus := errors.AsType[*exec.ExitError](err)
 		switch answer := string(output); {
 		case err != nil && (!isStatus || ended.ExitCode() != 1),
-			strings.Contains(answer, "error: --"), strings.Contains(answer, "unknown long flag"),
+			strings.Contains(answer, "error: --"), strings.Contains(answer, "there is no such"),
 			strings.Contains(answer, "No answer from an exporter"), strings.Contains(answer, "password"):
 			t.Errorf("%q: %v\n%s", command[0], err, answer)
 		case demo && command[1] == "sessions" && err != nil,
