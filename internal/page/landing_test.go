@@ -102,10 +102,10 @@ func TestLanding(t *testing.T) {
 		"quiet":   {sessionstest.Snapshot(map[string]int{`A\anna`: 1}), collector.Status{}, true, "free", "0 users without a free slot", "0", []string{"1 session of 1 user 0 refused logins in the last 15 min"}},
 		"refused": {refused, collector.Status{}, true, "full", "2 users without a free slot", "2", []string{"2 refused logins in the last 15 min"}},
 		"incomplete": {broken(2), collector.Status{}, false, "full", "Incomplete: at least 2 users without a free slot", "2", []string{
-			"2 of 3 links answered. No sessions from qlik2 on /sales: timeout: no answer in 10s.", "≥ 2 users without a free slot", "≥ 17 sessions of 4 users",
+			"2 of 3 links answered. No sessions from qlik2 on /sales: the server does not respond in time.", "≥ 2 users without a free slot", "≥ 17 sessions of 4 users",
 		}},
 		"nothing": {broken(0), collector.Status{}, false, "full", "No session data available", "unknown", []string{
-			"0 of 3 links answered. No sessions from qlik1 on /, /sales: timeout: no answer in 10s. The sessions page shows 1 other failure. Sessions Metrics",
+			"0 of 3 links answered. No sessions from qlik1 on /, /sales: the server does not respond in time. The sessions page shows 1 other failure. Sessions Metrics",
 		}},
 		"no topology": {&headroom.Snapshot{Time: sessionstest.Noon}, collector.Status{}, false, "full", "No session data available", "unknown", []string{
 			"Read at 12:00:00 UTC , 30 s ago. No repository has answered, so the virtual proxies are unknown.",
@@ -191,7 +191,7 @@ func TestLandingOfHostileSite(t *testing.T) {
 	for i := range snapshot.Links {
 		link := &snapshot.Links[i]
 		link.Node, link.VirtualProxy, link.CertificateExpiry = name+"node", name+"proxy", sessionstest.Noon
-		link.Err = &qlik.Error{Kind: qlik.KindTimeout, Err: errors.New(name + "error")}
+		link.Err = errors.New(name + "error")
 	}
 	snapshot.Links[0].Err = nil
 	site := &readable{answers: answers{snapshot: snapshot}, status: collector.Status{Repositories: []collector.RepositoryStatus{{Node: name + "repository"}}}}
