@@ -241,9 +241,14 @@ func (c *initCommand) next(file string) string {
 		_, err := os.Stat(filepath.Join(folder, "qlik_exporter.service"))
 		return err == nil
 	}):
-		start = "systemctl enable --now qlik_exporter"
+		// The service may not read a file that root has read.
+		start = "runuser -u qlik_exporter -- " + c.command("check", file) + "\n  systemctl enable --now qlik_exporter"
 	}
-	return fmt.Sprintf("See who has how many sessions:\n\n  %s\n\nStart the exporter, and open http://localhost:9986:\n\n  %s\n", c.command("sessions", file), start)
+	page := ""
+	if at := c.flags.ExporterURL(); at != nil {
+		page = ", and open " + at.String()
+	}
+	return fmt.Sprintf("See who has how many sessions:\n\n  %s\n\nStart the exporter%s:\n\n  %s\n", c.command("sessions", file), page, start)
 }
 
 // command returns a command of this program that uses a flags file.
