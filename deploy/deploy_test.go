@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -441,6 +442,42 @@ func TestArchives(t *testing.T) {
 	} {
 		if !strings.Contains(script, line) {
 			t.Errorf("packages.sh does not contain %q, as .goreleaser.yaml", line)
+		}
+	}
+}
+
+// TestPublished checks that a release publishes the chart and the image where the documentation
+// and the chart expect them.
+func TestPublished(t *testing.T) {
+	t.Parallel()
+	var release struct {
+		Images []struct{ Images, Tags []string } `yaml:"dockers_v2"`
+	}
+	if err := yaml.Unmarshal(read(t, filepath.Join(repository, ".goreleaser.yaml")), &release); err != nil {
+		t.Fatal(err)
+	}
+	var values struct {
+		Image struct{ Registry, Repository string }
+	}
+	if err := yaml.Unmarshal(read(t, "kubernetes/qlik-exporter/values.yaml"), &values); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{values.Image.Registry + "/" + values.Image.Repository}; len(release.Images) != 1 || !slices.Equal(release.Images[0].Images, want) {
+		t.Errorf("a release publishes the images %+v, the chart installs %s", release.Images, want)
+	}
+	var chart struct{ Name string }
+	if err := yaml.Unmarshal(read(t, "kubernetes/qlik-exporter/Chart.yaml"), &chart); err != nil {
+		t.Fatal(err)
+	}
+	push := regexp.MustCompile(`(?m)helm push \S+ (oci://\S+)$`).FindSubmatch(read(t, filepath.Join(repository, ".github/workflows/release.yml")))
+	if push == nil {
+		t.Fatal("a release does not publish the chart")
+	}
+	address := string(push[1]) + "/" + chart.Name
+	for _, page := range []string{"docs/installation.md", "deploy/README.md", "deploy/kubernetes/qlik-exporter/README.md"} {
+		named := regexp.MustCompile("oci://[^\\s`]+").FindAllString(string(read(t, filepath.Join(repository, page))), -1)
+		if len(named) == 0 || slices.ContainsFunc(named, func(other string) bool { return other != address }) {
+			t.Errorf("%s names the charts %q, a release publishes %s", page, named, address)
 		}
 	}
 }
