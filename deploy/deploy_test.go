@@ -469,7 +469,7 @@ func TestPublished(t *testing.T) {
 	if err := yaml.Unmarshal(read(t, "kubernetes/qlik-exporter/Chart.yaml"), &chart); err != nil {
 		t.Fatal(err)
 	}
-	push := regexp.MustCompile(`(?m)helm push \S+ (oci://\S+)$`).FindSubmatch(read(t, filepath.Join(repository, ".github/workflows/release.yml")))
+	push := regexp.MustCompile(`(?m)helm push \S+ (oci://\S+)$`).FindSubmatch(read(t, filepath.Join(repository, ".github", "workflows", "release.yml")))
 	if push == nil {
 		t.Fatal("a release does not publish the chart")
 	}
