@@ -67,16 +67,22 @@ func (a *asker) prepare(deadline time.Time) *requests {
 	return q
 }
 
-// extend moves the deadline to a later time, within the bounds of latest.
-func (a *asker) extend(q *requests, deadline time.Time) {
+// extend moves the deadline to a later time, within the bounds of latest. It returns false
+// if it is too late for that: the wait is over without all answers, at a deadline that is
+// well before this one.
+func (a *asker) extend(q *requests, deadline time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !q.asked.IsZero() {
 		deadline = a.latest(q, deadline)
 	}
-	if !q.closed && deadline.After(q.deadline) {
+	if q.closed {
+		return !q.asked.IsZero() && q.left == 0 || deadline.Sub(q.deadline) <= sameMoment
+	}
+	if deadline.After(q.deadline) {
 		q.move(deadline)
 	}
+	return true
 }
 
 // latest limits a deadline to the timeout of a request after the requests were sent.

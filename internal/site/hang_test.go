@@ -462,6 +462,37 @@ func TestHurriedCallerTakesNothingFromTheNext(t *testing.T) {
 	})
 }
 
+// TestRoundThatHasEnded checks that a caller who comes when the deadline of another has just
+// ended the round, before its snapshot is ready, waits and gets the next round, unless its own
+// deadline is over by then.
+func TestRoundThatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, site := start(t, threeNodes(), nil)
+		within(t, site, time.Second)
+		ended := &round{requests: site.rounds.asker.prepare(time.Now().Add(time.Millisecond)), done: make(chan struct{})}
+		ended.snapshot = &headroom.Snapshot{}
+		site.rounds.current = ended
+		<-ended.over
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			if snapshot := within(t, site, 9*time.Second); !snapshot.Complete() {
+				t.Errorf("the patient caller got the answers of the hurried one: %+v", snapshot)
+			}
+		})
+		callers.Go(func() {
+			if snapshot := within(t, site, sameMoment+time.Millisecond); snapshot != ended.snapshot {
+				t.Errorf("the caller whose time was over got %+v", snapshot)
+			}
+		})
+		time.Sleep(time.Second)
+		site.rounds.mu.Lock()
+		site.rounds.current = nil
+		site.rounds.mu.Unlock()
+		close(ended.done)
+		callers.Wait()
+	})
+}
+
 // TestSlowFirstTopology checks that the next scrape reads all links if the
 // topology took all the time of the first one.
 func TestSlowFirstTopology(t *testing.T) {

@@ -85,23 +85,41 @@ func (r *rounds) soFar(current *round) *headroom.Snapshot {
 	return snapshot.(*headroom.Snapshot) //nolint:errcheck,forcetypeassert // the function above returns this type
 }
 
-// join joins the round in progress or starts one.
+// join joins the round in progress or starts one. A round that a caller with an earlier
+// deadline has ended is of no use: join waits for its end and starts the next.
 func (r *rounds) join(ctx context.Context) *round {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		deadline = time.Now().Add(r.asker.timeout)
 	}
+	for {
+		current, useful := r.joinOrStart(deadline)
+		if useful {
+			return current
+		}
+		select {
+		case <-current.done:
+		case <-ctx.Done():
+			return current
+		}
+	}
+}
+
+// joinOrStart joins the round in progress, if it is useful until the deadline, or starts one.
+func (r *rounds) joinOrStart(deadline time.Time) (current *round, useful bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.current != nil {
-		r.asker.extend(r.current.requests, deadline)
-		r.shared.Add(1)
-		return r.current
+		useful = r.asker.extend(r.current.requests, deadline)
+		if useful {
+			r.shared.Add(1)
+		}
+		return r.current, useful
 	}
 	started := &round{requests: r.asker.prepare(deadline), asked: r.repository.now(), done: make(chan struct{})}
 	r.current = started
-	r.asker.work.start(func() { r.run(started) }) //nolint:contextcheck // a round must not end with one of its callers
-	return started
+	r.asker.work.start(func() { r.run(started) })
+	return started, true
 }
 
 // run sends the requests of a round and computes its snapshot.
