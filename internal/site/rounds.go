@@ -93,7 +93,7 @@ func (r *rounds) join(ctx context.Context) *round {
 		deadline = time.Now().Add(r.asker.timeout)
 	}
 	for {
-		current, useful := r.joinOrStart(deadline)
+		current, useful := r.joinOrStart(deadline) //nolint:contextcheck // a round must not end with one of its callers
 		if useful {
 			return current
 		}
