@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/qlik-exporter/qlik_exporter/qlik/textfile"
@@ -178,8 +179,12 @@ func (f *certificateFiles) pair(dir string) (tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(f.client, key)
 	if err != nil {
-		return tls.Certificate{}, configErrorf("CertDir", "%s and %s do not match: %w; copy %s, %s and %s from the same export",
-			filepath.Join(dir, clientCertificateFile), clientKeyFile, err, clientCertificateFile, clientKeyFile, rootCertificateFile)
+		problem := "do not match"
+		if !strings.Contains(err.Error(), "does not match") { // it has no type
+			problem = "cannot be used"
+		}
+		return tls.Certificate{}, configErrorf("CertDir", "%s and %s %s: %w; copy %s, %s and %s from the same export",
+			filepath.Join(dir, clientCertificateFile), clientKeyFile, problem, err, clientCertificateFile, clientKeyFile, rootCertificateFile)
 	}
 	return pair, nil
 }

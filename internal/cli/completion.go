@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -37,8 +38,11 @@ var shells = []string{"bash", "zsh", "fish", "powershell"}
 func Completion(app *kingpin.Application) Commands {
 	var shell string
 	command := app.Command("completion", "Print the script that completes commands, flags, and values in a shell. Its first lines say where to put it.")
-	command.Arg("shell", "bash, zsh, fish, or powershell.").Required().EnumVar(&shell, shells...)
+	command.Arg("shell", "bash, zsh, fish, or powershell.").Required().StringVar(&shell)
 	return Commands{"completion": func(_ context.Context, streams Streams) error {
+		if !slices.Contains(shells, shell) {
+			return fmt.Errorf("completion %s: there is no script for this shell; there are scripts for %s", shell, strings.Join(shells, ", "))
+		}
 		script, err := completionScripts.ReadFile("completion/" + shell)
 		if err != nil {
 			return err
@@ -256,19 +260,29 @@ func (c *completion) valuesOf(flag *kingpin.FlagModel, before []string, value st
 	case "user":
 		return c.users(before, value)
 	case "site":
-		return choices(c.sites(before))
+		return choices(typable(c.sites(before)))
 	case "node", "virtual-proxy":
 		list := c.list(before)
 		if list == nil {
 			return nil
 		}
 		if flag.Name == "node" {
-			return choices(list.Nodes)
+			return choices(typable(list.Nodes))
 		}
-		return choices(list.VirtualProxies)
+		return choices(typable(list.VirtualProxies))
 	default:
 		return nil // a file, or a value that only the user knows
 	}
+}
+
+// special matches a name with a character that some shell does not take as it is. Bash puts
+// a candidate into the line without quoting it, so that "$(...)" in a name would run. A dash
+// in front would make a flag of it.
+var special = regexp.MustCompile(`^-|[^\pL\pN\pM/._@:+-]`)
+
+// typable returns the names that can be typed without quotes.
+func typable(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), special.MatchString)
 }
 
 func choices(values []string) []candidate {
@@ -318,8 +332,8 @@ func (c *completion) users(before []string, word string) (users []candidate) {
 		}
 		for _, entry := range found.Users {
 			user, err := qlik.ParseUser(entry.User)
-			if err == nil && !strings.ContainsAny(user.Directory+user.ID, `/ '"`) {
-				users = append(users, candidate{user.Directory + "/" + user.ID, entry.Name, true})
+			if name := user.Directory + "/" + user.ID; err == nil && strings.Count(name, "/") == 1 && !special.MatchString(name) {
+				users = append(users, candidate{name, entry.Name, true})
 			}
 		}
 		return nil

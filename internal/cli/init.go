@@ -110,8 +110,12 @@ func (c *initCommand) run(ctx context.Context, streams Streams) error {
 // flagsFile returns the file to write. It returns an error if its flags describe a site.
 func (c *initCommand) flagsFile() (string, error) {
 	file := cmp.Or(c.file, c.usual)
-	if _, err := os.Stat(filepath.Dir(file)); c.file == "" && (file == "" || errors.Is(err, fs.ErrNotExist)) {
+	_, err := os.Stat(filepath.Dir(file))
+	switch {
+	case file == "", c.file == "" && errors.Is(err, fs.ErrNotExist):
 		file = localFlags
+	case err != nil: // before questions whose answers could not be written
+		return "", &config.Error{Flag: "file", Err: err}
 	}
 	described, err := c.flags.DescribedIn(file)
 	if described {
@@ -157,7 +161,7 @@ func (c *initCommand) askFor(ctx context.Context, with *conversation, site *conf
 // flag as a line of a flags file.
 func (c *initCommand) answer(ctx context.Context, with *conversation, flag, question string, check func() error) (line string, err error) {
 	for try := 1; ; try++ {
-		text, err := with.ask(ctx, question)
+		given, err := with.ask(ctx, question)
 		if errors.Is(err, errNoAnswer) {
 			_, _ = fmt.Fprintln(with.out)
 			return "", &config.Error{Flag: flag, Err: errors.New("is missing, and there is nobody to ask; set it on the command line")}
@@ -165,10 +169,10 @@ func (c *initCommand) answer(ctx context.Context, with *conversation, flag, ques
 		if err != nil {
 			return "", err
 		}
-		if text == "" {
+		if given == "" {
 			err = &config.Error{Flag: flag, Err: errors.New("is empty")}
 		} else {
-			line, err = c.flags.Answer(flag, text)
+			line, err = c.flags.Answer(flag, given)
 		}
 		if err == nil && check != nil {
 			err = check()
@@ -176,7 +180,7 @@ func (c *initCommand) answer(ctx context.Context, with *conversation, flag, ques
 		if err == nil || try == maxTries {
 			return line, err
 		}
-		if _, err := fmt.Fprintf(with.out, "  %s\n", err); err != nil {
+		if _, err := fmt.Fprintf(with.out, "  %s\n", text.Visible(text.Error(err))); err != nil {
 			return "", err
 		}
 	}
@@ -191,8 +195,11 @@ func (c *initCommand) readCredentials() error {
 		return config.Named(err)
 	}
 	defer client.Close()
-	_, err = client.Credentials()
-	return config.Named(err)
+	read, err := client.Credentials()
+	if err != nil {
+		return config.Named(err)
+	}
+	return config.Named(cmp.Or(read.ClientError, read.RootError))
 }
 
 // isAbout reports whether an error is about a flag.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -142,10 +143,14 @@ func (f *Flags) unknownFlag(name, path string, flags map[string]*kingpin.FlagMod
 		}
 		return fmt.Errorf("%s: is a flag of the command %s, not of %s", shown, strings.Join(owners, ", "), path)
 	}
-	var names []string
+	var all, own []string
 	for name, flag := range flags {
-		if !flag.Hidden {
-			names = append(names, name)
+		if flag.Hidden {
+			continue
+		}
+		all = append(all, name)
+		if f.app.GetFlag(name) == nil {
+			own = append(own, name)
 		}
 	}
 	positive, negated := strings.CutPrefix(name, "no-")
@@ -153,8 +158,12 @@ func (f *Flags) unknownFlag(name, path string, flags map[string]*kingpin.FlagMod
 	if negated {
 		prefix = "--no-"
 	}
-	if meant := nearest(positive, prefix, names); meant != "" {
-		return fmt.Errorf("%s: there is no such flag; did you mean %s?", shown, meant)
+	meant := nearest(positive, own)
+	if len(meant) == 0 {
+		meant = nearest(positive, all)
+	}
+	if len(meant) > 0 {
+		return fmt.Errorf("%s: there is no such flag; did you mean %s?", shown, orOf(prefix, meant))
 	}
 	return fmt.Errorf("%s: there is no such flag, try --help", shown)
 }
@@ -187,11 +196,11 @@ func unknownCommand(word, path string, commands []*kingpin.CmdModel, flags map[s
 	if path != "" {
 		prefix = path + " "
 	}
-	switch meant := nearest(word, prefix, names); {
+	switch meant := nearest(word, names); {
 	case flags[word] != nil:
 		return fmt.Errorf("%s%s: there is no such command; did you mean --%s?", prefix, word, word)
-	case meant != "":
-		return fmt.Errorf("%s%s: there is no such command; did you mean %s?", prefix, word, meant)
+	case len(meant) > 0:
+		return fmt.Errorf("%s%s: there is no such command; did you mean %s?", prefix, word, orOf(prefix, meant))
 	case len(names) == 0:
 		return fmt.Errorf("%s: is not understood after %s, try --help", word, path)
 	default:
@@ -199,61 +208,96 @@ func unknownCommand(word, path string, commands []*kingpin.CmdModel, flags map[s
 	}
 }
 
-// fewNames is the largest number of names that an error suggests.
-const fewNames = 3
+const (
+	// fewNames is the largest number of names that an error suggests.
+	fewNames = 3
+	// fewLetters is the length below which a word begins too many names.
+	fewLetters = 3
+)
 
-// nearest returns the names that were probably meant, joined with "or": those of which the
-// given word is the part before or after a dot, as in --host for --qlik.host, or the one
-// that differs in the fewest letters. It returns "" if there is none.
-func nearest(word, prefix string, names []string) string {
-	word = strings.ToLower(word)
+// plain is a name as it is compared: a flag and its environment variable are equal.
+var plain = strings.NewReplacer("-", ".", "_", ".")
+
+// nearest returns the names that were probably meant: those of which the given word is a
+// part after a dot, as in --host for --qlik.host; those that begin with it; or the one that
+// differs in the fewest letters. It returns none if there are too many.
+func nearest(word string, names []string) []string {
+	word = plain.Replace(strings.ToLower(word))
 	slices.Sort(names)
-	var containing []string
-	for _, name := range names {
-		if strings.HasSuffix(name, "."+word) || strings.HasPrefix(name, word+".") {
-			containing = append(containing, prefix+name)
+	for _, isMeant := range []func(name, compared string) bool{
+		func(_, compared string) bool { return compared == word },
+		func(name, compared string) bool {
+			at := strings.Index(compared+".", "."+word+".")
+			return at >= 0 && name[at] == '.' || strings.HasPrefix(name, word+".")
+		},
+		func(_, compared string) bool { return len(word) >= fewLetters && strings.HasPrefix(compared, word) },
+	} {
+		meant := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !isMeant(name, plain.Replace(name)) })
+		if n := len(meant); n > 0 && n <= fewNames {
+			return meant
 		}
 	}
-	if n := len(containing); n > 0 && n <= fewNames {
-		return strings.Join(containing, " or ")
-	}
-	best, least := "", min(3, max(1, len(word)/3))+1
+	var meant []string
+	least := math.MaxInt
 	for _, name := range names {
-		if n := edlib.OSADamerauLevenshteinDistance(word, name); n < least {
-			best, least = prefix+name, n
+		// Only what differs counts: the part before it makes names look alike.
+		given, compared := withoutCommon(word, plain.Replace(name))
+		if n := edlib.OSADamerauLevenshteinDistance(given, compared); n <= min(3, max(1, len(given)/3)) && n < least {
+			meant, least = []string{name}, n
 		}
 	}
-	return best
+	return meant
+}
+
+// orOf joins names with a prefix.
+func orOf(prefix string, names []string) string {
+	return prefix + strings.Join(names, " or "+prefix)
+}
+
+// withoutCommon returns two names without the parts that both begin with.
+func withoutCommon(a, b string) (restA, restB string) {
+	for {
+		first, afterA, _ := strings.Cut(a, ".")
+		other, afterB, _ := strings.Cut(b, ".")
+		if first != other || afterA == "" || afterB == "" {
+			return a, b
+		}
+		a, b = afterA, afterB
+	}
 }
 
 // ofKubernetes matches variables that Kubernetes sets for a service with the name
 // qlik-exporter.
 var ofKubernetes = regexp.MustCompile(`^QLIK_EXPORTER_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)$`)
 
+// ofProgram begins the environment variables of this program.
+const ofProgram = "QLIK_EXPORTER_"
+
 // Unread returns a sentence about each environment variable that looks like one of this
 // program, but sets no flag of any command.
 func (f *Flags) Unread() []string {
-	read := make(map[string]bool)
-	for _, flag := range f.known() {
+	known, read := f.known(), make(map[string]bool)
+	var names, sentences []string
+	for name, flag := range known {
 		if flag.Envar != "" {
 			read[flag.Envar] = true
+			names = append(names, name)
 		}
 	}
 	if len(read) == 0 {
 		return nil // kingpin has not named them yet
 	}
-	var names, sentences []string
-	for name := range read {
-		names = append(names, strings.ToLower(name))
-	}
 	for _, variable := range slices.Sorted(slices.Values(os.Environ())) {
 		name, _, _ := strings.Cut(variable, "=")
-		if !strings.HasPrefix(strings.ToUpper(name), "QLIK_EXPORTER_") || read[name] || ofKubernetes.MatchString(name) {
+		if !strings.HasPrefix(strings.ToUpper(name), ofProgram) || read[name] || ofKubernetes.MatchString(name) {
 			continue
 		}
 		sentence := name + " is set, but no flag has this environment variable"
-		if meant := nearest(name, "", names); meant != "" {
-			sentence += "; did you mean " + strings.ToUpper(meant) + "?"
+		if meant := nearest(name[len(ofProgram):], names); len(meant) > 0 {
+			for i := range meant {
+				meant[i] = known[meant[i]].Envar
+			}
+			sentence += "; did you mean " + orOf("", meant) + "?"
 		}
 		sentences = append(sentences, sentence)
 	}

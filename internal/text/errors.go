@@ -11,6 +11,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"regexp/syntax"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,13 +37,16 @@ func Error(err error) string {
 			whole = strings.ReplaceAll(whole, found, plain)
 		}
 	}
-	return whole
+	return ofPackage.ReplaceAllString(whole, "$1")
 }
+
+// ofPackage matches the name of a package of Go in front of an error without a type.
+var ofPackage = regexp.MustCompile(`(^|[\s(])(?:(?:tls|x509|asn1|pem|net/http|http|json|yaml|url|net): )+`)
 
 // errorRules return the text of an error within another one, and its text for people. The
 // rules for errors that contain others come first.
 var errorRules = []func(error) (found, plain string){
-	fileError, lookupError, connectError, verificationError, tlsError, timeoutError, numberError, syntaxError, endError,
+	fileError, lookupError, connectError, verificationError, tlsError, timeoutError, numberError, patternError, syntaxError, endError,
 }
 
 func fileError(err error) (found, plain string) {
@@ -49,12 +56,25 @@ func fileError(err error) (found, plain string) {
 	}
 	switch {
 	case errors.Is(of, fs.ErrNotExist):
-		return of.Error(), of.Path + " does not exist"
+		return of.Error(), missing(of.Path) + " does not exist"
 	case errors.Is(of, fs.ErrPermission):
 		return of.Error(), "access to " + of.Path + " is denied"
 	default:
 		return of.Error(), of.Path + ": " + of.Err.Error()
 	}
+}
+
+// missing returns what does not exist of a path: the folder, the target of a symbolic link,
+// or the file. A file that is to be created does not exist, and that is no error.
+func missing(path string) string {
+	folder := filepath.Dir(path)
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return "the folder " + folder
+	}
+	if target, err := os.Readlink(path); err == nil {
+		return "the target " + target + " of the symbolic link " + path
+	}
+	return path
 }
 
 func lookupError(err error) (found, plain string) {
@@ -169,6 +189,14 @@ func numberError(err error) (found, plain string) {
 		return of.Error(), strconv.Quote(of.Num) + " is too large"
 	}
 	return of.Error(), strconv.Quote(of.Num) + " is not a number"
+}
+
+func patternError(err error) (found, plain string) {
+	of, ok := errors.AsType[*syntax.Error](err)
+	if !ok {
+		return "", ""
+	}
+	return of.Error(), "is not a regular expression: " + of.Code.String() + " in " + strconv.Quote(of.Expr)
 }
 
 func syntaxError(err error) (found, plain string) {
