@@ -151,7 +151,8 @@ func TestCompletion(t *testing.T) {
 }
 
 // TestCompletionScripts checks the scripts in the shells that this machine has. Every shell
-// has to complete a command, a flag, a value behind an equals sign, and a file.
+// has to complete a command, a flag, a value behind an equals sign, a file, and a file
+// of flags.
 func TestCompletionScripts(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs shells of Unix")
@@ -163,18 +164,18 @@ func TestCompletionScripts(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(home, "certificates"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	lines := []string{"qlik_exporter chec", "qlik_exporter check --outp", "qlik_exporter check --output=j", "qlik_exporter --qlik.cert-dir=certif"}
+	lines := []string{"qlik_exporter chec", "qlik_exporter check --outp", "qlik_exporter check --output=j", "qlik_exporter --qlik.cert-dir=certif", "qlik_exporter check @certif"}
 	complete := map[string]struct {
 		script, line string
 		want         []string
 	}{
 		"bash": {
 			`eval "$(qlik_exporter completion bash)"`, `compopt() { :; }; COMP_LINE=%[1]q; COMP_POINT=${#COMP_LINE}; _qlik_exporter; echo "${COMPREPLY[@]}"`,
-			[]string{"check", "--output=", "json", ""}, // readline completes files
+			[]string{"check", "--output=", "json", "", "@certificates/"}, // readline completes files
 		},
 		"fish": {
 			"qlik_exporter completion fish | source", "complete -C %[1]q | string replace -r '\\t.*|$' ''",
-			[]string{"check", "--output=", "--output=json", "--qlik.cert-dir=certificates/"},
+			[]string{"check", "--output=", "--output=json", "--qlik.cert-dir=certificates/", "@certificates/"},
 		},
 	}
 	for shell, test := range complete {

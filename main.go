@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	args, places, err := config.ExpandFiles(args)
 	app, flags, commands := newApp(args)
 	flags.Places = places
-	app.UsageWriter(stdout)
+	reportUsage(app, stdout, stderr)
 	app.ErrorWriter(stderr)
 	var command string
 	if err == nil {
@@ -125,6 +125,38 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
+// reportUsage makes help and version go to stdout, and ends the program with an error if
+// they cannot be written. Kingpin would panic. It finds the width of a terminal, which takes
+// all that is written, only without anything in between.
+func reportUsage(app *kingpin.Application, stdout, stderr io.Writer) {
+	if terminal.Is(stdout) {
+		app.UsageWriter(stdout)
+		return
+	}
+	usage := &usageWriter{to: stdout}
+	app.UsageWriter(usage)
+	app.Terminate(func(code int) {
+		if usage.err != nil {
+			_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", text.Error(usage.err))
+			code = 1
+		}
+		os.Exit(code)
+	})
+}
+
+// usageWriter keeps the first error of a writer.
+type usageWriter struct {
+	to  io.Writer
+	err error
+}
+
+func (w *usageWriter) Write(p []byte) (int, error) {
+	if w.err == nil {
+		_, w.err = w.to.Write(p)
+	}
+	return len(p), nil
+}
+
 // warn says which environment variables have no effect.
 func warn(stderr io.Writer, flags *config.Flags) {
 	for _, sentence := range flags.Unread() {
@@ -137,7 +169,7 @@ func newApp(args []string) (*kingpin.Application, *config.Flags, cli.Commands) {
 	app := kingpin.New("qlik_exporter",
 		"Prometheus exporter for the sessions of Qlik Sense Enterprise on Windows. It shows which users are about to reach the session limit, and where.")
 	app.Version(version.Print("qlik_exporter"))
-	app.HelpFlag.Short('h').NoEnvar()
+	app.HelpFlag.Short('h').NoEnvar().Help("Show help.")
 	app.VersionFlag.NoEnvar()
 	app.DefaultEnvars()
 	cli.Help(app)

@@ -185,6 +185,10 @@ func TestCannotStart(t *testing.T) {
 		{[]string{"demo", "--config.check"}, "--config.check: works only with the command serve; other commands always check their settings"},
 		{append(flags, "--qlik.hots=qlik1"), "--qlik.hots: there is no such flag; did you mean --qlik.host?"},
 		{append(flags, "serv"), "serv"},
+		{append(flags, "--qlik.cert=c"), "--qlik.cert: there is no such flag; did you mean --qlik.cert-dir?"},
+		{[]string{"sessions", "end", "--idle=5m"}, "--idle: there is no such flag; did you mean --idle-for?"},
+		{[]string{"completion", "tcsh"}, "completion tcsh: there is no script for this shell; there are scripts for bash, zsh, fish, powershell"},
+		{[]string{"init", "--file=" + filepath.Join("no", "folder", "flags")}, "--file: the folder " + filepath.Join("no", "folder") + " does not exist"},
 	} {
 		exporter := command(t, test.args...)
 		var stdout, stderr bytes.Buffer

@@ -55,11 +55,11 @@ func Assets(app *kingpin.Application) Commands {
 		Default(strconv.Itoa(preset.RunawayGrowth)), &thresholds.RunawayGrowth, 1)
 	config.Number(command.Flag("runaway-sessions", "Sessions of one user above which QlikSessionRunaway fires.").Default(strconv.Itoa(preset.RunawaySessions)), &thresholds.RunawaySessions, 1)
 	config.Share(command.Flag("refusal-objective", "Share of logins that the session limit must not refuse, for QlikSessionRefusalBudget.").Default(percent(preset.RefusalObjective)), &thresholds.RefusalObjective)
-	config.Names(command.Flag("keep-label", "Label of the targets that tells sites apart, in addition to job and site. Rules, groups, and inhibitions keep it. Repeatable."),
+	config.Names(command.Flag("keep-label", "Label of the targets that tells sites apart, in addition to job and site. Rules, groups, and inhibitions keep it. Repeatable.").PlaceHolder("LABEL"),
 		&c.options.KeepLabels, alerts.CheckKeepLabel)
 	command.Flag("watchdog", "Add the alert QlikWatchdog, which always fires. If its messages stop, the way of the alerts is broken.").BoolVar(&c.options.Watchdog)
-	config.URL(command.Flag("test-alert", "URL of an Alertmanager. Send it a test alert and wait until it has notified a receiver, instead of writing files.").NoEnvar(), &c.test.url)
-	config.Path(command.Flag("test-http-config-file", "File with the TLS settings and the password for the Alertmanager, in the format of the HTTP clients of Prometheus."), &c.test.file)
+	config.URL(command.Flag("test-alert", "URL of an Alertmanager. Send it a test alert and wait until it has notified a receiver, instead of writing files.").PlaceHolder("URL").NoEnvar(), &c.test.url)
+	config.Path(command.Flag("test-http-config-file", "File with the TLS settings and the password for the Alertmanager, in the format of the HTTP clients of Prometheus.").PlaceHolder("FILE"), &c.test.file)
 	config.Choice(command.Flag("test-scope", "Scope of the test alert: site, for the people on call, or user, for the service desk.").Default("site").NoEnvar(), &c.test.scope, "site", "user")
 	config.Choice(command.Flag("test-severity", "Severity of the test alert.").Default("critical").NoEnvar(), &c.test.severity, alerts.Severities()...)
 	config.Duration(command.Flag("test-timeout", "Time to wait for the notification. It must be longer than group_wait of the route.").Default("2m").NoEnvar(), &c.test.timeout)

@@ -15,7 +15,7 @@ import (
 func Demo(app *kingpin.Application, run func(ctx context.Context, streams Streams, address string) error) Commands {
 	var address string
 	command := app.Command("demo", "Start a simulated Qlik Sense site, and serve its metrics.")
-	config.Text(command.Flag("demo.listen", "IP address for the central node of the simulated site, with the ports 4242, 4243 and 4747. By default, a free address of the loopback interface."),
+	config.Text(command.Flag("demo.listen", "IP address for the central node of the simulated site, with the ports 4242, 4243 and 4747. By default, a free address of the loopback interface.").PlaceHolder("ADDRESS"),
 		&address, checkAddress)
 	return Commands{"demo": func(ctx context.Context, streams Streams) error { return run(ctx, streams, address) }}
 }

@@ -36,8 +36,8 @@ func (e *runningExporter) add(command *kingpin.CmdClause) {
 
 // addFlags adds the flags to a command. The argument is the help of --direct.
 func (e *runningExporter) addFlags(command *kingpin.CmdClause, direct string) {
-	config.URL(command.Flag("exporter-url", "URL of the running exporter, which is asked before Qlik. By default, the exporter on this machine with the same listen address."), &e.url)
-	config.Path(command.Flag(httpConfigFlag, "File with the TLS settings and the password for the running exporter, in the format of the HTTP clients of Prometheus."), &e.file)
+	config.URL(command.Flag("exporter-url", "URL of the running exporter, which is asked before Qlik. By default, the exporter on this machine with the same listen address.").PlaceHolder("URL"), &e.url)
+	config.Path(command.Flag(httpConfigFlag, "File with the TLS settings and the password for the running exporter, in the format of the HTTP clients of Prometheus.").PlaceHolder("FILE"), &e.file)
 	command.Flag("direct", direct).BoolVar(&e.direct)
 }
 

@@ -220,7 +220,8 @@ usage: {{.App.Name}} [<command>] [<flags>]
 {{.Title}}:
 {{.Rows|FormatTwoColumns}}
 {{end -}}
-"{{.App.Name}} help <command>" explains a command. Without a command, {{.App.Name}} serves metrics.
+"{{.App.Name}} help <command>" explains a command.
+Without a command, {{.App.Name}} serves metrics.
 Each flag with a $VARIABLE can also come from the environment.
 
 {{end -}}

@@ -114,8 +114,8 @@ func (c *initCommand) flagsFile() (string, error) {
 	switch {
 	case file == "", c.file == "" && errors.Is(err, fs.ErrNotExist):
 		file = localFlags
-	case err != nil: // before questions whose answers could not be written
-		return "", &config.Error{Flag: "file", Err: err}
+	case errors.Is(err, fs.ErrNotExist): // before questions whose answers could not be written
+		return "", &config.Error{Flag: "file", Err: fmt.Errorf("the folder %s does not exist", filepath.Dir(file))}
 	}
 	described, err := c.flags.DescribedIn(file)
 	if described {

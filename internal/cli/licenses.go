@@ -43,9 +43,9 @@ func Licenses(app *kingpin.Application, flags *config.Flags) Commands {
 	config.Text(command.Flag("site", "Site of --config.file. Required if the file describes several sites."), &c.site, nil)
 	config.Choice(command.Flag("output", "Output format: table, json, or csv.").Default(formatTable).NoEnvar(), &c.format, formatTable, formatJSON, formatCSV)
 	config.Days(command.Flag("unused", "Days without use after which a license is wasted.").Default("90d").NoEnvar(), &c.unused)
-	config.Amounts(command.Flag("seat-cost", "Cost of one license, as NAME=AMOUNT, such as professional=70 or analyzer=25.50, to show what is wasted. Repeatable.").NoEnvar(),
+	config.Amounts(command.Flag("seat-cost", "Cost of one license, as NAME=AMOUNT, such as professional=70 or analyzer=25.50, to show what is wasted. Repeatable.").PlaceHolder("NAME=AMOUNT").NoEnvar(),
 		&c.costs, qlik.AllocatedLicenses()...)
-	config.Number(command.Flag("limit", "Show at most this number of lines about users in the table; 0 shows all. By default, all, or on a terminal those that fit its height.").
+	config.Number(command.Flag("limit", "Show at most this number of lines about users in the table; 0 shows all. By default, all, or on a terminal those that fit its height.").PlaceHolder("NUMBER").
 		NoEnvar().IsSetByUser(&c.limitIsSet), &c.limit, 0)
 	command.Flag("all", "Show all users with a license, not only those with a finding.").NoEnvar().BoolVar(&c.all)
 	command.Flag("names", "Show the names of users even if --user-labels hides them.").NoEnvar().BoolVar(&c.names)

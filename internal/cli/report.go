@@ -49,7 +49,7 @@ func Report(app *kingpin.Application, flags *config.Flags) Commands {
 	command := app.Command("report", "Write a report for management: refused logins and the people affected, by week and by cause, what would have prevented them, "+
 		"unused licenses, run-out dates, and peaks, compared with the 12 weeks before. It asks Prometheus, not Qlik. Exit status: 0 if done; 1 on an error.")
 	config.URL(command.Flag("prometheus.url", "URL of the Prometheus that scrapes the exporter, or of a server with the same API, such as Thanos Query.").Default("http://localhost:9090"), &c.prometheus)
-	config.Path(command.Flag("prometheus.http-config-file", "File with the TLS settings and the password for Prometheus, in the format of the HTTP clients of Prometheus."), &c.httpConfig)
+	config.Path(command.Flag("prometheus.http-config-file", "File with the TLS settings and the password for Prometheus, in the format of the HTTP clients of Prometheus.").PlaceHolder("FILE"), &c.httpConfig)
 	config.Weeks(command.Flag("since", "The reported time, in whole weeks, such as 7d, 28d, or 364d.").Default("7d").NoEnvar(), &c.weeks)
 	config.Text(command.Flag("until", "End of the reported time: now, today (the last midnight), a date such as 2026-11-23 (its beginning), or a time such as 2026-11-23T06:00:00Z.").Default("now").NoEnvar(), &c.until, nil)
 	config.Names(command.Flag("site", "Report only this site: the target label site in Prometheus. Repeatable."), &c.sites, notEmpty)

@@ -42,7 +42,7 @@ func Sessions(app *kingpin.Application, flags *config.Flags) Commands {
 	config.Text(command.Flag("site", "Site of --config.file. Required if the file describes several sites."), &c.site, nil)
 	config.Text(command.Flag("user", `User: DIRECTORY\id or DIRECTORY/id, an id, part of an id or of a display name, or the hash from a label.`).NoEnvar(),
 		&c.query.User, nil)
-	config.VirtualProxies(command.Flag("virtual-proxy", "Only sessions on the virtual proxy with this prefix; / is the default virtual proxy. Repeatable.").NoEnvar(),
+	config.VirtualProxies(command.Flag("virtual-proxy", "Only sessions on the virtual proxy with this prefix; / is the default virtual proxy. Repeatable.").PlaceHolder("PROXY").NoEnvar(),
 		&c.query.VirtualProxies)
 	config.Nodes(command.Flag("node", "Only sessions on this node. Repeatable.").NoEnvar(), &c.query.Nodes)
 

@@ -36,11 +36,11 @@ func (c *sessionsCommand) endFlags(end *kingpin.CmdClause) {
 	end.Flag("all", "End all sessions.").NoEnvar().BoolVar(&c.all)
 	config.Number(end.Flag("keep", "Keep this number of sessions, the most recently active ones, and end all others. The default counts only with another flag that chooses sessions.").
 		Default("1").NoEnvar().IsSetByUser(&c.keepIsSet), &c.end.Keep, 0)
-	config.Duration(end.Flag("idle-for", "End only sessions without activity for at least this time, such as 30m.").NoEnvar(), &c.end.IdleFor)
+	config.Duration(end.Flag("idle-for", "End only sessions without activity for at least this time, such as 30m.").PlaceHolder("TIME").NoEnvar(), &c.end.IdleFor)
 	end.Flag("dry-run", "Show which sessions would end, but end none.").NoEnvar().BoolVar(&c.end.DryRun)
 	end.Flag("yes", "Do not ask for confirmation. Requires a complete --user, not part of an id or of a display name.").NoEnvar().BoolVar(&c.end.Yes)
 	end.Flag("force", "Allow ending more than ten sessions.").NoEnvar().BoolVar(&c.end.Force)
-	config.Path(end.Flag("audit-log-file", "File to which the command appends a line with the operator, the user, and the number of ended sessions. This is not Qlik's audit log."), &c.end.AuditLog)
+	config.Path(end.Flag("audit-log-file", "File to which the command appends a line with the operator, the user, and the number of ended sessions. This is not Qlik's audit log.").PlaceHolder("FILE"), &c.end.AuditLog)
 }
 
 // endSessions ends sessions of one user.

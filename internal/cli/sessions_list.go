@@ -23,8 +23,8 @@ import (
 )
 
 func (c *sessionsCommand) listFlags(list *kingpin.CmdClause) {
-	config.Number(list.Flag("at-least", "Only users with at least this many sessions or taken slots.").NoEnvar(), &c.atLeast, 0)
-	config.Number(list.Flag("limit", "Show at most this number of users in the table; 0 shows all. By default, all users, or on a terminal those who fit its height.").
+	config.Number(list.Flag("at-least", "Only users with at least this many sessions or taken slots.").PlaceHolder("NUMBER").NoEnvar(), &c.atLeast, 0)
+	config.Number(list.Flag("limit", "Show at most this number of users in the table; 0 shows all. By default, all users, or on a terminal those who fit its height.").PlaceHolder("NUMBER").
 		NoEnvar().IsSetByUser(&c.limitIsSet), &c.limit, 0)
 	list.Flag("watch", "Show the table again and again until Ctrl-C, with what has changed and the time to the next free slot. Requires a terminal.").NoEnvar().BoolVar(&c.watch)
 	config.Duration(list.Flag("interval", "Time between two looks of --watch, at least 5s.").Default("10s").NoEnvar().IsSetByUser(&c.intervalIsSet), &c.interval)

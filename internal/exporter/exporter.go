@@ -168,7 +168,7 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, answer 
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, isJSON && (status == http.StatusBadRequest || status == http.StatusNotFound):
 		return refused(status, body, isJSON)
 	default:
-		return fmt.Errorf("%d %s: %s", status, http.StatusText(status), text.Visible(cut(strings.TrimSpace(string(body)))))
+		return errors.New(strings.TrimSuffix(fmt.Sprintf("%d %s: %s", status, http.StatusText(status), text.Visible(cut(strings.TrimSpace(string(body))))), ": "))
 	}
 }
 

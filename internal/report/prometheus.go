@@ -113,7 +113,7 @@ func (p *Prometheus) explain(err error) error {
 		}
 		return fmt.Errorf("the Prometheus at %s refuses a query with status %s: %s", p, status, saidOf(answer.Detail))
 	default:
-		return fmt.Errorf("the server at %s does not answer like a Prometheus: %s; check --prometheus.url", p, said)
+		return fmt.Errorf("the server at %s does not answer like a Prometheus; check --prometheus.url", p)
 	}
 }
 

@@ -58,11 +58,11 @@ func TestErrors(t *testing.T) {
 		"too many":       {422, `{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory in query execution"}`, "the Prometheus at URL refuses a query: query processing would load too many samples into memory in query execution", true},
 		"too long":       {400, `{"status":"error","errorType":"bad_data","error":"the query time range exceeds the limit"}`, "the Prometheus at URL refuses a query: the query time range exceeds the limit", true},
 		"hostile":        {422, `{"status":"error","errorType":"execution","error":"\u001b[31m` + strings.Repeat("x", 500) + `"}`, `the Prometheus at URL refuses a query: ‹U+001B›[31m` + strings.Repeat("x", 195) + "...", true},
-		"login page":     {200, "<html>", "the server at URL does not answer like a Prometheus: ", false},
+		"login page":     {200, "<html>", "the server at URL does not answer like a Prometheus; check --prometheus.url", false},
 		"no matrix":      {200, `{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}`, "URL does not answer like a Prometheus: the answer is not a matrix", false},
 		"other program":  {200, `{"version":1}`, "URL does not answer like a Prometheus", false},
-		"empty":          {200, "", "the server at URL does not answer like a Prometheus: ", false},
-		"status of JSON": {200, `{"status":"error"}`, "the server at URL does not answer like a Prometheus: ", false},
+		"empty":          {200, "", "the server at URL does not answer like a Prometheus; check --prometheus.url", false},
+		"status of JSON": {200, `{"status":"error"}`, "the server at URL does not answer like a Prometheus; check --prometheus.url", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

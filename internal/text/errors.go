@@ -24,6 +24,7 @@ import (
 const (
 	errWindowsForbidden   = syscall.Errno(10013)
 	errWindowsInUse       = syscall.Errno(10048)
+	errWindowsNoAddress   = syscall.Errno(10049)
 	errWindowsRefused     = syscall.Errno(10061)
 	errWindowsUnreachable = syscall.Errno(10065)
 )
@@ -37,11 +38,25 @@ func Error(err error) string {
 			whole = strings.ReplaceAll(whole, found, plain)
 		}
 	}
-	return ofPackage.ReplaceAllString(whole, "$1")
+	for _, rule := range textRules {
+		whole = rule.of.ReplaceAllString(whole, rule.plain)
+	}
+	return whole
 }
 
-// ofPackage matches the name of a package of Go in front of an error without a type.
-var ofPackage = regexp.MustCompile(`(^|[\s(])(?:(?:tls|x509|asn1|pem|net/http|http|json|yaml|url|net): )+`)
+// textRules replace the words of errors without a type of their own. The names of packages
+// in front come last.
+var textRules = []struct {
+	of    *regexp.Regexp
+	plain string
+}{
+	{regexp.MustCompile(`(?:net/http: )?(?:HTTP/1\.x transport connection broken: )?malformed (?:HTTP|MIME) .*`), "the server does not speak HTTP"},
+	{regexp.MustCompile(`field (\S+) not found in type \S+`), "there is no key $1"},
+	{regexp.MustCompile(`cannot unmarshal !!\S+ (.*) into \S+`), "$1 is of the wrong kind"},
+	{regexp.MustCompile(`(?:yaml: )?unmarshal errors:\s+`), ""},
+	{regexp.MustCompile(`failed to load X509KeyPair: `), "the certificate and its key cannot be used: "},
+	{regexp.MustCompile(`(^|[\s(])(?:(?:tls|x509|asn1|pem|net/http|http|json|yaml|url|net): )+`), "$1"},
+}
 
 // errorRules return the text of an error within another one, and its text for people. The
 // rules for errors that contain others come first.
@@ -57,6 +72,8 @@ func fileError(err error) (found, plain string) {
 	switch {
 	case errors.Is(of, fs.ErrNotExist):
 		return of.Error(), missing(of.Path) + " does not exist"
+	case errors.Is(of, syscall.ENOTDIR):
+		return of.Error(), filepath.Dir(of.Path) + " is not a folder"
 	case errors.Is(of, fs.ErrPermission):
 		return of.Error(), "access to " + of.Path + " is denied"
 	default:
@@ -125,6 +142,8 @@ func listenError(of *net.OpError) string {
 		return "another program listens on " + of.Addr.String()
 	case errors.Is(of, fs.ErrPermission), errors.Is(of, errWindowsForbidden):
 		return "access to the port of " + of.Addr.String() + " is denied"
+	case errors.Is(of, syscall.EADDRNOTAVAIL), errors.Is(of, errWindowsNoAddress):
+		return "this machine does not have the address of " + of.Addr.String()
 	default:
 		return "cannot listen on " + of.Addr.String() + " (" + of.Err.Error() + ")"
 	}
@@ -204,7 +223,10 @@ func syntaxError(err error) (found, plain string) {
 		return of.Error(), "it is not JSON"
 	}
 	if of, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return of.Error(), "the JSON has a " + of.Value + " in " + of.Field
+		if of.Field == "" {
+			return of.Error(), "the JSON is of another kind (" + of.Value + ")"
+		}
+		return of.Error(), "the JSON has another kind (" + of.Value + ") in " + of.Field
 	}
 	return "", ""
 }

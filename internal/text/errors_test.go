@@ -29,6 +29,14 @@ func TestError(t *testing.T) {
 	file := filepath.Join(folder, "no.txt")
 	_, missing := os.ReadFile(file)
 	_, isFolder := os.ReadFile(folder)
+	inMissing := os.WriteFile(filepath.Join(folder, "none", "new.txt"), nil, 0o600)
+	_, inFile := os.ReadFile(filepath.Join(os.Args[0], "new.txt"))
+	link := filepath.Join(folder, "link")
+	if err := os.Symlink("none", link); err != nil {
+		t.Fatal(err)
+	}
+	_, toMissing := os.ReadFile(link)
+	_, pattern := regexp.Compile("(")
 	_, number := strconv.ParseFloat("five", 64)
 	_, large := strconv.ParseInt("99999999999999999999", 10, 64)
 	syntax := json.Unmarshal([]byte("<html>"), new(any))
@@ -92,7 +100,18 @@ func TestError(t *testing.T) {
 		{number, `"five" is not a number`},
 		{large, `"99999999999999999999" is too large`},
 		{syntax, "it is not JSON"},
-		{kind, "the JSON has a string in Users"},
+		{kind, `the JSON has another kind \(string\) in Users`},
+		{json.Unmarshal([]byte("[]"), &struct{ Users []string }{}), `the JSON is of another kind \(array\)`},
+		{inMissing, "the folder " + regexp.QuoteMeta(filepath.Join(folder, "none")) + " does not exist"},
+		{inFile, regexp.QuoteMeta(os.Args[0]) + " is not a folder"},
+		{toMissing, "the target none of the symbolic link " + regexp.QuoteMeta(link) + " does not exist"},
+		{pattern, `is not a regular expression: missing closing \) in "\("`},
+		{&net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{Port: 80}, Err: os.NewSyscallError("bind", syscall.EADDRNOTAVAIL)}, "this machine does not have the address of :80"},
+		{errors.New("tls: private key does not match public key"), "private key does not match public key"},
+		{fmt.Errorf("root.pem: %w", errors.New("x509: malformed certificate")), "root.pem: malformed certificate"},
+		{errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x00SSH"`), "the server does not speak HTTP"},
+		{errors.New("yaml: unmarshal errors:\n  line 1: field foo not found in type web.Config"), "line 1: there is no key foo"},
+		{errors.New("line 1: cannot unmarshal !!str `a` into config.plain"), "line 1: `a` is of the wrong kind"},
 		{errors.New("must be a duration"), "must be a duration"},
 	} {
 		got := Error(fmt.Errorf("a step: %w", test.err))
