@@ -187,6 +187,7 @@ func TestCannotStart(t *testing.T) {
 		{append(flags, "serv"), "serv"},
 		{append(flags, "--qlik.cert=c"), "--qlik.cert: there is no such flag; did you mean --qlik.cert-dir?"},
 		{[]string{"sessions", "end", "--idle=5m"}, "--idle: there is no such flag; did you mean --idle-for?"},
+		{[]string{"sessions", "--limit", "-1"}, "--limit: needs a value; write --limit=-1 if that is the value"},
 		{[]string{"completion", "tcsh"}, "completion tcsh: there is no script for this shell; there are scripts for bash, zsh, fish, powershell"},
 		{[]string{"init", "--file=" + filepath.Join("no", "folder", "flags")}, "--file: the folder " + filepath.Join("no", "folder") + " does not exist"},
 	} {

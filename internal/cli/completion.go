@@ -278,7 +278,7 @@ func (c *completion) valuesOf(flag *kingpin.FlagModel, before []string, value st
 // special matches a name with a character that some shell does not take as it is. Bash puts
 // a candidate into the line without quoting it, so that "$(...)" in a name would run. A dash
 // in front would make a flag of it.
-var special = regexp.MustCompile(`^-|[^\pL\pN\pM/._@:+-]`)
+var special = regexp.MustCompile(`^$|^-|[^\pL\pN\pM/._@:+-]`)
 
 // typable returns the names that can be typed without quotes.
 func typable(names []string) []string {

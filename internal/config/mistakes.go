@@ -52,6 +52,8 @@ func (f *Flags) mistyped(args []string) error {
 			return fmt.Errorf("--%s: takes no value; write --%s or --no-%s", name, flag.Name, flag.Name)
 		case !flag.IsBoolFlag() && !hasValue && (i+1 == len(args) || strings.HasPrefix(args[i+1], "--")):
 			return fmt.Errorf("--%s: needs a value, try --help", name)
+		case !flag.IsBoolFlag() && !hasValue && len(args[i+1]) > 1 && args[i+1][0] == '-':
+			return fmt.Errorf("--%s: needs a value; write --%s=%s if that is the value", name, name, args[i+1])
 		default:
 			given[flag.Name] = true
 		}

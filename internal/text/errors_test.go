@@ -36,7 +36,7 @@ func TestError(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, toMissing := os.ReadFile(link)
-	_, pattern := regexp.Compile("(")
+	_, pattern := regexp.Compile(strings.Repeat("(", 1))
 	_, number := strconv.ParseFloat("five", 64)
 	_, large := strconv.ParseInt("99999999999999999999", 10, 64)
 	syntax := json.Unmarshal([]byte("<html>"), new(any))
