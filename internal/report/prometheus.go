@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -142,7 +143,7 @@ func saidOf(body string) string {
 	if strings.Contains(body, "<") {
 		return "a web page"
 	}
-	return shorten(strings.TrimSpace(body))
+	return cmp.Or(shorten(strings.TrimSpace(body)), "an empty answer")
 }
 
 func shorten(words string) string {

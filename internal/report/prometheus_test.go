@@ -61,6 +61,7 @@ func TestErrors(t *testing.T) {
 		"login page":     {200, "<html>", "the server at URL does not answer like a Prometheus; check --prometheus.url", false},
 		"no matrix":      {200, `{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}`, "URL does not answer like a Prometheus: the answer is not a matrix", false},
 		"other program":  {200, `{"version":1}`, "URL does not answer like a Prometheus", false},
+		"empty failure":  {500, " ", "the Prometheus at URL reports status 500: an empty answer", true},
 		"empty":          {200, "", "the server at URL does not answer like a Prometheus; check --prometheus.url", false},
 		"status of JSON": {200, `{"status":"error"}`, "the server at URL does not answer like a Prometheus; check --prometheus.url", false},
 	} {

@@ -50,7 +50,7 @@ var textRules = []struct {
 	of    *regexp.Regexp
 	plain string
 }{
-	{regexp.MustCompile(`(?:net/http: )?(?:HTTP/1\.x transport connection broken: )?malformed (?:HTTP|MIME) .*`), "the server does not speak HTTP"},
+	{regexp.MustCompile(`(?:net/http: )?(?:HTTP/1\.x transport connection broken: )?malformed (?:HTTP|MIME) [^"]*"(?:[^"\\]|\\.)*"`), "the server does not speak HTTP"},
 	{regexp.MustCompile(`field (\S+) not found in type \S+`), "there is no key $1"},
 	{regexp.MustCompile(`cannot unmarshal !!\S+ (.*) into \S+`), "$1 is of the wrong kind"},
 	{regexp.MustCompile(`(?:yaml: )?unmarshal errors:\s+`), ""},

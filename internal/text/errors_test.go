@@ -109,7 +109,7 @@ func TestError(t *testing.T) {
 		{&net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{Port: 80}, Err: os.NewSyscallError("bind", syscall.EADDRNOTAVAIL)}, "this machine does not have the address of :80"},
 		{errors.New("tls: private key does not match public key"), "private key does not match public key"},
 		{fmt.Errorf("root.pem: %w", errors.New("x509: malformed certificate")), "root.pem: malformed certificate"},
-		{errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x00SSH"`), "the server does not speak HTTP"},
+		{errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x00S\"SH"; check the URL`), "the server does not speak HTTP; check the URL"},
 		{errors.New("yaml: unmarshal errors:\n  line 1: field foo not found in type web.Config"), "line 1: there is no key foo"},
 		{errors.New("line 1: cannot unmarshal !!str `a` into config.plain"), "line 1: `a` is of the wrong kind"},
 		{errors.New("must be a duration"), "must be a duration"},
