@@ -43,7 +43,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 	onOff := []wrong{{"maybe", `must be true or false, not "maybe"`}}
 	return map[string][]wrong{
 		"qlik.host":                       {{"https://qlik1", `"https://qlik1": write HOST or HOST:PORT`}, {"qlik1:0", `"qlik1:0": write HOST or HOST:PORT`}, {"qlik1,qlik2", "qlik1,qlik2: contains several values; repeat the flag, or give one value per line"}, {"qlik1\u200b", `"qlik1\u200b": write HOST`}},
-		"qlik.cert-dir":                   {{"/nowhere", "/nowhere/client.pem does not exist"}, {short, short + " is a file; set this setting to the folder with client.pem"}, {`C:\certs" --qlik.host=qlik1`, "contains a quotation mark; on Windows, remove the backslash before the last quotation mark"}, {"~/certs", "contains ~, which nothing replaces here; write the path in full"}},
+		"qlik.cert-dir":                   {{"/nowhere", "the folder /nowhere does not exist"}, {short, short + " is a file; set this setting to the folder with client.pem"}, {`C:\certs" --qlik.host=qlik1`, "contains a quotation mark; on Windows, remove the backslash before the last quotation mark"}, {"~/certs", "contains ~, which nothing replaces here; write the path in full"}},
 		"qlik.key-passphrase-file":        {{"/nowhere", "/nowhere does not exist"}, {os.TempDir(), "is a folder, not a file"}},
 		"qlik.server-name":                {{"qlik1:4242", `"qlik1:4242": must be a host name without a port`}, {"https://a", `"https://a": must be a host name without a port`}},
 		"qlik.node-address":               {{"qlik9", `"qlik9": write NODE=HOST or NODE=HOST:PORT`}, {"qlik9:1=a", `"qlik9:1=a": NODE is the registered host name, without port`}, {"QLIK1=10.0.0.1", "is given twice"}, {"qlik8=a,qlik9=b", "contains several values"}},
@@ -67,7 +67,7 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"collector.engine":                onOff,
 		"collector.sessions.min-sessions": {{"0", "must be at least 1, not 0"}},
 		"collector.sessions.max-users":    {{"0", "must be at least 1, not 0"}},
-		"collector.sessions.exclude-user": {{"(", "error parsing regexp: missing closing ): `(`"}, {`ACME\svc`, `ACME\svc: matches no user, because it matches no backslash and no slash`}},
+		"collector.sessions.exclude-user": {{"(", `is not a regular expression: missing closing ) in "("`}, {`ACME\svc`, `ACME\svc: matches no user, because it matches no backslash and no slash`}},
 		"guard":                           {{"true", `must be one of off, dry-run, on, not "true"`}, {"yes", `must be one of off, dry-run, on, not "yes"`}, {"on", "is missing; the guard ends sessions only on the virtual proxies that it names"}},
 		"guard.idle":                      {{"4m59s", "must be at least 5m, not 4m59s"}, {"10", `must be a duration such as 90s or 5m, not "10"`}, {"25h", "must be at most 24h, not 25h"}},
 		"guard.virtual-proxy":             {{"/sales", "has no effect, because the guard is off"}, {"", "must not be empty"}, {"/,/sales", "/,/sales: contains several values"}, {"C:/Git/sales", "C:/Git/sales: is not the prefix of a virtual proxy"}, {"../../qrs/about", `"../../qrs/about" is not a prefix; write it as the QMC shows it`}},
@@ -79,8 +79,8 @@ func wrongValues(t *testing.T) map[string][]wrong {
 		"web.enable-lifecycle":            onOff,
 		"web.enable-pprof":                onOff,
 		"web.listen-address":              {{"localhost", `"localhost": must be HOST:PORT or :PORT`}, {"127.0.0.1:70000", `"127.0.0.1:70000": must be HOST:PORT or :PORT`}, {"vsock://:x", `"vsock://:x": must be HOST:PORT or :PORT`}, {":9986,:9987", ":9986,:9987: contains several values"}},
-		"web.config.file":                 {{"/nowhere", "/nowhere does not exist"}, {webConfig, "field cert_fil not found"}, {slowPassword, slowPassword + `: the password of "anna" has bcrypt cost 14; a check would take about 1s; make it again with cost 10 to 12`}},
-		"web.systemd-socket":              {{"maybe", `strconv.ParseBool: parsing "maybe": invalid syntax`}},
+		"web.config.file":                 {{"/nowhere", "/nowhere does not exist"}, {webConfig, "there is no key cert_fil"}, {slowPassword, slowPassword + `: the password of "anna" has bcrypt cost 14; a check would take about 1s; make it again with cost 10 to 12`}},
+		"web.systemd-socket":              {{"maybe", `"maybe" is neither true nor false`}},
 		"desk.listen-address":             {{"localhost", `"localhost": must be HOST:PORT or :PORT`}, {":9987", "is missing; the desk does not start without it"}},
 		"desk.web.config.file":            withoutDesk,
 		"desk.roles-file":                 withoutDesk,
