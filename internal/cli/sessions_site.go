@@ -194,6 +194,9 @@ func sayIncomplete(out io.Writer, list *sessions.List) error {
 		text.Number(list.LinksAnswered), text.Count(list.Links, "link"))
 	for _, failure := range list.Failures() {
 		err = cmp.Or(err, say(out, "  %s %s: %s", failure.Node, strings.Join(failure.VirtualProxies, " "), failure.Cause))
+		if failure.Remedy != "" {
+			err = cmp.Or(err, say(out, "    To do: %s", failure.Remedy))
+		}
 	}
 	return cmp.Or(err, say(out, ""))
 }
