@@ -204,6 +204,9 @@ func numberError(err error) (found, plain string) {
 	if !ok {
 		return "", ""
 	}
+	if of.Func == "ParseBool" {
+		return of.Error(), strconv.Quote(of.Num) + " is neither true nor false"
+	}
 	if errors.Is(of, strconv.ErrRange) {
 		return of.Error(), strconv.Quote(of.Num) + " is too large"
 	}

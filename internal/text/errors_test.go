@@ -38,6 +38,7 @@ func TestError(t *testing.T) {
 	_, toMissing := os.ReadFile(link)
 	_, pattern := regexp.Compile(strings.Repeat("(", 1))
 	_, number := strconv.ParseFloat("five", 64)
+	_, boolean := strconv.ParseBool("maybe")
 	_, large := strconv.ParseInt("99999999999999999999", 10, 64)
 	syntax := json.Unmarshal([]byte("<html>"), new(any))
 	kind := json.Unmarshal([]byte(`{"users":"none"}`), &struct{ Users []string }{})
@@ -98,6 +99,7 @@ func TestError(t *testing.T) {
 		{context.Canceled, "interrupted"},
 		{io.ErrUnexpectedEOF, "the connection closed before the answer was complete"},
 		{number, `"five" is not a number`},
+		{boolean, `"maybe" is neither true nor false`},
 		{large, `"99999999999999999999" is too large`},
 		{syntax, "it is not JSON"},
 		{kind, `the JSON has another kind \(string\) in Users`},
