@@ -18,9 +18,9 @@ func TestConfigure(t *testing.T) {
 		says   string
 	}{
 		"no file":       {words: "--qlik.host=qlik1", after: "# Flags of qlik_exporter, one per line. The service and its commands use them.\n--qlik.host=qlik1\n", says: "Wrote --qlik.host=qlik1 to FILE."},
-		"comments":      {before: comments, words: "--web.listen-address=:9990", after: strings.TrimSpace(comments) + "\n\n--web.listen-address=:9990\n"},
-		"a blank value": {before: comments, words: `--qlik.cert-dir=C:\Program Files\qlik_exporter\certs --guard=dry-run`, after: strings.TrimSpace(comments) + "\n\n--qlik.cert-dir=C:\\Program Files\\qlik_exporter\\certs\n--guard=dry-run\n"},
-		"files to come": {before: comments, words: "--web.config.file=/nowhere/web.yml --log.file=/nowhere/x.log", after: strings.TrimSpace(comments) + "\n\n--web.config.file=/nowhere/web.yml\n--log.file=/nowhere/x.log\n"},
+		"comments":      {before: comments, words: "--web.listen-address=:9990", after: strings.TrimRight(comments, "\r\n") + "\n--web.listen-address=:9990\n"},
+		"a blank value": {before: comments, words: `--qlik.cert-dir=C:\Program Files\qlik_exporter\certs --guard=dry-run`, after: strings.TrimRight(comments, "\r\n") + "\n--qlik.cert-dir=C:\\Program Files\\qlik_exporter\\certs\n--guard=dry-run\n"},
+		"files to come": {before: comments, words: "--web.config.file=/nowhere/web.yml --log.file=/nowhere/x.log", after: strings.TrimRight(comments, "\r\n") + "\n--web.config.file=/nowhere/web.yml\n--log.file=/nowhere/x.log\n"},
 		"other flags":   {before: "--qlik.host=qlik1\n", words: "--qlik.host=qlik2", says: "FILE has flags and stays as it is."},
 		"an old file":   {before: "--qlik.hots=qlik1\n", words: "--qlik.host=qlik2", says: "FILE has flags and stays as it is."},
 		"unknown flag":  {before: comments, words: "--qlik.hots=qlik2", says: "error: "},
