@@ -239,7 +239,7 @@ func TestCauses(t *testing.T) {
 		},
 		{
 			"server certificate", discovered, refused(plain, x509.CertificateInvalidError{Cert: plain, Reason: x509.IncompatibleUsage}),
-			"the certificate of qlik2 fails verification (x509: certificate specifies an incompatible key usage): if a load balancer or a firewall responds here, " + goDirectly + "; otherwise " + report,
+			"the certificate of qlik2 fails verification (certificate specifies an incompatible key usage): if a load balancer or a firewall responds here, " + goDirectly + "; otherwise " + report,
 		},
 
 		{

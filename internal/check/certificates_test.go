@@ -82,7 +82,7 @@ func TestCertificates(t *testing.T) {
 			name: "no folder",
 			set:  func(c *check.Config) error { c.Qlik.CertDir += "/nosuch"; return nil },
 			want: []string{
-				"FAIL certificate files -: --qlik.cert-dir: CERTS/nosuch/client.pem does not exist; the folder must contain client.pem, client_key.pem and root.pem as the QMC exports them",
+				"FAIL certificate files -: --qlik.cert-dir: the folder CERTS/nosuch does not exist; the folder must contain client.pem, client_key.pem and root.pem as the QMC exports them",
 			},
 		},
 		{
@@ -104,7 +104,7 @@ func TestCertificates(t *testing.T) {
 		{
 			name: "key of another export", files: []string{"client_key.pem"}, of: "qlik1",
 			want: []string{
-				"FAIL client certificate client.pem: --qlik.cert-dir: CERTS/client.pem and client_key.pem do not match: tls: private key does not match public key; " + oneExport,
+				"FAIL client certificate client.pem: --qlik.cert-dir: CERTS/client.pem and client_key.pem do not match: private key does not match public key; " + oneExport,
 			},
 		},
 		{
