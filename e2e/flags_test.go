@@ -30,7 +30,7 @@ func TestWrongFlags(t *testing.T) {
 		names string // what the line must contain
 		args  []string
 	}{
-		{"no flags", "--qlik.host", nil},
+		{"no flags of a site", "--qlik.host", []string{"--log.level=info"}},
 		{"no certificate folder", "--qlik.cert-dir", []string{host}},
 		{"missing certificate folder", "--qlik.cert-dir", []string{host, "--qlik.cert-dir=/nonexistent"}},
 		{"empty certificate folder", "--qlik.cert-dir", []string{host, "--qlik.cert-dir=" + t.TempDir()}},
