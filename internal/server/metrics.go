@@ -31,7 +31,7 @@ type metrics struct {
 	options   promhttp.HandlerOpts
 	responses *Responses
 	reserve   *reserve
-	sizes     sync.Map // bytes of the last response with all collectors, by site
+	sizes     sync.Map // bytes of the last response with all collectors, by sizeOf
 }
 
 func newMetrics(
@@ -120,16 +120,23 @@ func (m *metrics) scrape(w http.ResponseWriter, r *http.Request, name string, si
 	}
 }
 
+// sizeOf tells responses of about the same size. A compressed one is ten times smaller.
+type sizeOf struct {
+	site       string
+	compressed bool
+}
+
 // make builds the response to a scrape. It returns nil if the client disconnects
 // before its turn.
 func (m *metrics) make(gatherer prometheus.Gatherer, r *http.Request, site string) *answer {
 	size, all := 0, !selects(r.URL.Query())
-	if last, ok := m.sizes.Load(site); ok && all {
+	of := sizeOf{site, r.Header.Get("Accept-Encoding") != ""}
+	if last, ok := m.sizes.Load(of); ok && all {
 		size = last.(int) //nolint:errcheck,forcetypeassert // stored below
 	}
 	answer := m.responses.build(r, size, promhttp.HandlerFor(gatherer, m.options).ServeHTTP)
 	if answer != nil && all {
-		m.sizes.Store(site, answer.body.Len()+answer.body.Len()/8)
+		m.sizes.Store(of, answer.body.Len()+answer.body.Len()/8)
 	}
 	return answer
 }
