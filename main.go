@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	args, places, err := config.ExpandFiles(args)
 	app, flags, commands := newApp(args)
 	flags.Places = places
-	reportUsage(app, stdout, stderr)
+	cli.ReportUsage(app, stdout, stderr, os.Exit)
 	app.ErrorWriter(stderr)
 	var command string
 	if err == nil {
@@ -123,38 +123,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "%s init asks for it, tests it, and saves it.\n", cli.Program())
 	}
 	return 1
-}
-
-// reportUsage makes help and version go to stdout, and ends the program with an error if
-// they cannot be written. Kingpin would panic. It finds the width of a terminal, which takes
-// all that is written, only without anything in between.
-func reportUsage(app *kingpin.Application, stdout, stderr io.Writer) {
-	if terminal.Is(stdout) {
-		app.UsageWriter(stdout)
-		return
-	}
-	usage := &usageWriter{to: stdout}
-	app.UsageWriter(usage)
-	app.Terminate(func(code int) {
-		if usage.err != nil {
-			_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", text.Error(usage.err))
-			code = 1
-		}
-		os.Exit(code)
-	})
-}
-
-// usageWriter keeps the first error of a writer.
-type usageWriter struct {
-	to  io.Writer
-	err error
-}
-
-func (w *usageWriter) Write(p []byte) (int, error) {
-	if w.err == nil {
-		_, w.err = w.to.Write(p)
-	}
-	return len(p), nil
 }
 
 // warn says which environment variables have no effect.

@@ -1,10 +1,15 @@
 package cli
 
 import (
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/qlik-exporter/qlik_exporter/internal/terminal"
+	"github.com/qlik-exporter/qlik_exporter/internal/text"
 )
 
 // helpTopic is a group of commands in the general help.
@@ -81,6 +86,38 @@ func Help(app *kingpin.Application) {
 		"Groups":      flagGroups,
 	})
 	app.UsageTemplate(helpTemplate)
+}
+
+// ReportUsage makes help and version go to stdout, and ends the program with an error if
+// they cannot be written. Kingpin would panic. It finds the width of a terminal, which takes
+// all that is written, only without anything in between.
+func ReportUsage(app *kingpin.Application, stdout, stderr io.Writer, exit func(code int)) {
+	if terminal.Is(stdout) {
+		app.UsageWriter(stdout)
+		return
+	}
+	usage := &usageWriter{to: stdout}
+	app.UsageWriter(usage)
+	app.Terminate(func(code int) {
+		if usage.err != nil {
+			_, _ = fmt.Fprintf(stderr, "qlik_exporter: error: %s\n", text.Error(usage.err))
+			code = 1
+		}
+		exit(code)
+	})
+}
+
+// usageWriter keeps the first error of a writer.
+type usageWriter struct {
+	to  io.Writer
+	err error
+}
+
+func (w *usageWriter) Write(p []byte) (int, error) {
+	if w.err == nil {
+		_, w.err = w.to.Write(p)
+	}
+	return len(p), nil
 }
 
 // topicModel is a topic with the rows of its commands.

@@ -134,10 +134,9 @@ func (c *initCommand) askFor(ctx context.Context, with *conversation, site *conf
 		}
 		answers = append(answers, line)
 	}
-	credentials := func() error { return c.readCredentials() }
 	if site.CertDir == "" {
 		line, err := c.answer(ctx, with, certDirFlag, "Folder with client.pem, client_key.pem, and root.pem, which the QMC exported:", func() error {
-			if err := credentials(); !isAbout(err, passphraseFlag) {
+			if err := c.readCredentials(); !isAbout(err, passphraseFlag) {
 				return err
 			}
 			return nil
@@ -147,8 +146,8 @@ func (c *initCommand) askFor(ctx context.Context, with *conversation, site *conf
 		}
 		answers = append(answers, line)
 	}
-	if site.KeyPassphraseFile == "" && isAbout(credentials(), passphraseFlag) {
-		line, err := c.answer(ctx, with, passphraseFlag, "client_key.pem is encrypted. File with its passphrase:", credentials)
+	if site.KeyPassphraseFile == "" && isAbout(c.readCredentials(), passphraseFlag) {
+		line, err := c.answer(ctx, with, passphraseFlag, "client_key.pem is encrypted. File with its passphrase:", c.readCredentials)
 		if err != nil {
 			return nil, err
 		}

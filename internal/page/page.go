@@ -59,7 +59,7 @@ type Site struct {
 	AuditLog bool
 }
 
-//go:embed page.html user.html find.html landing.html page.css page.js
+//go:embed page.html user.html find.html landing.html refresh.html page.css page.js
 var files embed.FS
 
 // handler serves the page.

@@ -25,7 +25,7 @@ import (
 func known(tb testing.TB, prefix string) map[string]bool {
 	tb.Helper()
 	names := make(map[string]bool)
-	for _, file := range []string{"page.html", "user.html", "find.html"} {
+	for _, file := range []string{"page.html", "user.html", "find.html", "refresh.html"} {
 		template, err := files.ReadFile(file)
 		if err != nil {
 			tb.Fatal(err)

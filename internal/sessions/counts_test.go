@@ -12,7 +12,7 @@ import (
 	"github.com/qlik-exporter/qlik_exporter/qlik/headroom"
 )
 
-// TestCount checks that the counts are those of the rows, whoever was refused.
+// TestCount checks that the counts match the rows, with and without refused users.
 func TestCount(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 100 {
